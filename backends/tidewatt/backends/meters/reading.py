@@ -1,0 +1,77 @@
+"""Raw readings as they are kept, and energy as it is got from them."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class How(StrEnum):
+    """How a number was got."""
+
+    MEASURED = "measured"  # a counter of the device, or its power integrated
+    MODELLED = "modelled"  # computed from utilisation
+    MISSING = "missing"  # not known: never taken as zero
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One metered device. `range_uj` is where its counter wraps (0: never); `limit_w` its highest plausible draw."""
+
+    key: str  # "gpu:GPU-1b2c...", "rapl:package-0", "rapl:package-0/dram", "cpu-model"
+    component: str  # "gpu", "cpu", "dram"
+    how: How
+    source: str  # for people: "NVML energy counter", "RAPL", "utilisation x 120 W (assumed)"
+    range_uj: int = 0
+    limit_w: int = 0
+    idle_w: float | None = (
+        None  # where the device's model knows it; measured devices show it in their readings
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All devices of a host at one instant; integers only.
+
+    `energy_uj`: cumulative counter by device key. `power_mw`: momentary draw by device key, where the device tells it
+    (fallback without a counter, else cross-check). `cpu_ms`: CPU time since start by attempt id, plus `host` (busy
+    time of all CPUs since boot). `time_ms` is the meter's clock, `mono_ms` the host's real monotonic clock.
+    """
+
+    time_ms: int
+    mono_ms: int
+    boot_id: str
+    cause: str  # "tick", "start 12.1", "end 12.1"
+    energy_uj: dict[str, int] = field(default_factory=dict)
+    power_mw: dict[str, int] = field(default_factory=dict)
+    cpu_ms: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Energy of one attempt in one component between two readings, clipped to the attempt's run.
+
+    `active_uj` is the draw above idle, `idle_uj` the idle draw attributed to the attempt; both integers, never negative.
+    """
+
+    start_ms: int
+    end_ms: int
+    component: str
+    how: How
+    active_uj: int
+    idle_uj: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one attempt used. `coverage` is, by component, the share of its run that `spans` cover (0 to 1).
+
+    `notes` says what was flagged and how it was filled ("gpu GPU-1b: counter reset at ..., filled from power").
+    """
+
+    attempt_id: str
+    start_ms: int
+    end_ms: int
+    spans: tuple[Span, ...]
+    coverage: dict[str, float]
+    sources: dict[str, str]  # component -> Device.source
+    digest: str  # sha256 of the readings used, in their stored form
+    notes: tuple[str, ...] = ()

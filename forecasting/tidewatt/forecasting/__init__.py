@@ -1,0 +1,1 @@
+"""Forecasts and observations of grid carbon intensity."""

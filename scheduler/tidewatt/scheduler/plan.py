@@ -1,0 +1,92 @@
+"""What is asked of the planner, and what it answers."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from tidewatt.scheduler.jobs import Need
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The planner's view of one job: what it needs and when it may run.
+
+    `duration` is the estimate that is planned with (`duration_source` says whose: "yours", "time limit", "assumed");
+    `finish_by` and `start_by` are None where no deadline was given. `late` accepts a finish after `finish_by`.
+    `power_w` is the expected draw above idle, for showing grams (`power_source` says how it was got).
+    """
+
+    job_id: int
+    submitted: datetime
+    need: Need
+    duration: timedelta
+    duration_source: str
+    power_w: float
+    power_source: str
+    finish_by: datetime | None = None
+    start_by: datetime | None = None
+    regions: tuple[str, ...] = ()  # allowed ones; empty: all
+    exclude_regions: tuple[str, ...] = ()
+    home: str = "local"
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A half-open stretch of time `[start, end)`."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """What a running, planned or foreign thing occupies in a region's pool of equal GPUs over a window."""
+
+    region: str
+    pool: str  # the GPU kind's name; "" for jobs without GPUs
+    window: Window
+    gpus: int
+    cpus: int
+    mem_mb: int = 0
+    holder: str = ""  # "job 12", "pid 4711 python (alice)"
+
+
+class Why(StrEnum):
+    """Why a plan's window was chosen."""
+
+    CLEANEST = "cleanest"  # the cleanest window that meets the deadline
+    NOW_IS_CLEANEST = "now is cleanest"
+    NOTHING_TO_GAIN = (
+        "nothing to gain"  # waiting would save less than min_saving, or be shorter than min_wait
+    )
+    NO_DEADLINE = "no deadline"  # no finish_by: starts as soon as it fits
+    NO_DURATION = "no duration"  # a deadline, but neither duration nor time limit: starts as soon as it fits
+    NO_SIGNAL = "no signal"  # no zone, or no intensity known for it
+    LATE = "late"  # the deadline cannot be met and `late` was accepted
+    ASKED = "asked"  # `tidewatt start`: as soon as it fits
+    GUARD = "guard"  # its latest start has come
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where and when a job runs, and why. Intensities in gCO2/kWh as planned with; None where nothing is known.
+
+    `expected_g` and `immediate_g` are grams for `power_w` above idle with the region's PUE: of this window, and of
+    starting in the home region at the first instant at which it fits there.
+    """
+
+    job_id: int
+    region: str
+    pool: str
+    window: Window
+    why: Why
+    reason: str  # one sentence for people
+    signal: str = ""  # the deciding one: "average", "marginal", "" where none
+    note: str = ""  # "average only: ...", "planned in hindsight", "continued after 18:00 by ..."
+    mean_gco2_per_kwh: float | None = None
+    immediate_start: datetime | None = None
+    immediate_gco2_per_kwh: float | None = None
+    expected_g: float | None = None
+    immediate_g: float | None = None
+    sources: tuple[str, ...] = ()  # each segment of the outlook that the window touches, in words

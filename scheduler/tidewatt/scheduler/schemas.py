@@ -1,0 +1,279 @@
+"""What travels between the daemon and its clients; also the form of `--json`."""
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+
+class Message(BaseModel):
+    """A frozen message; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(Message):
+    """The working tree as it was at submit. `method` says what `digest` covers; `diff` is kept beside the job."""
+
+    digest: str
+    method: str
+    commit: str = ""
+    dirty: bool = False
+    diff: str = ""
+
+
+class PlanRequest(Message):
+    """When, where and with what a job may run."""
+
+    duration_s: Annotated[float, Field(gt=0)] | None = None
+    time_limit_s: Annotated[float, Field(gt=0)] | None = None
+    finish_by: AwareDatetime | None = None
+    start_by: AwareDatetime | None = None
+    gpus: Annotated[int, Field(ge=0)] = 0
+    gpu_kind: str = ""
+    cpus: Annotated[int, Field(ge=1)] = 1
+    mem_mb: Annotated[int, Field(ge=0)] = 0
+    regions: tuple[str, ...] = ()
+    exclude_regions: tuple[str, ...] = ()
+    late: bool = False
+
+
+class SubmitRequest(PlanRequest):
+    """A job. `env` is the environment to keep, None for none; it is written to the job's folder and nowhere else."""
+
+    argv: Annotated[tuple[str, ...], Field(min_length=1)]
+    cwd: str
+    env: dict[str, str] | None = None
+    name: str = ""
+    project: str = ""
+    labels: dict[str, str] = {}
+    stdout: str = ""
+    stderr: str = ""
+    hold: bool = False
+    snapshot: bool = False
+    source: Source | None = None
+
+
+class UpdateRequest(Message):
+    """What may change of a job that has not started; None leaves a value as it is."""
+
+    duration_s: Annotated[float, Field(gt=0)] | None = None
+    time_limit_s: Annotated[float, Field(gt=0)] | None = None
+    finish_by: AwareDatetime | None = None
+    start_by: AwareDatetime | None = None
+    name: str | None = None
+    project: str | None = None
+    regions: tuple[str, ...] | None = None
+    exclude_regions: tuple[str, ...] | None = None
+    late: bool = False
+
+
+class RerunRequest(Message):
+    """Runs a job again, in the caller's environment."""
+
+    env: dict[str, str] | None = None
+
+
+class PlanView(Message):
+    """A plan, see `scheduler.plan.Plan`."""
+
+    region: str
+    pool: str
+    start: AwareDatetime
+    end: AwareDatetime
+    why: str
+    reason: str
+    signal: str
+    note: str
+    mean_gco2_per_kwh: float | None
+    immediate_start: AwareDatetime | None
+    immediate_gco2_per_kwh: float | None
+    expected_g: float | None
+    immediate_g: float | None
+    sources: tuple[str, ...]
+
+
+class SlackOffer(Message):
+    """What a given slack would be expected to save against starting at once; None where nothing is known."""
+
+    slack_h: float
+    start: AwareDatetime | None
+    saving_percent: float | None
+
+
+class PlanReply(Message):
+    """A decision without a job. `empty_queue` says that no daemon was asked, `power_source` how grams were got."""
+
+    plan: PlanView
+    offers: tuple[SlackOffer, ...]
+    power_w: float
+    power_source: str
+    duration_s: float
+    duration_source: str
+    empty_queue: bool = False
+    hindsight: bool = False
+
+
+class AttemptView(Message):
+    """One try at running a job."""
+
+    attempt_id: str
+    state: str
+    region: str
+    gpu_uuids: tuple[str, ...]
+    launched: AwareDatetime
+    started: AwareDatetime | None
+    ended: AwareDatetime | None
+    exit_code: int | None
+    signal: int | None
+    reason: str
+
+
+class EventView(Message):
+    """One line of a job's history."""
+
+    time: AwareDatetime
+    kind: str
+    reason: str
+    detail: dict[str, int | str] = {}
+
+
+class ComponentView(Message):
+    """Energy of one component, PUE not applied. `how`: measured, modelled, missing."""
+
+    component: str
+    how: str
+    source: str
+    energy_j: float | None
+    active_j: float | None
+    coverage: float
+
+
+class LedgerView(Message):
+    """One signal's account, PUE applied. `g` is all energy; actual and baselines hold the draw above idle."""
+
+    signal: str
+    source: str
+    g: float
+    actual_g: float
+    feasible_g: float
+    hypothetical_g: float
+    saved_feasible_g: float
+    saved_hypothetical_g: float
+
+
+class SettlementView(Message):
+    """What a job used and saved; ledgers of different signals are never added."""
+
+    state: str
+    settled_at: AwareDatetime | None
+    energy_j: float | None
+    facility_j: float | None
+    pue: float
+    pue_source: str
+    components: tuple[ComponentView, ...]
+    ledgers: tuple[LedgerView, ...]
+    waited_s: float
+    idle_gpu_s: float
+    feasible_start: AwareDatetime | None
+    notes: tuple[str, ...]
+
+
+class JobView(Message):
+    """A job as clients see it; `events` only where one job was asked for."""
+
+    id: int
+    name: str
+    state: str
+    since: AwareDatetime
+    reason: str
+    user: str
+    project: str
+    labels: dict[str, str]
+    argv: tuple[str, ...]
+    cwd: str
+    submitted: AwareDatetime
+    finish_by: AwareDatetime | None
+    start_by: AwareDatetime | None
+    duration_s: float
+    duration_source: str
+    time_limit_s: float | None
+    gpus: int
+    gpu_kind: str
+    cpus: int
+    mem_mb: int
+    stdout: str
+    stderr: str
+    plan: PlanView | None
+    at_risk: str
+    warnings: tuple[str, ...]
+    attempts: tuple[AttemptView, ...]
+    settlement: SettlementView | None
+    commit: str
+    events: tuple[EventView, ...] = ()
+
+
+class SubmitReply(Message):
+    """An acknowledged job: durable when this is sent."""
+
+    job: JobView
+    offers: tuple[SlackOffer, ...]
+
+
+class ForeignView(Message):
+    """Somebody else's process on one of our GPUs."""
+
+    gpu_uuid: str
+    pid: int
+    command: str
+    user: str
+    since: AwareDatetime
+
+
+class RegionView(Message):
+    """A region now."""
+
+    name: str
+    zone: str
+    signal: str
+    gco2_per_kwh: float | None
+    intensity_source: str
+    gpus: int
+    gpus_free: int
+    cpus: int
+    cpus_free: int
+    pue: float
+    pue_source: str
+    home: bool
+
+
+class StatusView(Message):
+    """The daemon now."""
+
+    version: str
+    pid: int
+    home: str
+    socket: str
+    listen: str
+    now: AwareDatetime
+    replay_factor: float
+    replaying: bool
+    hindsight: bool
+    zone: str
+    signal: str
+    regions: tuple[RegionView, ...]
+    foreign: tuple[ForeignView, ...]
+    jobs: dict[str, int]
+    running: tuple[JobView, ...]
+    next: JobView | None
+    at_risk: tuple[JobView, ...]
+    warnings: tuple[str, ...]
+
+
+class Problem(Message):
+    """A refusal (RFC 9457). `exit_code` is the CLI's: 1 refused, 2 bad input."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    exit_code: int = 1
