@@ -1,0 +1,20 @@
+"""Amounts of memory as people write them."""
+
+import re
+
+from tidewatt.scheduler.errors import BadInput
+
+_FORM = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_MB = {"k": 1 / 1024, "": 1, "m": 1, "g": 1024, "t": 1024 * 1024}
+
+
+def parse_memory(text: str, what: str = "the memory") -> int:
+    """Mebibytes, rounded up; a bare number is mebibytes, as in Slurm's `--mem`.
+
+    Raises:
+        BadInput: if it is no amount of memory.
+    """
+    match = _FORM.fullmatch(text.strip())
+    if match is None:
+        raise BadInput(f"{what} {text!r} is not one: write for example 16G or 512M")
+    return -int(-float(match[1]) * _MB[match[2].lower()] // 1)

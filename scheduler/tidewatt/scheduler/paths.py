@@ -1,0 +1,114 @@
+"""Where the daemon keeps its things, and where it is found."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidewatt.scheduler.errors import BadInput
+
+LONGEST_SOCKET = 107  # bytes: sun_path of unix(7), less the closing zero
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The files of one state folder, and the socket that belongs to it."""
+
+    home: Path
+    runtime: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite database."""
+        return self.home / "tidewatt.db"
+
+    @property
+    def jobs(self) -> Path:
+        """One folder per job."""
+        return self.home / "jobs"
+
+    @property
+    def readings(self) -> Path:
+        """The meter's readings."""
+        return self.home / "readings"
+
+    @property
+    def log_folder(self) -> Path:
+        """Logs of the daemon and of its commands."""
+        return self.home / "log"
+
+    @property
+    def log(self) -> Path:
+        """The daemon's log, JSON lines."""
+        return self.log_folder / "daemon.log"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the daemon while it lives."""
+        return self.home / "daemon.lock"
+
+    @property
+    def socket(self) -> Path:
+        """The daemon's Unix socket: a short name of its own for each state folder."""
+        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
+        return self.runtime / f"{digest}.sock"
+
+    def job(self, job_id: int) -> Path:
+        """The folder of one job."""
+        return self.jobs / str(job_id)
+
+    def make(self) -> None:
+        """Makes state and runtime folders, for their owner only.
+
+        Raises:
+            BadInput: where one cannot be made, is somebody else's, or the socket's path would be too long.
+        """
+        for folder in (self.home, self.jobs, self.readings, self.log_folder, self.runtime):
+            _make_private(folder)
+        if len(os.fsencode(self.socket)) > LONGEST_SOCKET:
+            raise BadInput(
+                f"the socket's path {self.socket} has more than {LONGEST_SOCKET} bytes: set XDG_RUNTIME_DIR to a shorter folder"
+            )
+
+
+def paths(environ: Mapping[str, str], home: Path | None = None) -> Paths:
+    """The paths for `home`, else for TIDEWATT_HOME, else for the user's state folder (XDG base directories)."""
+    if home is None:
+        given = environ.get("TIDEWATT_HOME", "")
+        home = Path(given) if given else _base(environ, "XDG_STATE_HOME", ".local/state") / "tidewatt"
+    # realpath, so that one folder reached by two names has one socket
+    return Paths(home=Path(os.path.realpath(home.expanduser())), runtime=_runtime(environ))
+
+
+def user_config(environ: Mapping[str, str]) -> Path:
+    """The user's configuration file; it need not exist."""
+    return _base(environ, "XDG_CONFIG_HOME", ".config") / "tidewatt" / "config.toml"
+
+
+def _base(environ: Mapping[str, str], variable: str, default: str) -> Path:
+    # The XDG specification says that relative paths in these variables are to be ignored.
+    given = environ.get(variable, "")
+    return Path(given) if given.startswith("/") else Path(environ.get("HOME") or Path.home()) / default
+
+
+def _runtime(environ: Mapping[str, str]) -> Path:
+    given = environ.get("XDG_RUNTIME_DIR", "")
+    if given.startswith("/"):
+        return Path(given) / "tidewatt"
+    # cron and sudo do not set the variable: the folder of the login session is the same one nevertheless
+    session = Path(f"/run/user/{os.getuid()}")
+    return session / "tidewatt" if os.access(session, os.W_OK) else Path(f"/tmp/tidewatt-{os.getuid()}")  # noqa: S108 - made 0700, owner checked
+
+
+def _make_private(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise BadInput(f"the folder {folder} cannot be made ({error.strerror}): choose another with TIDEWATT_HOME") from None
+    if stat.S_ISLNK(found.st_mode) or found.st_uid != os.getuid():
+        raise BadInput(f"the folder {folder} is not yours or is a link: remove it, or choose another with TIDEWATT_HOME")
+    if stat.S_IMODE(found.st_mode) != 0o700:
+        folder.chmod(0o700)
