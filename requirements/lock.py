@@ -1,0 +1,64 @@
+"""Writes `base.txt` and `dev.txt` beside this file: every package pinned, with its hashes.
+
+Run by `make lock`. `base.txt` is what `make demo` installs, `dev.txt` what `make test` installs; both hold the
+build backend too, so that the project itself is installed without a network. Neither names an index: packages
+come from wherever the machine's pip is configured to look, and the hashes decide what is accepted.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+EDITABLE = ("editables>=0.5",)  # what hatchling asks for when it builds an editable wheel
+QUIET = (
+    "--quiet",
+    "--no-emit-index-url",
+    "--no-emit-trusted-host",
+    "--no-emit-find-links",
+    "--no-emit-options",
+)
+
+
+def wanted(project: Path) -> tuple[list[str], list[str]]:
+    """The requirements of the product, and those of the product with its development tools."""
+    table = tomllib.loads(project.read_text())
+    base = [
+        *table["project"]["dependencies"],
+        *table["project"]["optional-dependencies"]["pictures"],
+        *table["build-system"]["requires"],
+        *EDITABLE,
+    ]
+    return base, base + table["dependency-groups"]["dev"]
+
+
+def lock(requirements: list[str], into: Path, constraints: Path | None, upgrade: bool) -> None:
+    """Resolves `requirements` into `into`; raises CalledProcessError where they cannot be met."""
+    command = [sys.executable, "-m", "piptools", "compile", *QUIET, "--generate-hashes", "--strip-extras"]
+    command += ["--allow-unsafe", "--no-annotate", "--output-file", str(into), "-"]
+    command += ["--constraint", str(constraints)] if constraints else []
+    command += ["--upgrade"] if upgrade else []
+    subprocess.run(
+        command,
+        input="\n".join(requirements),
+        text=True,
+        check=True,
+        env=os.environ | {"CUSTOM_COMPILE_COMMAND": "make lock"},
+    )
+
+
+def main() -> None:
+    """Locks both files; `--upgrade` takes the newest versions instead of keeping those locked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
+    upgrade = parser.parse_args().upgrade
+    base, everything = wanted(HERE.parent / "pyproject.toml")
+    lock(everything, HERE / "dev.txt", None, upgrade)
+    lock(base, HERE / "base.txt", HERE / "dev.txt", upgrade)
+
+
+if __name__ == "__main__":
+    main()
