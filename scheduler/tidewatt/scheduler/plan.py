@@ -13,7 +13,8 @@ class Ask:
 
     `duration` is the estimate that is planned with (`duration_source` says whose: "yours", "time limit", "assumed");
     `finish_by` and `start_by` are None where no deadline was given. `late` accepts a finish after `finish_by`.
-    `power_w` is the expected draw above idle, for showing grams (`power_source` says how it was got).
+    `power_w` is the expected draw above idle, for showing grams (`power_source` says how it was got). `at_once` asks to
+    start as soon as it fits, whatever the grid does (`tidewatt start`).
     """
 
     job_id: int
@@ -29,6 +30,7 @@ class Ask:
     exclude_regions: tuple[str, ...] = ()
     home: str = "local"
     late: bool = False
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
