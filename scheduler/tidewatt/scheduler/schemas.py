@@ -149,20 +149,27 @@ class ComponentView(Message):
 
 
 class LedgerView(Message):
-    """One signal's account, PUE applied. `g` is all energy; actual and baselines hold the draw above idle."""
+    """One signal's account, PUE applied. `g` is all energy; actual and baselines hold the draw above idle.
+
+    Baselines and savings are None where a baseline cannot be known.
+    """
 
     signal: str
     source: str
+    kind: str = ""
     g: float
     actual_g: float
-    feasible_g: float
-    hypothetical_g: float
-    saved_feasible_g: float
-    saved_hypothetical_g: float
+    feasible_g: float | None
+    hypothetical_g: float | None
+    saved_feasible_g: float | None
+    saved_hypothetical_g: float | None
 
 
 class SettlementView(Message):
-    """What a job used and saved; ledgers of different signals are never added."""
+    """What a job used and saved; ledgers of different signals are never added.
+
+    `waited_s` counts from submission, `held_back_s` from `feasible_start` (negative: it ran before its turn).
+    """
 
     state: str
     settled_at: AwareDatetime | None
@@ -173,6 +180,7 @@ class SettlementView(Message):
     components: tuple[ComponentView, ...]
     ledgers: tuple[LedgerView, ...]
     waited_s: float
+    held_back_s: float | None = None
     idle_gpu_s: float
     feasible_start: AwareDatetime | None
     notes: tuple[str, ...]
