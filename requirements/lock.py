@@ -1,8 +1,8 @@
 """Writes `base.txt` and `dev.txt` beside this file: every package pinned, with its hashes.
 
-Run by `make lock`. `base.txt` is what `make demo` installs, `dev.txt` what `make test` installs; both hold the
-build backend too, so that the project itself is installed without a network. Neither names an index: packages
-come from wherever the machine's pip is configured to look, and the hashes decide what is accepted.
+Run by `make lock`. `base.txt` is what `make demo` installs, `dev.txt` what `make test` installs; both hold
+the build backend too, so that the project itself is installed without a network. Neither names an index:
+packages come from wherever the machine's pip is configured to look, and the hashes decide what is accepted.
 """
 
 import argparse

@@ -17,7 +17,7 @@ ENGINES: dict[str, Callable[[], bool]] = {"gcc": lambda: shutil.which("gcc") is 
 def own_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A fresh folder for all state of the test, so that it sees neither the user's jobs nor another test's.
 
-    Not below `tmp_path`: a Unix socket's path has 107 characters at most, and pytest's folders have long names.
+    Not below `tmp_path`: a Unix socket's path has 107 characters at most, and pytest's folders are long.
     """
     for name in [name for name in os.environ if name.startswith("TIDEWATT_")]:
         monkeypatch.delenv(name)
