@@ -1,0 +1,42 @@
+# Needs Python 3.11 (or newer) and make; every target sets up what it needs. `make help` lists them.
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint soak engines lock clean base dev
+
+# The first Python that really runs and is new enough: a version manager's shim may exist and still refuse.
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python; do \
+	$$p -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+BIN := .venv/bin
+CODE := scheduler forecasting backends tests benchmarks configs requirements
+
+help:  ## shows this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | while IFS='|' read -r a b; do printf '%-14s %s\n' "$$a" "$$b"; done
+
+demo: base  ## shows the main job on real processes, in under 3 minutes
+	@$(BIN)/tidewatt demo
+
+test: lint  ## checks the code and runs every test
+	@$(BIN)/python -m pytest
+
+lint: dev  ## ruff, mypy and the direction of dependencies
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+soak: dev  ## 200 kills at random instants of a scripted day; minutes, prints its counts
+	@TIDEWATT_SOAK_KILLS=200 $(BIN)/python -m pytest tests/acceptance/test_crash_soak.py -s --timeout=3600
+
+engines:  ## installs what some tests drive (a C compiler); needs apt-get, as root or through sudo
+	@./requirements/engines
+
+lock: dev  ## pins the newest packages that fit pyproject.toml, with their hashes
+	@$(BIN)/python requirements/lock.py --upgrade
+
+clean:  ## removes what the other targets made
+	@rm -rf .venv build dist .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+base dev:
+	@test -n "$(PYTHON)" || { echo "Tidewatt needs Python 3.11 or newer: none was found (PYTHON=/path/to/python3.11 names one)." >&2; exit 2; }
+	@$(PYTHON) requirements/environment.py $@
