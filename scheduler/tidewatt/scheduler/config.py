@@ -1,159 +1,31 @@
 """The settings of a daemon, or of a command that works without one.
 
-Flags win over `TIDEWATT_*`, those over the configuration file, that over the defaults. Sources and regions come from
-the file alone.
+Flags win over `TIDEWATT_*`, those over the configuration file, that over the defaults. Sources and regions
+come from the file alone.
 """
 
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from tidewatt.scheduler.complaint import complaint
+from tidewatt.scheduler.complaint import complaint, placed
 from tidewatt.scheduler.errors import BadInput
-from tidewatt.scheduler.memory import parse_memory
-from tidewatt.scheduler.region import Region
-from tidewatt.scheduler.when import parse_duration
+from tidewatt.scheduler.paths import user_config
+from tidewatt.scheduler.region import Pool, Region
+from tidewatt.scheduler.settings import RegionTable, Settings, SourceTable
 
 if TYPE_CHECKING:
-    from tidewatt.backends.host import Host
+    from tidewatt.backends.host import Gpu, Host
     from tidewatt.forecasting.chain import Chain
-
-BACKENDS = ("local",)
-
-
-def _duration(value: Any) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f"needs a unit: write {value}m or {value}h")
-    return parse_duration(value, "the value") if isinstance(value, str) else value
-
-
-def _zone(value: Any) -> Any:
-    if not isinstance(value, str) or value == "":
-        return value
-    from tidewatt.forecasting.errors import ForecastError
-    from tidewatt.forecasting.zones import zone
-
-    try:
-        return zone(value).key
-    except ForecastError as error:
-        raise ValueError(str(error)) from None
-
-
-def _memory(value: Any) -> Any:
-    return parse_memory(value, "the value") if isinstance(value, str) else value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-ZoneKey = Annotated[str, BeforeValidator(_zone)]
-
-
-class Table(BaseModel):
-    """A frozen part of the configuration; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
-
-
-class SourceTable(Table):
-    """A source of carbon intensity, `[[source]]`; keys beyond these belong to its type."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
-
-    type: str = "file"
-    path: Annotated[Path | None, Field(strict=False)] = None
-    hindsight: bool = False
-
-    @model_validator(mode="after")
-    def _file_is_whole(self) -> "SourceTable":
-        if self.type == "file":
-            if self.path is None:
-                raise ValueError("a source of type file needs a path")
-            if self.model_extra:
-                raise ValueError(f"a source of type file has no key {sorted(self.model_extra)[0]!r}")
-        return self
-
-
-class ZonesTable(Table):
-    """The zones of a region, where its signals come from different ones."""
-
-    average: ZoneKey = ""
-    marginal: ZoneKey = ""
-
-
-class RegionTable(Table):
-    """A place where jobs may run, `[[region]]`.
-
-    `gpus` is how many of this host's GPUs belong to it, or their UUIDs. Left out, the only region of a host has all
-    of them and all cores; of several regions each states its own.
-    """
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    backend: Literal["local"] = "local"
-    zone: ZoneKey = ""
-    zones: ZonesTable | None = None
-    gpus: Annotated[int, Field(ge=0)] | Annotated[tuple[str, ...], Field(strict=False)] | None = None
-    cpus: Annotated[int, Field(ge=1)] | None = None
-    mem: Annotated[int, Field(ge=1), BeforeValidator(_memory)] | None = None
-    pue: Annotated[float, Field(ge=1, le=5, strict=False)] = 1.0
-    pue_source: str = ""
-    home: bool = False
-
-    @model_validator(mode="after")
-    def _one_way_to_name_zones(self) -> "RegionTable":
-        if self.zone and self.zones is not None:
-            raise ValueError("has both zone and zones: keep one of them")
-        return self
-
-
-class Settings(Table):
-    """Every setting. Durations are written like 5m; `_s` are seconds and `_w` watts.
-
-    `tick_s` is how often the daemon looks around. `final_after` an ended job is restated for the last time, `unverified_after`
-    it is closed without observations.
-    """
-
-    zone: ZoneKey = ""
-    signal: Literal["average", "marginal"] = "average"
-    default_slack: Duration | None = None
-    default_duration: Duration = timedelta(hours=1)
-    min_saving: Annotated[float, Field(ge=0, lt=1, strict=False)] = 0.02
-    min_wait: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(minutes=5)
-    margin: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(minutes=2)
-    tick_s: Annotated[float, Field(gt=0, le=60, strict=False)] = 5.0
-    grace_s: Annotated[float, Field(ge=0, strict=False)] = 30.0
-    meter_interval_s: Annotated[float, Field(ge=0.1, le=600, strict=False)] = 10.0
-    tdp_w: Annotated[float, Field(gt=0, strict=False)] | None = None
-    env_deny: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    final_after: Duration = timedelta(hours=24)
-    unverified_after: Duration = timedelta(days=7)
-    sources: Annotated[tuple[SourceTable, ...], Field(alias="source", strict=False)] = ()
-    regions: Annotated[tuple[RegionTable, ...], Field(alias="region", strict=False)] = ()
-
-    @model_validator(mode="after")
-    def _regions_agree(self) -> "Settings":
-        names = [region.name for region in self.regions]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"the region {twice[0]!r} is defined twice: give each its own name")
-        homes = [region.name for region in self.regions if region.home]
-        if len(homes) > 1:
-            raise ValueError(f"the regions {' and '.join(homes)} both have home = true: keep one")
-        for region in self.regions if len(self.regions) > 1 else ():
-            if region.cpus is None:
-                raise ValueError(
-                    f"the region {region.name!r} does not say how many cores it has, and the host's cannot be counted"
-                    " for several regions: add cpus"
-                )
-        return self
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings, and for each key where its value came from: `default`, `TIDEWATT_ZONE`, `--zone`, `FILE:3`."""
+    """Settings, and where each key's value came from: `default`, `TIDEWATT_ZONE`, `--zone`, `FILE:3`."""
 
     settings: Settings
     origins: dict[str, str]
@@ -161,19 +33,156 @@ class Loaded:
 
 
 def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Loaded:
-    """The settings from `path` (or the user's file, where there is one), the environment and the flags that are not None.
+    """The settings of `path` (else of the user's file, if there is one), the environment and the flags given.
+
+    A flag that is None was not given.
 
     Raises:
         BadInput: for a missing file, an unknown key, a wrong type, an unknown zone; with file, line and key.
     """
-    raise NotImplementedError
+    if path is None and user_config(environ).exists():
+        path = user_config(environ)
+    text, values = _read(path) if path is not None else ("", {})
+    origins = {key: placed(str(path), text, (key,)) for key in values}
+    for key in _SCALARS:
+        if f"TIDEWATT_{key.upper()}" in environ:
+            values[key] = _from_text(key, environ[f"TIDEWATT_{key.upper()}"])
+            origins[key] = f"TIDEWATT_{key.upper()}"
+        if flags.get(key) is not None:
+            values[key] = flags[key]
+            origins[key] = f"--{key.replace('_', '-')}"
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise BadInput(complaint(error, origins, text, _KNOWN)) from None
+    return Loaded(settings, {key: origins.get(key, "default") for key in _KEYS}, path)
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text)
+    except FileNotFoundError:
+        raise BadInput(f"the configuration file {path} does not exist") from None
+    except OSError as error:
+        raise BadInput(f"the configuration file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"the configuration file {path} is not text in UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"the configuration file {path} is not TOML: {error}") from None
+    for source in values.get("source", ()) if isinstance(values.get("source"), list) else ():
+        if isinstance(source, dict) and isinstance(source.get("path"), str):
+            # a file means what stands beside it, wherever the daemon was started
+            source["path"] = str(path.absolute().parent / Path(source["path"]).expanduser())
+    return text, values
+
+
+def _from_text(key: str, text: str) -> Any:
+    """A variable's value; lists are separated by commas, an empty variable means none."""
+    if key in _LISTS:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return None if text == "" and key in _OPTIONAL else text
 
 
 def chain(settings: Settings, *, hindsight: bool = False) -> "Chain":
-    """The chain of the configured sources; a missing or malformed file is told as BadInput."""
-    raise NotImplementedError
+    """The chain of the configured sources.
+
+    Raises:
+        BadInput: for a source that cannot be made, such as a missing file.
+    """
+    from tidewatt.forecasting.errors import ForecastError
+    from tidewatt.forecasting.sources import chain as chained
+
+    try:
+        return chained([_options(source) for source in settings.sources], hindsight)
+    except ForecastError as error:
+        raise BadInput(str(error)) from error
+
+
+def _options(source: SourceTable) -> dict[str, object]:
+    options = {**source.model_dump(exclude_unset=True), "type": source.type}
+    if source.path is not None:
+        options["path"] = str(source.path)
+    return options
 
 
 def regions(settings: Settings, host: "Host") -> tuple[Region, ...]:
-    """The regions on this host; without any configured there is one, `local`, with all that the host has."""
-    raise NotImplementedError
+    """The regions on this host; without any configured there is one, `local`, with all that the host has.
+
+    Exactly one is home: the one that says so, else `local`, else the first.
+
+    Raises:
+        BadInput: for a GPU that the host does not have or that two regions claim.
+    """
+    tables = settings.regions or (RegionTable(name="local"),)
+    home = next(
+        (table.name for table in tables if table.home),
+        next((table.name for table in tables if table.name == "local"), tables[0].name),
+    )
+    shares = _gpu_shares(tables, host)
+    return tuple(_region(table, shares[table.name], home, settings, host) for table in tables)
+
+
+def _region(table: RegionTable, gpus: "Sequence[Gpu]", home: str, settings: Settings, host: "Host") -> Region:
+    pools: dict[str, list[str]] = {}
+    for gpu in gpus:
+        pools.setdefault(gpu.name, []).append(gpu.uuid)
+    return Region(
+        name=table.name,
+        backend=table.backend,
+        zones=_zones(table, settings.zone),
+        pools=tuple(Pool(name, len(uuids)) for name, uuids in pools.items()),
+        cpus=host.cpus if table.cpus is None else table.cpus,
+        mem_mb=host.mem_mb if table.mem is None else table.mem,
+        pue=table.pue,
+        pue_source=table.pue_source or ("stated" if "pue" in table.model_fields_set else "assumed"),
+        home=table.name == home,
+        gpu_uuids=tuple(uuid for uuids in pools.values() for uuid in uuids),
+    )
+
+
+def _zones(table: RegionTable, default: str) -> dict[str, str]:
+    if table.zones is not None:
+        zones = {"average": table.zones.average, "marginal": table.zones.marginal}
+    else:
+        zones = dict.fromkeys(("average", "marginal"), table.zone or default)
+    return {signal: zone for signal, zone in zones.items() if zone}
+
+
+def _gpu_shares(tables: Sequence[RegionTable], host: "Host") -> "dict[str, list[Gpu]]":
+    """Each region's GPUs: first those that were named, then as many of the rest as asked for, in order."""
+    free = {gpu.uuid: gpu for gpu in host.gpus}
+    shares: dict[str, list[Gpu]] = {table.name: [] for table in tables}
+    for table in tables:
+        for uuid in table.gpus if isinstance(table.gpus, tuple) else ():
+            if uuid not in free:
+                known = ", ".join(gpu.uuid for gpu in host.gpus) or f"none ({host.gpu_note})"
+                raise BadInput(
+                    f"the region {table.name!r} names the GPU {uuid}, which this host does not have or"
+                    f" which another"
+                    f" region has: this host's GPUs are {known}"
+                )
+            shares[table.name].append(free.pop(uuid))
+    for table in tables:
+        count = len(free) if table.gpus is None and len(tables) == 1 else table.gpus
+        if not isinstance(count, int):
+            continue
+        if count > len(free):
+            raise BadInput(
+                f"the region {table.name!r} is given {count} GPUs, but this host has {len(host.gpus)}"
+                f" and {len(free)} are left for"
+                f" it{f' ({host.gpu_note})' if host.gpu_note else ''}: lower gpus"
+            )
+        shares[table.name] = [free.pop(uuid) for uuid in list(free)[:count]]
+    return shares
+
+
+_KEYS = tuple(field.alias or name for name, field in Settings.model_fields.items())
+_SCALARS = tuple(key for key in _KEYS if key not in ("source", "region"))
+_LISTS = ("env_deny",)
+_OPTIONAL = ("default_slack", "tdp_w")
+_KNOWN: dict[str, tuple[str, ...]] = {
+    "": _KEYS,
+    "source": ("type", "path", "hindsight"),
+    "region": tuple(RegionTable.model_fields),
+}

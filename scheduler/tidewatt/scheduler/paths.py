@@ -69,12 +69,13 @@ class Paths:
             _make_private(folder)
         if len(os.fsencode(self.socket)) > LONGEST_SOCKET:
             raise BadInput(
-                f"the socket's path {self.socket} has more than {LONGEST_SOCKET} bytes: set XDG_RUNTIME_DIR to a shorter folder"
+                f"the socket's path {self.socket} has more than {LONGEST_SOCKET} bytes: set"
+                f" XDG_RUNTIME_DIR to a shorter folder"
             )
 
 
 def paths(environ: Mapping[str, str], home: Path | None = None) -> Paths:
-    """The paths for `home`, else for TIDEWATT_HOME, else for the user's state folder (XDG base directories)."""
+    """The paths for `home`, else for TIDEWATT_HOME, else for the user's state folder (XDG)."""
     if home is None:
         given = environ.get("TIDEWATT_HOME", "")
         home = Path(given) if given else _base(environ, "XDG_STATE_HOME", ".local/state") / "tidewatt"
@@ -107,8 +108,12 @@ def _make_private(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
     except OSError as error:
-        raise BadInput(f"the folder {folder} cannot be made ({error.strerror}): choose another with TIDEWATT_HOME") from None
+        raise BadInput(
+            f"the folder {folder} cannot be made ({error.strerror}): choose another with TIDEWATT_HOME"
+        ) from None
     if stat.S_ISLNK(found.st_mode) or found.st_uid != os.getuid():
-        raise BadInput(f"the folder {folder} is not yours or is a link: remove it, or choose another with TIDEWATT_HOME")
+        raise BadInput(
+            f"the folder {folder} is not yours or is a link: remove it, or choose another with TIDEWATT_HOME"
+        )
     if stat.S_IMODE(found.st_mode) != 0o700:
         folder.chmod(0o700)

@@ -1,8 +1,8 @@
 """Times and durations as people write them.
 
-Durations carry their units (`3h`, `90m`, `1d12h`). A time limit also takes Slurm's forms (`2:30:00`, `1-12`), in which
-a bare number means minutes. A moment is a time with a zone, a local time, or a duration from now. Whatever could be
-read in two ways is refused, with both readings named.
+Durations carry their units (`3h`, `90m`, `1d12h`). A time limit also takes Slurm's forms (`2:30:00`, `1-12`),
+in which a bare number means minutes. A moment is a time with a zone, a local time, or a duration from now.
+Whatever could be read in two ways is refused, with both readings named.
 """
 
 import re
@@ -64,7 +64,7 @@ def _bounded(duration: timedelta, text: str, what: str) -> timedelta:
 
 
 def parse_time_limit(text: str) -> timedelta:
-    """The limit of `-t/--time`: a duration, or Slurm's M, M:S, H:M:S, D-H, D-H:M, D-H:M:S (bare numbers are minutes).
+    """The limit of `-t/--time`: a duration, or Slurm's M, M:S, H:M:S, D-H, D-H:M, D-H:M:S (M are minutes).
 
     Raises:
         BadInput: if it is none of these, or not longer than nothing.
@@ -92,7 +92,8 @@ def parse_time_limit(text: str) -> timedelta:
 def parse_moment(text: str, now: datetime, tz: tzinfo | None = None, what: str = "the time") -> datetime:
     """The moment that `text` names, aware, in UTC; it may lie in the past.
 
-    A time of day alone is the next one at or after `now`. `tz` is the zone of local times, None for the system's.
+    A time of day alone is the next one at or after `now`. `tz` is the zone of local times, None for the
+    system's.
 
     Raises:
         BadInput: if it cannot be read, does not exist in `tz` or happens there twice.
@@ -135,7 +136,9 @@ def _clock(text: str, whole: str, what: str) -> time:
     try:
         return time(int(match[1]), int(match[2]), int(match[3] or 0))
     except ValueError:
-        raise BadInput(f"{what} {whole!r} is no time of day: hours go to 23, minutes and seconds to 59") from None
+        raise BadInput(
+            f"{what} {whole!r} is no time of day: hours go to 23, minutes and seconds to 59"
+        ) from None
 
 
 def _of_date(text: str, tz: tzinfo | None, what: str) -> datetime:
@@ -146,7 +149,10 @@ def _of_date(text: str, tz: tzinfo | None, what: str) -> datetime:
     if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         raise BadInput(f'{what} {text!r} has no time of day: write for example "{text} 08:00"')
     if re.search(r"[A-Za-z]{3,}$", text) and re.match(r"\d{4}-", text):
-        raise BadInput(f"{what} {text!r} names its zone by letters that several zones share: write +01:00 or Europe/Berlin")
+        raise BadInput(
+            f"{what} {text!r} names its zone by letters that several zones share: write +01:00 or"
+            f" Europe/Berlin"
+        )
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
@@ -162,7 +168,9 @@ def _named(name: str, text: str, what: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError):
-        raise BadInput(f"{what} {text!r} names the unknown time zone {name!r}: write for example Europe/Berlin") from None
+        raise BadInput(
+            f"{what} {text!r} names the unknown time zone {name!r}: write for example Europe/Berlin"
+        ) from None
 
 
 def _resolved(local: datetime, tz: tzinfo | None, what: str) -> datetime:
@@ -170,9 +178,13 @@ def _resolved(local: datetime, tz: tzinfo | None, what: str) -> datetime:
     first, second = (_at(local, tz, fold) for fold in (0, 1))
     name = f"{local:%Y-%m-%d %H:%M}"
     if first.astimezone(tz).replace(tzinfo=None, fold=0) != local:
-        raise BadInput(f"{what} {name} does not exist here: the clocks are put forward then, choose an hour later")
+        raise BadInput(
+            f"{what} {name} does not exist here: the clocks are put forward then, choose an hour later"
+        )
     if first != second:
-        choices = " or ".join(f"{moment.astimezone(tz).isoformat(timespec='minutes')}" for moment in (first, second))
+        choices = " or ".join(
+            f"{moment.astimezone(tz).isoformat(timespec='minutes')}" for moment in (first, second)
+        )
         raise BadInput(f"{what} {name} happens twice here, as the clocks are put back then: write {choices}")
     return first
 

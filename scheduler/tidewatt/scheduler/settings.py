@@ -1,0 +1,150 @@
+"""Every setting there is, with its unit, bounds and default."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.memory import parse_memory
+from tidewatt.scheduler.when import parse_duration
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"needs a unit: write {value}m or {value}h")
+    if isinstance(value, str) and re.fullmatch(r"\s*0\s*[smhd]?\s*", value):
+        return timedelta()
+    return _read(parse_duration, value)
+
+
+def _memory(value: Any) -> Any:
+    return _read(parse_memory, value)
+
+
+def _read(parse: Callable[[str, str], object], value: Any) -> Any:
+    """What `parse` makes of text; other types are left to pydantic, which only understands ValueError."""
+    try:
+        return parse(value, "the value") if isinstance(value, str) else value
+    except BadInput as error:
+        raise ValueError(str(error)) from None
+
+
+def _zone(value: Any) -> Any:
+    if not isinstance(value, str) or value == "":
+        return value
+    from tidewatt.forecasting.errors import ForecastError
+    from tidewatt.forecasting.zones import zone
+
+    try:
+        return zone(value).key
+    except ForecastError as error:
+        raise ValueError(str(error)) from None
+
+
+Duration = Annotated[timedelta, Field(gt=timedelta()), BeforeValidator(_duration)]
+Pause = Annotated[timedelta, Field(ge=timedelta()), BeforeValidator(_duration)]  # may be nothing
+ZoneKey = Annotated[str, BeforeValidator(_zone)]
+
+
+class Table(BaseModel):
+    """A frozen part of the configuration; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SourceTable(Table):
+    """A source of carbon intensity, `[[source]]`; keys beyond these belong to its type."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    type: str = "file"
+    path: Annotated[Path | None, Field(strict=False)] = None
+    hindsight: bool = False
+
+    @model_validator(mode="after")
+    def _file_is_whole(self) -> "SourceTable":
+        if self.type == "file":
+            if self.path is None:
+                raise ValueError("a source of type file needs a path")
+            if self.model_extra:
+                raise ValueError(f"a source of type file has no key {sorted(self.model_extra)[0]!r}")
+        return self
+
+
+class ZonesTable(Table):
+    """The zones of a region, where its signals come from different ones."""
+
+    average: ZoneKey = ""
+    marginal: ZoneKey = ""
+
+
+class RegionTable(Table):
+    """A place where jobs may run, `[[region]]`.
+
+    `gpus` is how many of this host's GPUs belong to it, or their UUIDs. Left out, the only region of a host
+    has all of them and all cores; of several regions each states its own.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    backend: Literal["local"] = "local"
+    zone: ZoneKey = ""
+    zones: ZonesTable | None = None
+    gpus: Annotated[int, Field(ge=0)] | Annotated[tuple[str, ...], Field(strict=False)] | None = None
+    cpus: Annotated[int, Field(ge=1)] | None = None
+    mem: Annotated[int, Field(ge=1), BeforeValidator(_memory)] | None = None
+    pue: Annotated[float, Field(ge=1, le=5, strict=False)] = 1.0
+    pue_source: str = ""
+    home: bool = False
+
+    @model_validator(mode="after")
+    def _one_way_to_name_zones(self) -> "RegionTable":
+        if self.zone and self.zones is not None:
+            raise ValueError("has both zone and zones: keep one of them")
+        return self
+
+
+class Settings(Table):
+    """Every setting. Durations are written like 5m; `_s` are seconds and `_w` watts.
+
+    `tick_s` is how often the daemon looks around. `final_after` an ended job is restated for the last time,
+    `unverified_after` it is closed without observations.
+    """
+
+    zone: ZoneKey = ""
+    signal: Literal["average", "marginal"] = "average"
+    default_slack: Duration | None = None
+    default_duration: Duration = timedelta(hours=1)
+    min_saving: Annotated[float, Field(ge=0, lt=1, strict=False)] = 0.02
+    min_wait: Pause = timedelta(minutes=5)
+    margin: Pause = timedelta(minutes=2)
+    tick_s: Annotated[float, Field(gt=0, le=60, strict=False)] = 5.0
+    grace_s: Annotated[float, Field(ge=0, strict=False)] = 30.0
+    meter_interval_s: Annotated[float, Field(ge=0.1, le=600, strict=False)] = 10.0
+    tdp_w: Annotated[float, Field(gt=0, strict=False)] | None = None
+    env_deny: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    final_after: Duration = timedelta(hours=24)
+    unverified_after: Duration = timedelta(days=7)
+    sources: Annotated[tuple[SourceTable, ...], Field(alias="source", strict=False)] = ()
+    regions: Annotated[tuple[RegionTable, ...], Field(alias="region", strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _regions_agree(self) -> "Settings":
+        names = [region.name for region in self.regions]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"the region {twice[0]!r} is defined twice: give each its own name")
+        homes = [region.name for region in self.regions if region.home]
+        if len(homes) > 1:
+            raise ValueError(f"the regions {' and '.join(homes)} both have home = true: keep one")
+        for region in self.regions if len(self.regions) > 1 else ():
+            if region.cpus is None:
+                raise ValueError(
+                    f"the region {region.name!r} does not say how many cores it has, and the host's"
+                    f" cannot be counted"
+                    " for several regions: add cpus"
+                )
+        return self
