@@ -3,10 +3,22 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from tidewatt.scheduler.when import short
+
+_TYPES = {
+    "float": "a number",
+    "int": "a whole number",
+    "string": "text in quotes",
+    "bool": "true or false",
+    "tuple": "a list",
+    "model": "a table",
+    "time": 'a duration in quotes, such as "5m"',
+}
 Location = tuple[int | str, ...]
 
 _HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.-]+)\s*\]")
@@ -14,23 +26,24 @@ _KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+?)\s*=")
 
 
 def complaint(
-    error: ValidationError, origins: Mapping[str, str], text: str, known: Mapping[str, Iterable[str]]
+    error: ValidationError,
+    origins: Mapping[str, str],
+    file: tuple[str, str],
+    known: Mapping[str, Iterable[str]],
 ) -> str:
     """The sentence about the first thing that is wrong.
 
-    `origins` maps a top-level key to the file, variable or flag that set it; `text` is the file's; `known`
-    are the keys of each table, "" for the top.
+    `origins` maps a top-level key to the variable, flag or place in the file that set it; `file` is the
+    file's name and text; `known` are the keys of each table, "" for the top.
     """
-    errors = error.errors()
-    first = errors[0]
-    location = tuple(part for part in first["loc"] if not _is_union_branch(part, first))
-    top = str(location[0]) if location else ""
-    origin = origins.get(top, next(iter(origins.values()), "the configuration"))
-    if ":" in origin:  # of a file: point at the innermost line
-        origin = placed(origin.rpartition(":")[0], text, location)
-    more = len({item["loc"][:1] for item in errors}) - 1
-    rest = f" (and {more} more)" if more else ""
-    return f"{origin}: {_sentence(first, location, known)}{rest}"
+    name, text = file
+    first = error.errors()[0]
+    location = tuple(part for part in first["loc"] if not _is_union_branch(part))
+    origin = origins.get(str(location[0]), name) if location else name
+    if origin.startswith(name):
+        origin = placed(name, text, location)
+    more = len({item["loc"][:2] for item in error.errors()}) - 1
+    return f"{origin}: {_sentence(first, location, known)}{f' (and {more} more)' if more else ''}"
 
 
 def placed(file: str, text: str, location: Location) -> str:
@@ -65,16 +78,16 @@ def _table(name: str, repeated: bool, counts: dict[str, int]) -> Location:
     return (head, counts[head], *rest) if head in counts else (head, *rest)
 
 
-def _is_union_branch(part: int | str, error: ErrorDetails) -> bool:
-    """True for the parts that pydantic adds to a location to say which branch of a union it tried."""
-    return isinstance(part, str) and not part.isidentifier() and part != error.get("input")
+def _is_union_branch(part: int | str) -> bool:
+    """True for what pydantic adds to a location to say which branch of a union it tried."""
+    return isinstance(part, str) and (part in ("int", "str") or not re.fullmatch(r"[\w.-]+", part))
 
 
 def _sentence(error: ErrorDetails, location: Location, known: Mapping[str, Iterable[str]]) -> str:
     key = _dotted(location)
     match error["type"]:
         case "extra_forbidden":
-            table = str(location[0]) if len(location) > 1 else ""
+            table = ".".join(str(part) for part in location[:-1] if isinstance(part, str))
             return f"unknown key {key}{_near(str(location[-1]), known.get(table, ()))}"
         case "missing":
             return f"{key} is missing: add it"
@@ -85,9 +98,19 @@ def _sentence(error: ErrorDetails, location: Location, known: Mapping[str, Itera
             return f"{key} must be {error['ctx']['expected']}, it is {_shown(error['input'])}"
         case "string_pattern_mismatch":
             return f"{key} must be letters, digits, dots and dashes, it is {_shown(error['input'])}"
-        case _:
-            wanted = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+        case "too_short" | "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
+            return f"{key} must be {_bound(error)}, it is {_shown(error['input'])}"
+        case kind:
+            wanted = _TYPES.get(kind.partition("_")[0], error["msg"].removeprefix("Input should be "))
             return f"{key} must be {wanted}, it is {_shown(error['input'])}"
+
+
+def _bound(error: ErrorDetails) -> str:
+    word = {"greater_than": "more than", "less_than": "less than", "less_than_equal": "at most"}.get(
+        error["type"]
+    )
+    limit = next(iter(error["ctx"].values()))
+    return f"{word or 'at least'} {short(limit) if isinstance(limit, timedelta) else limit}"
 
 
 def _dotted(location: Location) -> str:
@@ -107,5 +130,5 @@ def _near(key: str, known: Iterable[str]) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = short(value) if isinstance(value, timedelta) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

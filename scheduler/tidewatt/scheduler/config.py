@@ -16,7 +16,7 @@ from tidewatt.scheduler.complaint import complaint, placed
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.paths import user_config
 from tidewatt.scheduler.region import Pool, Region
-from tidewatt.scheduler.settings import RegionTable, Settings, SourceTable
+from tidewatt.scheduler.settings import RegionTable, Settings, SourceTable, ZonesTable
 
 if TYPE_CHECKING:
     from tidewatt.backends.host import Gpu, Host
@@ -54,7 +54,7 @@ def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise BadInput(complaint(error, origins, text, _KNOWN)) from None
+        raise BadInput(complaint(error, origins, (str(path or "the configuration"), text), _KNOWN)) from None
     return Loaded(settings, {key: origins.get(key, "default") for key in _KEYS}, path)
 
 
@@ -185,4 +185,5 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "": _KEYS,
     "source": ("type", "path", "hindsight"),
     "region": tuple(RegionTable.model_fields),
+    "region.zones": tuple(ZonesTable.model_fields),
 }

@@ -33,6 +33,14 @@ def _read(parse: Callable[[str, str], object], value: Any) -> Any:
         raise ValueError(str(error)) from None
 
 
+def _gpus(value: Any) -> Any:
+    if isinstance(value, list) and all(isinstance(uuid, str) for uuid in value):
+        return tuple(value)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise ValueError(f"must be how many GPUs, or a list of their UUIDs; it is {value!r}")
+
+
 def _zone(value: Any) -> Any:
     if not isinstance(value, str) or value == "":
         return value
@@ -93,7 +101,7 @@ class RegionTable(Table):
     backend: Literal["local"] = "local"
     zone: ZoneKey = ""
     zones: ZonesTable | None = None
-    gpus: Annotated[int, Field(ge=0)] | Annotated[tuple[str, ...], Field(strict=False)] | None = None
+    gpus: Annotated[int | tuple[str, ...] | None, BeforeValidator(_gpus)] = None
     cpus: Annotated[int, Field(ge=1)] | None = None
     mem: Annotated[int, Field(ge=1), BeforeValidator(_memory)] | None = None
     pue: Annotated[float, Field(ge=1, le=5, strict=False)] = 1.0
