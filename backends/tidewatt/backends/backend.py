@@ -46,6 +46,7 @@ class Launch:
     readings: Path | None = None  # folder of the host's meter; None: not metered
     meter_interval_s: float = 10.0
     clock: Clock = Clock()
+    umask: int | None = None  # of the job; None: the daemon's
 
 
 class Phase(StrEnum):
@@ -58,9 +59,21 @@ class Phase(StrEnum):
     UNKNOWN = "unknown"  # cannot be told now: its GPUs stay booked, nothing is started again
 
 
+class StopReason(StrEnum):
+    """Why an attempt was asked to stop."""
+
+    CANCELLED = "cancelled"
+    TIME_LIMIT = "time limit"
+    SIGNALLED = "signalled"  # the supervisor itself was told to end, by the system or by hand
+
+
 @dataclass(frozen=True, slots=True)
 class AttemptStatus:
-    """What a backend knows of an attempt; times in the attempt's clock, None where not (yet) known."""
+    """What a backend knows of an attempt; times in the attempt's clock, None where not (yet) known.
+
+    `stopped` is set where the attempt was made to end: an exit code of 0 then does not mean that it is done.
+    An ended attempt without exit code and signal has lost its exit status; `reason` says how.
+    """
 
     phase: Phase
     started_ms: int | None = None
@@ -69,13 +82,7 @@ class AttemptStatus:
     signal: int | None = None  # that ended it
     reason: str = ""  # a sentence, where there is something to say ("command not found: trainn", "stopped: time limit 2 h")
     warnings: tuple[str, ...] = ()  # "the code changed since it was submitted"
-
-
-class StopReason(StrEnum):
-    """Why an attempt was asked to stop."""
-
-    CANCELLED = "cancelled"
-    TIME_LIMIT = "time limit"
+    stopped: StopReason | None = None
 
 
 class Backend(Protocol):
