@@ -1,4 +1,4 @@
-"""When jobs would have started had nobody waited for clean power: a first-in-first-out replay of the queue."""
+"""When jobs would have started had nobody waited for clean power: a replay of the queue, first in, first out."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,9 +28,9 @@ class ReplayJob:
 def first_feasible(jobs: Sequence[ReplayJob], region: Region) -> dict[int, datetime]:
     """The start of each job in a first-in-first-out replay in `region`, by job id.
 
-    A job starts at the first instant, not before its submission nor before the start of any job submitted earlier,
-    at which its GPUs (of one pool), CPUs and memory are free. Jobs submitted together start in order of their ids.
-    A job that the region could never hold is left out and holds up nobody.
+    A job starts at the first instant, not before its submission nor before the start of any job submitted
+    earlier, at which its GPUs (of one pool), CPUs and memory are free. Jobs submitted together start in order
+    of their ids. A job that the region could never hold is left out and holds up nobody.
     """
     occupancy = _Occupancy(region)
     starts: dict[int, datetime] = {}
@@ -70,8 +70,8 @@ def _pools(region: Region, need: Need) -> list[Pool]:
 class _Occupancy:
     """What is taken in a region while time moves forward only.
 
-    Since no job starts before an earlier one, all that is booked after an instant has begun by then: room at an
-    instant is room for good.
+    Since no job starts before an earlier one, all that is booked after an instant has begun by then: room at
+    an instant is room for good.
     """
 
     def __init__(self, region: Region) -> None:

@@ -1,0 +1,78 @@
+"""What a job's baseline depends on, written down at submit before any outcome is known."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tidewatt.backends.clock import moment, time_ms
+from tidewatt.scheduler.errors import SchedulerError
+
+METHOD_VERSION = "1"
+MICRO = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """The home region with its zones by signal and its PUE, the moment of submission, the deciding signal."""
+
+    home: str
+    home_zones: Mapping[str, str]
+    home_pue: float
+    home_pue_source: str
+    submitted: datetime
+    signal: str
+    gpus: int = 0
+    method_version: str = METHOD_VERSION
+
+    def __post_init__(self) -> None:
+        check_pue(self.home_pue, f"home region {self.home}")
+
+    def record(self) -> dict[str, Any]:
+        """Integers, strings and an object of strings; `restored` reads it."""
+        return {
+            "home": self.home,
+            "home_zones": {str(signal): zone for signal, zone in self.home_zones.items()},
+            "home_pue_micro": round(self.home_pue * MICRO),
+            "home_pue_source": self.home_pue_source,
+            "submitted_ms": time_ms(self.submitted),
+            "signal": str(self.signal),
+            "gpus": self.gpus,
+            "method_version": self.method_version,
+        }
+
+    @classmethod
+    def restored(cls, record: Mapping[str, Any]) -> "Frozen":
+        """What `record` wrote; raises SchedulerError where it is not whole."""
+        try:
+            return cls(
+                home=record["home"],
+                home_zones=record["home_zones"],
+                home_pue=record["home_pue_micro"] / MICRO,
+                home_pue_source=record["home_pue_source"],
+                submitted=moment(record["submitted_ms"]),
+                signal=record["signal"],
+                gpus=record["gpus"],
+                method_version=record["method_version"],
+            )
+        except (KeyError, TypeError) as error:
+            raise SchedulerError(
+                f"the baseline frozen at submit cannot be read ({error}): the job's record is damaged; "
+                "restore the database from a backup"
+            ) from error
+
+    def to_json(self) -> str:
+        """`record` as text, in one order."""
+        return json.dumps(self.record(), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Frozen":
+        """What `to_json` wrote."""
+        return cls.restored(json.loads(text))
+
+
+def check_pue(pue: float, whose: str) -> None:
+    """Raises SchedulerError unless this can be a PUE: facility over IT energy, 1 or more."""
+    if not 1 <= pue < 10:
+        raise SchedulerError(f"PUE {pue} of {whose} cannot be: it is facility over IT energy, at least 1")
