@@ -1,0 +1,148 @@
+"""Speaks to the daemon over its Unix socket, with the standard library alone: every command waits for this.
+
+Answers are the plain JSON of `schemas`: checking them again would cost a command more than asking for them.
+"""
+
+import http.client
+import json
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from tidewatt.scheduler.errors import BadInput, Refused, SchedulerError
+
+Json = dict[str, Any]
+
+TIMEOUT_S = 30.0
+
+
+class NoDaemon(SchedulerError):  # noqa: N818 - it reads as what it says
+    """no daemon is running here: start it with `tidewatt up`"""  # noqa: D415 - the text is the message
+
+    exit_code = 3
+
+    def __init__(self) -> None:
+        super().__init__(str(type(self).__doc__))
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Client:
+    """One method per path of the daemon's interface; each raises NoDaemon, Refused or BadInput."""
+
+    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
+        self.path = path
+        self._timeout_s = timeout_s
+
+    def status(self) -> Json:
+        """The daemon now, a StatusView."""
+        return self._ask("GET", "status")
+
+    def submit(self, request: Mapping[str, Any]) -> Json:
+        """The SubmitReply to a SubmitRequest: the job is durable."""
+        return self._ask("POST", "jobs", request)
+
+    def jobs(self, states: tuple[str, ...] = (), limit: int = 100, before: int | None = None) -> list[Json]:
+        """JobViews, newest first, with ids below `before`; of all states where none is named."""
+        query = urlencode(
+            {"state": ",".join(states), "limit": limit} | ({"before": before} if before else {})
+        )
+        found: list[Json] = self._ask("GET", f"jobs?{query}")["jobs"]
+        return found
+
+    def job(self, job_id: int) -> Json:
+        """The JobView of one job, with its events."""
+        return self._ask("GET", f"jobs/{job_id}")
+
+    def update(self, job_id: int, request: Mapping[str, Any]) -> Json:
+        """The JobView after an UpdateRequest."""
+        return self._ask("PATCH", f"jobs/{job_id}", request)
+
+    def act(self, job_id: int, verb: str) -> Json:
+        """The JobView after `cancel`, `hold`, `release` or `start`."""
+        return self._ask("POST", f"jobs/{job_id}/{verb}", {})
+
+    def rerun(self, job_id: int, request: Mapping[str, Any]) -> Json:
+        """The SubmitReply of a new job like that one."""
+        return self._ask("POST", f"jobs/{job_id}/rerun", request)
+
+    def plan(self, request: Mapping[str, Any]) -> Json:
+        """The PlanReply to a PlanRequest."""
+        return self._ask("POST", "plan", request)
+
+    def forecast(self, zone: str, signal: str, hours: float) -> Json:
+        """The ForecastView of a zone; "" for the configured zone and signal."""
+        return self._ask("GET", f"forecast?{urlencode({'zone': zone, 'signal': signal, 'hours': hours})}")
+
+    def report(self, since_s: float | None, by: str) -> Json:
+        """The report over the last `since_s` seconds, all time for None, grouped by `by`."""
+        query = {"by": by} | ({} if since_s is None else {"since_s": since_s})
+        return self._ask("GET", f"report?{urlencode(query)}")
+
+    def shutdown(self) -> None:
+        """Asks the daemon to end; running jobs go on."""
+        self._ask("POST", "shutdown", {})
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
+        connection = _UnixConnection(self.path, self._timeout_s)
+        content = None if body is None else json.dumps(body)
+        try:
+            status, text = self._exchange(connection, method, f"/api/v1/{path}", content)
+        except PermissionError:
+            raise Refused(f"the daemon's socket {self.path} belongs to another user") from None
+        except TimeoutError:
+            raise SchedulerError(
+                f"the daemon did not answer within {self._timeout_s:g} s: its log says why (`tidewatt"
+                f" status`, `doctor`)"
+            ) from None
+        except (OSError, http.client.HTTPException):
+            # It took the request and ended: whether it was carried out can only be seen once it is back.
+            raise SchedulerError(
+                "the daemon ended while it answered: look with `tidewatt queue` before trying again"
+            ) from None
+        finally:
+            connection.close()
+        return _answer(status, text)
+
+    def _exchange(
+        self, connection: _UnixConnection, method: str, path: str, content: str | None
+    ) -> tuple[int, bytes]:
+        try:
+            connection.connect()
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise NoDaemon from None
+        connection.request(method, path, content, {"Content-Type": "application/json"} if content else {})
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+def _answer(status: int, text: bytes) -> Json:
+    try:
+        answer: Json = json.loads(text)
+    except ValueError:
+        raise SchedulerError(
+            f"the daemon answered {status} without JSON: it may be of another version, restart it"
+        ) from None
+    if status < 300:
+        return answer
+    detail = str(answer.get("detail") or answer.get("title") or f"the daemon answered {status}")
+    match answer.get("exit_code"):
+        case 2:
+            raise BadInput(detail)
+        case 1:
+            raise Refused(detail)
+        case _:
+            raise SchedulerError(detail)
