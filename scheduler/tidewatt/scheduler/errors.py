@@ -7,13 +7,13 @@ class SchedulerError(Exception):
     exit_code = 1
 
 
-class Refused(SchedulerError):
-    """The request is sound but cannot be granted now (the deadline cannot be met, the job has already ended)."""
+class Refused(SchedulerError):  # noqa: N818 - named as the exit code is
+    """The request is sound but cannot be granted now: its deadline cannot be met, its job has ended."""
 
     exit_code = 1
 
 
-class BadInput(SchedulerError):
+class BadInput(SchedulerError):  # noqa: N818 - named as the exit code is
     """The request itself is wrong and has to be changed."""
 
     exit_code = 2

@@ -1,4 +1,4 @@
-"""Starts a waiting job at its latest start, whatever else is broken: no planner, no forecast, no numbers library."""
+"""Which waiting jobs must start now, whatever else is broken: no planner, no forecast, no arrays."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ def floor_ms(moment: datetime) -> int:
 
 
 def ceil_ms(moment: datetime) -> int:
-    """The first whole millisecond at or after an aware moment: for earliest starts and the ends of bookings."""
+    """The first whole millisecond at or after an aware moment: for earliest starts and ends of bookings."""
     return -((_EPOCH - moment) // _MS)
 
 
