@@ -1,13 +1,27 @@
 """Zones of the grid, and every name they are known by."""
 
+import csv
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from math import asin, cos, radians, sin, sqrt
+from pathlib import Path
+from unicodedata import combining, normalize
+
+from tidewatt.forecasting.errors import ForecastError
+
+TABLE = Path(__file__).parent / "data" / "zones.csv"
+EARTH_RADIUS_KM = 6371.0
+NEAR_MATCHES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Zone:
     """A part of the grid with one carbon intensity. Coordinates in degrees; `timezone` is an IANA name.
 
-    `within` is the key of the zone that contains it, where the table knows one ("" for countries).
+    `aliases` are qualified by who uses them (`eia:CISO`, `iso3:DEU`, `aws:eu-west-1`); each is also accepted
+    without its qualifier where that is unambiguous. `within` is the key of the zone that contains it, "" for
+    countries.
     """
 
     key: str
@@ -18,23 +32,147 @@ class Zone:
     longitude: float
     aliases: tuple[str, ...]
     within: str = ""
+    places: tuple[str, ...] = ()  # where its cloud regions are
 
 
 def zone(text: str) -> Zone:
-    """The one zone that `text` names, by key or any alias, upper or lower case; else ForecastError."""
-    raise NotImplementedError
+    """The one zone that `text` names, by key or any alias, upper or lower case.
+
+    Raises:
+        ForecastError: no zone or several zones are called so; the text names candidates.
+    """
+    keys = _names().get(text.strip().lower(), ())
+    if len(keys) == 1:
+        return _zones()[keys[0]]
+    if keys:
+        choices = " or ".join(_unambiguous(key) for key in keys)
+        raise ForecastError(f"zone {text!r} is ambiguous: say {choices}")
+    near = _near(text)
+    hint = f"; did you mean {', '.join(f'{z.key} ({z.name})' for z in near)}?" if near else "."
+    raise ForecastError(
+        f"unknown zone {text!r}{hint} `tidewatt zones TEXT` searches by name, place and cloud region"
+    )
 
 
 def keyed(key: str) -> Zone | None:
-    """The zone of an exact key; None where there is none."""
-    raise NotImplementedError
+    """The zone of an exact key; None where there is none.
+
+    For keys from our own records: what people type goes through `zone`.
+    """
+    return _zones().get(key)
 
 
 def find(text: str) -> list[Zone]:
-    """Zones whose name, country, place, cloud region or alias contains `text`, best matches first."""
-    raise NotImplementedError
+    """Zones in whose key, name, country, aliases or places all words of `text` occur, best matches first.
+
+    Words are looked for at the beginning of words, and only where that finds nothing anywhere in them.
+    """
+    words = _words(text)
+    for starts in (True, False):
+        ranked = [(_rank(words, z), key) for key, z in _zones().items() if _matches(words, key, starts)]
+        if ranked:
+            return [_zones()[key] for _, key in sorted(ranked)]
+    return []
 
 
 def nearest(latitude: float, longitude: float) -> tuple[Zone, float]:
-    """The zone whose centre is nearest, and the distance in km."""
-    raise NotImplementedError
+    """The zone whose centre is nearest, and how far that is in km.
+
+    Centres are rough, so near a border the answer may be the neighbour: show it, never take it silently. A
+    country that is divided into several zones stands aside for them; WattTime's own areas never answer.
+    """
+    parts: dict[str, int] = {}
+    for each in _zones().values():
+        parts[each.within] = parts.get(each.within, 0) + 1
+    candidates = [z for z in _zones().values() if parts.get(z.key, 0) < 2 and not z.key.startswith("WT:")]
+    best = min(candidates, key=lambda z: _distance_km(latitude, longitude, z))
+    return best, _distance_km(latitude, longitude, best)
+
+
+@cache
+def _zones() -> dict[str, Zone]:
+    """The table, by key."""
+    lines = TABLE.read_text("utf-8").splitlines()
+    rows = csv.reader(line for line in lines if not line.startswith("#"))
+    return {row[0]: _zone(row) for row in islice(rows, 1, None)}
+
+
+def _zone(row: list[str]) -> Zone:
+    key, name, country, timezone, latitude, longitude, within, aliases, places = row
+    return Zone(
+        key=key,
+        name=name,
+        country=country,
+        timezone=timezone,
+        latitude=float(latitude),
+        longitude=float(longitude),
+        aliases=tuple(aliases.split()),
+        within=within,
+        places=tuple(places.split("; ")) if places else (),
+    )
+
+
+@cache
+def _names() -> dict[str, tuple[str, ...]]:
+    """Keys of the zones that a name in lower case may mean."""
+    names: dict[str, tuple[str, ...]] = {}
+    for key, each in _zones().items():
+        bare = (alias.partition(":")[2] for alias in each.aliases)
+        for name in {text.lower() for text in (key, *each.aliases, *bare)}:
+            names[name] = (*names.get(name, ()), key)
+    return names
+
+
+def _unambiguous(key: str) -> str:
+    """A name that means only this zone, with the zone's own name."""
+    each = _zones()[key]
+    name = next(text for text in (key, *each.aliases) if len(_names()[text.lower()]) == 1)
+    return f"{name} ({each.name})"
+
+
+def _near(text: str) -> list[Zone]:
+    """Up to three zones that `text` may have meant."""
+    from difflib import get_close_matches  # only where somebody mistyped
+
+    called = {z.name.lower(): (key,) for key, z in _zones().items()} | _names()
+    close = get_close_matches(text.strip().lower(), called, n=2 * NEAR_MATCHES, cutoff=0.7)
+    keys = dict.fromkeys([*(z.key for z in find(text)), *(key for name in close for key in called[name])])
+    return [_zones()[key] for key in islice(keys, NEAR_MATCHES)]
+
+
+@cache
+def _haystacks() -> dict[str, str]:
+    """Everything that can be searched for, by key, in plain words, each with a space before it."""
+    table = _zones()
+    return {
+        key: " " + " ".join(_words(" ".join((key, z.name, table[z.country].name, *z.aliases, *z.places))))
+        for key, z in table.items()
+    }
+
+
+def _matches(words: list[str], key: str, starts: bool) -> bool:
+    before = " " if starts else ""
+    return bool(words) and all(before + word in _haystacks()[key] for word in words)
+
+
+def _rank(words: list[str], zone: Zone) -> int:
+    """0 for an exact name, then those whose own name starts so, then names, then the rest."""
+    text, name = " ".join(words), " ".join(_words(zone.name))
+    if zone.key in _names().get(text, ()) or name == text:
+        return 0
+    if name.startswith(text):
+        return 1
+    return 2 if text in name else 3
+
+
+def _words(text: str) -> list[str]:
+    """Words in lower case, without accents and punctuation."""
+    plain = (c for c in normalize("NFKD", text.lower()) if not combining(c))
+    return "".join(c if c.isalnum() else " " for c in plain).split()
+
+
+def _distance_km(latitude: float, longitude: float, zone: Zone) -> float:
+    """Great-circle distance by the haversine formula."""
+    p1, p2 = radians(latitude), radians(zone.latitude)
+    half = sin((p2 - p1) / 2) ** 2 + cos(p1) * cos(p2) * sin(radians(zone.longitude - longitude) / 2) ** 2
+    return 2 * EARTH_RADIUS_KM * asin(sqrt(half))
