@@ -30,7 +30,6 @@ class Ask:
     exclude_regions: tuple[str, ...] = ()
     home: str = "local"
     late: bool = False
-    asked: bool = False  # `tidewatt start`: as soon as it fits, whatever the deadline would allow
     at_once: bool = False
 
 
