@@ -149,7 +149,7 @@ def _never(signal: str, frozen: Frozen, feasible_start: datetime | None) -> list
     if signal not in frozen.home_zones:
         lacks.append(f"{signal}: no zone is configured for the home region {frozen.home}")
     if feasible_start is None:
-        lacks.append(f"the home region {frozen.home} could never hold this job")
+        lacks.append(f"the home region {frozen.home} is gone or could never hold this job")
     return lacks
 
 

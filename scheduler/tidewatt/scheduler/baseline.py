@@ -1,4 +1,4 @@
-"""When jobs would have started had nobody waited for clean power: a replay of the queue, first in, first out."""
+"""When jobs would have started had nobody waited for clean power: the queue replayed, first in, first out."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
+from tidewatt.scheduler.capacity import Timeline
 from tidewatt.scheduler.jobs import Need
-from tidewatt.scheduler.region import Pool, Region
+from tidewatt.scheduler.region import Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,13 @@ def first_feasible(jobs: Sequence[ReplayJob], region: Region) -> dict[int, datet
     of their ids. A job that the region could never hold is left out and holds up nobody.
     """
     occupancy = _Occupancy(region)
+    pools_for = Timeline(region).pools_for
     starts: dict[int, datetime] = {}
     latest: datetime | None = None
     for job in sorted(jobs, key=_turn):
-        if not holds(region, job.need):
-            continue
-        earliest = job.submitted if latest is None else max(job.submitted, latest)
-        latest = starts[job.job_id] = occupancy.start(job, earliest)
+        if pools := pools_for(job.need):
+            earliest = job.submitted if latest is None else max(job.submitted, latest)
+            latest = starts[job.job_id] = occupancy.start(job, pools, earliest)
     return starts
 
 
@@ -51,20 +52,11 @@ def predecessors_ended(jobs: Sequence[ReplayJob], job_id: int) -> bool:
 
 def holds(region: Region, need: Need) -> bool:
     """True where the empty region has room for the need."""
-    return (
-        need.cpus <= region.cpus
-        and (not region.mem_mb or need.mem_mb <= region.mem_mb)
-        and (not need.gpus or any(need.gpus <= pool.gpus for pool in _pools(region, need)))
-    )
+    return bool(Timeline(region).pools_for(need))
 
 
 def _turn(job: ReplayJob) -> tuple[datetime, int]:
     return job.submitted, job.job_id
-
-
-def _pools(region: Region, need: Need) -> list[Pool]:
-    kind = need.gpu_kind.casefold()
-    return [pool for pool in region.pools if kind in pool.name.casefold()]
 
 
 class _Occupancy:
@@ -81,11 +73,11 @@ class _Occupancy:
         self._free_mem_mb = region.mem_mb
         self._running: list[tuple[datetime, int, str, Need]] = []  # a heap by end; ids keep it comparable
 
-    def start(self, job: ReplayJob, earliest: datetime) -> datetime:
+    def start(self, job: ReplayJob, pools: Sequence[str], earliest: datetime) -> datetime:
         """Books the job at the first instant from `earliest` at which it fits, and returns that."""
         moment = earliest
         self._free_until(moment)
-        while (pool := self._room(job.need)) is None:
+        while (pool := self._room(job.need, pools)) is None:
             moment = max(moment, self._running[0][0])
             self._free_until(moment)
         self._take(job.need, pool, 1)
@@ -97,17 +89,13 @@ class _Occupancy:
             _, _, pool, need = heappop(self._running)
             self._take(need, pool, -1)
 
-    def _room(self, need: Need) -> str | None:
-        """The pool in which the need fits now, "" where it asks for no GPU, None where it does not fit."""
+    def _room(self, need: Need, pools: Sequence[str]) -> str | None:
+        """The first of the pools in which the need fits now; None where it fits in none."""
         if need.cpus > self._free_cpus or (self._region.mem_mb and need.mem_mb > self._free_mem_mb):
             return None
-        if not need.gpus:
-            return ""
-        pools = _pools(self._region, need)
-        return next((pool.name for pool in pools if need.gpus <= self._free_gpus[pool.name]), None)
+        return next((pool for pool in pools if need.gpus <= self._free_gpus[pool]), None)
 
     def _take(self, need: Need, pool: str, times: int) -> None:
         self._free_cpus -= times * need.cpus
         self._free_mem_mb -= times * need.mem_mb
-        if pool or need.gpus:
-            self._free_gpus[pool] -= times * need.gpus
+        self._free_gpus[pool] -= times * need.gpus

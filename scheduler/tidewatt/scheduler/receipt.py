@@ -8,6 +8,7 @@ from typing import Any
 from tidewatt.backends.clock import moment, time_ms
 from tidewatt.backends.meters.reading import How
 from tidewatt.scheduler.jobs import SettlementState
+from tidewatt.scheduler.schemas import ComponentView, LedgerView, SettlementView
 
 Record = dict[str, Any]
 """Integers, strings, and lists and objects of them; what is not known is left out."""
@@ -83,6 +84,11 @@ class Settlement:
     digests: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
 
+    @property
+    def ran(self) -> bool:
+        """False for a job that ended before any attempt of it ran."""
+        return bool(self.digests)
+
     def restates(self, earlier: "Settlement") -> bool:
         """True where anything but the moment of settling differs."""
         return replace(self, settled_at=earlier.settled_at) != earlier
@@ -129,6 +135,53 @@ class Settlement:
             digests=tuple(record["digests"].items()),
             notes=tuple(record["notes"]),
         )
+
+    def view(self) -> SettlementView:
+        """The settlement as clients see it, in joules, grams and seconds."""
+        return SettlementView(
+            state=self.state,
+            settled_at=self.settled_at,
+            energy_j=_scaled(self.energy_uj),
+            facility_j=_scaled(self.facility_uj),
+            pue=self.pue_micro / 1e6,
+            pue_source=self.pue_source,
+            components=tuple(_component_view(component) for component in self.components),
+            ledgers=tuple(_ledger_view(ledger) for ledger in self.ledgers),
+            waited_s=self.waited_ms / 1e3,
+            held_back_s=None if self.held_back_ms is None else self.held_back_ms / 1e3,
+            idle_gpu_s=self.idle_gpu_ms / 1e3,
+            feasible_start=self.feasible_start,
+            notes=self.notes,
+        )
+
+
+def _component_view(part: Component) -> ComponentView:
+    return ComponentView(
+        component=part.component,
+        how=part.how,
+        source=part.source,
+        energy_j=_scaled(part.energy_uj),
+        active_j=_scaled(part.active_uj),
+        coverage=part.coverage_ppm / 1e6,
+    )
+
+
+def _ledger_view(ledger: Ledger) -> LedgerView:
+    return LedgerView(
+        signal=ledger.signal,
+        source=ledger.source,
+        kind=ledger.kind,
+        g=ledger.emissions_ug / 1e6,
+        actual_g=ledger.actual_ug / 1e6,
+        feasible_g=_scaled(ledger.feasible_ug),
+        hypothetical_g=_scaled(ledger.hypothetical_ug),
+        saved_feasible_g=_scaled(ledger.saved_feasible_ug),
+        saved_hypothetical_g=_scaled(ledger.saved_hypothetical_ug),
+    )
+
+
+def _scaled(millionths: int | None) -> float | None:
+    return None if millionths is None else millionths / 1e6
 
 
 def _known(**values: Any) -> Record:

@@ -1,0 +1,40 @@
+"""Quantities as people read them; signs are kept, and what is not known is never shown as zero."""
+
+UNKNOWN = "not measured"
+
+_MASS = ((1e6, "t"), (1e3, "kg"), (1.0, "g"), (1e-3, "mg"), (1e-6, "µg"))
+_ENERGY = ((3.6e9, "MWh"), (3.6e6, "kWh"), (3.6e3, "Wh"), (1.0, "J"))
+
+
+def mass(grams: float | None, *, sign: bool = False) -> str:
+    """For example `1.24 kg`, `-7.1 mg`; with `sign`, `+1.24 kg`."""
+    return _scaled(grams, _MASS, sign)
+
+
+def energy(joules: float | None) -> str:
+    """For example `1.24 kWh`, `50 J`."""
+    return _scaled(joules, _ENERGY, False)
+
+
+def hours(value: float) -> str:
+    """For example `26 h`, `1.5 h`, `12 min`."""
+    if 0 < abs(value) < 1:
+        return f"{value * 60:.3g} min"
+    return f"{value:.1f} h"
+
+
+def _scaled(value: float | None, units: tuple[tuple[float, str], ...], sign: bool) -> str:
+    if value is None:
+        return UNKNOWN
+    plus = "+" if sign and value > 0 else ""
+    if value == 0:
+        return f"0 {dict(units)[1.0]}"
+    size, unit = next(((size, unit) for size, unit in units if abs(value) >= size), units[-1])
+    return f"{plus}{_digits(value / size)} {unit}"
+
+
+def _digits(value: float) -> str:
+    """Three significant digits, never in powers of ten."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
