@@ -277,6 +277,39 @@ class StatusView(Message):
     warnings: tuple[str, ...]
 
 
+class StepView(Message):
+    """One step `[start, end)` of an outlook."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+    gco2_per_kwh: float
+    p10: float | None
+    p90: float | None
+
+
+class SegmentView(Message):
+    """One stretch of an outlook from one source; borders are the seams."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+    rung: str
+    source: str
+    issued_at: AwareDatetime | None
+
+
+class ForecastView(Message):
+    """Carbon intensity ahead of one zone, as known `now`."""
+
+    zone: str
+    zone_name: str
+    signal: str
+    kind: str
+    now: AwareDatetime
+    steps: tuple[StepView, ...]
+    segments: tuple[SegmentView, ...]
+    note: str
+
+
 class Problem(Message):
     """A refusal (RFC 9457). `exit_code` is the CLI's: 1 refused, 2 bad input."""
 
