@@ -1,0 +1,194 @@
+"""The meter: `python -m tidewatt.backends.meters.process --readings DIR ...`, one for each readings folder.
+
+It reads all instruments every interval, and whenever a supervisor asks. It ends by itself when no attempt is registered
+and nobody holds one of the lock files that it was told to watch.
+"""
+
+import argparse
+import json
+import os
+import select
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tidewatt.backends import lock
+from tidewatt.backends.clock import Clock
+from tidewatt.backends.meters import door
+from tidewatt.backends.meters.bench import Bench
+from tidewatt.backends.meters.cputime import CpuTimes
+from tidewatt.backends.meters.journal import Journal
+
+LINGER_S = 30.0
+LONGEST_INTERVAL_S = 60.0  # a RAPL counter may wrap within three minutes
+_CLIENT_S = 0.5  # a client that has connected and says nothing
+_WATCH_S = 5.0
+
+
+class Meter:
+    """The one meter of a readings folder."""
+
+    def __init__(
+        self, readings: Path, interval_s: float, clock: Clock, watched: set[Path], linger_s: float
+    ) -> None:
+        self._readings = readings
+        self._watched = watched
+        self._linger_s = linger_s
+        self._journal = Journal(readings)
+        self._times = CpuTimes(readings)
+        self._bench = Bench(self._times, clock, min(interval_s, LONGEST_INTERVAL_S))
+        self._door = door.listen(readings)
+        self._place = door.socket_path(readings)
+        self._needed_at = time.monotonic()
+        self._synced_at = float("-inf")
+        self._said = ""
+        self.ending = False
+
+    def run(self) -> None:
+        """Reads until nobody needs it any more, or `ending` is set; the last reading is durable."""
+        due = time.monotonic()
+        watch_at = due
+        while not self.ending:
+            now = time.monotonic()
+            if now >= due:
+                self._read("tick", durable=now - self._synced_at >= 1.0)
+                due = max(due + self._bench.interval_s, time.monotonic())
+            if now >= watch_at:
+                watch_at = now + min(_WATCH_S, self._linger_s / 4)
+                self._watch()
+            self._serve(max(0.0, min(due, watch_at) - time.monotonic()))
+        self._read("tick", durable=True)
+        self._journal.close()
+        self._door.close()
+        with suppress(OSError):
+            self._place.unlink()
+
+    def _read(self, cause: str, *, durable: bool) -> str:
+        """Takes and keeps a reading; returns what went wrong, "" for nothing."""
+        try:
+            reading = self._bench.read(cause)
+            self._journal.append(reading, self._bench.header(), durable=durable)
+        except OSError as error:
+            self._say(f"the reading could not be kept: {error}")
+            return str(error)
+        if durable:
+            self._synced_at = time.monotonic()
+        self._say("")
+        return ""
+
+    def _say(self, sentence: str) -> None:
+        """Into the log, once for each change."""
+        if sentence != self._said:
+            text = {"time_ms": time.time_ns() // 1_000_000, "event": sentence or "readings are kept again"}
+            with suppress(OSError):
+                sys.stderr.write(json.dumps(text) + "\n")
+                sys.stderr.flush()
+        self._said = sentence
+
+    def _watch(self) -> None:
+        """Ends when nobody needs it; opens the door again where it was taken away (a logout clears runtime folders)."""
+        self._times.look()
+        now = time.monotonic()
+        if self._times.attempts or any(_locked(path) for path in self._watched):
+            self._needed_at = now
+        if now - self._needed_at >= self._linger_s:
+            self.ending = True
+        elif not self._place.exists():
+            self._door.close()
+            with suppress(OSError):
+                self._door = door.listen(self._readings)
+                self._place = door.socket_path(self._readings)
+
+    def _serve(self, wait_s: float) -> None:
+        """Answers clients for that long at most; returns early after one."""
+        if self._door.fileno() < 0:
+            time.sleep(min(wait_s, 0.2))
+            return
+        ready, _, _ = select.select([self._door], [], [], wait_s)
+        if not ready:
+            return
+        with suppress(OSError, ValueError):
+            line, _ = self._door.accept()
+            with line:
+                line.settimeout(_CLIENT_S)
+                answer = self._answer(json.loads(door.receive(line)))
+                line.sendall(json.dumps(answer).encode() + b"\n")
+
+    def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
+        self._needed_at = time.monotonic()
+        match question.get("ask"):
+            case "read":
+                problem = self._read(str(question["cause"]), durable=True)
+                return {"ok": not problem, "problem": problem}
+            case "hello":
+                self._watched |= {Path(path) for path in question.get("while_locked", [])}
+                self._adopt(Clock.from_json(question["clock"]), float(question["interval_s"]))
+                return {"ok": True, "pid": os.getpid()}
+            case other:
+                return {"ok": False, "problem": f"unknown question {other!r}"}
+
+    def _adopt(self, clock: Clock, interval_s: float) -> None:
+        """Takes over a new clock or interval, but not under a running attempt: its readings would not fit together."""
+        self._times.look()
+        if not self._times.attempts:
+            self._bench.clock = clock
+            self._bench.interval_s = min(interval_s, LONGEST_INTERVAL_S)
+
+
+def _locked(path: Path) -> bool:
+    """Whether anybody has the file locked, in whichever way (fcntl or flock), without taking it for a moment."""
+    with suppress(OSError):
+        if lock.held(path):
+            return True
+        inode = f":{path.stat().st_ino}"
+        rows = (row.split() for row in Path("/proc/locks").read_text().splitlines())
+        return any(row[-3].endswith(inode) for row in rows if len(row) >= 8)
+    return False
+
+
+def _take_lock(readings: Path, patience_s: float = 1.0) -> int | None:
+    """The lock of the one meter; None where another has it and keeps it (one that is just ending does not)."""
+    fd = os.open(door.lock(readings), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + patience_s
+    while not lock.take(fd):
+        if time.monotonic() > deadline:
+            os.close(fd)
+            return None
+        time.sleep(0.02)
+    return fd
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the meter; 0 also where one runs already."""
+    parser = argparse.ArgumentParser(prog="tidewatt-meter", description="Reads this host's energy meters.")
+    parser.add_argument("--readings", type=Path, required=True)
+    parser.add_argument("--interval", type=float, default=10.0, help="seconds between readings")
+    parser.add_argument("--clock", default=Clock().to_json())
+    parser.add_argument(
+        "--while-locked", type=Path, nargs="*", default=[], help="live while one of these is locked"
+    )
+    parser.add_argument("--linger", type=float, default=LINGER_S, help="seconds to live on when not needed")
+    given = parser.parse_args(arguments)
+    os.umask(0o077)
+    given.readings.mkdir(parents=True, exist_ok=True)
+    held = _take_lock(given.readings)
+    if held is None:
+        return 0
+    clock = Clock.from_json(given.clock)
+    meter = Meter(given.readings, given.interval, clock, set(given.while_locked), given.linger)
+
+    def end(_number: int, _frame: object) -> None:
+        meter.ending = True
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    meter.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
