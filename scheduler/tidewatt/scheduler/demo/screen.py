@@ -101,7 +101,7 @@ class Lines:
             case "running":
                 return f"starts in {region_of(job)}"
             case state:
-                return state
+                return str(state)
 
     def __enter__(self) -> Self:
         return self
