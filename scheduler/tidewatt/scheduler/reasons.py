@@ -83,8 +83,8 @@ def too_late(ask: Ask, region: str, start_ms: int, duration_ms: int) -> str:
 
 
 def nowhere() -> str:
-    """Says that no allowed region can ever hold the job."""
-    return "no region that the job may use can ever hold it: ask for less, or allow more regions"
+    """Says that no allowed region has room for the job, however long it waits."""
+    return "no region that the job may use has room for it, now or later: ask for less, or allow more regions"
 
 
 def _deadline(ask: Ask) -> str:

@@ -39,7 +39,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A start in an option; `cost` is grams per kW of draw with the region's PUE, None where it is unknown."""
+    """A start in an option; `cost` is grams per kW of draw with the region's PUE; None: not known."""
 
     option: Option
     start_ms: int

@@ -13,6 +13,7 @@ from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.when import short
 
 ASSUMED = "assumed"  # the `duration_source` of a job that gave neither duration nor time limit
+SHIFTED = frozenset({Why.CLEANEST, Why.NOW_IS_CLEANEST, Why.NOTHING_TO_GAIN})  # the grid was looked at
 
 
 @dataclass(frozen=True, slots=True)
