@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Told apart by people who do not see all colours; after Okabe and Ito, "Color universal design", 2008.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8F7A00", "#56B4E9")
 INK, FAINT, RULE = "#222222", "#6B6B6B", "#DDDDDD"
+DASHES = (0, (3, 2))
 _WIDTH_IN, _ZONE_IN, _JOB_IN, _EDGES_IN = 11.0, 1.75, 0.42, 2.0
 _RIGHT = 0.835  # where the time axis ends, as a share of the width; the savings stand beyond
 
@@ -34,7 +35,8 @@ class ZoneLine:
 class JobBar:
     """One job: where and when it ran, and when it would have started had it taken its turn in `home_zone`.
 
-    Windows are half-open, in order. `baseline_start` and `saved_g` are None where they are not settled.
+    `label` begins with a short word, such as the job's number, that also stands above its windows. Windows
+    are half-open, in order. `baseline_start` and `saved_g` are None where they are not settled.
     """
 
     label: str
@@ -68,8 +70,8 @@ def draw(
 ) -> Path:
     """Writes the picture as SVG or PNG, by the ending of `path`, and returns the path.
 
-    `signal` names the intensity ("marginal"), `source` is printed at the foot. Raises SchedulerError where the
-    extra `pictures` is not installed or there is nothing to draw.
+    `signal` names the intensity ("marginal"), `source` is printed at the foot. Raises SchedulerError where
+    the extra `pictures` is not installed or there is nothing to draw.
     """
     if not jobs or not any(line.steps for line in zones):
         raise SchedulerError("there is nothing to draw: no job has run in a zone with observations")
@@ -80,8 +82,7 @@ def draw(
     axes = _panels(figure, len(zones), len(jobs))
     top = max(value for line in zones for _, _, value in line.steps) * 1.12
     for panel, line in zip(axes[:-1], zones, strict=True):
-        _draw_zone(panel, line, jobs, colours[line.zone], top)
-    axes[0].set_ylabel(f"gCO₂/kWh, {signal}", loc="top", color=FAINT, fontsize=9)
+        _draw_zone(panel, line, jobs, colours[line.zone], top, signal)
     _draw_jobs(axes[-1], jobs, colours)
     _draw_times(axes[-1], zones, jobs, tz)
     _draw_margins(figure, title, source, tz)
@@ -90,7 +91,7 @@ def draw(
 
 
 def _figure(zones: int, jobs: int) -> Figure:
-    """An empty figure that grows with what it shows; without pyplot, so that it may be drawn in any thread."""
+    """An empty figure that grows with what it shows; without pyplot, so that any thread may draw."""
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
@@ -117,56 +118,69 @@ def _panels(figure: Figure, zones: int, jobs: int) -> list[Axes]:
     return list(axes)
 
 
-def _draw_zone(panel: Axes, line: ZoneLine, jobs: Sequence[JobBar], colour: str, top: float) -> None:
+def _draw_zone(
+    panel: Axes, line: ZoneLine, jobs: Sequence[JobBar], colour: str, top: float, signal: str
+) -> None:
     """The zone's intensity, filled where jobs ran, outlined where they would have run in turn."""
     edges, values = _edges(line.steps)
-    panel.stairs(values, edges, color=colour, alpha=0.55, linewidth=0.9)
+    panel.set_ylim(0, top)
+    panel.stairs(values, edges, color=colour, alpha=0.55, linewidth=0.9, baseline=None)
     panel.stairs(values, edges, color=colour, alpha=0.08, fill=True, linewidth=0)
     for job in jobs:
         if job.zone == line.zone:
             for start, end in job.windows:
                 inside, levels = _edges(_clipped(line.steps, start, end))
                 panel.stairs(levels, inside, color=colour, alpha=0.75, fill=True, linewidth=0)
+                _tag(panel, job, start, end, max(levels, default=0.0))
         if job.home_zone == line.zone and job.baseline is not None:
             inside, levels = _edges(_clipped(line.steps, *job.baseline))
-            panel.stairs(levels, inside, color=INK, linewidth=1.1, linestyle=(0, (3, 2)), baseline=0)
-    panel.set_ylim(0, top)
+            panel.stairs(levels, inside, color=INK, linewidth=1.1, linestyle=DASHES, baseline=0)
     panel.locator_params(axis="y", nbins=4)
     panel.grid(axis="y", color=RULE, linewidth=0.6)
     panel.set_axisbelow(True)
     panel.set_title(line.zone, loc="left", color=colour, fontsize=10.5, fontweight="bold", pad=5)
+    panel.set_title(f"gCO₂/kWh, {signal}", loc="right", color=FAINT, fontsize=9, pad=5)
+
+
+def _tag(panel: Axes, job: JobBar, start: datetime, end: datetime, level: float) -> None:
+    """The first word of the job's label, above its window."""
+    middle = (_number(start) + _number(end)) / 2
+    panel.annotate(
+        job.label.split()[0],
+        (middle, min(level, panel.get_ylim()[1] * 0.86)),
+        xytext=(0, 2),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        color=INK,
+        fontsize=8.5,
+        fontweight="bold",
+        bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+    )
 
 
 def _draw_jobs(panel: Axes, jobs: Sequence[JobBar], colours: dict[str, str]) -> None:
     """A row for each job: from submission to its deadline, the baseline in outline, the run filled."""
+    beside = panel.get_yaxis_transform()
     for row, job in enumerate(jobs):
         last = max(end for _, end in (*job.windows, *([job.baseline] if job.baseline else [])))
-        panel.hlines(
-            row, _number(job.submitted), _number(job.finish_by or last), color="#BBBBBB", linewidth=1
-        )
-        panel.plot(_number(job.submitted), row, marker="|", color=FAINT, markersize=9, markeredgewidth=1.4)
+        span = _number(job.submitted), _number(job.finish_by or last)
+        panel.hlines(row, *span, color="#BBBBBB", linewidth=1)
+        panel.plot(span[0], row, marker="|", color=FAINT, markersize=11, markeredgewidth=1.6, zorder=4)
         if job.finish_by is not None:
-            panel.plot(_number(job.finish_by), row, marker="D", color=INK, markersize=4.5)
+            panel.plot(span[1], row, marker="D", color=INK, markersize=4.5, zorder=4)
         if job.baseline is not None:
-            _bar(
-                panel, row, job.baseline, facecolor="white", edgecolor=INK, linestyle=(0, (3, 2)), height=0.62
-            )
+            _bar(panel, row, job.baseline, 0.62, facecolor="white", edgecolor=INK, linestyle=DASHES)
         for window in job.windows:
-            _bar(panel, row, window, facecolor=colours.get(job.zone, FAINT), edgecolor="none", height=0.42)
-        panel.text(
-            1.015,
-            row,
-            _saving(job),
-            transform=panel.get_yaxis_transform(),
-            va="center",
-            color=INK,
-            fontsize=9.5,
-        )
-    panel.set_yticks(range(len(jobs)), [job.label for job in jobs], color=INK, fontsize=9.5)
+            _bar(panel, row, window, 0.42, facecolor=colours.get(job.zone, FAINT), edgecolor="none")
+        panel.text(1.015, row, _saving(job), transform=beside, va="center", color=INK, fontsize=9.5)
+    panel.text(1.015, -0.72, "saved", transform=beside, va="bottom", color=FAINT, fontsize=9)
+    panel.set_yticks(range(len(jobs)), [_short(job.label) for job in jobs], color=INK, fontsize=9.5)
     panel.set_ylim(len(jobs) - 0.4, -0.6)
-    panel.text(
-        1.015, -0.72, "saved", transform=panel.get_yaxis_transform(), va="bottom", color=FAINT, fontsize=9
-    )
+
+
+def _short(label: str, most: int = 22) -> str:
+    return label if len(label) <= most else f"{label[: most - 1]}…"
 
 
 def _bar(panel: Axes, row: int, window: tuple[datetime, datetime], height: float, **look: Any) -> None:
@@ -177,23 +191,26 @@ def _bar(panel: Axes, row: int, window: tuple[datetime, datetime], height: float
 def _saving(job: JobBar) -> str:
     if job.saved_g is None:
         return "not settled"
-    percent = "" if job.saved_percent is None else f"  ({job.saved_percent:+.0f} %)"
+    percent = "" if not job.saved_percent else f"  ({job.saved_percent:+.0f} %)"
     return f"{mass(job.saved_g, sign=True)}{percent}"
 
 
 def _draw_times(panel: Axes, zones: Sequence[ZoneLine], jobs: Sequence[JobBar], tz: tzinfo) -> None:
     """The time axis: hours and days where they fit, from the first to the last thing that is drawn."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib import dates
 
+    ticks: Any = dates  # its classes are not annotated
     moments = [edge for line in zones for start, end, _ in line.steps for edge in (start, end)]
     moments += [edge for job in jobs for window in job.windows for edge in window]
     moments += [moment for job in jobs for moment in (job.submitted, job.finish_by) if moment is not None]
     first, last = _number(min(moments)), _number(max(moments))
     margin = (last - first) * 0.008
     panel.set_xlim(first - margin, last + margin)
-    locator = AutoDateLocator(tz=tz, minticks=5, maxticks=11)
+    locator = ticks.AutoDateLocator(tz=tz, minticks=5, maxticks=11)
+    formatter = ticks.ConciseDateFormatter(locator, tz=tz, show_offset=False)
+    formatter.formats[2], formatter.zero_formats[3] = "%d %b", "%d %b"
     panel.xaxis.set_major_locator(locator)
-    panel.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=tz, show_offset=False))
+    panel.xaxis.set_major_formatter(formatter)
     panel.tick_params(axis="x", labelsize=9)
 
 
@@ -206,7 +223,7 @@ def _draw_margins(figure: Figure, title: str, source: str, tz: tzinfo) -> None:
     figure.text(0.02, 1 - 0.32 / height, title, fontsize=14, fontweight="bold", color=INK, va="center")
     handles = [
         Patch(facecolor=FAINT, edgecolor="none", label="ran here"),
-        Patch(facecolor="white", edgecolor=INK, linestyle=(0, (3, 2)), label="starting in turn (baseline)"),
+        Patch(facecolor="white", edgecolor=INK, linestyle=DASHES, label="starting in turn (baseline)"),
         Line2D([], [], color=FAINT, marker="|", linestyle="none", markersize=9, label="submitted"),
         Line2D([], [], color=INK, marker="D", linestyle="none", markersize=4.5, label="finish by"),
     ]
