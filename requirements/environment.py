@@ -18,7 +18,7 @@ PYTHON = VENV / "bin" / "python"
 # The Python below, where this runs in `.venv` itself: it must outlive the mending of `.venv`.
 BASE = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
 LOCKS = ("base", "dev")  # each holds all that those before it hold
-SIZES = {"base": "about 250 MB of packages", "dev": "about 300 MB of packages"}
+SIZES = {"base": "700 MB on disk", "dev": "800 MB on disk"}
 
 
 def stamp(lock: str) -> Path:
@@ -120,7 +120,7 @@ def main() -> None:
             return
         started = time.monotonic()
         print(
-            f"Setting up .venv from requirements/{lock}.txt ({SIZES[lock]}, only this once) ...", flush=True
+            f"Setting up .venv from requirements/{lock}.txt ({SIZES[lock]}, once) ...", flush=True
         )
         make(lock)
         print(f"Set up in {time.monotonic() - started:.0f} s.", flush=True)

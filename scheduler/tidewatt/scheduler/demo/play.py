@@ -31,7 +31,7 @@ LOOK_S = 0.25
 SPARE_S = 45.0  # of real time, beyond the replay itself, before the demo gives up
 
 PROLOGUE = """\
-Tidewatt replays recorded days of California's grid {factor} times faster ({days_s:.0f} s) and trains for real.
+Tidewatt replays two days of California's grid {factor} times faster ({days_s:.0f} s) and trains for real.
 Two regions stand for two sites: north (PG&E's part of the grid, home) and south (Southern California
 Edison's), each with one core of this machine.
 """
@@ -59,7 +59,7 @@ def _perform(stage: Stage, submissions: Sequence[Submission], end: datetime, pic
     grid = examples() / GRID
     shutil.copy(examples() / TRAINING, stage.work)
     settings = stage.folder / "demo.toml"
-    settings.write_text(config(grid, FACTOR))
+    settings.write_text(config(grid))
     start = START.isoformat()
     stage.tidewatt("up", "--config", str(settings), "--replay-from", start, "--replay-factor", str(FACTOR))
     client = Client(paths(stage.environment).socket)

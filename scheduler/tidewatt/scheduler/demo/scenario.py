@@ -17,7 +17,6 @@ AROUND_TRAINING_S = 0.5
 
 CONFIG = """\
 signal = "marginal"
-tick_s = {tick_s}
 meter_interval_s = 1
 margin = "15m"
 final_after = "2h"
@@ -76,6 +75,6 @@ SUBMISSIONS = (
 )
 
 
-def config(grid: Path, factor: float) -> str:
-    """The daemon's configuration; a tick is at most one replayed minute."""
-    return CONFIG.format(grid=grid, tick_s=60 / factor, **ZONES)
+def config(grid: Path) -> str:
+    """The daemon's configuration."""
+    return CONFIG.format(grid=grid, **ZONES)
