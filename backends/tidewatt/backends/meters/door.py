@@ -38,7 +38,7 @@ def socket_path(readings: Path) -> Path:
         *places,
         Path(tempfile.gettempdir()) / f"tidewatt-{os.getuid()}",
         Path(f"/tmp/tidewatt-{os.getuid()}"),
-    ]:  # noqa: S108 - owner and mode are checked
+    ]:
         if len(os.fsencode(folder / name)) <= _LONGEST and _ours(folder):
             return folder / name
     raise OSError(
