@@ -68,7 +68,7 @@ ENDED = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a job occupies while it runs; `gpu_kind` is a word of the GPU's name ("a100"), "" for any one kind."""
+    """What a job occupies; `gpu_kind` is a word of the GPU's name ("a100"), "" for any one kind."""
 
     gpus: int = 0
     gpu_kind: str = ""

@@ -11,10 +11,10 @@ from tidewatt.scheduler.jobs import Need
 class Ask:
     """The planner's view of one job: what it needs and when it may run.
 
-    `duration` is the estimate that is planned with (`duration_source` says whose: "yours", "time limit", "assumed");
-    `finish_by` and `start_by` are None where no deadline was given. `late` accepts a finish after `finish_by`.
-    `power_w` is the expected draw above idle, for showing grams (`power_source` says how it was got). `at_once` asks to
-    start as soon as it fits, whatever the grid does (`tidewatt start`).
+    `duration` is the estimate to plan with (`duration_source` says whose: "yours", "time limit", "assumed");
+    `finish_by` and `start_by` are None where no deadline was given. `late` accepts a later finish.
+    `power_w` is the expected draw above idle, for showing grams (`power_source` says how it was got).
+    `at_once` asks to start as soon as it fits, whatever the deadline would allow.
     """
 
     job_id: int
@@ -72,10 +72,10 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where and when a job runs, and why. Intensities in gCO2/kWh as planned with; None where nothing is known.
+    """Where and when a job runs, and why. Intensities in gCO2/kWh as planned with; None where not known.
 
-    `expected_g` and `immediate_g` are grams for `power_w` above idle with the region's PUE: of this window, and of
-    starting in the home region at the first instant at which it fits there.
+    `expected_g` and `immediate_g` are grams for `power_w` above idle with the region's PUE: of this window,
+    and of starting in the home region at the first instant at which it fits there.
     """
 
     job_id: int

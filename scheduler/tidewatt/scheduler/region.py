@@ -13,7 +13,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A place where jobs may run. `zones` maps a signal ("average", "marginal") to a zone key; empty: none configured."""
+    """A place where jobs may run. `zones` maps a signal ("average", "marginal") to a zone key."""
 
     name: str
     backend: str = "local"

@@ -12,7 +12,7 @@ class Message(BaseModel):
 
 
 class Source(Message):
-    """The working tree as it was at submit. `method` says what `digest` covers; `diff` is kept beside the job."""
+    """The working tree as it was at submit. `method` says what `digest` covers."""
 
     digest: str
     method: str
@@ -38,7 +38,7 @@ class PlanRequest(Message):
 
 
 class SubmitRequest(PlanRequest):
-    """A job. `env` is the environment to keep, None for none; it is written to the job's folder and nowhere else."""
+    """A job. `env` is the environment to keep, None for none; it is kept in the job's folder only."""
 
     argv: Annotated[tuple[str, ...], Field(min_length=1)]
     cwd: str
@@ -101,7 +101,7 @@ class SlackOffer(Message):
 
 
 class PlanReply(Message):
-    """A decision without a job. `empty_queue` says that no daemon was asked, `power_source` how grams were got."""
+    """A decision without a job. `empty_queue`: no daemon was asked; `power_source`: how grams were got."""
 
     plan: PlanView
     offers: tuple[SlackOffer, ...]

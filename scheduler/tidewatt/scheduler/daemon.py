@@ -1,0 +1,262 @@
+"""The daemon: one per state folder, started by `tidewatt up`; it outlives its terminal."""
+
+import argparse
+import logging
+import logging.handlers
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from tidewatt.backends.backend import BackendError
+from tidewatt.backends.clock import Clock, time_ms
+from tidewatt.backends.host import GpuHost
+from tidewatt.backends.local import LocalBackend
+from tidewatt.scheduler import api, config
+from tidewatt.scheduler.errors import BadInput, SchedulerError
+from tidewatt.scheduler.launching import Launcher
+from tidewatt.scheduler.lifetime import lifelong, remembered
+from tidewatt.scheduler.overview import Overview
+from tidewatt.scheduler.paths import Paths, paths
+from tidewatt.scheduler.rounds import Rounds
+from tidewatt.scheduler.service import Service
+from tidewatt.scheduler.settings import Settings
+from tidewatt.scheduler.site import Site
+from tidewatt.scheduler.store import Store
+from tidewatt.scheduler.sweeping import sweep
+from tidewatt.scheduler.watching import Watcher
+
+log = structlog.get_logger()
+REPLAYED_TICK_MS = 60_000  # a replay moves at most one minute a tick
+LOG_BYTES = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `tidewatt up` passes on."""
+
+    home: Path | None
+    config: Path | None
+    zone: str | None
+    hindsight: bool
+    listen: str
+    token_sha256: str
+    clock: Clock
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs until it is told to stop; returns the exit code. A start that fails says why in one sentence."""
+    os.umask(0o077)
+    try:
+        return _run(_options(argv))
+    except (SchedulerError, BackendError) as error:
+        print(f"tidewatt: {error}", file=sys.stderr)  # noqa: T201 - read and shown by `tidewatt up`
+        return getattr(error, "exit_code", 1)
+
+
+def _options(argv: Sequence[str] | None) -> Options:
+    parser = argparse.ArgumentParser(prog="python -m tidewatt.scheduler.daemon")
+    for name in ("home", "config"):
+        parser.add_argument(f"--{name}", type=Path)
+    for name in ("zone", "replay-from"):
+        parser.add_argument(f"--{name}")
+    for name in ("listen", "token-sha256"):
+        parser.add_argument(f"--{name}", default="")
+    parser.add_argument("--replay-factor", type=float, default=1.0)
+    parser.add_argument("--hindsight", action="store_true")
+    given = parser.parse_args(argv)
+    return Options(
+        given.home,
+        given.config,
+        given.zone,
+        given.hindsight,
+        given.listen,
+        given.token_sha256,
+        _clock(given.replay_from, given.replay_factor),
+    )
+
+
+def _clock(replay_from: str | None, factor: float) -> Clock:
+    if replay_from is None:
+        if factor != 1.0:
+            raise BadInput("--replay-factor needs --replay-from: say which recorded time is replayed")
+        return Clock()
+    try:
+        start = datetime.fromisoformat(replay_from)
+        start_ms = time_ms(start)
+    except ValueError as error:
+        raise BadInput(
+            f"--replay-from {replay_from} is not a time with a zone: write 2022-06-01T00:00Z"
+        ) from error
+    if not 0 < factor <= 100_000:
+        raise BadInput(f"--replay-factor {factor} must be above 0 and at most 100000")
+    return Clock(Clock().now_ms(), start_ms, factor)
+
+
+def _run(options: Options) -> int:
+    place = paths(os.environ, options.home)
+    place.make()
+    with lifelong(place):
+        _log_to(place.log)
+        options = replace(options, clock=remembered(place, options.clock))
+        loaded = config.load(options.config, os.environ, {"zone": options.zone})
+        if loaded.settings.tdp_w is not None:
+            os.environ["TIDEWATT_TDP_W"] = str(
+                loaded.settings.tdp_w
+            )  # read by the inventory and by the meter
+        gpus = GpuHost()
+        site = _site(place, loaded.settings, options, gpus)
+        store = Store(place.database)
+        try:
+            return _serve(site, store, gpus, options)
+        finally:
+            store.close()
+            gpus.close()
+
+
+def _site(place: Paths, settings: Settings, options: Options, gpus: GpuHost) -> Site:
+    host = gpus.inventory()
+    return Site(
+        paths=place,
+        settings=settings,
+        clock=options.clock,
+        host=host,
+        regions=config.regions(settings, host),
+        chain=config.chain(settings, hindsight=options.hindsight),
+        backend=LocalBackend(),
+        hindsight=options.hindsight or any(source.hindsight for source in settings.sources),
+    )
+
+
+def _serve(site: Site, store: Store, gpus: GpuHost, options: Options) -> int:
+    lock = threading.RLock()
+    launcher = Launcher(site, store)
+    watcher = Watcher(site, store, launcher)
+    service = Service(site, store, watcher, lock)
+    rounds = Rounds(site, store, service, watcher, launcher, gpus, lock)
+    sweep(site, store)
+    watcher.recover()
+    ticker = _ticker(site, rounds)
+    service.wake = lambda cause: _wake(ticker, rounds, cause)
+    servers: list[uvicorn.Server] = []
+
+    def stop() -> None:
+        for each in servers:
+            each.should_exit = True
+
+    with _unix_socket(site.paths.socket) as listening:
+        routes = api.app(service, Overview(service, options.listen), stop)
+        servers.append(_server(routes, http=api.PeerCheckedProtocol))
+        if options.listen:
+            servers.append(_listen(routes, options))
+        log.info("daemon.started", home=str(site.paths.home), replaying=site.clock.replaying)
+        ticker.start()
+        try:
+            servers[0].run(sockets=[listening])
+        finally:
+            stop()
+            ticker.shutdown(wait=True)
+    log.info("daemon.stopped")
+    return 0
+
+
+def _server(routes: Any, **more: Any) -> uvicorn.Server:
+    plain: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off", "ws": "none"}
+    return uvicorn.Server(
+        uvicorn.Config(routes, timeout_graceful_shutdown=2, server_header=False, **plain, **more)
+    )
+
+
+def _listen(routes: Any, options: Options) -> uvicorn.Server:
+    """A second door on TCP, on loopback and with a token, in a thread of its own."""
+    host, _, port = options.listen.rpartition(":")
+    if host not in {"127.0.0.1", "localhost", "[::1]"} or not port.isdigit() or not options.token_sha256:
+        raise BadInput(
+            f"--listen {options.listen}: write 127.0.0.1:PORT; other addresses than loopback are refused"
+        )
+    try:
+        listening = socket.create_server(
+            (host.strip("[]"), int(port)), family=socket.AF_INET6 if host == "[::1]" else socket.AF_INET
+        )
+    except (OSError, OverflowError) as error:
+        raise BadInput(f"--listen {options.listen} cannot be used: {error}") from error
+    server = _server(api.TokenChecked(routes, options.token_sha256, listening.getsockname()[1]))
+    threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="tcp", daemon=True).start()
+    return server
+
+
+def _ticker(site: Site, rounds: Rounds) -> BackgroundScheduler:
+    tick_s = site.settings.tick_s
+    if site.clock.replaying:
+        tick_s = min(tick_s, REPLAYED_TICK_MS / 1000 / site.clock.factor)
+    logging.getLogger("apscheduler").setLevel(
+        logging.ERROR
+    )  # a round that takes longer than a tick is no news
+    ticker = BackgroundScheduler(timezone=UTC)
+    trigger = IntervalTrigger(seconds=tick_s, timezone=UTC)
+    ticker.add_job(
+        rounds.turn,
+        trigger,
+        id="round",
+        coalesce=True,
+        max_instances=1,
+        misfire_grace_time=None,
+        next_run_time=datetime.now(UTC),
+    )
+    return ticker
+
+
+def _wake(ticker: BackgroundScheduler, rounds: Rounds, cause: str) -> None:
+    rounds.because(cause)
+    job = ticker.get_job("round")
+    if job is not None:
+        job.modify(next_run_time=datetime.now(UTC))
+
+
+@contextmanager
+def _unix_socket(path: Path) -> Iterator[socket.socket]:
+    path.unlink(missing_ok=True)  # ours: the lock of the state folder is held
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(path))
+        path.chmod(0o600)
+        listening.listen(128)
+        try:
+            yield listening
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _log_to(path: Path) -> None:
+    """Structured logs: one JSON object a line, rotated."""
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=3, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+    for noisy in ("uvicorn", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

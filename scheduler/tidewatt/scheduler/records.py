@@ -1,0 +1,139 @@
+"""Jobs and attempts as the store keeps them, and plans in the integers of the event table."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tidewatt.backends.clock import moment, time_ms
+from tidewatt.scheduler.jobs import AttemptState, JobState, Need, SettlementState
+from tidewatt.scheduler.plan import Plan, Why, Window
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A row of the `job` table; `id` is 0 until it is stored."""
+
+    id: int
+    state: JobState
+    since_ms: int
+    reason: str
+    user: str
+    name: str
+    project: str
+    labels: dict[str, str]
+    argv: tuple[str, ...]
+    cwd: str
+    stdout: str
+    stderr: str
+    submitted_ms: int
+    finish_by_ms: int | None
+    start_by_ms: int | None
+    duration_ms: int
+    duration_source: str
+    time_limit_ms: int | None
+    gpus: int
+    gpu_kind: str
+    cpus: int
+    mem_mb: int
+    regions: tuple[str, ...]
+    exclude_regions: tuple[str, ...]
+    late: bool
+    asked: bool
+    stopping: bool
+    power_mw: int
+    power_source: str
+    source: dict[str, Any]
+    snapshot: bool
+    keeps_env: bool
+    frozen: dict[str, Any]
+    plan: Plan | None
+    at_risk: str
+    warnings: tuple[str, ...]
+    ended_ms: int | None
+    settlement_state: SettlementState
+    settlement: dict[str, Any] | None
+
+    @property
+    def need(self) -> Need:
+        """What the job occupies while it runs."""
+        return Need(self.gpus, self.gpu_kind, self.cpus, self.mem_mb)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """A row of the `attempt` table."""
+
+    id: str
+    job_id: int
+    state: AttemptState
+    since_ms: int
+    region: str
+    pool: str
+    gpu_uuids: tuple[str, ...]
+    launched_ms: int
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    reason: str = ""
+
+    @property
+    def number(self) -> int:
+        """1 for the job's first attempt."""
+        return int(self.id.partition(".")[2])
+
+
+def plan_record(plan: Plan) -> dict[str, Any]:
+    """The plan in integers and strings; what is not known is left out."""
+    known = {
+        "immediate_start_ms": plan.immediate_start and time_ms(plan.immediate_start),
+        "mean_mg_per_kwh": _thousandths(plan.mean_gco2_per_kwh),
+        "immediate_mg_per_kwh": _thousandths(plan.immediate_gco2_per_kwh),
+        "expected_ug": _millionths(plan.expected_g),
+        "immediate_ug": _millionths(plan.immediate_g),
+    }
+    return {
+        "job_id": plan.job_id,
+        "region": plan.region,
+        "pool": plan.pool,
+        "start_ms": time_ms(plan.window.start),
+        "end_ms": time_ms(plan.window.end),
+        "why": str(plan.why),
+        "reason": plan.reason,
+        "signal": plan.signal,
+        "note": plan.note,
+        "sources": list(plan.sources),
+        **{key: value for key, value in known.items() if value is not None},
+    }
+
+
+def plan_of(record: dict[str, Any]) -> Plan:
+    """The plan that `plan_record` wrote down."""
+    immediate_ms = record.get("immediate_start_ms")
+    return Plan(
+        job_id=record["job_id"],
+        region=record["region"],
+        pool=record["pool"],
+        window=Window(moment(record["start_ms"]), moment(record["end_ms"])),
+        why=Why(record["why"]),
+        reason=record["reason"],
+        signal=record["signal"],
+        note=record["note"],
+        mean_gco2_per_kwh=_scaled(record.get("mean_mg_per_kwh"), 1e-3),
+        immediate_start=None if immediate_ms is None else moment(immediate_ms),
+        immediate_gco2_per_kwh=_scaled(record.get("immediate_mg_per_kwh"), 1e-3),
+        expected_g=_scaled(record.get("expected_ug"), 1e-6),
+        immediate_g=_scaled(record.get("immediate_ug"), 1e-6),
+        sources=tuple(record["sources"]),
+    )
+
+
+def _thousandths(value: float | None) -> int | None:
+    return None if value is None else round(value * 1e3)
+
+
+def _millionths(value: float | None) -> int | None:
+    return None if value is None else round(value * 1e6)
+
+
+def _scaled(value: int | None, factor: float) -> float | None:
+    return None if value is None else value * factor

@@ -1,0 +1,108 @@
+"""The tables of the store, times in Unix milliseconds; all that is not `event` is derived from it."""
+
+import json
+from typing import Any
+
+import sqlalchemy as sa
+
+Time = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # STRICT tables know INTEGER only, of 64 bits
+
+
+class Json(sa.TypeDecorator[Any]):
+    """JSON in a text column, in one canonical spelling."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return None if value is None else canonical(value)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+metadata = sa.MetaData()
+
+event = sa.Table(
+    "event",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("time_ms", Time, nullable=False),
+    sa.Column("job_id", sa.Integer, nullable=True, index=True),
+    sa.Column("attempt_id", sa.Text, nullable=False, default=""),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column("payload", Json, nullable=False),
+    sqlite_strict=True,
+    sqlite_autoincrement=True,
+)
+
+job = sa.Table(
+    "job",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("state", sa.Text, nullable=False, index=True),
+    sa.Column("since_ms", Time, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("user", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("labels", Json, nullable=False),
+    sa.Column("argv", Json, nullable=False),
+    sa.Column("cwd", sa.Text, nullable=False),
+    sa.Column("stdout", sa.Text, nullable=False),
+    sa.Column("stderr", sa.Text, nullable=False),
+    sa.Column("submitted_ms", Time, nullable=False),
+    sa.Column("finish_by_ms", Time, nullable=True),
+    sa.Column("start_by_ms", Time, nullable=True),
+    sa.Column("duration_ms", Time, nullable=False),
+    sa.Column("duration_source", sa.Text, nullable=False),
+    sa.Column("time_limit_ms", Time, nullable=True),
+    sa.Column("gpus", sa.Integer, nullable=False),
+    sa.Column("gpu_kind", sa.Text, nullable=False),
+    sa.Column("cpus", sa.Integer, nullable=False),
+    sa.Column("mem_mb", sa.Integer, nullable=False),
+    sa.Column("regions", Json, nullable=False),
+    sa.Column("exclude_regions", Json, nullable=False),
+    sa.Column("late", sa.Integer, nullable=False),
+    sa.Column("asked", sa.Integer, nullable=False),  # `tidewatt start`: as soon as it fits
+    sa.Column("stopping", sa.Integer, nullable=False),  # `tidewatt cancel` while it runs
+    sa.Column("power_mw", Time, nullable=False),
+    sa.Column("power_source", sa.Text, nullable=False),
+    sa.Column("source", Json, nullable=False),  # commit, digest, method of the working tree at submit
+    sa.Column("snapshot", sa.Integer, nullable=False),
+    sa.Column("keeps_env", sa.Integer, nullable=False),
+    sa.Column("frozen", Json, nullable=False),  # the baseline's inputs, fixed before any outcome is known
+    sa.Column("plan", Json, nullable=True),
+    sa.Column("at_risk", sa.Text, nullable=False),
+    sa.Column("warnings", Json, nullable=False),
+    sa.Column("ended_ms", Time, nullable=True),
+    sa.Column("settlement_state", sa.Text, nullable=False, index=True),
+    sa.Column("settlement", Json, nullable=True),
+    sqlite_strict=True,
+    sqlite_autoincrement=True,  # an id is never used twice
+)
+
+attempt = sa.Table(
+    "attempt",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("job_id", sa.Integer, sa.ForeignKey("job.id"), nullable=False, index=True),
+    sa.Column("state", sa.Text, nullable=False, index=True),
+    sa.Column("since_ms", Time, nullable=False),
+    sa.Column("region", sa.Text, nullable=False),
+    sa.Column("pool", sa.Text, nullable=False),
+    sa.Column("gpu_uuids", Json, nullable=False),
+    sa.Column("launched_ms", Time, nullable=False),
+    sa.Column("started_ms", Time, nullable=True),
+    sa.Column("ended_ms", Time, nullable=True),
+    sa.Column("exit_code", sa.Integer, nullable=True),
+    sa.Column("signal", sa.Integer, nullable=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sqlite_strict=True,
+)

@@ -1,0 +1,176 @@
+"""Follows the live attempts: what their backend says of them becomes moves of the store."""
+
+import time
+from pathlib import Path
+
+import structlog
+
+from tidewatt.backends import environment
+from tidewatt.backends.backend import AttemptStatus, Phase, StopReason
+from tidewatt.backends.clock import time_ms
+from tidewatt.scheduler.jobs import AttemptState, JobState
+from tidewatt.scheduler.launching import Launcher, attempt_folder, environment_file
+from tidewatt.scheduler.records import AttemptRecord, JobRecord
+from tidewatt.scheduler.site import Site
+from tidewatt.scheduler.store import Store, Transaction
+
+log = structlog.get_logger()
+LAUNCH_TIMEOUT_S = 60.0  # real seconds in which a launched attempt has to come up
+
+
+class Watcher:
+    """Knows how each live attempt fares."""
+
+    def __init__(self, site: Site, store: Store, launcher: Launcher) -> None:
+        self._site = site
+        self._store = store
+        self._launcher = launcher
+        self._launching_since: dict[str, float] = {}  # real monotonic seconds
+        self._overran: set[str] = set()
+
+    def recover(self) -> None:
+        """After a restart: what had not started by now never will, and can safely be launched again."""
+        for attempt in self._store.live_attempts():
+            if attempt.state is AttemptState.LAUNCHING and self._site.backend.poison(self._folder(attempt)):
+                self._poisoned(attempt, "the daemon was restarted before it came up")
+
+    def look(self) -> list[str]:
+        """Records what changed; returns, in words, what may move the plans of others."""
+        live = self._store.live_attempts()
+        folders = {attempt.id: self._folder(attempt) for attempt in live}
+        statuses = self._site.backend.status(folders.values()) if live else {}
+        causes = []
+        for attempt in live:
+            cause = self._record(attempt, statuses[folders[attempt.id]])
+            causes += [cause] if cause else []
+        return causes
+
+    def processes(self) -> frozenset[int]:
+        """Pids of all jobs that run now."""
+        folders = [self._folder(attempt) for attempt in self._store.live_attempts()]
+        return frozenset().union(*(self._site.backend.processes(folder) for folder in folders))
+
+    def stop(self, job: JobRecord) -> None:
+        """Asks a job's live attempt to end."""
+        for attempt in self._store.live_attempts():
+            if attempt.job_id == job.id:
+                self._site.backend.stop(self._folder(attempt), StopReason.CANCELLED)
+
+    def _record(self, attempt: AttemptRecord, status: AttemptStatus) -> str:
+        match status.phase:
+            case Phase.LAUNCHING:
+                return self._launching(attempt)
+            case Phase.RUNNING:
+                return self._running(attempt, status)
+            case Phase.ENDED:
+                return self._ended(attempt, status)
+            case Phase.POISONED:
+                return self._poisoned(attempt, status.reason or "it never started")
+            case Phase.UNKNOWN:
+                if attempt.state is not AttemptState.UNKNOWN:
+                    with self._store.transaction() as transaction:
+                        transaction.move_attempt(attempt, AttemptState.UNKNOWN, status.reason, self._now_ms())
+                    return f"job {attempt.job_id} cannot be seen"
+                return ""
+
+    def _launching(self, attempt: AttemptRecord) -> str:
+        since = self._launching_since.setdefault(attempt.id, time.monotonic())
+        if time.monotonic() - since < LAUNCH_TIMEOUT_S or not self._site.backend.poison(
+            self._folder(attempt)
+        ):
+            return ""
+        return self._poisoned(attempt, f"it did not come up within {LAUNCH_TIMEOUT_S:.0f} s")
+
+    def _running(self, attempt: AttemptRecord, status: AttemptStatus) -> str:
+        if attempt.state is not AttemptState.RUNNING:
+            self._launcher.came_up(attempt.job_id)
+            self._launching_since.pop(attempt.id, None)
+            with self._store.transaction() as transaction:
+                self._started(transaction, attempt, status)
+            return ""
+        return self._overrun(attempt)
+
+    def _started(self, transaction: Transaction, attempt: AttemptRecord, status: AttemptStatus) -> None:
+        now_ms = self._now_ms()
+        started_ms = status.started_ms or now_ms
+        transaction.move_attempt(attempt, AttemptState.RUNNING, status.reason, now_ms, started_ms=started_ms)
+        for warning in status.warnings:
+            transaction.append(
+                now_ms, "warning", job_id=attempt.job_id, attempt_id=attempt.id, reason=warning
+            )
+        if status.warnings:
+            transaction.change_job(attempt.job_id, warnings=status.warnings)
+
+    def _overrun(self, attempt: AttemptRecord) -> str:
+        job = self._store.job(attempt.job_id)
+        if job is None or attempt.id in self._overran or attempt.started_ms is None:
+            return ""
+        if self._now_ms() <= attempt.started_ms + job.duration_ms:
+            return ""
+        self._overran.add(attempt.id)
+        sentence = f"job {job.id} runs longer than its estimate ({job.duration_source})"
+        with self._store.transaction() as transaction:
+            transaction.append(
+                self._now_ms(), "overrun", job_id=job.id, attempt_id=attempt.id, reason=sentence
+            )
+        return sentence
+
+    def _ended(self, attempt: AttemptRecord, status: AttemptStatus) -> str:
+        job = self._store.job(attempt.job_id)
+        assert job is not None  # noqa: S101 - a foreign key says so
+        ended_ms = status.ended_ms or self._now_ms()
+        state, reason = _outcome(job, status)
+        with self._store.transaction() as transaction:
+            if attempt.state is AttemptState.LAUNCHING and status.started_ms is not None:
+                self._started(transaction, attempt, status)
+            transaction.move_attempt(
+                attempt,
+                AttemptState.ENDED,
+                status.reason,
+                self._now_ms(),
+                ended_ms=ended_ms,
+                exit_code=status.exit_code,
+                signal=status.signal,
+            )
+            transaction.move_job(
+                job.id, state, reason, self._now_ms(), ended_ms=ended_ms, keeps_env=False, at_risk=""
+            )
+        environment.delete(environment_file(self._site.paths, job.id))
+        log.info("job.ended", job=job.id, state=str(state), reason=reason)
+        return f"job {job.id} ended"
+
+    def _poisoned(self, attempt: AttemptRecord, reason: str) -> str:
+        self._launcher.came_to_nothing(attempt.job_id)
+        self._launching_since.pop(attempt.id, None)
+        job = self._store.job(attempt.job_id)
+        assert job is not None  # noqa: S101 - a foreign key says so
+        with self._store.transaction() as transaction:
+            transaction.move_attempt(attempt, AttemptState.POISONED, reason, self._now_ms())
+            if job.stopping:
+                transaction.move_job(
+                    job.id, JobState.CANCELLED, "cancelled before it started", self._now_ms(), keeps_env=False
+                )
+            else:
+                transaction.move_job(job.id, JobState.WAITING, f"not started: {reason}", self._now_ms())
+        if job.stopping:
+            environment.delete(environment_file(self._site.paths, job.id))
+        log.warning("attempt.poisoned", attempt=attempt.id, reason=reason)
+        return f"job {attempt.job_id} did not start"
+
+    def _folder(self, attempt: AttemptRecord) -> Path:
+        return attempt_folder(self._site.paths, attempt)
+
+    def _now_ms(self) -> int:
+        return time_ms(self._site.clock.now())
+
+
+def _outcome(job: JobRecord, status: AttemptStatus) -> tuple[JobState, str]:
+    if job.stopping:
+        return JobState.CANCELLED, status.reason or "cancelled while it ran"
+    if status.exit_code == 0 and not status.reason:
+        return JobState.DONE, ""
+    if status.reason:
+        return JobState.FAILED, status.reason
+    if status.signal is not None:
+        return JobState.FAILED, f"ended by signal {status.signal}"
+    return JobState.FAILED, f"exit code {status.exit_code}"
