@@ -1,7 +1,8 @@
 """What every source of carbon intensity can do."""
 
+from collections.abc import Hashable
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tidewatt.forecasting.kind import Kind
 from tidewatt.forecasting.series import Forecast, Series
@@ -17,9 +18,21 @@ class Provider(Protocol):
         ...
 
     def observations(self, zone: str, kind: Kind, start: datetime, end: datetime, now: datetime) -> Series:
-        """Observed steps that overlap `[start, end)` and were available at `now` (a step is, once it ended)."""
+        """Observed steps that overlap `[start, end)` and were available at `now` (a step is, once it ended).
+
+        Steps on the edges come whole.
+        """
         ...
 
     def forecast(self, zone: str, kind: Kind, now: datetime) -> Forecast | None:
         """The newest forecast issued at or before `now`; None where there is none."""
+        ...
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """A provider that tells cheaply whether its answers may have changed; others are asked now and then."""
+
+    def version(self, zone: str, now: datetime) -> Hashable:
+        """Equal to an earlier value where every answer for `zone` would be the same as then."""
         ...
