@@ -1,9 +1,9 @@
 """An attempt's folder: the files in it, and what they say.
 
-`launch.json`, what to start, is written before anything is started. `claim` says who became the job. `stop.json` asks for its
-end, `outcome.json` keeps its exit status from the instant it is known, and `exit.json` closes the attempt once all its
-processes have ended and the meter was read. `supervisor.lock` is held by the supervisor while it lives, names it, and is touched
-now and then as a sign of life.
+`launch.json`, what to start, is written before anything is started. `claim` says who became the job.
+`stop.json` asks for its end, `outcome.json` keeps its exit status from the instant it is known, and
+`exit.json` closes the attempt once all its processes have ended and the meter was read. `supervisor.lock`
+is held by the supervisor while it lives, names it, and is touched now and then as a sign of life.
 """
 
 import json
@@ -21,7 +21,7 @@ _PATHS = ("folder", "cwd", "environment_file", "stdout", "stderr", "snapshot", "
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended; neither exit code nor signal where that was lost. `cpu_ms` is of all its reaped processes."""
+    """How an attempt ended; neither exit code nor signal where that was lost. `cpu_ms` is its CPU time."""
 
     ended_ms: int
     exit_code: int | None = None
@@ -91,9 +91,12 @@ class Attempt:
         durable.create(self.folder / "stop.json", {"reason": reason.value})
 
     def stop_request(self) -> StopReason | None:
-        """Why the end was asked for, None where it was not."""
-        content = durable.read(self.folder / "stop.json")
-        return None if content is None else StopReason(content.get("reason", StopReason.CANCELLED))
+        """Why the end was asked for, None where it was not. That the file is there is what counts."""
+        try:
+            content = durable.read(self.folder / "stop.json")
+            return None if content is None else StopReason(content["reason"])
+        except (durable.CorruptError, KeyError, ValueError):
+            return StopReason.CANCELLED
 
     def warn(self, warnings: tuple[str, ...]) -> None:
         """Keeps these warnings."""

@@ -22,13 +22,14 @@ class BackendError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """All that a backend needs to start one attempt; equal ids mean the same attempt, however often submitted.
+    """All that a backend needs to start one attempt; equal ids mean the same attempt.
 
-    `folder` is the attempt's own folder (`jobs/12/1`), already made, mode 0700. `environment_file` holds the job's
-    environment as a JSON object, mode 0600; None where no environment was kept (then only PATH, HOME, USER, LOGNAME, LANG, SHELL).
-    `stdout`/`stderr` may be the same file; both are appended to. `time_limit_s` is on the job's clock, `grace_s` is real.
-    `source_digest` is what the working tree had at submit ("" where none was taken); `snapshot` is the folder of
-    copied tracked files to run in instead of `cwd`.
+    `folder` is the attempt's own folder (`jobs/12/1`), already made, mode 0700. `environment_file` holds
+    the job's environment as a JSON object, mode 0600; None where no environment was kept (then only PATH,
+    HOME, USER, LOGNAME, LANG, SHELL). `stdout`/`stderr` may be the same file; both are appended to.
+    `time_limit_s` is on the job's clock, `grace_s` is real. `source_digest` is what the working tree had at
+    submit ("" where none was taken); `snapshot` is the folder of copied tracked files to run in instead of
+    `cwd`.
     """
 
     attempt_id: str  # "12.1": job 12, first attempt
@@ -45,7 +46,7 @@ class Launch:
     snapshot: Path | None = None
     readings: Path | None = None  # folder of the host's meter; None: not metered
     meter_interval_s: float = 10.0
-    clock: Clock = Clock()
+    clock: Clock = Clock()  # noqa: RUF009 - frozen
     umask: int | None = None  # of the job; None: the daemon's
 
 
@@ -80,7 +81,7 @@ class AttemptStatus:
     ended_ms: int | None = None
     exit_code: int | None = None  # of a normal exit
     signal: int | None = None  # that ended it
-    reason: str = ""  # a sentence, where there is something to say ("command not found: trainn", "stopped: time limit 2 h")
+    reason: str = ""  # a sentence, where there is something to say ("stopped: time limit 2 h")
     warnings: tuple[str, ...] = ()  # "the code changed since it was submitted"
     stopped: StopReason | None = None
 
@@ -89,15 +90,15 @@ class Backend(Protocol):
     """Starts, watches and stops attempts."""
 
     def submit(self, launch: Launch) -> None:
-        """Starts the attempt. On return it will be started exactly once unless poisoned first; safe to repeat."""
+        """Starts the attempt. On return it will be started once unless poisoned first; safe to repeat."""
         ...
 
     def status(self, folders: Iterable[Path]) -> dict[Path, AttemptStatus]:
-        """What is known of each attempt, by its folder, in one call; never raises for a single bad attempt."""
+        """What is known of each attempt, by its folder; never raises for a single bad attempt."""
         ...
 
     def stop(self, folder: Path, reason: StopReason) -> None:
-        """Asks the attempt to end: its stop signal, after the grace period SIGKILL. Returns at once; safe to repeat."""
+        """Asks for its end: stop signal, after the grace period SIGKILL. Returns at once; safe to repeat."""
         ...
 
     def poison(self, folder: Path) -> bool:

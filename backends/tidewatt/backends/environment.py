@@ -1,4 +1,4 @@
-"""The environment that a job keeps: chosen at submit, held in one file that only its owner reads, deleted afterwards."""
+"""The environment that a job keeps: chosen at submit, held in one file of its owner's, deleted afterwards."""
 
 import json
 import os
@@ -22,7 +22,8 @@ def select(
 
     Args:
         environ: The submitter's environment.
-        keep: `NAME` keeps only the names so given, `NAME=VALUE` sets one, whatever else is kept. None keeps all.
+        keep: `NAME` keeps only the names so given, `NAME=VALUE` sets one, whatever else is kept. None keeps
+            all.
         none: Keeps nothing but what `keep` names.
         deny: Patterns of names (`*_TOKEN`) that are never kept, the operator's word. Case counts.
 
@@ -65,7 +66,8 @@ def read(path: Path) -> dict[str, str]:
     """The environment that was written there.
 
     Raises:
-        BackendError: It is gone, somebody else's, readable by others, or no environment; no value is ever quoted.
+        BackendError: It is gone, somebody else's, readable by others, or no environment; no value is ever
+            quoted.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -85,7 +87,7 @@ def read(path: Path) -> dict[str, str]:
 
 
 def base(environ: Mapping[str, str]) -> dict[str, str]:
-    """The least that a process needs to find its home and its commands; `environ` first, then the user table."""
+    """What a process needs to find its home and its commands: from `environ`, else from the user table."""
     values = {"PATH": os.defpath, "LANG": "C.UTF-8"}
     with suppress(KeyError):  # a uid without an entry
         user = pwd.getpwuid(os.geteuid())

@@ -19,7 +19,8 @@ def boot_id() -> str:
 def stat_fields(pid: int) -> list[str] | None:
     """Fields 3 and on of `/proc/PID/stat` (proc_pid_stat(5)), None where no such process is.
 
-    The second field, the command, may hold spaces and brackets: everything up to its last bracket is left out.
+    The second field, the command, may hold spaces and brackets: everything up to its last bracket is left
+    out.
     """
     try:
         text = (PROC / str(pid) / "stat").read_text(errors="replace")
@@ -100,13 +101,13 @@ class Identity:
         return fd
 
     def send(self, number: signal.Signals) -> bool:
-        """Signals exactly this process; False where it is gone."""
+        """Signals exactly this process; False where it is gone or has become another user's."""
         fd = self.pidfd()
         if fd is None:
             return False
         try:
             signal.pidfd_send_signal(fd, number)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):
             return False
         finally:
             os.close(fd)

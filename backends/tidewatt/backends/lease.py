@@ -1,6 +1,7 @@
-"""Leases on GPUs: one lock per UUID in a folder of the host, so that no two daemons ever hand out the same GPU.
+"""Leases on GPUs: one lock per UUID in a folder of the host, so that no two daemons hand out the same GPU.
 
-A lease belongs to an open file, which the job inherits: it lives as long as either the supervisor or the job does.
+A lease belongs to an open file, which the job inherits: it lives as long as either the supervisor or the
+job does.
 """
 
 import hashlib
@@ -43,7 +44,7 @@ class LeaseError(BackendError):
 
 
 def folder() -> Path:
-    """The host's folder of leases: TIDEWATT_LEASES, else one that every user of the host comes to the same way."""
+    """The host's folder of leases: TIDEWATT_LEASES, else the same one for every user of the host."""
     asked = os.environ.get("TIDEWATT_LEASES")
     if asked:
         return Path(asked)
@@ -135,14 +136,15 @@ def _open(path: Path) -> int:
                 path.parent.mkdir()
                 path.parent.chmod(0o1777)
         with suppress(FileExistsError):
-            # First without O_CREAT's help: fs.protected_regular refuses it on another user's file in a sticky folder.
+            # First without O_CREAT's help: fs.protected_regular refuses it on another user's file in a
+            # sticky folder.
             made = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
             os.fchmod(made, 0o666)
             return made
         return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise BackendError(
-            f"the GPU lease {path} cannot be opened ({error.strerror}): make {path.parent} a folder with mode 1777 "
-            "that every user of this host may write to, or set TIDEWATT_LEASES to one",
+            f"the GPU lease {path} cannot be opened ({error.strerror}): make {path.parent} a folder "
+            "with mode 1777 that every user of this host may write to, or set TIDEWATT_LEASES to one",
             transient=True,
         ) from error

@@ -1,7 +1,8 @@
 """Locks that the kernel drops with their holder, and that anybody can look at without taking them.
 
-Open-file-description locks (fcntl_locking(2)): unlike with flock(2), asking who holds one does not take it for a moment,
-so that a look never makes somebody else's attempt to lock fail. Like flock, they belong to the open file and so are inherited.
+Open-file-description locks (fcntl_locking(2)): unlike with flock(2), asking who holds one does not take it
+for a moment, so that a look never makes somebody else's attempt to lock fail. Like flock, they belong to
+the open file and so are inherited.
 """
 
 import fcntl

@@ -26,8 +26,9 @@ MARK = "TIDEWATT_ATTEMPT_FOLDER"  # in the environment of every process of a job
 class Tree:
     """Where to look for a job's processes.
 
-    `leader` is the job's first process, which leads a session and a group of its own. `root` is the supervisor that
-    adopts its orphans (a child subreaper). Without a root its orphans are known by `folder` in their environment.
+    `leader` is the job's first process, which leads a session and a group of its own. `root` is the
+    supervisor that adopts its orphans (a child subreaper). Without a root its orphans are known by `folder`
+    in their environment.
     """
 
     leader: Identity
@@ -39,7 +40,8 @@ class Tree:
         if not self.leader.this_boot:
             return []
         table = dict(_table())
-        # Once the leader is reaped and its session is over, its number may come to lead somebody else's session.
+        # Once the leader is reaped and its session is over, its number may come to lead somebody else's
+        # session.
         led = self.leader.fields() is not None
         below = _descendants(table, self.root.pid) if self.root is not None and self.root.alive() else set()
         mark = f"{MARK}={self.folder}".encode()
@@ -52,7 +54,7 @@ class Tree:
         ]
 
     def signal(self, number: signal.Signals) -> int:
-        """Signals each of them; returns how many there were."""
+        """Signals each of them; returns how many got it."""
         return sum(process.send(number) for process in self.members())
 
 

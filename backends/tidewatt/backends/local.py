@@ -1,0 +1,209 @@
+"""Runs jobs on this host, each under a supervisor of its own that outlives whoever asked for it."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tidewatt.backends import claim, durable, lock
+from tidewatt.backends.attempt import Attempt, ended
+from tidewatt.backends.backend import AttemptStatus, BackendError, Launch, Phase, StopReason
+from tidewatt.backends.processes import Tree
+
+_START_S = 5.0  # within this time a supervisor should have taken its lock
+_STARTS = 5  # so often a supervisor is started before we say that it cannot be
+
+
+@dataclass(slots=True)
+class _Starts:
+    """Supervisors started for one attempt since one was last seen alive."""
+
+    count: int = 0
+    last_s: float = -_START_S
+
+
+@dataclass(slots=True)
+class LocalBackend:
+    """Attempts as processes of this host. One instance may be used from several threads.
+
+    `python` runs the supervisors; it must find this package.
+    """
+
+    python: str = sys.executable
+    _starts: dict[Path, _Starts] = field(default_factory=dict)
+    _children: set[int] = field(default_factory=set)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def submit(self, launch: Launch) -> None:
+        """Writes down what to start and starts its supervisor, without waiting for either supervisor or job.
+
+        On return the attempt is durable: should its supervisor die before the job was started, `status`
+        starts another one. An attempt that was started, poisoned or has ended stays as it is.
+
+        Raises:
+            BackendError: Nothing was started; transient where the disk is full or no process can be made.
+        """
+        attempt = Attempt(launch.folder)
+        if not launch.folder.is_absolute():
+            raise BackendError(f"the attempt's folder {launch.folder} must be an absolute path")
+        with _told(f"attempt {launch.attempt_id} cannot be started"):
+            attempt.make()
+            attempt.write_launch(launch)
+            if claim.read(launch.folder) is None:
+                self._supervise(launch.folder)
+
+    def status(self, folders: Iterable[Path]) -> dict[Path, AttemptStatus]:
+        """What is known of each attempt; where a supervisor is missing another one is started."""
+        self._reap()
+        return {folder: self._status(Attempt(folder)) for folder in folders}
+
+    def stop(self, folder: Path, reason: StopReason) -> None:
+        """Asks for the attempt's end, durably; an attempt that has not started never will.
+
+        Raises:
+            BackendError: The request could not be written; nothing was signalled.
+        """
+        attempt = Attempt(folder)
+        with _told(f"the attempt in {folder} cannot be stopped"):
+            attempt.make()
+            attempt.request_stop(reason)
+            supervisor = attempt.supervisor()
+            if supervisor is not None and supervisor.send(signal.SIGTERM):
+                return
+            if attempt.exit.exists() or claim.poison(folder, f"{reason} before it started"):
+                return
+            self._supervise(folder)
+
+    def poison(self, folder: Path) -> bool:
+        """Makes sure that an attempt which has not started never will; False where it had already started.
+
+        Raises:
+            BackendError: It can be neither read nor written.
+        """
+        with _told(f"the attempt in {folder} cannot be poisoned"):
+            Attempt(folder).make()
+            return claim.poison(folder, "withdrawn before it started")
+
+    def processes(self, folder: Path) -> frozenset[int]:
+        """The pids of the attempt's job that live now, without its supervisor; empty where none is known."""
+        attempt = Attempt(folder)
+        try:
+            taken = claim.read(folder)
+        except (OSError, durable.CorruptError):
+            return frozenset()
+        if taken is None or taken.process is None:
+            return frozenset()
+        members = Tree(taken.process, folder, attempt.supervisor()).members()
+        return frozenset(process.pid for process in members)
+
+    def _status(self, attempt: Attempt) -> AttemptStatus:
+        try:
+            taken = claim.read(attempt.folder)
+            if taken is None:
+                return self._unclaimed(attempt)
+            if taken.process is None:
+                self._starts.pop(attempt.folder, None)
+                return AttemptStatus(Phase.POISONED, reason=taken.reason)
+            # First the lock: a supervisor writes the exit before it lets go.
+            supervised = lock.held(attempt.lock)
+            outcome = attempt.read(attempt.exit)
+            if outcome is not None:
+                self._starts.pop(attempt.folder, None)
+                return ended(outcome, taken.started_ms, attempt.warnings())
+            return self._claimed(attempt, taken, supervised)
+        except (OSError, durable.CorruptError) as error:
+            return AttemptStatus(Phase.UNKNOWN, reason=f"cannot be told: {error}")
+
+    def _unclaimed(self, attempt: Attempt) -> AttemptStatus:
+        if attempt.launch() is None:
+            return AttemptStatus(Phase.LAUNCHING, reason="not submitted yet")
+        if lock.held(attempt.lock):
+            self._starts.pop(attempt.folder, None)
+            return AttemptStatus(Phase.LAUNCHING, reason=_room(attempt.folder))
+        if self._revived(attempt.folder):
+            return AttemptStatus(Phase.LAUNCHING)
+        reason = f"its supervisor cannot be started: see {attempt.log}"
+        if claim.poison(attempt.folder, reason):
+            return AttemptStatus(Phase.POISONED, reason=reason)
+        return AttemptStatus(Phase.LAUNCHING)
+
+    def _claimed(self, attempt: Attempt, taken: claim.Claim, supervised: bool) -> AttemptStatus:
+        """The status of an attempt that was started and is not closed."""
+        reason = ""
+        if supervised:
+            self._starts.pop(attempt.folder, None)
+        elif not self._revived(attempt.folder):
+            reason = f"no supervisor can be started for it: see {attempt.log}"
+            if taken.process is not None and not taken.process.alive():
+                lost = f"exit status lost: {reason}"
+                return AttemptStatus(Phase.ENDED, started_ms=taken.started_ms, reason=lost)
+        return AttemptStatus(
+            Phase.RUNNING, started_ms=taken.started_ms, reason=reason, warnings=attempt.warnings()
+        )
+
+    def _revived(self, folder: Path) -> bool:
+        """Starts a supervisor unless one has just been started; False where that was tried often enough."""
+        with self._guard:
+            starts = self._starts.get(folder, _Starts())
+            waiting = time.monotonic() - starts.last_s < _START_S
+        if waiting:
+            return True
+        if starts.count >= _STARTS:
+            return False
+        self._supervise(folder)
+        return True
+
+    def _supervise(self, folder: Path) -> None:
+        """Starts a supervisor; where one works already the new one ends at once."""
+        log = os.fspath(Attempt(folder).log)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        pid = os.posix_spawn(
+            self.python,
+            [self.python, "-P", "-m", "tidewatt.backends.supervisor", os.fspath(folder)],
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, log, flags, durable.MODE),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD),
+        )
+        with self._guard:
+            self._children.add(pid)
+            starts = self._starts.setdefault(folder, _Starts())
+            starts.count += 1
+            starts.last_s = time.monotonic()
+
+    def _reap(self) -> None:
+        """Takes the exits of the processes that supervisors have forked away from."""
+        with self._guard:
+            for pid in tuple(self._children):
+                try:
+                    if os.waitpid(pid, os.WNOHANG)[0]:
+                        self._children.discard(pid)
+                except ChildProcessError:  # somebody waits for all children here
+                    self._children.discard(pid)
+
+
+def _room(folder: Path) -> str:
+    """Why an attempt waits, where its disk is full."""
+    disk = os.statvfs(folder)
+    return "" if disk.f_bavail else f"waits for room on the disk of {folder}"
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Errors of the system as this area's own."""
+    try:
+        yield
+    except OSError as error:
+        raise BackendError(f"{what}: {error}", transient=True) from error
+    except durable.CorruptError as error:
+        raise BackendError(f"{what}: {error}; look at the file, then move it away") from error

@@ -1,0 +1,82 @@
+"""What an attempt has to do with the host's meter; none of it may stop its job or hold it up for long."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from tidewatt.backends.backend import Launch
+from tidewatt.backends.meters.client import MeterClient
+
+PATIENCE_S = 2.0
+
+
+class Metering:
+    """The readings around one attempt. Every call returns within `PATIENCE_S`, whatever the meter does."""
+
+    def __init__(self, launch: Launch, say: Callable[[str], None]) -> None:
+        self._launch = launch
+        self._say = say
+
+    def start(self, supervisor_pid: int, job_pid: int | None = None) -> bool:
+        """Makes sure that a meter runs and knows the attempt; `job_pid` where it is not the supervisor's."""
+
+        def start(readings: Path) -> bool:
+            client = self._client(readings)
+            client.register(self._launch.attempt_id, supervisor_pid, job_pid)
+            return client.ensure()
+
+        return self._bounded("start the meter", start)
+
+    def read(self, when: str) -> bool:
+        """Asks for a durable reading now; `when` is "start" or "end"."""
+
+        def read(readings: Path) -> bool:
+            return self._client(readings).read(f"{when} {self._launch.attempt_id}")
+
+        return self._bounded("read the meter", read)
+
+    def end(self) -> bool:
+        """The meter may forget the attempt."""
+
+        def end(readings: Path) -> bool:
+            self._client(readings).unregister(self._launch.attempt_id)
+            return True
+
+        return self._bounded("leave the meter", end)
+
+    def _client(self, readings: Path) -> MeterClient:
+        return MeterClient(readings, self._launch.meter_interval_s, self._launch.clock)
+
+    def _bounded(self, what: str, call: Callable[[Path], bool]) -> bool:
+        if self._launch.readings is None:
+            return True
+        try:
+            with _at_most(PATIENCE_S):
+                if call(self._launch.readings):
+                    return True
+            self._say(f"could not {what}")
+        except Exception as error:  # an error in metering is a warning of the job's, never its end
+            self._say(f"could not {what}: {error!r}")
+        return False
+
+
+class _TooLongError(Exception):
+    pass
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raises in the middle of whatever takes longer."""
+
+    def give_up(_number: int, _frame: FrameType | None) -> None:
+        raise _TooLongError(f"no answer within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

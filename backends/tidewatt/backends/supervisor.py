@@ -1,0 +1,283 @@
+"""The supervisor of one attempt: `python -m tidewatt.backends.supervisor FOLDER`.
+
+It owns the attempt's processes, GPU leases and exit status, and outlives the daemon. It takes the attempt
+up wherever it finds it: starts the job where nobody has claimed it, watches it where an earlier supervisor
+was killed, and closes an attempt that has ended.
+"""
+
+import errno
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
+
+from tidewatt.backends import claim, durable, ending, kernel, lease, lock, shim
+from tidewatt.backends.attempt import Attempt, Outcome
+from tidewatt.backends.backend import BackendError, Launch, StopReason
+from tidewatt.backends.identity import Identity
+from tidewatt.backends.metering import Metering
+from tidewatt.backends.processes import Tree
+from tidewatt.backends.watch import Wake, Watch
+
+_RESERVE_BYTES = 16 * 1024  # room for the exit status on a disk that has become full
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """One attempt under supervision. `alive_ms`: an earlier supervisor's last sign of life, real time."""
+
+    attempt: Attempt
+    launch: Launch
+    wake: Wake
+    lock_fd: int
+    alive_ms: int
+    metering: Metering
+
+    def start(self) -> None:
+        """Starts the job unless it may not be, and sees it to its end."""
+        if (asked := self.attempt.stop_request()) is not None:
+            claim.poison(self.attempt.folder, f"{asked} before it started")
+            return
+        self._patiently(self._reserve)
+        try:
+            leases = lease.take_all(self.launch.gpu_uuids, self._holder())
+        except BackendError as error:
+            claim.poison(self.attempt.folder, str(error))
+            return
+        self._warn_of_changed_source()
+        self.metering.start(os.getpid())
+        self.metering.read("start")
+        if self.wake.drain() & {SIGTERM, SIGINT}:
+            self._withdraw(leases)
+            return
+        # Only now: a meter that was started for this attempt must not become a child of this supervisor.
+        kernel.adopt_orphans(True)
+        job = shim.fork(
+            self.launch, [each.fd for each in leases], [self.lock_fd, self.wake.fd, self.wake.write]
+        )
+        watch = self._watch(job.process, time.monotonic(), Identity.own())
+        watch.wait(job.pidfd, job.report)
+        self._close_started(watch, leases)
+
+    def adopt(self, process: Identity, taken: claim.Claim) -> None:
+        """Sees a job to its end that an earlier supervisor started."""
+        say(f"takes over pid {process.pid} from a supervisor that is gone")
+        watch = self._watch(process, taken.mono_s, None)
+        outcome = self.attempt.read(self.attempt.outcome)
+        if process.alive():
+            self.metering.start(os.getpid(), process.pid)
+        if outcome is None:
+            pidfd = process.pidfd()
+            if pidfd is None:
+                outcome = self._lost(process, taken)
+            else:
+                watch.wait(pidfd)
+                outcome = self._watched(watch, ending.of_stranger(process, pidfd))
+            self._keep(outcome)
+        leases = self._take_over()
+        if watch.sweep():
+            outcome = replace(outcome, ended_ms=self._now_ms())
+        self._close(outcome, leases)
+
+    def _close_started(self, watch: Watch, leases: list[lease.Lease]) -> None:
+        taken = claim.read(self.attempt.folder)
+        if taken is None or taken.process != watch.tree.leader:
+            self._close_unclaimed(watch, leases)
+            return
+        outcome = self._watched(watch, ending.of_child(watch.tree.leader.pid))
+        self._keep(outcome)
+        if left := watch.sweep():
+            self._warn(f"{left} processes that the job had left behind were ended with it")
+        watch.reap()
+        kernel.adopt_orphans(False)
+        self._close(replace(outcome, ended_ms=self._now_ms(), cpu_ms=watch.cpu_ms), leases)
+
+    def _withdraw(self, leases: list[lease.Lease]) -> None:
+        """Told to end before the job was started: whoever only ended this supervisor may start another."""
+        if (asked := self.attempt.stop_request()) is not None:
+            claim.poison(self.attempt.folder, f"{asked} before it started")
+        self.metering.end()
+        for each in leases:
+            each.release()
+
+    def _close_unclaimed(self, watch: Watch, leases: list[lease.Lease]) -> None:
+        """The job's process ended before it had the claim: somebody else has it, or it was told to end."""
+        watch.reap()
+        self._withdraw(leases)
+        say(f"the job was not started: {watch.refusal or 'somebody else has the claim'}")
+
+    def _watched(self, watch: Watch, status: int | None) -> Outcome:
+        """The outcome of a job that has just ended under watch."""
+        outcome = Outcome(self._now_ms(), stopped=watch.stopped)
+        if status is None:
+            lost = "exit status lost: its supervisor was killed, and this kernel does not tell another one"
+            why = f"{self._stopped(watch)}; {lost}" if watch.stopped is not None else lost
+            return replace(outcome, reason=f"{why}; its output is in {self.launch.stdout}")
+        code = os.waitstatus_to_exitcode(status)
+        reason = self._stopped(watch) if watch.stopped is not None else watch.refusal or ending.words(code)
+        if code < 0:
+            return replace(outcome, signal=-code, reason=reason)
+        return replace(outcome, exit_code=code, reason=reason)
+
+    def _stopped(self, watch: Watch) -> str:
+        match watch.stopped:
+            case StopReason.TIME_LIMIT:
+                reason = f"stopped: time limit {ending.span(self.launch.time_limit_s or 0)}"
+            case StopReason.SIGNALLED:
+                reason = "stopped: its supervisor was told to end"
+            case _:
+                reason = f"stopped: {watch.stopped}"
+        return (
+            f"{reason}; killed after {ending.span(self.launch.grace_s)} of grace" if watch.killed else reason
+        )
+
+    def _lost(self, process: Identity, taken: claim.Claim) -> Outcome:
+        """The outcome of a job that ended while nobody watched."""
+        seen = [self.alive_ms]
+        for path in (self.launch.stdout, self.launch.stderr):
+            with suppress(OSError):
+                seen.append((self.launch.cwd / path).stat().st_mtime_ns // 1_000_000)
+        alive_ms = min(self.launch.clock.at_ms(max(seen)), self._now_ms())
+        if process.this_boot:
+            reason = "exit status lost: job and supervisor ended while nobody watched"
+        else:
+            reason = "the machine restarted while it ran"
+        return Outcome(
+            max(alive_ms, taken.started_ms), reason=f"{reason}; its output is in {self.launch.stdout}"
+        )
+
+    def _keep(self, outcome: Outcome) -> None:
+        """Keeps the exit status from now on, whatever becomes of this process while it ends the rest."""
+        try:
+            self.attempt.write(self.attempt.outcome, outcome)
+        except OSError as error:
+            say(f"cannot keep the outcome yet: {error}")
+
+    def _close(self, outcome: Outcome, leases: list[lease.Lease]) -> None:
+        """The last reading, the leases, the exit: in this order, so that an ended attempt holds nothing."""
+        self.metering.read("end")
+        self.metering.end()
+        for each in leases:
+            each.release()
+        self._patiently(lambda: self.attempt.write(self.attempt.exit, outcome))
+        for path in (self.attempt.outcome, self._reserved):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        say(f"ended: exit code {outcome.exit_code}, signal {outcome.signal}; {outcome.reason}")
+
+    @property
+    def _reserved(self) -> Path:
+        return self.attempt.folder / "reserve"
+
+    def _reserve(self) -> None:
+        fd = os.open(self._reserved, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, durable.MODE)
+        try:
+            os.posix_fallocate(fd, 0, _RESERVE_BYTES)
+        finally:
+            os.close(fd)
+
+    def _patiently(self, write: Callable[[], None]) -> None:
+        """Writes, again and again while the disk is full."""
+        pause_s = 0.1
+        while True:
+            try:
+                return write()
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                say(f"cannot write, tries again in {pause_s:.1f} s: {error}")
+            with suppress(OSError):
+                self._reserved.unlink(missing_ok=True)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 5.0)
+
+    def _watch(self, process: Identity, mono_s: float, root: Identity | None) -> Watch:
+        limit_s = self.launch.time_limit_s
+        limit_at = None if limit_s is None else mono_s + limit_s / self.launch.clock.factor
+        tree = Tree(process, self.launch.folder, root)
+        return Watch(self.attempt, self.launch, tree, self.wake, self.lock_fd, limit_at)
+
+    def _warn_of_changed_source(self) -> None:
+        if not self.launch.source_digest or self.launch.snapshot is not None:
+            return
+        from tidewatt.backends import source  # only here: most of a start does without it
+
+        if source.digest(self.launch.cwd) != self.launch.source_digest:
+            self._warn(
+                f"the code in {self.launch.cwd} changed since it was submitted: "
+                "use --snapshot to run what was submitted"
+            )
+
+    def _warn(self, sentence: str) -> None:
+        try:
+            self.attempt.warn((*self.attempt.warnings(), sentence))
+        except (OSError, durable.CorruptError) as error:
+            say(f"{sentence} (and the warning cannot be kept: {error})")
+
+    def _take_over(self) -> list[lease.Lease]:
+        """The leases that ended with the job: nobody gets its GPUs before its last process has ended."""
+        leases = []
+        for uuid in self.launch.gpu_uuids:
+            with suppress(BackendError):
+                leases.append(lease.Lease.take(uuid, self._holder()))
+        return leases
+
+    def _holder(self) -> lease.Holder:
+        key = lease.key(self.attempt.folder)
+        return lease.Holder(self.launch.attempt_id, os.getpid(), os.geteuid(), key)
+
+    def _now_ms(self) -> int:
+        return self.launch.clock.now_ms()
+
+
+def say(sentence: str) -> None:
+    """One line of the supervisor's log; a log that cannot be written is no reason to stop."""
+    with suppress(OSError):
+        os.write(
+            2, f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {os.getpid()} {sentence}\n".encode()
+        )
+
+
+def supervise(folder: Path) -> None:
+    """Does what is left to do for the attempt; returns at once where somebody else does it."""
+    attempt = Attempt(folder)
+    wake = Wake(SIGTERM, SIGINT, SIGHUP, SIGCHLD)
+    lock_fd = os.open(attempt.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, durable.MODE)
+    if not lock.take(lock_fd) or attempt.exit.exists():
+        return
+    alive_ms = os.fstat(lock_fd).st_mtime_ns // 1_000_000
+    _sign(lock_fd)
+    launch = attempt.launch()
+    if launch is None:
+        say("there is no launch.json: nothing to do")
+        return
+    supervisor = Supervisor(attempt, launch, wake, lock_fd, alive_ms, Metering(launch, say))
+    taken = claim.read(folder)
+    if taken is None:
+        supervisor.start()
+    elif taken.process is not None:
+        supervisor.adopt(taken.process, taken)
+
+
+def _sign(lock_fd: int) -> None:
+    with suppress(OSError):  # a full disk: the lock holds without a signature
+        os.ftruncate(lock_fd, 0)
+        os.pwrite(lock_fd, json.dumps(Identity.own().to_dict()).encode(), 0)
+
+
+def main() -> None:
+    """Leaves whoever started it, then supervises."""
+    if os.fork():
+        os._exit(0)
+    os.chdir("/")
+    supervise(Path(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main()
