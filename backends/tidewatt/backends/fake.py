@@ -1,0 +1,178 @@
+"""A backend in memory, for tests: its attempts do what they are told, on a clock that the test passes in."""
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tidewatt.backends.backend import AttemptStatus, BackendError, Launch, Phase, StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What becomes of an attempt. All times are on the backend's clock, seconds.
+
+    `exit_code` None with `signal` None is a lost exit status. `stops_after_s` is how long it takes to end
+    when asked to, with `stop_exit_code` or else by the signal; None for one that ignores the stop signal
+    and is killed after its grace period. `refusal` poisons it, as a supervisor does when a GPU is leased by
+    somebody else; `unknown` says why nothing can be told of it.
+    """
+
+    starts_after_s: float = 0.0
+    runs_s: float = 60.0
+    exit_code: int | None = 0
+    signal: int | None = None
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+    stops_after_s: float | None = 0.0
+    stop_exit_code: int | None = None
+    refusal: str = ""
+    unknown: str = ""
+
+
+@dataclass(slots=True)
+class FakeBackend:
+    """Attempts that only exist in this object. `now_ms` is its clock.
+
+    `scripts` say what becomes of an attempt by its id, `script` of all others. `failing`, where set, is
+    raised by every call but `status`. `submitted` lists every accepted submit, repetitions too.
+    """
+
+    now_ms: Callable[[], int]
+    script: Script = Script()
+    scripts: dict[str, Script] = field(default_factory=dict)
+    failing: BackendError | None = None
+    submitted: list[Launch] = field(default_factory=list)
+    _attempts: dict[Path, "_Attempt"] = field(default_factory=dict)
+    _poisoned: dict[Path, str] = field(default_factory=dict)
+    _guard: threading.RLock = field(default_factory=threading.RLock)
+
+    def submit(self, launch: Launch) -> None:
+        """Accepts the attempt; it starts as its script says."""
+        with self._working():
+            self.submitted.append(launch)
+            if launch.folder in self._attempts or launch.folder in self._poisoned:
+                return
+            script = self.scripts.get(launch.attempt_id, self.script)
+            if script.refusal:
+                self._poisoned[launch.folder] = script.refusal
+                return
+            self._attempts[launch.folder] = _Attempt(launch, script, self.now_ms())
+
+    def status(self, folders: Iterable[Path]) -> dict[Path, AttemptStatus]:
+        """Each attempt as it stands at `now_ms`."""
+        with self._guard:
+            return {folder: self._status(folder) for folder in folders}
+
+    def stop(self, folder: Path, reason: StopReason) -> None:
+        """Asks the attempt to end; one that has not started never will."""
+        with self._working():
+            attempt = self._attempts.get(folder)
+            if attempt is None or not attempt.has_started(self.now_ms()):
+                self._withdraw(folder, f"{reason} before it started")
+            elif attempt.runs(self.now_ms()) and attempt.stopped is None:
+                attempt.stop(reason, self.now_ms())
+
+    def poison(self, folder: Path) -> bool:
+        """Makes sure that an attempt which has not started never will; False where it had already started."""
+        with self._working():
+            attempt = self._attempts.get(folder)
+            if attempt is not None and attempt.has_started(self.now_ms()):
+                return False
+            self._withdraw(folder, "withdrawn before it started")
+            return True
+
+    def started(self) -> tuple[str, ...]:
+        """The attempts that have started by now, in the order of their submission."""
+        with self._guard:
+            return tuple(
+                attempt.launch.attempt_id
+                for attempt in self._attempts.values()
+                if attempt.has_started(self.now_ms())
+            )
+
+    def _withdraw(self, folder: Path, reason: str) -> None:
+        self._attempts.pop(folder, None)
+        self._poisoned.setdefault(folder, reason)
+
+    def _status(self, folder: Path) -> AttemptStatus:
+        if folder in self._poisoned:
+            return AttemptStatus(Phase.POISONED, reason=self._poisoned[folder])
+        attempt = self._attempts.get(folder)
+        if attempt is None:
+            return AttemptStatus(Phase.LAUNCHING, reason="not submitted yet")
+        return attempt.status(self.now_ms())
+
+    def _working(self) -> threading.RLock:
+        if self.failing is not None:
+            raise self.failing
+        return self._guard
+
+
+@dataclass(slots=True)
+class _Attempt:
+    launch: Launch
+    script: Script
+    submitted_ms: int
+    stopped: StopReason | None = None
+    stops_ms: int = 0
+    killed: bool = False
+
+    def starts_ms(self) -> int:
+        return self.submitted_ms + round(self.script.starts_after_s * 1000)
+
+    def has_started(self, now_ms: int) -> bool:
+        return now_ms >= self.starts_ms()
+
+    def natural_end_ms(self) -> int:
+        return self.starts_ms() + round(self.script.runs_s * 1000)
+
+    def stop(self, reason: StopReason, at_ms: int) -> None:
+        self.stopped = reason
+        self.killed = self.script.stops_after_s is None
+        after_s = self.launch.grace_s if self.script.stops_after_s is None else self.script.stops_after_s
+        self.stops_ms = at_ms + round(after_s * 1000)
+
+    def ends_ms(self) -> int:
+        ends = self.natural_end_ms()
+        return min(ends, self.stops_ms) if self.stopped is not None else ends
+
+    def runs(self, now_ms: int) -> bool:
+        self._limit(now_ms)
+        return now_ms < self.ends_ms()
+
+    def status(self, now_ms: int) -> AttemptStatus:
+        if self.script.unknown:
+            return AttemptStatus(Phase.UNKNOWN, reason=self.script.unknown)
+        if not self.has_started(now_ms):
+            return AttemptStatus(Phase.LAUNCHING)
+        if self.runs(now_ms):
+            return AttemptStatus(Phase.RUNNING, started_ms=self.starts_ms(), warnings=self.script.warnings)
+        return self._ended()
+
+    def _limit(self, now_ms: int) -> None:
+        limit_s = self.launch.time_limit_s
+        if limit_s is None or self.stopped is not None:
+            return
+        limit_ms = self.starts_ms() + round(limit_s * 1000)
+        if now_ms >= limit_ms and limit_ms < self.natural_end_ms():
+            self.stop(StopReason.TIME_LIMIT, limit_ms)
+
+    def _ended(self) -> AttemptStatus:
+        code, number, reason = self.script.exit_code, self.script.signal, self.script.reason
+        if self.stopped is not None:
+            code = None if self.killed else self.script.stop_exit_code
+            number = 9 if self.killed else 15 if code is None else None
+            reason = f"stopped: {self.stopped}"
+        elif code is None and number is None and not reason:
+            reason = "exit status lost"
+        return AttemptStatus(
+            Phase.ENDED,
+            started_ms=self.starts_ms(),
+            ended_ms=self.ends_ms(),
+            exit_code=code,
+            signal=number,
+            reason=reason,
+            warnings=self.script.warnings,
+            stopped=self.stopped,
+        )
