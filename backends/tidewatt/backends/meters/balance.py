@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tidewatt.backends.meters.counter import increments
 from tidewatt.backends.meters.draw import idle_mw
-from tidewatt.backends.meters.energy import devices
+from tidewatt.backends.meters.energy import allocated, devices
 from tidewatt.backends.meters.excerpt import Excerpt, excerpt
 from tidewatt.backends.meters.share import CpuTime, by_cpu_time, clip
 
@@ -75,12 +75,15 @@ def _book_gpu(
             continue
         given: dict[str, tuple[int, int]] = {}
         for one in allocations:
-            if key.removeprefix("gpu:") in one.gpu_uuids and (
-                piece := clip(taken.records, part, idle, one.start_ms, one.end_ms)
-            ):
-                given[one.attempt_id] = (piece.energy_uj - piece.idle_uj, piece.idle_uj)
+            for uuid in one.gpu_uuids:
+                metered, slices, of = allocated(taken, uuid)
+                piece = clip(taken.records, part, idle, one.start_ms, one.end_ms)
+                if metered == key and piece:
+                    before = given.get(one.attempt_id, (0, 0))
+                    ours_uj = piece.idle_uj * slices // of
+                    active_uj = piece.energy_uj * slices // of - ours_uj
+                    given[one.attempt_id] = (before[0] + active_uj, before[1] + ours_uj)
         idle_uj = min(part.energy_uj, idle * _passed_ms(taken, part.first, part.last))
-        # The draw is taken as even within an increment, so an idle part can be used up by the attempts' pieces only.
         balance.book("gpu", part.energy_uj, idle_uj, given)
 
 

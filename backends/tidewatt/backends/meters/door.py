@@ -33,12 +33,10 @@ def socket_path(readings: Path) -> Path:
     """
     name = f"meter-{hashlib.sha256(os.fsencode(readings.resolve())).hexdigest()[:12]}.sock"
     asked = os.environ.get("XDG_RUNTIME_DIR")
-    places = [Path(asked) / "tidewatt"] if asked else []
-    for folder in [
-        *places,
-        Path(tempfile.gettempdir()) / f"tidewatt-{os.getuid()}",
-        Path(f"/tmp/tidewatt-{os.getuid()}"),
-    ]:
+    own = f"tidewatt-{os.getuid()}"
+    folders = [Path(asked) / "tidewatt"] if asked else []
+    folders += [Path(tempfile.gettempdir()) / own, Path("/tmp") / own]  # noqa: S108 - owner and mode are checked
+    for folder in folders:
         if len(os.fsencode(folder / name)) <= _LONGEST and _ours(folder):
             return folder / name
     raise OSError(

@@ -84,7 +84,7 @@ def devices(taken: Excerpt, component: str) -> dict[str, Device]:
 def _gpus(folder: Path, taken: Excerpt, uuids: Sequence[str], start_ms: int, end_ms: int) -> Tally:
     tally = Tally("gpu", end_ms - start_ms)
     for uuid in uuids:
-        key, slices, of = _allocated(taken, uuid)
+        key, slices, of = allocated(taken, uuid)
         device = devices(taken, "gpu").get(key)
         if device is None:
             tally.sources.append(_why_missing(taken, uuid))
@@ -105,7 +105,7 @@ def _gpus(folder: Path, taken: Excerpt, uuids: Sequence[str], start_ms: int, end
     return tally
 
 
-def _allocated(taken: Excerpt, uuid: str) -> tuple[str, int, int]:
+def allocated(taken: Excerpt, uuid: str) -> tuple[str, int, int]:
     """The metered device behind an allocated id, and how much of it: for MIG so many of its compute slices."""
     for record in taken.records:
         if part := record.header.mig.get(uuid):
