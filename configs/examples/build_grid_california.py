@@ -79,11 +79,8 @@ def iso(moment: pd.Timestamp) -> str:
     return moment.tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def main() -> None:
-    """Writes the excerpt and says which days it holds."""
-    if len(sys.argv) != 2:
-        sys.exit("usage: build_grid_california.py FOLDER_OF_TRACES")
-    folder = Path(sys.argv[1])
+def excerpt(folder: Path) -> tuple[str, pd.Timestamp]:
+    """Text of the file, and the moment at which its two days begin."""
     observed = pd.read_parquet(folder / "marginal_5min_california_2019_2020.parquet").pivot_table(
         index="ts", columns="zone", values="gco2_per_kwh", observed=True
     )
@@ -94,9 +91,17 @@ def main() -> None:
         *observation_rows(observed, first - BEFORE, end),
         *forecast_rows(issued, first - ISSUES_BEFORE, end),
     ]
+    return HEADER + "\n".join(rows) + "\n", first
+
+
+def main() -> None:
+    """Writes the excerpt and says which days it holds."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: build_grid_california.py FOLDER_OF_TRACES")
+    text, first = excerpt(Path(sys.argv[1]))
     into = Path(__file__).with_name("grid_california_2days.csv")
-    into.write_text(HEADER + "\n".join(rows) + "\n")
-    print(f"{into.name}: {len(rows)} rows; the two days begin at {first} ({iso(first)})")
+    into.write_text(text)
+    print(f"{into.name}: {text.count(chr(10))} lines; the two days begin at {first}, {iso(first)}")
 
 
 if __name__ == "__main__":
