@@ -86,22 +86,29 @@ def draw(
     _draw_jobs(axes[-1], jobs, colours)
     _draw_times(axes[-1], zones, jobs, tz)
     _draw_margins(figure, title, source, tz)
-    figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
+    _save(figure, path)
     return path
 
 
 def _figure(zones: int, jobs: int) -> Figure:
     """An empty figure that grows with what it shows; without pyplot, so that any thread may draw."""
     try:
-        from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise SchedulerError(
             "pictures need matplotlib, which is not installed: pip install 'tidewatt[pictures]'"
         ) from error
-    with rc_context({"font.size": 10}):
-        height = _EDGES_IN + zones * _ZONE_IN + jobs * _JOB_IN
-        return Figure(figsize=(_WIDTH_IN, height), facecolor="white")
+    height = _EDGES_IN + zones * _ZONE_IN + jobs * _JOB_IN
+    return Figure(figsize=(_WIDTH_IN, height), facecolor="white")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Writes the file; the same data make the same bytes."""
+    from matplotlib import rc_context
+
+    undated = {"Date": None} if path.suffix == ".svg" else None
+    with rc_context({"svg.hashsalt": "tidewatt"}):
+        figure.savefig(path, dpi=160, metadata=undated)
 
 
 def _panels(figure: Figure, zones: int, jobs: int) -> list[Axes]:
