@@ -81,7 +81,7 @@ def test_baseline_is_as_long_as_the_run() -> None:
 def test_missing_matplotlib_is_told_with_the_way_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(SchedulerError, match=r"pip install 'tidewatt\[pictures\]'"):
         draw(tmp_path / "day.png", ZONES, JOBS, title="", signal="average", source="")
 
