@@ -54,8 +54,8 @@ def clean(frame: "pd.DataFrame") -> "pd.Series[float]":
     """The lifecycle intensity of one zone by hour, without what cannot be true.
 
     Left out are hours with a direct intensity of zero in zones that burn something (a feed that delivered
-    zeros), hours below a twentieth of the zone's median, values that stood still for more than three days in a
-    zone that moves, and months far below the same months of other years (a fuel missing from the feed).
+    zeros), hours below a twentieth of the zone's median, values that stood still for more than three days in
+    a zone that moves, and months far below the same months of other years (a fuel missing from the feed).
     """
     series = frame.set_index("ts").ci_lifecycle.astype("float64").sort_index()
     direct = frame.set_index("ts").ci_direct.sort_index()
@@ -84,8 +84,8 @@ def hours(series: "pd.Series[float]", timezone: str) -> Hours:
     local = series.index.tz_convert(timezone)  # type: ignore[attr-defined]
     slot = ((local.month - 1) * 2 + (local.day_of_week >= 5)) * 24 + local.hour
     days_back = (series.index[-1] - series.index).days.to_numpy()
-    weight = np.power(YEAR_WEIGHT, days_back // 365.25, dtype=np.float64)
-    return Hours(slot.to_numpy(np.int64), series.to_numpy(), weight)
+    weight = np.asarray(YEAR_WEIGHT ** (days_back // 365.25), np.float64)
+    return Hours(slot.to_numpy(np.int64), series.to_numpy(np.float64), weight)
 
 
 def fitted(series: "pd.Series[float]", timezone: str) -> NDArray[np.float64]:

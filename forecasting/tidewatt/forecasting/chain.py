@@ -1,12 +1,25 @@
 """The chain of sources: what is known of the intensity ahead, from the best source that has it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from tidewatt.forecasting.kind import Kind, Signal
+from tidewatt.forecasting.asking import Asked
+from tidewatt.forecasting.climatology import DAYS, same_hours
+from tidewatt.forecasting.errors import ForecastError
+from tidewatt.forecasting.kind import Basis, Kind, Signal
+from tidewatt.forecasting.layers import Layer, clipped, compose
+from tidewatt.forecasting.profile import profile
 from tidewatt.forecasting.provider import Provider
-from tidewatt.forecasting.series import Outlook, Rung, Series
+from tidewatt.forecasting.series import Forecast, Outlook, Rung, Series, instant, milliseconds, touching
+from tidewatt.forecasting.zones import keyed
+
+LIVE_FOR = timedelta(hours=26)  # sources that issue once a day are live until they are two hours late
+GOOD_FOR = timedelta(hours=96)
+HOUR_MS = 3_600_000
+AHEAD = timedelta(hours=6)  # kept beyond what was asked for, so that `until` may move on with `now`
+CURRENT_FOR = timedelta(hours=2)  # an observation that ended longer ago is not the intensity now
+RANKS = (Rung.HINDSIGHT, Rung.LIVE, Rung.LAST_GOOD, Rung.OWN, Rung.PROFILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +35,168 @@ class Latest:
     age: timedelta | None  # None for a profile
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was composed to `until`, right for the same versions and for `now` in `[since, before)`."""
+
+    versions: tuple[Hashable, ...]
+    since: datetime
+    before: datetime
+    until: datetime
+    outlook: Outlook | None
+    notes: tuple[str, ...]
+
+
 class Chain:
-    """Asks providers in order, continues what ends early, and never raises because a provider did."""
+    """Asks providers in order, continues what ends early, and never raises because a provider did.
+
+    With `hindsight` (of the chain, or of a single provider) outlooks hold later observations wherever there
+    are any, and say so. `observations` are always those available at `now`. Outlooks depend on what providers
+    tell and on nothing else: not on what was asked before.
+    """
 
     def __init__(self, providers: Sequence[Provider] = (), hindsight: bool = False) -> None:
-        raise NotImplementedError
+        self.providers = tuple(Asked(provider) for provider in providers)
+        self.hindsight = hindsight
+        self._kept: dict[tuple[str, Signal], Kept] = {}
 
     def outlook(self, zone: str, signal: Signal, now: datetime, until: datetime) -> Outlook | None:
-        """Intensity over `[now, until)` without holes, as known at `now`; None where nothing at all is known."""
-        raise NotImplementedError
+        """Intensity over `[now, until)` without holes, as known at `now`; None where nothing at all is known.
+
+        The best rung that has anything decides the kind; what it leaves open is continued by the others of
+        the same signal, basis and gas, scaled to its level where their boundary differs. With nothing of the
+        marginal signal the average one decides and `note` says so.
+
+        Raises:
+            ForecastError: a time has no zone, or `until` is not after `now`.
+        """
+        if milliseconds(until) <= milliseconds(now):
+            raise ForecastError(f"an outlook must end after it starts: {now} to {until}")
+        versions = tuple(asked.version(zone, now) for asked in self.providers)
+        kept = self._kept.get((zone, signal))
+        if not kept or kept.versions != versions or not kept.since <= now < kept.before or until > kept.until:
+            kept = self._compose(zone, signal, now, until + AHEAD, versions)
+            self._kept[zone, signal] = kept
+        if kept.outlook is not None:
+            return clipped(kept.outlook, now, until)
+        return _noted(self._stand_in(zone, signal, now, until), *kept.notes)
 
     def observations(
         self, zone: str, signal: Signal, start: datetime, end: datetime, now: datetime
     ) -> Series | None:
-        """Observed steps over `[start, end)` of the first provider that has any; never profile nor forecast."""
-        raise NotImplementedError
+        """Observed steps over `[start, end)` of the first provider with any; never profile nor forecast."""
+        for asked in self.providers:
+            for kind in _of(signal, asked.kinds(zone)):
+                series = asked.observations(zone, kind, start, end, now)
+                if series is not None and len(series.steps.start_ms):
+                    return series
+        return None
 
     def latest(self, zone: str, signal: Signal, now: datetime) -> Latest | None:
-        """Carbon intensity at `now`, for displays."""
-        raise NotImplementedError
+        """Carbon intensity at `now`, for displays: the newest observation, else what is predicted."""
+        series = self.observations(zone, signal, now - CURRENT_FOR, now, now)
+        if series is not None:
+            ended = instant(int(series.steps.end_ms[-1]))
+            value = float(series.steps.gco2_per_kwh[-1])
+            return Latest(zone, series.kind, value, series.source, True, None, now - ended)
+        ahead = self.outlook(zone, signal, now, now + timedelta(hours=1))
+        if ahead is None:
+            return None
+        first = ahead.segments[0]
+        age = None if first.issued_at is None else now - first.issued_at
+        value = float(ahead.steps.gco2_per_kwh[0])
+        return Latest(zone, ahead.kind, value, first.source, False, first.rung, age)
+
+    def _compose(
+        self, zone: str, signal: Signal, now: datetime, until: datetime, versions: tuple[Hashable, ...]
+    ) -> Kept:
+        """The outlook from the hour of `now`, and from when to when nothing in it grows too old."""
+        hour = instant(milliseconds(now) // HOUR_MS * HOUR_MS)
+        found: list[Layer] = []
+        for asked in self.providers:
+            found += self._layers(asked, zone, signal, hour, now, until)
+        issues = [layer.issued_at for layer in found if layer.issued_at is not None]
+        turns = [hour, hour + timedelta(hours=1)]
+        turns += [issued + limit for issued in issues for limit in (LIVE_FOR, GOOD_FOR)]
+        notes = list(filter(None, (asked.trouble(zone) for asked in self.providers)))
+        if any(layer.rung is Rung.HINDSIGHT for layer in found):
+            notes.insert(0, "planned in hindsight: later observations are used")
+        layers = sorted(found, key=lambda layer: RANKS.index(layer.rung)) + _usual(
+            zone, signal, found, hour, until
+        )
+        outlook = None
+        if layers:
+            fitting = [layer for layer in layers if layer.kind.continues(layers[0].kind)]
+            outlook = _noted(compose(zone, fitting, hour, until), *notes)
+        since, before = max(t for t in turns if t <= now), min(t for t in turns if t > now)
+        return Kept(versions, since, before, until, outlook, tuple(notes))
+
+    def _stand_in(self, zone: str, signal: Signal, now: datetime, until: datetime) -> Outlook | None:
+        """What decides where nothing is known of this zone and signal itself."""
+        if signal is Signal.MARGINAL:
+            average = self.outlook(zone, Signal.AVERAGE, now, until)
+            return _noted(average, f"average only: no marginal signal for {zone}")
+        around = keyed(zone)
+        if around is None or not around.within:
+            return None
+        wider = self.outlook(around.within, signal, now, until)
+        return wider and _noted(replace(wider, zone=zone), f"{around.within} stands in for {zone}")
+
+    def _layers(
+        self, asked: Asked, zone: str, signal: Signal, hour: datetime, now: datetime, until: datetime
+    ) -> Iterator[Layer]:
+        """What one provider has of a signal: in hindsight, as forecast, and as its own continuation."""
+        for kind in _of(signal, asked.kinds(zone)):
+            if self.hindsight or asked.hindsight:
+                later = asked.observations(zone, kind, hour, until, until + timedelta(days=1))
+                if later is not None and len(later.steps.start_ms):
+                    yield Layer(kind, Rung.HINDSIGHT, f"{later.source}, observed later", later.steps)
+            forecast = asked.forecast(zone, kind, now)
+            if forecast is not None and _reaches(forecast, now, until):
+                yield _layer(forecast, now, asked.stale(zone))
+            past = asked.observations(zone, kind, hour - timedelta(days=DAYS), now, now)
+            own = same_hours(past.steps, hour, until) if past is not None else None
+            if past is not None and own is not None:
+                yield Layer(kind, Rung.OWN, f"{own.label} ({past.source})", own.steps)
+
+
+def _usual(zone: str, signal: Signal, found: Sequence[Layer], hour: datetime, until: datetime) -> list[Layer]:
+    """The profile, below what was found, or alone for a zone that has one of its own."""
+    usual = profile(zone) if signal is Signal.AVERAGE else None
+    if usual is None or not (found or usual.zone == zone):
+        return []
+    ahead = usual.outlook(hour, until)
+    return [Layer(ahead.kind, Rung.PROFILE, usual.label, ahead.steps, None, ahead.p10, ahead.p90)]
+
+
+def _of(signal: Signal, kinds: Iterable[Kind]) -> list[Kind]:
+    """Kinds of a signal, lifecycle first."""
+    mine = (kind for kind in kinds if kind.signal is signal)
+    return sorted(mine, key=lambda kind: kind.basis is not Basis.LIFECYCLE)
+
+
+def _reaches(forecast: Forecast, now: datetime, until: datetime) -> bool:
+    """True where a forecast is not too old and says something about `[now, until)`."""
+    ahead = touching(forecast.steps, milliseconds(now), milliseconds(until))
+    return now - forecast.issued_at < GOOD_FOR and ahead.stop > ahead.start
+
+
+def _layer(forecast: Forecast, now: datetime, stale: bool) -> Layer:
+    live = now - forecast.issued_at < LIVE_FOR and not stale
+    return Layer(
+        forecast.kind,
+        Rung.LIVE if live else Rung.LAST_GOOD,
+        forecast.source,
+        forecast.steps,
+        forecast.issued_at,
+        forecast.p10,
+        forecast.p90,
+    )
+
+
+def _noted(outlook: Outlook | None, *notes: str) -> Outlook | None:
+    """The outlook with more to know about it, each thing said once."""
+    if outlook is None or not notes:
+        return outlook
+    said = [outlook.note] if outlook.note else []
+    return replace(outlook, note="; ".join(dict.fromkeys([*notes, *said])))

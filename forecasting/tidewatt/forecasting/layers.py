@@ -63,11 +63,10 @@ def compose(zone: str, layers: Sequence[Layer], start: datetime, end: datetime) 
         if not layer.kind.continues(layers[0].kind):
             raise ForecastError(f"{layer.kind} cannot continue {layers[0].kind}: kinds are never mixed")
     start_ms, end_ms = milliseconds(start), milliseconds(end)
-    matched = _matched(layers, start_ms, end_ms)
-    known = _overlay([layer.steps for layer in matched], start_ms, end_ms).steps
-    gaps = holes(known, start, end)
+    matched = _matched(layers, start_ms)
+    gaps = holes(_overlay([layer.steps for layer in matched], start_ms, end_ms).steps, start, end)
     if gaps:
-        level = integrate(known, start, end).mean
+        level = _level(matched, start_ms)
         if level is None:
             raise ForecastError(f"nothing is known of {zone} between {start} and {end}")
         matched.append(_flat(layers[0].kind, level, gaps))
@@ -108,7 +107,7 @@ def merge(first: Series, then: Series) -> Series:
     return replace(first, source=source, steps=_overlay(both, start_ms, end_ms).steps)
 
 
-def _matched(layers: Sequence[Layer], start_ms: int, end_ms: int) -> list[Layer]:
+def _matched(layers: Sequence[Layer], start_ms: int) -> list[Layer]:
     """The layers, those on another level scaled; of another boundary and not to be scaled: left out."""
     kept: list[Layer] = []
     for layer in layers:
@@ -116,13 +115,25 @@ def _matched(layers: Sequence[Layer], start_ms: int, end_ms: int) -> list[Layer]
         if not other_boundary and (layer.rung is not Rung.PROFILE or not kept):
             kept.append(layer)
             continue
-        base = _overlay([each.steps for each in kept], start_ms, end_ms).steps
-        factor = _factor(base, layer.steps)
+        factor = _factor(_known(kept, start_ms), layer.steps)
         if factor is not None:
             kept.append(_scaled(layer, factor))
         elif not other_boundary:
             kept.append(layer)
     return kept
+
+
+def _known(layers: Sequence[Layer], start_ms: int) -> Steps:
+    """All that the layers say from `start_ms` on, beyond what was asked for: levels do not depend on that."""
+    ends = [int(layer.steps.end_ms[-1]) for layer in layers if len(layer.steps.end_ms)]
+    return _overlay([layer.steps for layer in layers], start_ms, max([start_ms + 1, *ends])).steps
+
+
+def _level(layers: Sequence[Layer], start_ms: int) -> float | None:
+    """Mean gCO2/kWh of all that is known from `start_ms` on."""
+    known = _known(layers, start_ms)
+    width_ms = known.end_ms - known.start_ms
+    return float(np.average(known.gco2_per_kwh, weights=width_ms)) if len(width_ms) else None
 
 
 def _factor(base: Steps, other: Steps) -> float | None:
