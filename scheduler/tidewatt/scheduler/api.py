@@ -8,6 +8,7 @@ import struct
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Literal
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -32,6 +33,7 @@ from tidewatt.scheduler.service import Service
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+log = structlog.get_logger()
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -156,6 +158,12 @@ def _refusals(api: FastAPI) -> None:
     @api.exception_handler(ForecastError)
     def unknown(_request: Request, error: ForecastError) -> JSONResponse:
         return _answer(Problem(title="refused", status=422, detail=str(error), exit_code=2))
+
+    @api.exception_handler(Exception)
+    def failed(request: Request, error: Exception) -> JSONResponse:
+        log.error("request.failed", path=request.url.path, exc_info=error)
+        detail = f"the daemon could not do this ({type(error).__name__}): its log says why"
+        return _answer(Problem(title="failed", status=500, detail=detail))
 
     @api.exception_handler(RequestValidationError)
     def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:

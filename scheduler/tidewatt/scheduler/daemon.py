@@ -63,6 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (SchedulerError, BackendError) as error:
         print(f"tidewatt: {error}", file=sys.stderr)  # noqa: T201 - read and shown by `tidewatt up`
         return getattr(error, "exit_code", 1)
+    except Exception as error:
+        log.exception("daemon.failed")
+        print(f"tidewatt: the daemon failed: {error!r}; its log has the details", file=sys.stderr)  # noqa: T201
+        return 1
 
 
 def _options(argv: Sequence[str] | None) -> Options:

@@ -95,15 +95,8 @@ def store_job(
     job_id = transaction.add_job(record)
     home = site.paths.job(job_id)
     _take(folder, home)
-    frozen = record.frozen
-    transaction.append(
-        now_ms,
-        "submitted",
-        job_id=job_id,
-        reason="held" if request.hold else "",
-        frozen=frozen,
-        **_told(record),
-    )
+    told = {**_told(record), "frozen": record.frozen}
+    transaction.append(now_ms, "submitted", told, job_id=job_id, reason="held" if request.hold else "")
     stdout, stderr = _outputs(request, home, job_id)
     source = dict(record.source)
     if request.snapshot:

@@ -13,6 +13,7 @@ import structlog
 
 from tidewatt.backends.clock import time_ms
 from tidewatt.backends.host import GpuHost
+from tidewatt.backends.meters.client import MeterClient
 from tidewatt.scheduler import guard
 from tidewatt.scheduler.capacity import Timeline
 from tidewatt.scheduler.launching import Launcher, NotFree
@@ -27,6 +28,8 @@ from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.watching import Watcher
 
 log = structlog.get_logger()
+METER_EVERY_S = 1.0  # real seconds between two looks at whether the meter runs
+METER_RETRY_S = 30.0  # after it could not be started
 FOREIGN_EVERY_S = 5.0  # real seconds between two looks at who uses our GPUs
 PLAN_EVERY_MS = 60_000  # of the job's clock: forecasts and foreign processes may have changed
 SETTLE_EVERY_S = 60.0  # of the job's clock, between two looks at the same open account
@@ -51,7 +54,9 @@ class Rounds:
         self._lock = lock
         self._causes: list[str] = ["the daemon started"]
         self._planned_ms = 0
-        self._foreign_at = float("-inf")
+        self._foreign_at = self._meter_at = float("-inf")
+        paths, settings = site.paths, site.settings
+        self._meter = MeterClient(paths.readings, settings.meter_interval_s, site.clock, (paths.lock,))
 
     def because(self, cause: str) -> None:
         """Has the next round plan again, for this reason."""
@@ -65,6 +70,7 @@ class Rounds:
             self._step("plan", self._plan)
             self._step("launch", self._launch)
             self._step("guard", self._guard)
+        self._step("meter", self._keep_meter)
         pace_s = max(SETTLE_EVERY_S / self._site.clock.factor, 0.5)
         self._step("settle", lambda: self._settler.look(pace_s))
 
@@ -74,6 +80,13 @@ class Rounds:
         except Exception:
             # the daemon's boundary: a fault in one step is told, and must not keep the others from work
             log.exception("round.failed", step=name)
+
+    def _keep_meter(self) -> None:
+        """Starts the meter where none runs, so that one that was killed misses little."""
+        if time.monotonic() < self._meter_at:
+            return
+        every_s = METER_EVERY_S if self._meter.ensure() else METER_RETRY_S
+        self._meter_at = time.monotonic() + every_s
 
     def _look_around(self) -> None:
         uuids = tuple(uuid for region in self._site.regions for uuid in region.gpu_uuids)

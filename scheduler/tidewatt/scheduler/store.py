@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import fields
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -196,22 +197,18 @@ class Transaction:
         self,
         time_ms: int,
         kind: str,
+        payload: Mapping[str, Any] = MappingProxyType({}),
         *,
         job_id: int | None = None,
         attempt_id: str = "",
         reason: str = "",
-        **payload: Any,
     ) -> None:
-        """Appends one event; its payload holds integers and strings only."""
-        _check_integers(payload)
+        """Appends one event; its payload holds integers and strings, and lists and objects of them."""
+        told = dict(payload)
+        _check_integers(told)
         self._connection.execute(
             schema.event.insert().values(
-                time_ms=time_ms,
-                kind=kind,
-                job_id=job_id,
-                attempt_id=attempt_id,
-                reason=reason,
-                payload=payload,
+                time_ms=time_ms, kind=kind, job_id=job_id, attempt_id=attempt_id, reason=reason, payload=told
             )
         )
 
@@ -244,11 +241,9 @@ class Transaction:
         self.append(
             attempt.since_ms,
             "attempt." + attempt.state,
+            {"region": attempt.region, "pool": attempt.pool, "gpu_uuids": list(attempt.gpu_uuids)},
             job_id=attempt.job_id,
             attempt_id=attempt.id,
-            region=attempt.region,
-            pool=attempt.pool,
-            gpu_uuids=list(attempt.gpu_uuids),
         )
 
     def move_attempt(
@@ -260,7 +255,7 @@ class Transaction:
             raise MoveError(f"attempt {attempt.id} is {state}: it cannot become {to}")
         told = {name: value for name, value in values.items() if value is not None}
         self.append(
-            time_ms, "attempt." + to, job_id=attempt.job_id, attempt_id=attempt.id, reason=reason, **told
+            time_ms, "attempt." + to, told, job_id=attempt.job_id, attempt_id=attempt.id, reason=reason
         )
         changed = {"state": str(to), "since_ms": time_ms, "reason": reason, **values}
         self._connection.execute(
@@ -269,14 +264,14 @@ class Transaction:
 
     def set_plan(self, job_id: int, plan: Plan, time_ms: int, reason: str) -> None:
         """Records a job's new plan."""
-        self.append(time_ms, "plan", job_id=job_id, reason=reason, **plan_record(plan))
+        self.append(time_ms, "plan", plan_record(plan), job_id=job_id, reason=reason)
         self.change_job(job_id, plan=plan)
 
     def set_settlement(
         self, job_id: int, state: SettlementState, record: dict[str, Any], time_ms: int
     ) -> None:
         """Records a job's account; earlier ones stay in the event table."""
-        self.append(time_ms, "settlement." + state, job_id=job_id, **record)
+        self.append(time_ms, "settlement." + state, record, job_id=job_id)
         self.change_job(job_id, settlement_state=state, settlement=record)
 
     def _scalar(self, column: sa.Column[Any], where: sa.ColumnElement[bool]) -> Any:
