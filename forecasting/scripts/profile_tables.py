@@ -84,8 +84,8 @@ def hours(series: "pd.Series[float]", timezone: str) -> Hours:
     local = series.index.tz_convert(timezone)  # type: ignore[attr-defined]
     slot = ((local.month - 1) * 2 + (local.day_of_week >= 5)) * 24 + local.hour
     days_back = (series.index[-1] - series.index).days.to_numpy()
-    weight = np.asarray(YEAR_WEIGHT ** (days_back // 365.25), np.float64)
-    return Hours(slot.to_numpy(np.int64), series.to_numpy(np.float64), weight)
+    weight = np.array(YEAR_WEIGHT ** (days_back // 365.25), dtype=np.float64)
+    return Hours(slot.to_numpy(np.int64), np.array(series, dtype=np.float64), weight)
 
 
 def fitted(series: "pd.Series[float]", timezone: str) -> NDArray[np.float64]:
