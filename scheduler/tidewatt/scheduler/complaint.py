@@ -1,6 +1,5 @@
 """One sentence about a wrong setting: where it stands, what is wrong, what to do."""
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -8,6 +7,7 @@ from datetime import timedelta
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from tidewatt.scheduler.place import Location, near, placed
 from tidewatt.scheduler.when import short
 
 _TYPES = {
@@ -19,10 +19,6 @@ _TYPES = {
     "model": "a table",
     "time": 'a duration in quotes, such as "5m"',
 }
-Location = tuple[int | str, ...]
-
-_HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.-]+)\s*\]")
-_KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+?)\s*=")
 
 
 def complaint(
@@ -46,38 +42,6 @@ def complaint(
     return f"{origin}: {_sentence(first, location, known)}{f' (and {more} more)' if more else ''}"
 
 
-def placed(file: str, text: str, location: Location) -> str:
-    """`FILE:LINE` of a key in TOML text, of the nearest table around it, or the file alone."""
-    line = line_of(text, location)
-    return f"{file}:{line}" if line else file
-
-
-def line_of(text: str, location: Location) -> int:
-    """Line on which the key or, failing that, the innermost table around it stands; 0 where none does."""
-    table: Location = ()
-    counts: dict[str, int] = {}
-    best, found = 0, 0
-    for number, line in enumerate(text.splitlines(), start=1):
-        path: Location
-        if header := _HEADER.match(line):
-            table = path = _table(header[2], header[1] == "[[", counts)
-        elif key := _KEY.match(line):
-            path = (*table, *(part.strip("\"'") for part in key[1].split(".")))
-        else:
-            continue
-        if len(path) > best and path == location[: len(path)]:
-            best, found = len(path), number
-    return found
-
-
-def _table(name: str, repeated: bool, counts: dict[str, int]) -> Location:
-    head, *rest = name.split(".")
-    if repeated:
-        counts[name] = counts.get(name, -1) + 1
-        return (name, counts[name])
-    return (head, counts[head], *rest) if head in counts else (head, *rest)
-
-
 def _is_union_branch(part: int | str) -> bool:
     """True for what pydantic adds to a location to say which branch of a union it tried."""
     return isinstance(part, str) and (part in ("int", "str") or not re.fullmatch(r"[\w.-]+", part))
@@ -88,7 +52,7 @@ def _sentence(error: ErrorDetails, location: Location, known: Mapping[str, Itera
     match error["type"]:
         case "extra_forbidden":
             table = ".".join(str(part) for part in location[:-1] if isinstance(part, str))
-            return f"unknown key {key}{_near(str(location[-1]), known.get(table, ()))}"
+            return f"unknown key {key}{near(str(location[-1]), known.get(table, ()))}"
         case "missing":
             return f"{key} is missing: add it"
         case "value_error":
@@ -119,14 +83,6 @@ def _dotted(location: Location) -> str:
         # people count tables from one
         text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else part
     return text
-
-
-def _near(key: str, known: Iterable[str]) -> str:
-    choices = sorted(known)
-    near = difflib.get_close_matches(key, choices, n=1)
-    if near:
-        return f": did you mean {near[0]}?"
-    return f": known are {', '.join(choices)}" if choices else ""
 
 
 def _shown(value: object) -> str:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from tidewatt.scheduler.complaint import complaint, placed
+from tidewatt.scheduler.complaint import complaint
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.paths import user_config
+from tidewatt.scheduler.place import placed
 from tidewatt.scheduler.region import Pool, Region
-from tidewatt.scheduler.settings import RegionTable, Settings, SourceTable, ZonesTable
+from tidewatt.scheduler.settings import RegionTable, SourceTable, ZonesTable
+from tidewatt.scheduler.settings import Settings as Settings
 
 if TYPE_CHECKING:
     from tidewatt.backends.host import Gpu, Host
@@ -94,12 +96,13 @@ def chain(settings: Settings, *, hindsight: bool = False) -> "Chain":
     from tidewatt.forecasting.sources import chain as chained
 
     try:
-        return chained([_options(source) for source in settings.sources], hindsight)
+        return chained([provider_options(source) for source in settings.sources], hindsight)
     except ForecastError as error:
         raise BadInput(str(error)) from error
 
 
-def _options(source: SourceTable) -> dict[str, object]:
+def provider_options(source: SourceTable) -> dict[str, object]:
+    """A source as the table of providers takes it."""
     options = {**source.model_dump(exclude_unset=True), "type": source.type}
     if source.path is not None:
         options["path"] = str(source.path)

@@ -1,0 +1,116 @@
+"""`doctor` and `config`: what works here, and what is set."""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tidewatt.scheduler.cli import options as given
+from tidewatt.scheduler.cli.session import clock, own_paths
+from tidewatt.scheduler.cli.text import painted, say, say_json, table, tell
+
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def doctor(config: given.Config = None, as_json: given.AsJson = False) -> int:
+    """Try what Tidewatt needs here, and say what to do about the rest; exit 1 if something needed fails."""
+    from dataclasses import asdict
+
+    from tidewatt.scheduler.cli.checks import Finding, Verdict
+
+    findings: list[Finding] = []
+    for finding in _findings(config):
+        findings.append(finding)
+        if not as_json:
+            say(
+                f"{painted(f'{finding.verdict:<4}', _STYLES[finding.verdict])}"
+                f"  {finding.subject}: {finding.found}"
+            )
+            if finding.advice:
+                say(f"      {finding.advice}")
+    if as_json:
+        say_json({"findings": [asdict(finding) for finding in findings]})
+    return 1 if any(finding.verdict is Verdict.FAIL for finding in findings) else 0
+
+
+def _findings(config: str | None) -> "Iterator[Any]":
+    from tidewatt.backends.host import inventory
+    from tidewatt.scheduler.cli import checks
+    from tidewatt.scheduler.config import load, regions
+    from tidewatt.scheduler.errors import BadInput
+
+    place = own_paths()
+    yield from checks.state(place)
+    yield checks.door(place)
+    tell("tidewatt: running a command, reading meters ...")
+    yield checks.backend()
+    host = inventory()
+    yield from checks.gpus(host)
+    yield from checks.meters()
+    try:
+        loaded = load(None if config is None else Path(config), os.environ, {})
+        places = regions(loaded.settings, host)
+        names = ", ".join(place.name for place in places)
+        yield checks.Finding(
+            checks.Verdict.OK, "configuration", f"{loaded.path or 'defaults'}; regions {names}"
+        )
+        yield from checks.grid(loaded.settings, clock())
+    except BadInput as error:
+        yield checks.Finding(checks.Verdict.FAIL, "configuration", str(error))
+
+
+def configuration(
+    check: Annotated[
+        Path | None,
+        typer.Option("--check", metavar="FILE", help="Check this file, its zones and its sources."),
+    ] = None,
+    config: given.Config = None,
+    as_json: given.AsJson = False,
+) -> None:
+    """Show each setting and where its value comes from."""
+    from tidewatt.scheduler.config import chain, load
+
+    path = check or (None if config is None else Path(config))
+    loaded = load(path, os.environ if check is None else {}, {})
+    if check is not None:
+        chain(loaded.settings)
+        say_json({"ok": True, "file": str(check)}) if as_json else say(f"{check}: good")
+        return
+    values = {key: _written(value) for key, value in loaded.settings.model_dump(by_alias=True).items()}
+    if as_json:
+        say_json({key: {"value": value, "from": loaded.origins[key]} for key, value in values.items()})
+        return
+    say(f"# {loaded.path or 'no configuration file: ' + str(_user_file())}")
+    rows = ((key, _shown(value), loaded.origins[key]) for key, value in values.items())
+    for line in table(("SETTING", "VALUE", "FROM"), rows):
+        say(line)
+
+
+def _user_file() -> Path:
+    from tidewatt.scheduler.paths import user_config
+
+    return user_config(os.environ)
+
+
+def _written(value: Any) -> Any:
+    """A value as it is written in the file."""
+    from tidewatt.scheduler.when import short
+
+    if isinstance(value, timedelta):
+        return short(value)
+    if isinstance(value, dict):
+        return {key: _written(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list | tuple):
+        return [_written(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return ", ".join(str(inner.get("name") or inner.get("path") or inner.get("type")) for inner in value)
+    if value is None or value == "" or value == []:
+        return "none"
+    return str(value)

@@ -1,0 +1,239 @@
+"""`up`, `down` and `status`: the daemon and what it does now."""
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidewatt.scheduler.cli import options as given
+from tidewatt.scheduler.cli.job_text import command_of, title, warning_lines
+from tidewatt.scheduler.cli.session import daemon, now_of, own_paths
+from tidewatt.scheduler.cli.text import intensity, lasting, local, painted, parsed, say, say_json, table, tell
+from tidewatt.scheduler.client import Client, Json, NoDaemon
+from tidewatt.scheduler.errors import BadInput, Refused
+
+
+def up(
+    zone: given.Zone = None,
+    config: given.Config = None,
+    listen: Annotated[
+        str | None, typer.Option(metavar="127.0.0.1:PORT", help="Listen on TCP too, with a token.")
+    ] = None,
+    hindsight: given.Hindsight = False,
+    replay_from: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Replay recorded time from here.")
+    ] = None,
+    replay_factor: Annotated[
+        float | None, typer.Option(metavar="N", help="Replay so many times faster than real time.")
+    ] = None,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay, as service managers want it.")
+    ] = False,
+    as_json: given.AsJson = False,
+) -> None:
+    """Start the daemon in the background; it goes on after logout, and running jobs go on after it."""
+    from tidewatt.scheduler.cli import process
+
+    place = own_paths()
+    token = secrets.token_urlsafe(24) if listen else ""
+    arguments = _arguments(zone, config, listen, hindsight, replay_from, replay_factor, token)
+    if foreground:
+        if token:
+            tell(f"tidewatt: the token for {listen} is {token}")
+        process.replace(place, arguments)
+    running = process.status_of(Client(place.socket))
+    if running is not None:
+        _check_same(running, zone, config, listen, hindsight, replay_from, replay_factor)
+    status = running or _started(arguments)
+    if as_json:
+        say_json(status if running or not token else status | {"token": token})
+        return
+    for line in up_lines(status, str(place.log), already=running is not None):
+        say(line)
+    if listen and running is None:
+        say(f"  token    {token}  (shown this once; send it as `Authorization: Bearer TOKEN`)")
+
+
+def _started(arguments: list[str]) -> Json:
+    from tidewatt.scheduler.cli import process
+
+    tell("tidewatt: starting the daemon ...")
+    return process.start(own_paths(), arguments)
+
+
+def _arguments(
+    zone: str | None,
+    config: str | None,
+    listen: str | None,
+    hindsight: bool,
+    replay_from: str | None,
+    replay_factor: float | None,
+    token: str,
+) -> list[str]:
+    """What the daemon is started with; never the token itself, which others could read there."""
+    if config is not None and not Path(config).is_file():
+        raise BadInput(f"the configuration file {config} does not exist")
+    values = {
+        "--zone": zone,
+        "--config": None if config is None else str(Path(config).absolute()),
+        "--listen": listen,
+        "--token-sha256": hashlib.sha256(token.encode()).hexdigest() if token else None,
+        "--replay-from": replay_from,
+        "--replay-factor": None if replay_factor is None else f"{replay_factor:.12g}",
+    }
+    flags = [part for flag, value in values.items() if value is not None for part in (flag, value)]
+    return [*flags, *(["--hindsight"] if hindsight else [])]
+
+
+def _check_same(
+    status: Json,
+    zone: str | None,
+    config: str | None,
+    listen: str | None,
+    hindsight: bool,
+    replay_from: str | None,
+    replay_factor: float | None,
+) -> None:
+    """Refuses to take a running daemon for the one that was asked for, where it differs."""
+    differing = []
+    if zone is not None:
+        from tidewatt.forecasting.zones import zone as zone_of
+
+        if zone_of(zone).key != status["zone"]:
+            differing.append(f"its zone is {status['zone'] or 'not set'}")
+    if listen is not None and listen != status["listen"]:
+        differing.append(f"it listens on {status['listen'] or 'no TCP port'}")
+    if hindsight and not status["hindsight"]:
+        differing.append("it does not plan in hindsight")
+    if (replay_from is not None) and not status["replaying"]:
+        differing.append("it keeps real time")
+    if replay_factor is not None and replay_factor != status["replay_factor"]:
+        differing.append(f"its replay factor is {status['replay_factor']:g}")
+    if config is not None:
+        differing.append("it has read its own configuration when it started")
+    if differing:
+        raise Refused(
+            f"a daemon runs here already, but {', and '.join(differing)}: `tidewatt down` ends it first"
+        )
+
+
+def up_lines(status: Json, log: str, *, already: bool) -> Iterator[str]:
+    """Where the daemon listens and what it has."""
+    now = now_of(status)
+    stands = "was running already" if already else "is up"
+    yield f"{painted('tidewatt', 'bold')} {stands} (pid {status['pid']})"
+    yield f"  listens  {status['socket']}" + (f" and http://{status['listen']}" if status["listen"] else "")
+    yield f"  keeps    {status['home']}"
+    yield f"  log      {log}"
+    yield from _clock_lines(status, now)
+    for region in status["regions"]:
+        yield f"  region   {_region_text(region)}"
+    for warning in status["warnings"]:
+        yield painted(f"  warning  {warning}", "yellow")
+
+
+def _clock_lines(status: Json, now: datetime) -> Iterator[str]:
+    if status["replaying"]:
+        factor = f"{status['replay_factor']:g}"
+        yield f"  replays  recorded time, {factor} times as fast; it is {local(now, None)} there"
+    if status["hindsight"]:
+        yield "  plans    in hindsight: on what was observed later"
+
+
+def _region_text(region: Json) -> str:
+    home = ", home" if region["home"] else ""
+    known = region["gco2_per_kwh"] is not None
+    grid = f"zone {region['zone']}" if region["zone"] else "no zone"
+    number = (
+        f", now {intensity(region['gco2_per_kwh'])} {region['signal']} ({region['intensity_source']})"
+        if known
+        else ""
+    )
+    return (
+        f"{region['name']}{home}: {region['gpus']} GPUs, {region['cpus']} cores, "
+        f"PUE {region['pue']:g} ({region['pue_source']}); {grid}{number}"
+    )
+
+
+def down(as_json: given.AsJson = False) -> None:
+    """Stop the daemon. Running jobs go on, and are taken over again by the next `up`."""
+    from tidewatt.scheduler.cli import process
+
+    client = daemon()
+    status = process.status_of(client)
+    if status is None:
+        raise NoDaemon
+    if not process.end(client, status):
+        raise Refused(
+            f"the daemon (pid {status['pid']}) was asked to end and has not yet: look again in a while"
+        )
+    if as_json:
+        say_json({"stopped": status["pid"], "running": [job["id"] for job in status["running"]]})
+        return
+    say(f"the daemon (pid {status['pid']}) has ended")
+    for job in status["running"]:
+        say(f"  {title(job)} goes on running: {command_of(job)}")
+    waiting = status["jobs"].get("waiting", 0)
+    if waiting:
+        say(painted(f"  {waiting} waiting jobs start only while a daemon runs: `tidewatt up`", "yellow"))
+
+
+def status(as_json: given.AsJson = False) -> None:
+    """Show what the daemon does now: regions, intensity, running jobs, the next one, what is at risk."""
+    found = daemon().status()
+    if as_json:
+        say_json(found)
+        return
+    for line in status_lines(found):
+        say(line)
+
+
+def status_lines(status: Json) -> Iterator[str]:
+    """The daemon now, for people."""
+    now = now_of(status)
+    yield f"tidewatt {status['version']}, pid {status['pid']}, {local(now, None)}, state in {status['home']}"
+    yield from _clock_lines(status, now)
+    yield from table(
+        ("REGION", "ZONE", "INTENSITY", "SIGNAL", "GPUS FREE", "CORES FREE", "SOURCE"),
+        (_region_row(region) for region in status["regions"]),
+        right=(2, 4, 5),
+    )
+    counts = [f"{count} {name}" for name, count in status["jobs"].items() if count]
+    yield "jobs: " + (", ".join(counts) or "none")
+    for job in status["running"]:
+        yield f"  {title(job)} {job['state']}{_since(job, now)}: {command_of(job)}"
+    if status["next"]:
+        start = local(status["next"]["plan"]["start"], now)
+        yield f"next: {title(status['next'])} {start}: {command_of(status['next'])}"
+    for job in status["at_risk"]:
+        for line in warning_lines(job):
+            yield f"{title(job)}{line}"
+    for use in status["foreign"]:
+        yield painted(
+            f"foreign: GPU {use['gpu_uuid']} is used by pid {use['pid']} {use['command']} of {use['user']}"
+            f" since {local(use['since'], now)}",
+            "yellow",
+        )
+    for warning in status["warnings"]:
+        yield painted(f"warning: {warning}", "yellow")
+
+
+def _region_row(region: Json) -> tuple[str, ...]:
+    return (
+        region["name"] + (" (home)" if region["home"] else ""),
+        region["zone"] or "none",
+        intensity(region["gco2_per_kwh"]),
+        region["signal"],
+        f"{region['gpus_free']}/{region['gpus']}",
+        f"{region['cpus_free']}/{region['cpus']}",
+        region["intensity_source"],
+    )
+
+
+def _since(job: Json, now: datetime) -> str:
+    started = parsed(job["attempts"][-1]["started"]) if job["attempts"] else None
+    return "" if started is None else f" for {lasting((now - started).total_seconds())}"

@@ -1,0 +1,126 @@
+"""Follows a job: its output as it grows, its state until it ends, a restart of the daemon in between."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from tidewatt.scheduler.cli.text import tell
+from tidewatt.scheduler.client import Client, Json, NoDaemon
+from tidewatt.scheduler.errors import BadInput, Refused, SchedulerError
+
+ENDED = frozenset({"done", "failed", "cancelled"})
+POLL_S = 0.2
+SLOWEST_S = 2.0
+PATIENCE_S = 60.0  # how long a daemon may be away before a follower gives up
+NO_DAEMON, NO_JOB_CODE = 120, 121
+
+
+@dataclass(slots=True)
+class Tail:
+    """Copies what is appended to a file to a stream."""
+
+    path: Path
+    stream: BinaryIO
+    offset: int = 0
+
+    def copy(self) -> bool:
+        """Copies what is new; True where there was something. A file that is not there yet has nothing."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                copied = 0
+                while chunk := file.read(65536):
+                    self.stream.write(chunk)
+                    copied += len(chunk)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise SchedulerError(f"the output {self.path} cannot be read: {error.strerror}") from None
+        self.offset += copied
+        if copied:
+            self.stream.flush()
+        return copied > 0
+
+
+def tails(job: Json, offsets: dict[str, int] | None = None) -> list[Tail]:
+    """A tail for each output file of a job; one where both streams go to the same file."""
+    starts = offsets or {}
+    streams = {job["stdout"]: sys.stdout.buffer}
+    streams.setdefault(job["stderr"], sys.stderr.buffer)
+    return [Tail(Path(path), stream, starts.get(path, 0)) for path, stream in streams.items() if path]
+
+
+@dataclass(slots=True)
+class Watch:
+    """Asks for jobs again and again, bearing with a daemon that is restarted."""
+
+    client: Client
+    sleep: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic
+    _away_since: float | None = field(default=None)
+
+    def job(self, job_id: int) -> Json | None:
+        """The job now; None while the daemon is away, for a minute at most."""
+        try:
+            job = self.client.job(job_id)
+        except SchedulerError as error:
+            if isinstance(error, Refused | BadInput):
+                raise
+            self._miss(error)
+            return None
+        if self._away_since is not None:
+            tell("tidewatt: the daemon is back")
+            self._away_since = None
+        return job
+
+    def _miss(self, error: SchedulerError) -> None:
+        now = self.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+            tell("tidewatt: the daemon is away, waiting for it; the job is not affected")
+        elif now - self._away_since > PATIENCE_S:
+            raise error if isinstance(error, NoDaemon) else NoDaemon()
+
+    def until_ended(self, job_id: int, between: Callable[[Json | None], bool]) -> Json:
+        """The ended job. `between` is called after each look; where it says True the next look is soon."""
+        pause_s = POLL_S
+        while True:
+            job = self.job(job_id)
+            busy = between(job)
+            if job is not None and job["state"] in ENDED:
+                return job
+            pause_s = POLL_S if busy else min(pause_s * 1.3, SLOWEST_S)
+            self.sleep(pause_s)
+
+
+def follow(watch: Watch, job_id: int, copies: list[Tail]) -> Json:
+    """Streams a job's output until it ends; the ended job. Called again, it goes on where it was."""
+
+    def between(_job: Json | None) -> bool:
+        return sum(tail.copy() for tail in copies) > 0  # all of them, also after one that had something
+
+    job = watch.until_ended(job_id, between)
+    between(None)  # what was written between the last look and the end
+    return job
+
+
+def exit_code(job: Json) -> int:
+    """What `run` and `wait` exit with: the job's code, 128+n for a signal, 121 where it has none."""
+    if job["state"] == "done":
+        return 0
+    attempts = job["attempts"]
+    if job["state"] == "cancelled" or not attempts:
+        return NO_JOB_CODE
+    last = attempts[-1]
+    if last["signal"] is not None:
+        return 128 + int(last["signal"])
+    return int(last["exit_code"]) or 1 if last["exit_code"] is not None else NO_JOB_CODE
+
+
+def reasons(job: Json) -> Iterator[str]:
+    """Why an ended job did not end well."""
+    if job["state"] != "done" and job["reason"]:
+        yield f"tidewatt: job {job['id']} {job['state']}: {job['reason']}"

@@ -1,0 +1,178 @@
+"""Jobs, plans and accounts as people read them."""
+
+import shlex
+from collections.abc import Iterator
+from datetime import datetime
+
+from tidewatt.scheduler.cli.text import (
+    cut,
+    energy,
+    grams,
+    intensity,
+    lasting,
+    local,
+    painted,
+    parsed,
+    percent,
+)
+from tidewatt.scheduler.client import Json
+from tidewatt.scheduler.quantity import mass
+
+_STYLES = {"running": "green", "failed": "red", "cancelled": "yellow", "held": "yellow"}
+
+
+def title(job: Json) -> str:
+    """The job's number and name."""
+    return f"job {job['id']}" + (f" ({job['name']})" if job["name"] else "")
+
+
+def state(job: Json) -> str:
+    """The job's state, coloured."""
+    return painted(job["state"], _STYLES.get(job["state"], "bold"))
+
+
+def command_of(job: Json, width: int = 60) -> str:
+    """The command line, shortened."""
+    return cut(shlex.join(job["argv"]), width)
+
+
+def plan_lines(plan: Json, now: datetime, power: str = "") -> Iterator[str]:
+    """A plan: when, where, why, what is expected of it, on which numbers."""
+    start, end = parsed(plan["start"]), parsed(plan["end"])
+    assert start is not None  # noqa: S101 - the schema's word
+    assert end is not None  # noqa: S101 - the schema's word
+    wait_s = (start - now).total_seconds()
+    when = "now" if wait_s < 1 else f"{local(start, now)} (in {lasting(wait_s)})"
+    pool = f" on {plan['pool']}" if plan["pool"] else ""
+    yield f"  starts   {when} in region {plan['region']}{pool}"
+    yield f"  ends     about {local(end, now)}, after {lasting((end - start).total_seconds())}"
+    yield f"  why      {plan['reason']}"
+    if plan["mean_gco2_per_kwh"] is not None:
+        yield f"  expects  {_expectation(plan, now, power)}"
+    for number, source in enumerate(plan["sources"]):
+        yield f"  {'source' if number == 0 else '':7}  {source}"
+    if plan["note"]:
+        yield f"  note     {plan['note']}"
+
+
+def _expectation(plan: Json, now: datetime, power: str) -> str:
+    text = f"{intensity(plan['mean_gco2_per_kwh'])} ({plan['signal']})"
+    if plan["expected_g"] is not None:
+        text += f", {grams(plan['expected_g'])} CO2 above idle{f' at {power}' if power else ' (modelled)'}"
+    before, there = plan["immediate_gco2_per_kwh"], local(plan["immediate_start"], now)
+    if before is None or plan["immediate_start"] == plan["start"]:
+        return text
+    saving = expected_saving(plan)
+    less = "" if saving is None else f": {percent(abs(saving))} {'less' if saving >= 0 else 'MORE'}"
+    return f"{text}; starting {there} would be {intensity(before)}{less}"
+
+
+def expected_saving(plan: Json) -> float | None:
+    """The share of emissions that the plan is expected to save against starting at once; may be negative."""
+    expected, immediate = plan["expected_g"], plan["immediate_g"]
+    if expected is None or not immediate:
+        expected, immediate = plan["mean_gco2_per_kwh"], plan["immediate_gco2_per_kwh"]
+    return None if expected is None or not immediate else 1 - float(expected) / float(immediate)
+
+
+def offer_lines(offers: list[Json], now: datetime) -> Iterator[str]:
+    """What more slack would be expected to give."""
+    known = [offer for offer in offers if offer["saving_percent"] is not None]
+    if not known:
+        return
+    parts = (
+        f"{offer['slack_h']:g} h of slack: {percent(offer['saving_percent'] / 100)}"
+        + (f" (start {local(offer['start'], now)})" if offer["start"] else "")
+        for offer in known
+    )
+    yield f"  slack    expected saving with {'; '.join(parts)}"
+
+
+def submitted_lines(reply: Json, now: datetime) -> Iterator[str]:
+    """The reply to a submit."""
+    job = reply["job"]
+    yield f"{painted(title(job), 'bold')} is {_standing(job)}"
+    power_w = reply.get("power_w")
+    power = f"{power_w:.0f} W ({reply.get('power_source')})" if power_w else ""
+    if job["plan"]:
+        yield from plan_lines(job["plan"], now, power)
+    if job["finish_by"]:
+        yield f"  finish   by {local(job['finish_by'], now)}"
+    yield from offer_lines(reply["offers"], now)
+    yield from warning_lines(job)
+
+
+def _standing(job: Json) -> str:
+    if job["state"] == "held":
+        return f"held until `tidewatt release {job['id']}`"
+    return "planned" if job["state"] == "waiting" else str(job["state"])
+
+
+def warning_lines(job: Json) -> Iterator[str]:
+    """What the owner should know."""
+    if job["at_risk"]:
+        yield painted(f"  AT RISK  {job['at_risk']}", "red")
+    for warning in job["warnings"]:
+        yield painted(f"  warning  {warning}", "yellow")
+
+
+def account_lines(settlement: Json | None, now: datetime) -> Iterator[str]:
+    """What a job used and saved; every number with how it was got."""
+    if settlement is None or settlement["state"] == "none":
+        yield "  account  not settled yet" + (_waits(settlement) if settlement else "")
+        if settlement is None or settlement["energy_j"] is None:
+            return
+    yield f"  energy   {energy(settlement['energy_j'])} at the plug of the host" + _facility(settlement)
+    for part in settlement["components"]:
+        gap = "" if part["coverage"] >= 0.995 else f", {percent(part['coverage'])} of the run covered"
+        got = f"{part['how']}: {part['source']}{gap}"
+        yield f"           {part['component']}: {energy(part['energy_j'])} ({got})"
+    for ledger in settlement["ledgers"]:
+        yield from _ledger_lines(ledger)
+    if settlement["ledgers"]:
+        yield f"  settled  {settlement['state']}" + (
+            f", {local(settlement['settled_at'], now)}" if settlement["settled_at"] else ""
+        )
+        idle = settlement["idle_gpu_s"]
+        cost = f", {idle / 3600:.2g} GPU-hours left idle meanwhile" if idle else ""
+        yield f"  waited   {lasting(settlement['waited_s'])}{cost}"
+    for note in settlement["notes"]:
+        yield f"  note     {note}"
+
+
+def _waits(settlement: Json) -> str:
+    return (
+        ": the intensity that really happened is not known yet" if settlement["energy_j"] is not None else ""
+    )
+
+
+def _facility(settlement: Json) -> str:
+    if settlement["facility_j"] is None:
+        return ""
+    return f"; {energy(settlement['facility_j'])} with PUE {settlement['pue']:g} ({settlement['pue_source']})"
+
+
+def _ledger_lines(ledger: Json) -> Iterator[str]:
+    yield f"  {ledger['signal']:<8} {grams(ledger['g'])} CO2 in all, idle draw included; {ledger['source']}"
+    for kind, start in (("feasible", "in its turn"), ("hypothetical", "at submission")):
+        saved, baseline = ledger[f"saved_{kind}_g"], ledger[f"{kind}_g"]
+        if saved is None or baseline is None:
+            yield f"           against starting {start}: not known"
+        else:
+            yield f"           {_saving(ledger['signal'], saved, baseline)} against starting {start}"
+
+
+def _saving(signal: str, saved_g: float, baseline_g: float) -> str:
+    """A saving by the name of its signal; by the average one it is a footprint that is lower by as much."""
+    name, value = ("estimated avoided emissions", saved_g)
+    if signal == "average":
+        name, value = ("change of the location-based footprint", -saved_g)
+    share = f" ({value / baseline_g:+.1%})" if baseline_g else ""
+    return f"{name} {mass(value, sign=True)}{share}"
+
+
+def history_lines(job: Json, now: datetime) -> Iterator[str]:
+    """A job's events, oldest first."""
+    for event in job["events"]:
+        reason = f": {event['reason']}" if event["reason"] else ""
+        yield f"  {local(event['time'], now)}  {event['kind']}{reason}"

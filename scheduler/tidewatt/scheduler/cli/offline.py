@@ -1,0 +1,124 @@
+"""Plans and forecasts without a daemon: on this host, or on a recorded grid file that anybody can check."""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidewatt.backends.clock import Clock
+from tidewatt.scheduler.cli.session import clock, own_paths
+from tidewatt.scheduler.cli.wish import Wish, plan_request
+from tidewatt.scheduler.client import Json
+from tidewatt.scheduler.config import Settings, chain, load, regions
+from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.jobs import Need
+from tidewatt.scheduler.region import Pool, Region
+from tidewatt.scheduler.when import parse_moment
+
+if TYPE_CHECKING:
+    from tidewatt.forecasting.chain import Chain
+    from tidewatt.scheduler.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a command was told about the place and time to plan for, as it was typed."""
+
+    grid: Path | None = None
+    now: str | None = None
+    zone: str | None = None
+    signal: str | None = None
+    hindsight: bool = False
+    config: str | None = None
+
+
+def plan_alone(wish: Wish, late: bool, setting: Setting) -> tuple[Json, datetime]:
+    """The PlanReply for an empty queue, and the time it was made for."""
+    from tidewatt.scheduler.preview import preview
+    from tidewatt.scheduler.schemas import PlanRequest
+
+    now = moment_of(setting)
+    request = PlanRequest.model_validate(plan_request(wish, lambda: now) | {"late": late})
+    need = Need(request.gpus, request.gpu_kind, request.cpus, request.mem_mb)
+    site = site_of(setting, need)
+    reply = preview(
+        request,
+        site.regions,
+        site.outlooks(now, _horizon(request, site.settings, now)),
+        now,
+        site.policy,
+        site.power(need),
+        site.settings.default_duration,
+        empty_queue=True,
+        hindsight=setting.hindsight or any(source.hindsight for source in site.settings.sources),
+    )
+    return reply.model_dump(mode="json"), now
+
+
+def moment_of(setting: Setting) -> datetime:
+    """The moment to plan for: the one that was typed, else now."""
+    return clock() if setting.now is None else parse_moment(setting.now, clock(), what="--now")
+
+
+def settings_of(setting: Setting) -> Settings:
+    """The settings, with the flags over them."""
+    path = None if setting.config is None else Path(setting.config)
+    return load(path, os.environ, {"zone": setting.zone, "signal": setting.signal}).settings
+
+
+def chain_of(setting: Setting, settings: Settings) -> "Chain":
+    """The chain of the recorded file alone, where one was named, else of the configured sources."""
+    if setting.grid is not None:
+        table: Any = {"type": "file", "path": setting.grid.absolute(), "hindsight": setting.hindsight}
+        settings = Settings.model_validate({"source": [table]})
+    return chain(settings, hindsight=setting.hindsight)
+
+
+def site_of(setting: Setting, need: Need) -> "Site":
+    """This host as the planner sees it; with a recorded file a host that has just what is needed."""
+    from tidewatt.backends.host import inventory
+    from tidewatt.backends.local import LocalBackend
+    from tidewatt.scheduler.site import Site
+
+    settings = settings_of(setting)
+    host = inventory()
+    if setting.grid is not None and not settings.zone and not settings.regions:
+        raise BadInput("no zone is configured, and none is ever guessed: name the file's zone with --zone")
+    places = regions(settings, host)
+    if setting.grid is not None and not settings.regions:
+        places = (_assumed(places[0], need),)
+    return Site(
+        paths=own_paths(),
+        settings=settings,
+        clock=Clock(),
+        host=host,
+        regions=places,
+        chain=chain_of(setting, settings),
+        backend=LocalBackend(),
+        hindsight=setting.hindsight,
+    )
+
+
+def _assumed(region: Region, need: Need) -> Region:
+    """The region with room for the job: who checks a plan against a file may sit at any machine."""
+    pools = (Pool(need.gpu_kind or "GPU", need.gpus),) if need.gpus else ()
+    return Region(
+        region.name,
+        region.backend,
+        region.zones,
+        pools,
+        need.cpus,
+        need.mem_mb,
+        region.pue,
+        region.pue_source,
+        True,
+    )
+
+
+def _horizon(request: Any, settings: Settings, now: datetime) -> datetime:
+    """How far ahead intensity is needed: to the deadline, and a day of slack beyond the job's length."""
+    duration_s = request.duration_s or request.time_limit_s or settings.default_duration.total_seconds()
+    slack = settings.default_slack or timedelta(days=1)
+    ahead = now + timedelta(seconds=duration_s) + max(slack, timedelta(days=1))
+    return max(ahead, request.finish_by or now)

@@ -1,0 +1,45 @@
+"""`report`: energy, emissions and savings over many jobs."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tidewatt.scheduler.cli import options as given
+from tidewatt.scheduler.cli.session import daemon
+from tidewatt.scheduler.cli.text import say, say_json, table
+from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.when import parse_duration
+
+
+def report(
+    since: Annotated[
+        str | None, typer.Option(metavar="30d", help="Jobs that ended within this time.")
+    ] = None,
+    by: Annotated[
+        str, typer.Option(metavar="WORD", help="Group by project, user, region, day, month or job.")
+    ] = "none",
+    as_csv: Annotated[bool, typer.Option("--csv", help="Answer in CSV.")] = False,
+    as_json: given.AsJson = False,
+) -> None:
+    """Show what jobs used and saved; average and marginal stand apart and are never added."""
+    if as_csv and as_json:
+        raise BadInput("--csv and --json exclude each other: choose one")
+    since_s = None if since is None else parse_duration(since, "--since").total_seconds()
+    answer = daemon().report(since_s, by)
+    if as_json:
+        say_json(answer)
+        return
+    from tidewatt.scheduler.report_schema import Report
+    from tidewatt.scheduler.report_text import csv_text, header, lines, rows
+
+    found = Report.model_validate(answer)
+    if as_csv:
+        sys.stdout.write(csv_text(found))
+        return
+    if found.total.jobs:
+        titles = header(found)
+        for line in table(titles, rows(found), right=range(1, len(titles))):
+            say(line)
+    for line in lines(found):
+        say(line)

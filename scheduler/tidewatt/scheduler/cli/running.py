@@ -1,0 +1,101 @@
+"""`run`: submit, wait, stream the output, exit with the job's code."""
+
+from pathlib import Path
+
+from tidewatt.scheduler.cli import options as given
+from tidewatt.scheduler.cli.following import (
+    NO_DAEMON,
+    NO_JOB_CODE,
+    Tail,
+    Watch,
+    exit_code,
+    follow,
+    reasons,
+    tails,
+)
+from tidewatt.scheduler.cli.job_text import account_lines, submitted_lines
+from tidewatt.scheduler.cli.session import daemon, now_of, working_folder
+from tidewatt.scheduler.cli.submitting import send
+from tidewatt.scheduler.cli.text import say_json, tell
+from tidewatt.scheduler.cli.wish import Wish, file_of, folder_of
+from tidewatt.scheduler.client import Client, Json, NoDaemon
+from tidewatt.scheduler.errors import Refused
+
+
+def run(
+    command: given.Command,
+    finish_by: given.FinishBy = None,
+    start_by: given.StartBy = None,
+    duration: given.Duration = None,
+    time: given.TimeLimit = None,
+    gpus: given.Gpus = None,
+    cpus: given.Cpus = None,
+    mem: given.Memory = None,
+    name: given.Name = None,
+    project: given.Project = None,
+    label: given.Labels = None,
+    output: given.Output = None,
+    error: given.ErrorOutput = None,
+    chdir: given.Chdir = None,
+    env: given.Env = None,
+    no_env: given.NoEnv = False,
+    region: given.Regions = None,
+    exclude_region: given.ExcludeRegions = None,
+    snapshot: given.Snapshot = None,
+    late: given.Late = False,
+    deadline: given.Deadline = None,
+    begin: given.Begin = None,
+    as_json: given.AsJson = False,
+) -> int:
+    """Submit, wait, stream the output, and exit with the job's code.
+
+    Ctrl-C cancels the job and shows its end; a second Ctrl-C leaves at once. 128+n for a signal, 121 where
+    the job was refused or cancelled, 120 without a daemon.
+    """
+    wish = Wish(
+        finish_by=finish_by, start_by=start_by, duration=duration, time=time, gpus=gpus, cpus=cpus, mem=mem,
+        region=region, exclude_region=exclude_region, project=project, label=label, env=env,
+        no_env=no_env or None, snapshot=snapshot,
+    )  # fmt: skip
+    before = _sizes(folder_of(chdir, working_folder()), output, error)
+    client = daemon()
+    try:
+        reply, now = send(command, wish, name, chdir, (output, error), False, late)
+        for line in submitted_lines(reply, now):
+            tell(line)
+        copies = [] if as_json else tails(reply["job"], before)
+        job = _watched(client, reply["job"]["id"], copies)
+    except NoDaemon as missing:
+        tell(f"tidewatt: {missing}")
+        return NO_DAEMON
+    except Refused as refused:
+        tell(f"tidewatt: {refused}")
+        return NO_JOB_CODE
+    _close(client, job, as_json)
+    return exit_code(job)
+
+
+def _sizes(folder: Path, *outputs: str | None) -> dict[str, int]:
+    """Where the job's own output will begin in files that exist already: it is appended."""
+    paths = [Path(file_of(output, folder)) for output in outputs if output]
+    return {str(path): path.stat().st_size for path in paths if path.exists()}
+
+
+def _watched(client: Client, job_id: int, copies: list[Tail]) -> Json:
+    watch = Watch(client)
+    try:
+        return follow(watch, job_id, copies)
+    except KeyboardInterrupt:
+        tell(f"\ntidewatt: cancelling job {job_id}; Ctrl-C again leaves without waiting for its end")
+        client.act(job_id, "cancel")
+        return follow(watch, job_id, copies)
+
+
+def _close(client: Client, job: Json, as_json: bool) -> None:
+    if as_json:
+        say_json(job)
+    for line in reasons(job):
+        tell(line)
+    if job["settlement"] is not None:
+        for line in account_lines(job["settlement"], now_of(client.status())):
+            tell(line)

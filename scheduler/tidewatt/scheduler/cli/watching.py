@@ -1,0 +1,214 @@
+"""`queue`, `show`, `logs` and `wait`: what jobs do."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from tidewatt.scheduler.cli import options as given
+from tidewatt.scheduler.cli.following import (
+    ENDED,
+    NO_DAEMON,
+    NO_JOB_CODE,
+    Watch,
+    exit_code,
+    follow,
+    reasons,
+    tails,
+)
+from tidewatt.scheduler.cli.job_text import (
+    account_lines,
+    command_of,
+    history_lines,
+    plan_lines,
+    state,
+    title,
+    warning_lines,
+)
+from tidewatt.scheduler.cli.session import daemon, now_of
+from tidewatt.scheduler.cli.text import cut, lasting, local, painted, parsed, say, say_json, table, tell
+from tidewatt.scheduler.client import Json, NoDaemon
+from tidewatt.scheduler.errors import BadInput, SchedulerError
+
+_LIVE = ("waiting", "held", "running", "paused")
+_STATES = (*_LIVE, *sorted(ENDED))
+
+
+def queue(
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Also jobs that have ended.")] = False,
+    states: Annotated[
+        str | None, typer.Option("--state", metavar="STATES", help="waiting,running,...")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, the newest.")] = 100,
+    before: Annotated[int | None, typer.Option(metavar="JOB", help="Only jobs older than this one.")] = None,
+    as_json: given.AsJson = False,
+) -> None:
+    """List jobs: those that wait or run, or all."""
+    wanted = _states(states) if states is not None else () if everything else _LIVE
+    client = daemon()
+    jobs = client.jobs(wanted, limit, before)
+    if as_json:
+        say_json({"jobs": jobs})
+        return
+    now = now_of(client.status())
+    for line in table(
+        ("JOB", "NAME", "STATE", "GPUS", "RUNS", "FINISH BY", "REGION", "COMMAND"),
+        (_row(job, now) for job in jobs),
+        right=(0, 3),
+    ):
+        say(line)
+    if not jobs:
+        say(
+            "no jobs" + ("" if everything else " wait or run (`tidewatt queue --all` lists those that ended)")
+        )
+    elif len(jobs) == limit:
+        say(f"(older ones: `tidewatt queue --before {jobs[-1]['id']}`)")
+    for job in jobs:
+        for line in warning_lines(job):
+            say(f"job {job['id']}{line}")
+
+
+def _states(text: str) -> tuple[str, ...]:
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in found:
+        if name not in _STATES:
+            raise BadInput(f"there is no state {name!r}: known are {', '.join(_STATES)}")
+    return found
+
+
+def _row(job: Json, now: datetime) -> tuple[str, ...]:
+    gpus = f"{job['gpu_kind']}:{job['gpus']}" if job["gpu_kind"] else str(job["gpus"] or "")
+    region = job["attempts"][-1]["region"] if job["attempts"] else (job["plan"] or {}).get("region", "")
+    return (
+        str(job["id"]),
+        cut(job["name"], 20),
+        job["state"],
+        gpus,
+        _runs(job, now),
+        local(job["finish_by"], now) if job["finish_by"] else "",
+        region,
+        command_of(job, 40),
+    )
+
+
+def _runs(job: Json, now: datetime) -> str:
+    if job["state"] == "waiting" and job["plan"]:
+        return f"{local(job['plan']['start'], now)} for {lasting(job['duration_s'])}"
+    if job["state"] == "running" and job["attempts"]:
+        started = parsed(job["attempts"][-1]["started"])
+        return "starting" if started is None else f"for {lasting((now - started).total_seconds())}"
+    return local(job["since"], now)
+
+
+def show(job: given.Job, as_json: given.AsJson = False) -> None:
+    """Show one job: plan, attempts, energy, emissions, saving, history."""
+    client = daemon()
+    found = client.job(job)
+    if as_json:
+        say_json(found)
+        return
+    now = now_of(client.status())
+    say(
+        f"{painted(title(found), 'bold')} is {state(found)} since {local(found['since'], now)}"
+        + (f": {found['reason']}" if found["reason"] else "")
+    )
+    say(f"  command  {command_of(found, 200)}")
+    say(f"  in       {found['cwd']}" + (f" at commit {found['commit'][:12]}" if found["commit"] else ""))
+    say(
+        f"  by       {found['user']}"
+        + (f", project {found['project']}" if found["project"] else "")
+        + "".join(f", {key}={value}" for key, value in found["labels"].items())
+    )
+    say(
+        f"  length   {lasting(found['duration_s'])} ({found['duration_source']})"
+        + (f", limit {lasting(found['time_limit_s'])}" if found["time_limit_s"] else "")
+    )
+    if found["finish_by"]:
+        say(f"  finish   by {local(found['finish_by'], now)}")
+    if found["plan"] and found["state"] not in ENDED:
+        for line in plan_lines(found["plan"], now):
+            say(line)
+    for line in _attempts(found, now):
+        say(line)
+    say(
+        f"  output   {found['stdout']}"
+        + (f", errors {found['stderr']}" if found["stderr"] != found["stdout"] else "")
+    )
+    for line in warning_lines(found):
+        say(line)
+    if found["state"] in ENDED:
+        for line in account_lines(found["settlement"], now):
+            say(line)
+    say("history")
+    for line in history_lines(found, now):
+        say(line)
+
+
+def _attempts(job: Json, now: datetime) -> list[str]:
+    lines = []
+    for attempt in job["attempts"]:
+        ran = f"{local(attempt['started'], now)} to "
+        ran += local(attempt["ended"], now) if attempt["ended"] else "now"
+        end = "" if attempt["exit_code"] is None else f", exit code {attempt['exit_code']}"
+        end += "" if attempt["signal"] is None else f", signal {attempt['signal']}"
+        gpus = f" on {', '.join(attempt['gpu_uuids'])}" if attempt["gpu_uuids"] else ""
+        reason = f": {attempt['reason']}" if attempt["reason"] else ""
+        lines.append(
+            f"  attempt  {attempt['attempt_id']} {attempt['state']} in {attempt['region']}"
+            f"{gpus}, {ran}{end}{reason}"
+        )
+    return lines
+
+
+def logs(
+    job: given.Job,
+    follow_it: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
+    as_json: given.AsJson = False,
+) -> None:
+    """Print a job's output."""
+    client = daemon()
+    found = client.job(job)
+    if as_json:
+        say_json({key: found[key] for key in ("id", "state", "stdout", "stderr")})
+        return
+    if found["state"] in ("waiting", "held") and found["plan"]:
+        tell(
+            f"tidewatt: job {job} has not started: it is {found['state']},"
+            f" planned for {local(found['plan']['start'], now_of(client.status()))}"
+        )
+    if follow_it:
+        ended = follow(Watch(client), job, tails(found))
+        for line in reasons(ended):
+            tell(line)
+        return
+    missing = [tail for tail in tails(found) if not tail.copy() and not tail.path.exists()]
+    if missing and found["state"] not in ("waiting", "held"):
+        tell(f"tidewatt: {missing[0].path} is not there: the job has written nothing, or it was removed")
+
+
+def wait(
+    jobs: given.Jobs,
+    as_json: given.AsJson = False,
+) -> int:
+    """Wait for jobs to end, and exit with the first code that is not zero.
+
+    A job's own code, 128+n for a signal, 121 where it was cancelled or never ran, 120 without a daemon.
+    """
+    watch = Watch(daemon())
+    try:
+        ended = [watch.until_ended(job, lambda _job: False) for job in jobs]
+    except SchedulerError as error:
+        return _failed(error)
+    if as_json:
+        say_json({"jobs": ended})
+    else:
+        for job in ended:
+            say(f"{title(job)} is {job['state']}" + (f": {job['reason']}" if job["reason"] else ""))
+    return next((code for code in map(exit_code, ended) if code), 0)
+
+
+def _failed(error: SchedulerError) -> int:
+    tell(f"tidewatt: {error}")
+    if error.exit_code == 2:
+        return 2
+    return NO_DAEMON if isinstance(error, NoDaemon) else NO_JOB_CODE

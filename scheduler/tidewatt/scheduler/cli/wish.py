@@ -1,0 +1,199 @@
+"""What a person asks for with flags and `./tidewatt.toml`, as the request that the daemon takes."""
+
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tidewatt.scheduler.client import Json
+from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.memory import parse_memory
+from tidewatt.scheduler.place import near, placed
+from tidewatt.scheduler.when import parse_duration, parse_moment, parse_time_limit
+
+DEFAULTS_FILE = "tidewatt.toml"
+_GPUS = re.compile(r"(?:(?P<kind>[^:]+):)?(?P<count>\d+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Flags as they were typed, None where not given; named as flags and `./tidewatt.toml` name them."""
+
+    finish_by: str | None = None
+    start_by: str | None = None
+    duration: str | None = None
+    time: str | None = None
+    gpus: str | int | None = None
+    cpus: int | None = None
+    mem: str | int | None = None
+    region: Sequence[str] | None = None
+    exclude_region: Sequence[str] | None = None
+    project: str | None = None
+    label: Sequence[str] | None = None
+    env: Sequence[str] | None = None
+    no_env: bool | None = None
+    snapshot: bool | None = None
+
+    def over(self, defaults: "Wish") -> "Wish":
+        """This wish, with the defaults where it says nothing."""
+        return Wish(
+            **{
+                each.name: getattr(defaults, each.name) if value is None else value
+                for each in fields(self)
+                for value in (getattr(self, each.name),)
+            }
+        )
+
+
+_VARIABLES = ("finish_by", "start_by", "duration", "time", "gpus", "mem", "project")
+_TYPES: dict[str, tuple[type, ...]] = {
+    "gpus": (str, int),
+    "mem": (str, int),
+    "cpus": (int,),
+    "no_env": (bool,),
+    "snapshot": (bool,),
+    **dict.fromkeys(("region", "exclude_region", "label", "env"), (list,)),
+}
+
+
+def defaults(folder: Path, environ: Mapping[str, str]) -> Wish:
+    """The defaults of submit: `TIDEWATT_PROJECT` and the like, over those of `./tidewatt.toml`.
+
+    Raises:
+        BadInput: for an unknown key or a wrong type, with file and line.
+    """
+    texts: dict[str, Any] = {key: environ.get(f"TIDEWATT_{key.upper()}") for key in _VARIABLES}
+    return Wish(**texts).over(_from_file(folder))
+
+
+def _from_file(folder: Path) -> Wish:
+    path = folder / DEFAULTS_FILE
+    if not path.is_file():
+        return Wish()
+    import tomllib
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read as TOML: {error}") from None
+    known = [each.name for each in fields(Wish)]
+    for key, value in values.items():
+        where = placed(str(path), text, (key,))
+        if key not in known:
+            hint = near(key, known)
+            raise BadInput(
+                f"{where}: {key} is no default of submit{hint} (settings belong in the user's file)"
+            )
+        wanted = _TYPES.get(key, (str,))
+        strings = not isinstance(value, list) or all(isinstance(item, str) for item in value)
+        if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted) or not strings:
+            words = " or ".join(
+                {str: "text", int: "a number", list: "a list of texts"}.get(t, "true or false")
+                for t in wanted
+            )
+            raise BadInput(f"{where}: {key} must be {words}, it is {value!r}")
+    return Wish(**values)
+
+
+def plan_request(wish: Wish, now: Callable[[], datetime]) -> Json:
+    """The PlanRequest of a wish; `now` is asked only where a time is given."""
+    request: dict[str, Any] = {
+        "regions": list(wish.region or ()),
+        "exclude_regions": list(wish.exclude_region or ()),
+        **times(wish, now),
+    }
+    if wish.gpus is not None:
+        request["gpus"], request["gpu_kind"] = gpus_of(wish.gpus)
+    if wish.cpus is not None:
+        if wish.cpus < 1:
+            raise BadInput(f"cpus must be at least 1, it is {wish.cpus}")
+        request["cpus"] = wish.cpus
+    if wish.mem is not None:
+        request["mem_mb"] = parse_memory(str(wish.mem))
+    return request
+
+
+def times(wish: Wish, now: Callable[[], datetime]) -> Json:
+    """Duration, limit, deadline and latest start, where they were given."""
+    request: dict[str, Any] = {}
+    if wish.duration is not None:
+        request["duration_s"] = parse_duration(wish.duration).total_seconds()
+    if wish.time is not None:
+        request["time_limit_s"] = parse_time_limit(wish.time).total_seconds()
+    for key, text in (("finish_by", wish.finish_by), ("start_by", wish.start_by)):
+        if text is not None:
+            what = f"--{key.replace('_', '-')}"
+            request[key] = parse_moment(text, now(), what=what).isoformat()
+    return request
+
+
+def gpus_of(text: str | int) -> tuple[int, str]:
+    """How many GPUs, and a word of their name: `2`, `a100:2`.
+
+    Raises:
+        BadInput: for anything else.
+    """
+    match = _GPUS.fullmatch(str(text).strip())
+    if match is None:
+        raise BadInput(f"the GPUs {str(text)!r} cannot be read: write how many, 2, or of which kind, a100:2")
+    return int(match["count"]), (match["kind"] or "").strip()
+
+
+def labels_of(texts: Sequence[str] | None) -> dict[str, str]:
+    """Labels by key."""
+    labels = {}
+    for text in texts or ():
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise BadInput(f"the label {text!r} cannot be read: write KEY=VALUE")
+        labels[key] = value
+    return labels
+
+
+def folder_of(text: str | None, current: Path) -> Path:
+    """The job's folder, absolute.
+
+    Raises:
+        BadInput: where it does not exist.
+    """
+    folder = current / Path(text).expanduser() if text else current
+    if not folder.is_dir():
+        raise BadInput(f"the folder {folder} does not exist: choose another with --chdir")
+    return folder
+
+
+def file_of(text: str | None, folder: Path) -> str:
+    """An output file as an absolute path, "" where none was given; `%j` stands for the job's number.
+
+    Raises:
+        BadInput: where its folder does not exist, or it is a folder itself.
+    """
+    if not text:
+        return ""
+    path = folder / Path(text).expanduser()
+    if path.is_dir() or ("%j" not in str(path.parent) and not path.parent.is_dir()):
+        raise BadInput(
+            f"output cannot go to {path}: it is a folder, or the folder it would lie in does not exist"
+        )
+    return str(path)
+
+
+def check_command(argv: Sequence[str], folder: Path, environ: Mapping[str, str]) -> None:
+    """Refuses a command that is not there, now rather than when its window has come.
+
+    Raises:
+        BadInput: where it is not found in the job's PATH or folder, or may not be executed.
+    """
+    name = argv[0]
+    path = environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
+    if "/" in name:
+        found: str | None = shutil.which(str(folder / name))
+    else:
+        found = shutil.which(name, path=path)
+    if found is None:
+        place = f"in {folder}" if "/" in name else "in PATH"
+        raise BadInput(f"the command {name!r} does not exist {place}, or may not be executed: check its name")
