@@ -52,12 +52,15 @@ def idle_mw(folder: Path, key: str, until_ms: int) -> int:
     The lowest average while no attempt was registered on the host, else the lowest draw seen at all.
     """
     lowest = Lowest()
+    first, last = _day(until_ms - _DAYS_MS), _day(until_ms)
     for path in files(folder, until_ms - _DAYS_MS, until_ms):
+        if not first <= path.name[:10] <= last:
+            continue
         try:
             size = path.stat().st_size
         except OSError:
             continue
-        whole = path.name[:10] < _day(until_ms)
+        whole = path.name[:10] < last
         seen = _file_lowest(path, size, None if whole else until_ms)
         lowest = lowest.least(seen.get(key, Lowest()))
     return lowest.idle_mw

@@ -46,6 +46,7 @@ class Nvml:
     driver: str = ""
     mig: Mapping[str, Slice] = field(default_factory=dict)
     _gpus: list[_Gpu] | None = None
+    _seen: set[str] = field(default_factory=set)  # UUIDs of all GPUs that ever answered
     _failures: int = 0
     _again_at: float = 0.0
 
@@ -80,7 +81,7 @@ class Nvml:
             lost = lost or bool(failed or failed_too)
         if lost:
             self._fail(self.note or "a GPU does not answer")
-        elif self._gpus:
+        elif self._complete():
             self._failures = 0
         return energy_uj, power_mw
 
@@ -152,9 +153,13 @@ class Nvml:
         self._gpus = [gpu for index in range(count) if (gpu := self._find(index))]
         if count == 0:
             self.note = f"NVIDIA driver {self.driver}, but no GPU"
-        if len(self._gpus) < count:
-            self._fail(self.note)
+        self._seen |= {gpu.uuid for gpu in self._gpus}
+        if len(self._gpus) < count or not self._complete():
+            self._fail(self.note or "a GPU that was there is gone")
         return self._gpus
+
+    def _complete(self) -> bool:
+        return self._gpus is not None and self._seen == {gpu.uuid for gpu in self._gpus}
 
     def _find(self, index: int) -> _Gpu | None:
         import pynvml

@@ -17,6 +17,7 @@ POWERCAP = Path("/sys/class/powercap")
 PACKAGE_LIMIT_W = 1000  # where a zone states no limit: above any package sold today
 DRAM_LIMIT_W = 300
 _TRIAL_S = 0.05  # counters move every millisecond or so (Intel SDM, volume 3B, "RAPL interfaces")
+_REPEATS = "repeats the counter of"
 _ZONE = re.compile(r"intel-rapl:\d+(:\d+)?$")
 
 
@@ -56,14 +57,18 @@ def find(root: Path, wait: Callable[[float], None] = time.sleep) -> Rapl:
     if not root.is_dir():
         return Rapl((), (f"RAPL: {root} does not exist",))
     notes: list[str] = []
-    tried = list(_try(sorted(_candidates(root, notes), key=lambda zone: zone.device.key), notes, wait))
-    packages = [zone for zone in tried if zone.device.component == "cpu"]
-    if not packages and not notes:
+    verdicts = _try(sorted(_candidates(root, notes), key=lambda zone: zone.device.key), wait)
+    notes += [verdict for verdict in verdicts.values() if verdict]
+    if not any(zone.device.component == "cpu" for zone in verdicts):
         notes.append(f"RAPL: no package zone in {root}")
-    if any(": package" in note and "repeats" not in note for note in notes):
-        # The packages that do count are a part of the CPU only; a part must not pass for the whole.
-        tried = [zone for zone in tried if zone.device.component != "cpu"]
-    return Rapl(tuple(tried), tuple(notes))
+    # Packages that do count are a part of the CPU only where another does not: a part must not pass for the whole.
+    partial = any(
+        verdict and _REPEATS not in verdict
+        for zone, verdict in verdicts.items()
+        if zone.device.component == "cpu"
+    )
+    sound = [zone for zone, verdict in verdicts.items() if not verdict]
+    return Rapl(tuple(zone for zone in sound if zone.device.component != "cpu" or not partial), tuple(notes))
 
 
 def _candidates(root: Path, notes: list[str]) -> Iterator[Zone]:
@@ -89,27 +94,30 @@ def _device(path: Path, key: str, component: str, otherwise_w: int) -> Device:
     return Device(key, component, How.MEASURED, "RAPL", range_uj=range_uj, limit_w=limit_w or otherwise_w)
 
 
-def _try(zones: list[Zone], notes: list[str], wait: Callable[[float], None]) -> Iterator[Zone]:
-    first = {zone.path: _energy_uj(zone.path) for zone in zones}
-    if not zones:
-        return
-    wait(_TRIAL_S)
-    taken: list[Zone] = []
+def _try(zones: list[Zone], wait: Callable[[float], None]) -> dict[Zone, str]:
+    """Each zone with what is wrong with it, "" for nothing."""
+    first = {zone: _energy_uj(zone.path) for zone in zones}
+    if zones:
+        wait(_TRIAL_S)
+    verdicts: dict[Zone, str] = {}
     for zone in zones:
-        key = zone.device.key.removeprefix("rapl:")
-        before, after = first[zone.path], _energy_uj(zone.path)
-        if isinstance(before, str) or isinstance(after, str):
-            reason = before if isinstance(before, str) else after
-            notes.append(f"RAPL: {key} cannot be read: {reason}; see `tidewatt doctor`")
-        elif before == after:
-            notes.append(f"RAPL: {key} is left out: its counter stands still at {after} uJ")
-        elif twin := next((other for other in taken if _mirrored(zone, other)), None):
-            notes.append(
-                f"RAPL: {key} is left out: it repeats the counter of {twin.device.key.removeprefix('rapl:')}"
-            )
-        else:
-            taken.append(zone)
-            yield zone
+        sound = [other for other, verdict in verdicts.items() if not verdict]
+        verdicts[zone] = _verdict(zone, first[zone], sound)
+    return verdicts
+
+
+def _verdict(zone: Zone, before: int | str, sound: list[Zone]) -> str:
+    key = zone.device.key.removeprefix("rapl:")
+    after = _energy_uj(zone.path)
+    for failure in (before, after):
+        if isinstance(failure, str):
+            return f"RAPL: {key} cannot be read: {failure}"
+    if before == after:
+        return f"RAPL: {key} is left out: its counter stands still at {after} uJ"
+    for other in sound:
+        if _mirrored(zone, other):
+            return f"RAPL: {key} is left out: it {_REPEATS} {other.device.key.removeprefix('rapl:')}"
+    return ""
 
 
 def _mirrored(zone: Zone, other: Zone) -> bool:
