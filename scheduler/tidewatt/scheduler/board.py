@@ -13,6 +13,8 @@ from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.search import Choice, Option, choice_at
 from tidewatt.scheduler.terms import allowed, latest_start_ms
 
+DUE_FOR_MS = 300_000  # a plan not carried out for so long after its start was slept through
+
 
 class Board:
     """The regions at one moment. `fixed` bookings (running, foreign) stay; plans are put on and taken off."""
@@ -66,7 +68,7 @@ class Board:
     def still_holds(self, ask: Ask, plan: Plan) -> bool:
         """True where a plan made earlier can still be carried out as it is, in time."""
         start, duration = floor_ms(plan.window.start), length_ms(ask.duration)
-        if start + length_ms(self.policy.margin) < self.now_ms or not self._fits_terms(ask, plan):
+        if start + DUE_FOR_MS < self.now_ms or not self._fits_terms(ask, plan):
             return False
         begin = max(start, self.now_ms)
         latest = latest_start_ms(ask)

@@ -138,6 +138,8 @@ def _weigh(
     if saving >= policy.min_saving and saving > TIE:
         first = next(first for first in compared if first.option is best.option)
         return best, Why.CLEANEST, reasons.cleanest(best, first.start_ms, reference, saving)
+    if best.start_ms < stay.start_ms:
+        return best, Why.CLEANEST, reasons.sooner(best, reference)
     near = best_start(options, terms.duration_ms, latest) if min_wait else None
     if near is not None and _saving(near, reference) > max(policy.min_saving, TIE):
         return stay, Why.NOTHING_TO_GAIN, reasons.too_soon(near.start_ms - stay.start_ms, min_wait)

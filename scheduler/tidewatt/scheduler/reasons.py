@@ -29,6 +29,12 @@ def cleanest(best: Choice, first_ms: int, reference: Choice, saving: float) -> s
     return f"{how}: {saving:.0%} less than starting at once in {reference.option.region}"
 
 
+def sooner(best: Choice, reference: Choice) -> str:
+    """Says that another region has room first."""
+    home = reference.option.region
+    return f"runs in {best.option.region}, no less clean than {home} and sooner than {home} has room"
+
+
 def too_little(saving: float, min_saving: float) -> str:
     """Says that waiting or moving is not worth it."""
     return f"waiting or moving would save {saving:.1%} at most: less than {min_saving:.0%} is not worth it"

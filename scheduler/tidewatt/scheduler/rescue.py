@@ -1,6 +1,7 @@
 """Plans all waiting jobs anew so that none misses its deadline, where placing them one by one fails."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tidewatt.scheduler.board import Board
 from tidewatt.scheduler.instants import floor_ms, length_ms
@@ -26,7 +27,7 @@ def rescue(board: Board, asks: Sequence[Ask], states: int = STATES) -> dict[int,
     Cleanest windows first, in several orders; then earliest windows; then, for few jobs, every order. With
     success the plans are on the board, else the board is as before.
     """
-    bound = [ask for ask in asks if latest_start_ms(ask) is not None]
+    bound = [replace(ask, late=False) for ask in asks if latest_start_ms(ask) is not None]
     free = [ask for ask in by_urgency(asks) if latest_start_ms(ask) is None]
     for order in _orders(bound):
         plans = _cleanest_first(board, order)

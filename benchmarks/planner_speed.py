@@ -1,0 +1,113 @@
+"""How long planning takes: one job in one and in fifty regions, and a queue of a hundred jobs.
+
+Repeat with: .venv/bin/python benchmarks/planner_speed.py
+"""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
+from tidewatt.forecasting.series import Outlook, Rung, Segment, Steps
+from tidewatt.scheduler.board import Board
+from tidewatt.scheduler.intensity import curve_of
+from tidewatt.scheduler.jobs import Need
+from tidewatt.scheduler.plan import Ask, Plan
+from tidewatt.scheduler.planner import Policy
+from tidewatt.scheduler.queue import admit, plan_queue
+from tidewatt.scheduler.region import Pool, Region
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+KIND = Kind(Signal.AVERAGE, Basis.LIFECYCLE, Boundary.PRODUCTION)
+STEP_MS = 300_000
+
+
+def outlook(seed: int, hours: int = 48) -> Outlook:
+    """A daily shape with noise, in 5-minute steps."""
+    n = hours * 3_600_000 // STEP_MS
+    starts = int(NOW.timestamp() * 1000) + STEP_MS * np.arange(n, dtype=np.int64)
+    shape = 300 + 150 * np.sin(np.arange(n) * 2 * math.pi / 288 + seed)
+    noise = np.random.default_rng(seed).normal(0, 20, n)
+    steps = Steps(starts, starts + STEP_MS, np.maximum(shape + noise, 1.0))
+    segment = Segment(NOW, NOW + timedelta(hours=hours), Rung.LIVE, "synthetic", NOW)
+    return Outlook("DE", KIND, steps, (segment,))
+
+
+def region(index: int, gpus: int = 8) -> Region:
+    """A region with one pool of GPUs."""
+    return Region(f"r{index}", pools=(Pool("NVIDIA A100", gpus),), cpus=256, home=index == 0)
+
+
+def job(job_id: int, hours: float = 4, slack_h: float = 44, gpus: int = 1) -> Ask:
+    """A job with a deadline."""
+    length = timedelta(hours=hours)
+    finish_by = NOW + length + timedelta(hours=slack_h)
+    return Ask(
+        job_id, NOW, Need(gpus=gpus, cpus=4), length, "yours", 300.0, "given", finish_by=finish_by, home="r0"
+    )
+
+
+def median_ms(work: Callable[[], object], times: int) -> float:
+    """Median wall time of `work`, in milliseconds, after one call to warm up."""
+    work()
+    taken = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        work()
+        taken.append(1000 * (time.perf_counter() - begun))
+    return statistics.median(taken)
+
+
+def one_job(count: int, times: int) -> tuple[float, float]:
+    """Median milliseconds of planning one job over `count` regions: curves at hand, and curves built anew."""
+    regions = [region(i) for i in range(count)]
+    outlooks = {place.name: outlook(i) for i, place in enumerate(regions)}
+    ask = job(1)
+
+    def plan(fresh: bool) -> None:
+        seen = {name: Outlook(o.zone, o.kind, o.steps, o.segments) for name, o in outlooks.items()}
+        board = Board(regions, seen if fresh else outlooks, (), NOW, Policy())
+        assert isinstance(board.place(ask), Plan)
+
+    return median_ms(lambda: plan(False), times), median_ms(lambda: plan(True), times)
+
+
+def queue_of(count: int, asks: Sequence[Ask]) -> tuple[float, float, float]:
+    """Median milliseconds of planning a queue anew, of keeping all its plans, and of admitting one more job."""
+    regions = [region(i) for i in range(count)]
+    outlooks = {place.name: outlook(i, 96) for i, place in enumerate(regions)}
+    fixed = (regions, outlooks, (), NOW, Policy())
+    plans = plan_queue(asks, *fixed, {})
+    keep = {job_id: plan for job_id, plan in plans.items() if isinstance(plan, Plan)}
+    print(f"    {len(keep)} of {len(asks)} jobs keep their deadlines")
+    return (
+        median_ms(lambda: plan_queue(asks, *fixed, {}), 5),
+        median_ms(lambda: plan_queue(asks, *fixed, keep), 5),
+        median_ms(lambda: admit(job(len(asks) + 1), asks, *fixed, keep), 9),
+    )
+
+
+def main() -> None:
+    """Prints the medians."""
+    assert curve_of(None) is None
+    for count, times, target in ((1, 500, 1), (50, 100, 10)):
+        known, fresh = one_job(count, times)
+        print(f"one 4 h job, 48 h of 5-minute steps, {count:2} region(s): {known:.3f} ms median", end=" ")
+        print(f"({fresh:.3f} ms with a new forecast everywhere); target under {target} ms")
+    for count in (6, 100):
+        rng = np.random.default_rng(1)
+        asks = [
+            job(i + 1, float(rng.uniform(1, 8)), float(rng.uniform(6, 60)), int(rng.integers(1, 3)))
+            for i in range(count)
+        ]
+        print(f"{count} waiting jobs x 2 regions of 8 GPUs:")
+        anew, kept, one_more = queue_of(2, asks)
+        print(f"    all anew {anew:.1f} ms, all kept {kept:.1f} ms, one more job {one_more:.1f} ms (medians)")
+
+
+if __name__ == "__main__":
+    main()
