@@ -112,9 +112,16 @@ class Attempt:
         if not lock.held(self.lock):
             return None
         try:
-            return Identity.from_dict(json.loads(self.lock.read_text()))
+            return Identity.from_dict(json.loads(self.signature()))
         except (ValueError, KeyError, TypeError):
             return None  # it has just locked the file and not yet signed it
+
+    def signature(self) -> str:
+        """What the last supervisor that came to work signed with; "" where none ever did."""
+        try:
+            return self.lock.read_text()
+        except FileNotFoundError:
+            return ""
 
     def write(self, path: Path, outcome: Outcome) -> None:
         """Writes `outcome` or `exit`, durably."""

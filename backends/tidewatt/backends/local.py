@@ -19,12 +19,17 @@ _START_S = 5.0  # within this time a supervisor should have taken its lock
 _STARTS = 5  # so often a supervisor is started before we say that it cannot be
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Starts:
-    """Supervisors started for one attempt since one was last seen alive."""
+    """Supervisors started for one attempt since one of them was seen at work.
 
-    count: int = 0
-    last_s: float = -_START_S
+    `signature` is what the lock said before the last one: once that changed, it came to work and has gone
+    again.
+    """
+
+    signature: str
+    count: int
+    last_s: float
 
 
 @dataclass(slots=True)
@@ -147,20 +152,21 @@ class LocalBackend:
         )
 
     def _revived(self, folder: Path) -> bool:
-        """Starts a supervisor unless one has just been started; False where that was tried often enough."""
+        """Starts a supervisor unless one is just starting; False where that was tried often enough."""
         with self._guard:
-            starts = self._starts.get(folder, _Starts())
-            waiting = time.monotonic() - starts.last_s < _START_S
-        if waiting:
-            return True
-        if starts.count >= _STARTS:
-            return False
+            starts = self._starts.get(folder)
+        if starts is not None:
+            came = starts.signature != Attempt(folder).signature()
+            if not came and time.monotonic() - starts.last_s < _START_S:
+                return True
+            if starts.count >= _STARTS:
+                return False
         self._supervise(folder)
         return True
 
     def _supervise(self, folder: Path) -> None:
         """Starts a supervisor; where one works already the new one ends at once."""
-        log = os.fspath(Attempt(folder).log)
+        log, signature = os.fspath(Attempt(folder).log), Attempt(folder).signature()
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
         pid = os.posix_spawn(
             self.python,
@@ -177,9 +183,9 @@ class LocalBackend:
         )
         with self._guard:
             self._children.add(pid)
-            starts = self._starts.setdefault(folder, _Starts())
-            starts.count += 1
-            starts.last_s = time.monotonic()
+            before = self._starts.get(folder)
+            count = 1 if before is None else before.count + 1
+            self._starts[folder] = _Starts(signature, count, time.monotonic())
 
     def _reap(self) -> None:
         """Takes the exits of the processes that supervisors have forked away from."""

@@ -260,7 +260,13 @@ def supervise(folder: Path) -> None:
     supervisor = Supervisor(attempt, launch, wake, lock_fd, alive_ms, Metering(launch, say))
     taken = claim.read(folder)
     if taken is None:
-        supervisor.start()
+        try:
+            supervisor.start()
+        except OSError as error:
+            # Before the claim it is better to say so than to be started again and again; after it this does
+            # nothing.
+            claim.poison(folder, f"it could not be started: {error}")
+            raise
     elif taken.process is not None:
         supervisor.adopt(taken.process, taken)
 
