@@ -147,6 +147,12 @@ def test_kinds_of_one_signal_are_never_added() -> None:
     assert f"saved ({other})" in header(made)
 
 
+@pytest.mark.parametrize("state", [SettlementState.UNVERIFIED, SettlementState.NONE])
+def test_savings_of_jobs_that_are_not_settled_stay_out(state: SettlementState) -> None:
+    (average,) = report([row(1, receipt(state, 1.0, ledger(9, 8, 10)))], None).total.signals
+    assert (average.emissions_g, average.settled, average.saved_feasible_g) == (9.0, 0, None)
+
+
 def test_nothing_known_is_none_and_not_zero() -> None:
     total = report([row(6, receipt(SettlementState.UNVERIFIED, None))], None).total
     assert (total.energy_kwh, total.facility_kwh, total.signals) == (None, None, ())

@@ -283,6 +283,14 @@ def test_home_that_could_never_hold_the_job_gives_no_feasible_baseline() -> None
     assert settlement.held_back_ms is None
 
 
+def test_job_that_ran_before_its_turn_left_no_gpu_idle() -> None:
+    job = [run([span(11, 12, 100)], 11, 12, average="DE")]
+    settlement = settle(frozen(10, average="DE"), job, at(14), observed(EXAMPLE), MONTH_LATER)
+    assert settlement.held_back_ms == -3 * 3_600_000
+    assert settlement.idle_gpu_ms == 0
+    assert saved_g(settlement) == pytest.approx(15.0 - 45.0)
+
+
 def test_component_without_readings_is_missing_and_not_zero() -> None:
     metered = run([span(14, 15, 100)], 14, 15, coverage={"gpu": 0.5, "dram": 0.0}, average="DE")
     settlement = settle(frozen(10, average="DE"), [metered], at(10), observed(EXAMPLE), MONTH_LATER)
