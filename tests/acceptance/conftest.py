@@ -13,6 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
+from tidewatt.scheduler.client import Client
+from tidewatt.scheduler.paths import paths
+
 COMMAND = Path(sys.executable).parent / "tidewatt"
 PATIENCE_S = 60.0
 
@@ -26,11 +29,14 @@ class House:
         self.work = folder / "work"
         self.work.mkdir(exist_ok=True)
         self.environ = {**os.environ, "TZ": "UTC", "NO_COLOR": "1"}
+        self.command = COMMAND
 
-    def tidewatt(self, *args: str, timeout_s: float = PATIENCE_S, **more: Any) -> subprocess.CompletedProcess[str]:
+    def tidewatt(
+        self, *args: str, timeout_s: float = PATIENCE_S, **more: Any
+    ) -> subprocess.CompletedProcess[str]:
         """What the command printed, and its exit code."""
         options: dict[str, Any] = {"cwd": self.work, "env": self.environ, "timeout": timeout_s} | more
-        return subprocess.run(  # noqa: PLW1510 - exit codes are what is tested
+        return subprocess.run(
             [str(COMMAND), *args], capture_output=True, text=True, stdin=subprocess.DEVNULL, **options
         )
 
@@ -44,9 +50,18 @@ class House:
         """Starts the daemon, with a configuration where one is given."""
         if config:
             (self.folder / "config.toml").write_text(config, encoding="utf-8")
-        flags = ("--config", str(self.folder / "config.toml")) if (self.folder / "config.toml").exists() else ()
-        done = self.tidewatt("up", *flags, *args)
+        done = self.tidewatt("up", *self.flags, *args)
         assert done.returncode == 0, done.stderr
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What `up` needs to find the house's configuration."""
+        file = self.folder / "config.toml"
+        return ("--config", str(file)) if file.exists() else ()
+
+    def client(self) -> Client:
+        """The daemon, asked directly."""
+        return Client(paths(self.environ).socket)
 
     def daemon_pid(self) -> int:
         """The daemon's process."""

@@ -33,7 +33,9 @@ def grid(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Germany's recorded production intensity from a week before the day to a week after it."""
     file = shared_data / "production_mix_hourly_42zones_2019_2022.parquet"
     frame = pd.read_parquet(file, columns=["zone", "ts", "ci_lifecycle"], filters=[("zone", "==", "DE")])
-    near = frame[(frame.ts >= START - timedelta(days=7)) & (frame.ts < START + timedelta(days=7))].sort_values("ts")
+    near = frame[
+        (frame.ts >= START - timedelta(days=7)) & (frame.ts < START + timedelta(days=7))
+    ].sort_values("ts")
     path = tmp_path_factory.mktemp("grid") / "grid.csv"
     with path.open("w", newline="", encoding="utf-8") as handle:
         rows = csv.writer(handle)
@@ -47,7 +49,9 @@ def test_jobs_run_in_their_windows_and_the_report_can_be_recomputed(house: Any, 
     (house.folder / "grid.csv").write_bytes(grid.read_bytes())
     house.up("--replay-from", START.isoformat(), "--replay-factor", str(FACTOR), "--hindsight", config=CONFIG)
     command = ("--duration", "110m", "--", "python", "-c", BUSY)
-    jobs = [house.ask("submit", "--finish-by", slack, *command)["job"]["id"] for slack in ("14h", "18h", "8h")]
+    jobs = [
+        house.ask("submit", "--finish-by", slack, *command)["job"]["id"] for slack in ("14h", "18h", "8h")
+    ]
     ended = [house.ended(job_id, 120) for job_id in jobs]
     tick = timedelta(seconds=60)
     for job in ended:
@@ -59,7 +63,9 @@ def test_jobs_run_in_their_windows_and_the_report_can_be_recomputed(house: Any, 
         assert planned <= at(attempt["launched"]) <= planned + 2 * tick
         assert started <= planned + launch_lag
         assert over <= at(job["finish_by"])
-        assert "hindsight" in job["plan"]["note"] or any("hindsight" in each for each in job["plan"]["sources"])
+        assert "hindsight" in job["plan"]["note"] or any(
+            "hindsight" in each for each in job["plan"]["sources"]
+        )
     settled = [house.until(lambda number=job: account(house, number), 120) for job in jobs]
     report = house.ask("report")
     [total] = report["total"]["signals"]
@@ -81,7 +87,7 @@ def at(text: str) -> datetime:
 def recomputed(house: Any, job: Any, grid: Path) -> float:
     """Grams with PUE, from the raw readings and the grid file alone, by the rule that the documents state.
 
-    The CPU model's idle draw is shared by CPU time over all CPUs, its draw above idle by CPU time over busy time.
+    The CPU model's idle draw is shared by CPU time over all CPUs, what is above it over busy time.
     """
     [attempt] = [each for each in job["attempts"] if each["started"]]
     number, start_ms, end_ms = attempt["attempt_id"], ms(attempt["started"]), ms(attempt["ended"])
@@ -97,7 +103,9 @@ def recomputed(house: Any, job: Any, grid: Path) -> float:
         busy_ms = two["cpu_ms"]["host"] - one["cpu_ms"]["host"]
         total_j = (two["energy_uj"][device["key"]] - one["energy_uj"][device["key"]]) / 1e6
         idle_j = device["idle_mw"] / 1000 * real_s
-        joules = (total_j - idle_j) * min(1, own_ms / busy_ms) + idle_j * min(1, own_ms / 1000 / real_s / cpus)
+        joules = (total_j - idle_j) * min(1, own_ms / busy_ms) + idle_j * min(
+            1, own_ms / 1000 / real_s / cpus
+        )
         mean = integral(intensity, first_ms, last_ms) / (last_ms - first_ms)
         grams += joules / 3.6e6 * mean * 1.2
     return grams
@@ -105,7 +113,9 @@ def recomputed(house: Any, job: Any, grid: Path) -> float:
 
 def steps(folder: Path, attempt: str) -> Iterator[tuple[int, Any, Any, Any]]:
     """Pairs of readings that hold the attempt's CPU time, with the host's CPUs and its CPU device."""
-    lines = [json.loads(line) for file in sorted(folder.glob("*.jsonl")) for line in file.read_text().splitlines()]
+    lines = [
+        json.loads(line) for file in sorted(folder.glob("*.jsonl")) for line in file.read_text().splitlines()
+    ]
     header = next(line for line in lines if "header" in line)
     device = next(each for each in header["devices"] if each["component"] == "cpu")
     readings = sorted((line for line in lines if "header" not in line), key=lambda line: line["mono_ms"])
