@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-SHORTER = "import sys, pathlib; from tidewatt.scheduler.demo.play import play; play(pathlib.Path(sys.argv[1]), 20)"
+SHORTER = (
+    "import sys, pathlib; from tidewatt.scheduler.demo.play import play; play(pathlib.Path(sys.argv[1]), 20)"
+)
 TIDEWATT = [sys.executable, "-c", "from tidewatt.scheduler.cli import main; main()"]
 UNTIL_S = 240
 

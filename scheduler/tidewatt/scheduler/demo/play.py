@@ -25,6 +25,7 @@ from tidewatt.scheduler.demo.scenario import (
 )
 from tidewatt.scheduler.demo.screen import Screen, screen
 from tidewatt.scheduler.demo.stage import DemoError, Json, Stage, examples
+from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.paths import paths
 
 LOOK_S = 0.25
@@ -33,7 +34,7 @@ SPARE_S = 45.0  # of real time, beyond the replay itself, before the demo gives 
 PROLOGUE = """\
 Tidewatt replays two days of California's grid {factor} times faster ({days_s:.0f} s) and trains for real.
 Two regions stand for two sites: north (PG&E's part of the grid, home) and south (Southern California
-Edison's), each with one core of this machine.
+Edison's). Each runs one job at a time.
 """
 
 
@@ -47,17 +48,26 @@ def play(picture: Path, hours: float = DAYS / timedelta(hours=1)) -> int:
     submissions = [each for each in SUBMISSIONS if each.finish_by <= end]
     signal.signal(signal.SIGTERM, _terminated)
     with Stage() as stage:
+        _say(PROLOGUE.format(factor=FACTOR, days_s=(end - START).total_seconds() / FACTOR))
+        grid = examples() / GRID
+        shutil.copy(examples() / TRAINING, stage.work)
         try:
-            return _perform(stage, submissions, end, picture)
-        except Exception:
+            jobs = _perform(stage, grid, submissions, end)
+        except SchedulerError:
             sys.stderr.write(stage.log_tail())
             raise
+        _say(results(jobs, LOCAL))
+        _say(stage.tidewatt("report"))
+        draw_picture(picture, jobs, grid, (START, end))
+        stage.tidewatt("down")
+    _say(epilogue(jobs, submissions))
+    _say(f"Picture: {picture.resolve()}")
+    check(jobs)
+    return 0
 
 
-def _perform(stage: Stage, submissions: Sequence[Submission], end: datetime, picture: Path) -> int:
-    _say(PROLOGUE.format(factor=FACTOR, days_s=(end - START).total_seconds() / FACTOR))
-    grid = examples() / GRID
-    shutil.copy(examples() / TRAINING, stage.work)
+def _perform(stage: Stage, grid: Path, submissions: Sequence[Submission], end: datetime) -> list[Json]:
+    """Starts a daemon on the recorded grid and sees all jobs through; returns them, oldest first."""
     settings = stage.folder / "demo.toml"
     settings.write_text(config(grid))
     start = START.isoformat()
@@ -65,14 +75,8 @@ def _perform(stage: Stage, submissions: Sequence[Submission], end: datetime, pic
     client = Client(paths(stage.environment).socket)
     with screen(LOCAL) as shown:
         jobs = _watch(stage, client, shown, submissions, end)
-    _say(results(jobs, LOCAL))
-    _say(stage.tidewatt("report"))
-    draw_picture(picture, jobs, grid, (START, end))
-    _say(epilogue(jobs, submissions))
-    _say(f"Picture: {picture.resolve()}")
-    stage.tidewatt("down")
-    check(jobs)
-    return 0
+    sys.stdout.write("\n")
+    return jobs
 
 
 def _watch(

@@ -13,7 +13,7 @@ GRID = "grid_california_2days.csv"
 TRAINING = "train_digits.py"
 ZONES = {"north": "WT:SGIP_CAISO_PGE", "south": "WT:SGIP_CAISO_SCE"}  # by region; the first is home
 # Starting Python and storing the exit status take time that the job's estimate must hold, too.
-AROUND_TRAINING_S = 0.5
+AROUND_TRAINING_S = 0.7
 
 CONFIG = """\
 signal = "marginal"
@@ -62,15 +62,15 @@ def submission(name: str, at: datetime, hours: float, finish_by: datetime) -> Su
     return Submission(name, at, timedelta(hours=hours), finish_by)
 
 
-# A working week's mixture, not picked for its saving: long and short slack, over night and over the day, one
-# that is due within hours of the evening peak and so can hardly save anything.
+# An ordinary mixture, not picked for its saving: long and short slack, over the day and over night, one job
+# with so little slack that it can hardly save anything.
 SUBMISSIONS = (
     submission("baseline", moment(0, 0.5), 3, moment(0, 9)),
     submission("ablation", moment(0, 7), 4, moment(0, 20)),
-    submission("tune", moment(0, 8.5), 2, moment(0, 18)),
-    submission("retrain", moment(0, 16.5), 4, moment(1, 16)),
-    submission("urgent", moment(0, 17.5), 2, moment(0, 21)),
-    submission("sweep", moment(0, 19), 3, moment(1, 15)),
+    submission("tune", moment(0, 11.5), 2, moment(0, 20)),
+    submission("urgent", moment(0, 14.5), 2, moment(0, 18)),
+    submission("retrain", moment(0, 16.75), 4, moment(1, 16)),
+    submission("sweep", moment(0, 21), 3, moment(1, 15)),
     submission("evaluate", moment(1, 8), 2, moment(1, 20)),
 )
 

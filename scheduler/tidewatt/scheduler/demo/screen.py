@@ -86,21 +86,22 @@ class Lines:
             if before == (job["state"], planned):
                 continue
             self._seen[job["id"]] = (job["state"], planned)
-            moved = before is not None and before[0] == job["state"]
-            sys.stdout.write(
-                f"{clock(status['now'], self._tz)}  {label(job):<12} {self._event(job, moved)}\n"
-            )
+            event = self._event(job, before[0] if before else "")
+            sys.stdout.write(f"{clock(status['now'], self._tz)}  {label(job):<12} {event}\n")
         sys.stdout.flush()
 
-    def _event(self, job: Json, moved: bool) -> str:
-        match job["state"]:
-            case "waiting":
-                verb = "moved to" if moved else "submitted, planned for"
-                where = f"{hours(window_of(job), self._tz)} in {region_of(job)}"
-                return f"{verb} {where}: {because(job)}"
-            case "running":
+    def _event(self, job: Json, before: str) -> str:
+        where = f"{hours(window_of(job), self._tz)} in {region_of(job)}"
+        match before, job["state"]:
+            case "", "waiting":
+                return f"submitted, planned for {where}: {because(job)}"
+            case _, "waiting":
+                return f"moved to {where}: {because(job)}"
+            case "", "running":
+                return f"submitted, starts in {region_of(job)}: {because(job)}"
+            case _, "running":
                 return f"starts in {region_of(job)}"
-            case state:
+            case _, state:
                 return str(state)
 
     def __enter__(self) -> Self:
