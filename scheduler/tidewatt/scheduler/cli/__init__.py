@@ -28,7 +28,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         from tidewatt.scheduler.cli.app import command
 
-        code = command()(args=arguments, prog_name="tidewatt", standalone_mode=False)
+        code = command(arguments)(args=arguments, prog_name="tidewatt", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except SchedulerError as error:
         _complain(str(error))

@@ -179,7 +179,7 @@ def down(as_json: given.AsJson = False) -> None:
         say(f"  {title(job)} goes on running: {command_of(job)}")
     waiting = status["jobs"].get("waiting", 0)
     if waiting:
-        say(painted(f"  {waiting} waiting jobs start only while a daemon runs: `tidewatt up`", "yellow"))
+        say(painted(f"  {waiting} waiting: they start only while a daemon runs (`tidewatt up`)", "yellow"))
 
 
 def status(as_json: given.AsJson = False) -> None:

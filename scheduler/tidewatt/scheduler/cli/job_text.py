@@ -116,13 +116,13 @@ def warning_lines(job: Json) -> Iterator[str]:
         yield painted(f"  warning  {warning}", "yellow")
 
 
-def account_lines(settlement: Json | None, now: datetime) -> Iterator[str]:
-    """What a job used and saved; every number with how it was got."""
+def account_lines(settlement: Json | None, now: datetime, *, brief: bool = False) -> Iterator[str]:
+    """What a job used and saved, every number with how it was got; in brief without the notes."""
     if settlement is None or settlement["state"] == "none":
         yield "  account  not settled yet" + (_waits(settlement) if settlement else "")
         if settlement is None or settlement["energy_j"] is None:
             return
-    yield f"  energy   {energy(settlement['energy_j'])} at the plug of the host" + _facility(settlement)
+    yield f"  energy   {energy(settlement['energy_j'])} used here" + _facility(settlement)
     for part in settlement["components"]:
         gap = "" if part["coverage"] >= 0.995 else f", {percent(part['coverage'])} of the run covered"
         got = f"{part['how']}: {part['source']}{gap}"
@@ -136,7 +136,7 @@ def account_lines(settlement: Json | None, now: datetime) -> Iterator[str]:
         idle = settlement["idle_gpu_s"]
         cost = f", {idle / 3600:.2g} GPU-hours left idle meanwhile" if idle else ""
         yield f"  waited   {lasting(settlement['waited_s'])}{cost}"
-    for note in settlement["notes"]:
+    for note in () if brief else settlement["notes"]:
         yield f"  note     {note}"
 
 
@@ -175,4 +175,4 @@ def history_lines(job: Json, now: datetime) -> Iterator[str]:
     """A job's events, oldest first."""
     for event in job["events"]:
         reason = f": {event['reason']}" if event["reason"] else ""
-        yield f"  {local(event['time'], now)}  {event['kind']}{reason}"
+        yield f"  {local(event['time'], now, seconds=True)}  {event['kind']}{reason}"

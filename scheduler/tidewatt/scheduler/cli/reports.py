@@ -1,6 +1,7 @@
-"""`report`: energy, emissions and savings over many jobs."""
+"""`report` and `demo`: energy, emissions and savings over many jobs."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,3 +44,14 @@ def report(
             say(line)
     for line in lines(found):
         say(line)
+
+
+def demo(
+    picture: Annotated[Path, typer.Option(metavar="FILE", help="Where the picture goes.")] = Path(
+        "tidewatt-demo.png"
+    ),
+) -> int:
+    """Replay two recorded days of a real grid while real training runs and is metered (under 3 minutes)."""
+    from tidewatt.scheduler.demo.play import play
+
+    return play(picture)

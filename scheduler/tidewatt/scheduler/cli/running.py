@@ -97,5 +97,5 @@ def _close(client: Client, job: Json, as_json: bool) -> None:
     for line in reasons(job):
         tell(line)
     if job["settlement"] is not None:
-        for line in account_lines(job["settlement"], now_of(client.status())):
+        for line in account_lines(job["settlement"], now_of(client.status()), brief=True):
             tell(line)

@@ -67,7 +67,7 @@ def parsed(moment: str | None) -> datetime | None:
     return None if moment is None else datetime.fromisoformat(moment)
 
 
-def local(moment: str | datetime | None, now: datetime | None) -> str:
+def local(moment: str | datetime | None, now: datetime | None, *, seconds: bool = False) -> str:
     """Local time with its zone: `today 18:00 CET`, `Mon 23 Nov 06:00 CET`; with the year where needed.
 
     Without `now` the date is written out.
@@ -81,7 +81,7 @@ def local(moment: str | datetime | None, now: datetime | None) -> str:
     year = "" if here is not None and here.year == there.year else f" {there.year}"
     names: dict[int | None, str] = {0: "today", 1: "tomorrow", -1: "yesterday"}
     day = names.get(days) or f"{there:%a} {there.day} {there:%b}{year}"
-    return f"{day} {there:%H:%M %Z}"
+    return f"{day} {there:%H:%M:%S %Z}" if seconds else f"{day} {there:%H:%M %Z}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:

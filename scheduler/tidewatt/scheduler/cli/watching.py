@@ -147,8 +147,8 @@ def show(job: given.Job, as_json: given.AsJson = False) -> None:
 def _attempts(job: Json, now: datetime) -> list[str]:
     lines = []
     for attempt in job["attempts"]:
-        ran = f"{local(attempt['started'], now)} to "
-        ran += local(attempt["ended"], now) if attempt["ended"] else "now"
+        ran = f"{local(attempt['started'], now, seconds=True)} to "
+        ran += local(attempt["ended"], now, seconds=True) if attempt["ended"] else "now"
         end = "" if attempt["exit_code"] is None else f", exit code {attempt['exit_code']}"
         end += "" if attempt["signal"] is None else f", signal {attempt['signal']}"
         gpus = f" on {', '.join(attempt['gpu_uuids'])}" if attempt["gpu_uuids"] else ""
