@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8F7A00", "#56B4E9")
 INK, FAINT, RULE = "#222222", "#6B6B6B", "#DDDDDD"
 DASHES = (0, (3, 2))
-_WIDTH_IN, _ZONE_IN, _JOB_IN, _EDGES_IN = 11.0, 1.75, 0.42, 2.0
+_WIDTH_IN, _ZONE_IN, _JOB_IN, _EDGES_IN, _BETWEEN_IN = 11.0, 1.75, 0.42, 2.0, 0.5
 _RIGHT = 0.835  # where the time axis ends, as a share of the width; the savings stand beyond
 
 
@@ -83,7 +83,7 @@ def draw(
     top = max(value for line in zones for _, _, value in line.steps) * 1.12
     for panel, line in zip(axes[:-1], zones, strict=True):
         _draw_zone(panel, line, jobs, colours[line.zone], top, signal)
-    _draw_jobs(axes[-1], jobs, colours)
+    _draw_jobs(axes[-1], jobs, colours, signal)
     _draw_times(axes[-1], zones, jobs, tz)
     _draw_margins(figure, title, source, tz)
     _save(figure, path)
@@ -116,7 +116,11 @@ def _panels(figure: Figure, zones: int, jobs: int) -> list[Axes]:
     ratios = [_ZONE_IN] * zones + [jobs * _JOB_IN + 0.2]
     axes = figure.subplots(zones + 1, 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
     figure.subplots_adjust(
-        left=0.155, right=_RIGHT, top=1 - 0.72 / height, bottom=0.98 / height, hspace=0.62 / _ZONE_IN
+        left=0.155,
+        right=_RIGHT,
+        top=1 - 0.72 / height,
+        bottom=0.98 / height,
+        hspace=_BETWEEN_IN * len(ratios) / sum(ratios),
     )
     for panel in axes:
         panel.spines[["top", "right", "left"]].set_visible(False)
@@ -166,7 +170,7 @@ def _tag(panel: Axes, job: JobBar, start: datetime, end: datetime, level: float)
     )
 
 
-def _draw_jobs(panel: Axes, jobs: Sequence[JobBar], colours: dict[str, str]) -> None:
+def _draw_jobs(panel: Axes, jobs: Sequence[JobBar], colours: dict[str, str], signal: str) -> None:
     """A row for each job: from submission to its deadline, the baseline in outline, the run filled."""
     beside = panel.get_yaxis_transform()
     for row, job in enumerate(jobs):
@@ -181,7 +185,7 @@ def _draw_jobs(panel: Axes, jobs: Sequence[JobBar], colours: dict[str, str]) -> 
         for window in job.windows:
             _bar(panel, row, window, 0.42, facecolor=colours.get(job.zone, FAINT), edgecolor="none")
         panel.text(1.015, row, _saving(job), transform=beside, va="center", color=INK, fontsize=9.5)
-    panel.text(1.015, -0.72, "saved", transform=beside, va="bottom", color=FAINT, fontsize=9)
+    panel.text(1.015, -0.72, f"saved, {signal}", transform=beside, va="bottom", color=FAINT, fontsize=9)
     panel.set_yticks(range(len(jobs)), [_short(job.label) for job in jobs], color=INK, fontsize=9.5)
     panel.set_ylim(len(jobs) - 0.4, -0.6)
 
