@@ -4,7 +4,6 @@ A lease belongs to an open file, which the job inherits: it lives as long as eit
 job does.
 """
 
-import hashlib
 import json
 import os
 import stat
@@ -57,6 +56,8 @@ def folder() -> Path:
 
 def key(attempt_folder: Path) -> str:
     """Tells attempts of different daemons apart in a file that everybody may read."""
+    import hashlib  # only here: jobs without GPUs start sooner
+
     return hashlib.sha256(os.fsencode(attempt_folder.resolve())).hexdigest()[:16]
 
 

@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from tidewatt.backends.backend import Launch
-from tidewatt.backends.meters.client import MeterClient
+
+if TYPE_CHECKING:
+    from tidewatt.backends.meters.client import MeterClient
 
 PATIENCE_S = 2.0
 
@@ -24,8 +27,7 @@ class Metering:
 
         def start(readings: Path) -> bool:
             client = self._client(readings)
-            client.register(self._launch.attempt_id, supervisor_pid, job_pid)
-            return client.ensure()
+            return client.register(self._launch.attempt_id, supervisor_pid, job_pid) and client.ensure()
 
         return self._bounded("start the meter", start)
 
@@ -46,7 +48,9 @@ class Metering:
 
         return self._bounded("leave the meter", end)
 
-    def _client(self, readings: Path) -> MeterClient:
+    def _client(self, readings: Path) -> "MeterClient":
+        from tidewatt.backends.meters.client import MeterClient  # only here: unmetered attempts start sooner
+
         return MeterClient(readings, self._launch.meter_interval_s, self._launch.clock)
 
     def _bounded(self, what: str, call: Callable[[Path], bool]) -> bool:

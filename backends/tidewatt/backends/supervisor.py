@@ -51,8 +51,8 @@ class Supervisor:
             claim.poison(self.attempt.folder, str(error))
             return
         self._warn_of_changed_source()
-        self.metering.start(os.getpid())
-        self.metering.read("start")
+        if not (self.metering.start(os.getpid()) and self.metering.read("start")):
+            self._warn("the meter did not answer at the start: energy counts from its next reading")
         if self.wake.drain() & {SIGTERM, SIGINT}:
             self._withdraw(leases)
             return

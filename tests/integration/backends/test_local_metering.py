@@ -1,0 +1,60 @@
+"""What the host's meter and an attempt have to do with each other."""
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tidewatt.backends.attempt import Attempt
+from tidewatt.backends.backend import Phase, StopReason
+
+if TYPE_CHECKING:
+    from tests.integration.backends.conftest import Stage
+
+
+@pytest.fixture
+def readings(own_home: Path) -> Path:
+    return own_home / "readings"
+
+
+def causes(readings: Path) -> list[str]:
+    lines: list[dict[str, Any]] = []
+    for path in sorted(readings.glob("*.jsonl")):
+        lines += [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    return [str(line["cause"]) for line in lines if "cause" in line]
+
+
+def test_meter_is_read_before_the_job_starts_and_after_it_ended(local: "Stage", readings: Path) -> None:
+    status = local.ended(local.submit("true", readings=readings))
+    assert status.exit_code == 0
+    told = [cause for cause in causes(readings) if cause.endswith(" 1.1")]
+    assert told == ["start 1.1", "end 1.1"]
+
+
+def test_meter_is_neither_the_jobs_nor_ended_with_it(local: "Stage", readings: Path) -> None:
+    local.ended(local.submit("true", readings=readings))
+    status = local.ended(local.submit("true", readings=readings, attempt_id="2.1"))
+    assert not status.warnings  # nothing was left behind, and the meter answered
+    assert "end 2.1" in causes(readings)
+
+
+def test_job_taken_over_from_a_killed_supervisor_is_read_at_its_end(local: "Stage", readings: Path) -> None:
+    folder = local.submit("sleep", "60", readings=readings, grace_s=1.0)
+    local.until(folder, Phase.RUNNING)
+    local.kill_supervisor(folder)
+    local.see(folder, lambda _: Attempt(folder).supervisor() is not None)
+    local.backend.stop(folder, StopReason.CANCELLED)
+    local.ended(folder)
+    assert causes(readings).count("start 1.1") == 1
+    assert "end 1.1" in causes(readings)
+
+
+def test_meter_that_cannot_work_neither_stops_nor_delays_the_job(local: "Stage", readings: Path) -> None:
+    readings.write_text("not a folder")
+    began = time.monotonic()
+    status = local.ended(local.submit("true", readings=readings))
+    assert status.exit_code == 0
+    assert "the meter did not answer" in status.warnings[0]
+    assert time.monotonic() - began < 10
