@@ -68,7 +68,7 @@ SUBMISSIONS = (
     submission("baseline", moment(0, 0.5), 3, moment(0, 9)),
     submission("ablation", moment(0, 7), 4, moment(0, 20)),
     submission("tune", moment(0, 11.5), 2, moment(0, 20)),
-    submission("urgent", moment(0, 14.5), 2, moment(0, 18)),
+    submission("urgent", moment(0, 14.5), 2, moment(0, 19)),
     submission("retrain", moment(0, 16.75), 4, moment(1, 16)),
     submission("sweep", moment(0, 21), 3, moment(1, 15)),
     submission("evaluate", moment(1, 8), 2, moment(1, 20)),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Json = dict[str, Any]
+WIDE = 110  # columns of a terminal that has room for reasons
 STYLES = {"waiting": "yellow", "running": "bold green", "done": "dim", "failed": "bold red"}
 
 
@@ -49,16 +50,18 @@ class LiveTable:
         self._live.update(self._table(status, jobs), refresh=True)
 
     def _table(self, status: Json, jobs: Sequence[Json]) -> "RenderableType":
-        table = Table(
-            title=f"{clock(status['now'], self._tz)}, replayed.   {intensities(status)}", title_justify="left"
-        )
-        for name in ("job", "state", "region", "window", "finish by", "why then"):
-            table.add_column(name, no_wrap=name != "why then")
+        title = f"{clock(status['now'], self._tz)}, replayed.   {intensities(status)}"
+        table = Table(title=title, title_justify="left", title_style="bold")
+        for name in ("job", "state", "region", "window", "finish by"):
+            table.add_column(name, no_wrap=True)
+        if wide := self._live.console.width >= WIDE:
+            table.add_column("why then")
         for job in jobs:
             state = job["state"]
             style = STYLES.get(state, "")
             window, due = hours(window_of(job), self._tz), clock(job["finish_by"], self._tz)
-            table.add_row(label(job), state, region_of(job), window, due, because(job), style=style)
+            cells = [label(job), state, region_of(job), window, due, *([because(job)] if wide else [])]
+            table.add_row(*cells, style=style)
         return table
 
     def __enter__(self) -> Self:
