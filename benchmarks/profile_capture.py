@@ -2,11 +2,11 @@
 
     python benchmarks/profile_capture.py [DATA]
 
-The profile is fitted by the shipped script on what lies before 2022-07 and judged on 2022-07-01..12-31 of the
-nine zones that have data then. A job is submitted at every full hour of that half-year that leaves room for
-it; it runs contiguously, may start at any full hour of the next 24, and draws constant power. Captured is, over
-all submissions of a zone, what the profile's starts save against starting at once, divided by what the best
-starts save. Exits with 1 where a median over the zones falls short of its goal. DATA holds
+The profile is fitted by the shipped script on what lies before 2022-07 and judged on 2022-07-01..12-31 of
+the nine zones that have data then. A job is submitted at every full hour of that half-year that leaves room
+for it; it runs contiguously, may start at any full hour of the next 24, and draws constant power. Captured
+is, over all submissions of a zone, what the profile's starts save against starting at once, divided by what
+the best starts save. Exits with 1 where a median over the zones falls short of its goal. DATA holds
 `production_mix_hourly_42zones_2019_2022.parquet`.
 """
 

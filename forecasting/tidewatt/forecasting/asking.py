@@ -80,7 +80,7 @@ class Asked:
         try:
             told = answer()
         except Exception as error:  # whatever a provider does wrong, the next rung answers
-            self._note(question, zone, f"{self.provider.name} failed: {error or type(error).__name__}")
+            self._note(question, zone, f"{self.provider.name} failed: {str(error) or type(error).__name__}")
             return None
         self._note(question, zone, "")
         return told

@@ -51,8 +51,8 @@ class Chain:
     """Asks providers in order, continues what ends early, and never raises because a provider did.
 
     With `hindsight` (of the chain, or of a single provider) outlooks hold later observations wherever there
-    are any, and say so. `observations` are always those available at `now`. Outlooks depend on what providers
-    tell and on nothing else: not on what was asked before.
+    are any, and say so. `observations` are always those available at `now`. An outlook depends on what the
+    providers tell, not on what was asked before.
     """
 
     def __init__(self, providers: Sequence[Provider] = (), hindsight: bool = False) -> None:
@@ -115,6 +115,8 @@ class Chain:
         found: list[Layer] = []
         for asked in self.providers:
             found += self._layers(asked, zone, signal, hour, now, until)
+        # levels are compared where forecasts end, however far was asked for
+        until = max([until, *(instant(int(layer.steps.end_ms[-1])) for layer in found if layer.issued_at)])
         issues = [layer.issued_at for layer in found if layer.issued_at is not None]
         turns = [hour, hour + timedelta(hours=1)]
         turns += [issued + limit for issued in issues for limit in (LIVE_FOR, GOOD_FOR)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.kind import Kind
 from tidewatt.forecasting.series import (
     Intensities,
+    Milliseconds,
     Outlook,
     Rung,
     Segment,
@@ -18,12 +19,11 @@ from tidewatt.forecasting.series import (
     Steps,
     holes,
     instant,
-    integrate,
     milliseconds,
     touching,
 )
 
-MATCHED_OVER = timedelta(hours=24)
+MATCHED_OVER_MS = 24 * 3_600_000
 FACTORS = (0.1, 10.0)  # a level further off than this is another quantity, not another level
 
 
@@ -140,11 +140,23 @@ def _factor(base: Steps, other: Steps) -> float | None:
     """What `other` must be multiplied with to have the level of `base` over their last shared hours."""
     if not len(base.start_ms):
         return None
-    seam = instant(int(base.end_ms[-1]))
-    ours, theirs = (integrate(steps, seam - MATCHED_OVER, seam).mean for steps in (base, other))
-    if not ours or not theirs:
+    seam_ms = int(base.end_ms[-1])
+    edges = np.concatenate([base.start_ms, base.end_ms, other.start_ms, other.end_ms])
+    cuts = np.unique(np.clip(edges, seam_ms - MATCHED_OVER_MS, seam_ms))
+    ours, theirs = _values(base, cuts[:-1]), _values(other, cuts[:-1])
+    shared_ms = np.where(np.isnan(ours) | np.isnan(theirs), 0, np.diff(cuts))
+    our_level, their_level = (float(shared_ms @ np.nan_to_num(values)) for values in (ours, theirs))
+    if not our_level or not their_level:
         return None
-    return float(np.clip(ours / theirs, *FACTORS))
+    return float(np.clip(our_level / their_level, *FACTORS))
+
+
+def _values(steps: Steps, at_ms: Milliseconds) -> Intensities:
+    """The value at each instant, NaN in holes."""
+    if not len(steps.start_ms):
+        return np.full(len(at_ms), np.nan)
+    step = np.searchsorted(steps.start_ms, at_ms, side="right") - 1
+    return np.where((step >= 0) & (at_ms < steps.end_ms[step]), steps.gco2_per_kwh[step], np.nan)
 
 
 def _scaled(layer: Layer, factor: float) -> Layer:

@@ -1,6 +1,7 @@
 """Zones of the grid, and every name they are known by."""
 
 import csv
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -81,10 +82,9 @@ def nearest(latitude: float, longitude: float) -> tuple[Zone, float]:
     Centres are rough, so near a border the answer may be the neighbour: show it, never take it silently. A
     country that is divided into several zones stands aside for them; WattTime's own areas never answer.
     """
-    parts: dict[str, int] = {}
-    for each in _zones().values():
-        parts[each.within] = parts.get(each.within, 0) + 1
-    candidates = [z for z in _zones().values() if parts.get(z.key, 0) < 2 and not z.key.startswith("WT:")]
+    grids = [z for z in _zones().values() if not z.key.startswith("WT:")]
+    parts = Counter(z.within for z in grids)
+    candidates = [z for z in grids if parts[z.key] < 2]
     best = min(candidates, key=lambda z: _distance_km(latitude, longitude, z))
     return best, _distance_km(latitude, longitude, best)
 
@@ -156,13 +156,15 @@ def _matches(words: list[str], key: str, starts: bool) -> bool:
 
 
 def _rank(words: list[str], zone: Zone) -> int:
-    """0 for an exact name, then those whose own name starts so, then names, then the rest."""
+    """0 for an exact name, then those whose own name starts so, then phrases, then scattered words."""
     text, name = " ".join(words), " ".join(_words(zone.name))
     if zone.key in _names().get(text, ()) or name == text:
         return 0
     if name.startswith(text):
         return 1
-    return 2 if text in name else 3
+    if text in name:
+        return 2
+    return 3 if text in _haystacks()[zone.key] else 4
 
 
 def _words(text: str) -> list[str]:
