@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -51,6 +52,26 @@ def test_job_survives_its_supervisor_and_keeps_its_exit_code(local: "Stage") -> 
     status = local.ended(folder)
     assert status.phase is Phase.ENDED
     assert status.exit_code == 5 or "exit status lost" in status.reason  # as the kernel can tell
+
+
+def test_job_outlives_the_daemon_and_all_its_processes(local: "Stage") -> None:
+    launch = local.launch("sh", "-c", f"until test -e {local.root}/go; do sleep 0.02; done; exit 5")
+    Attempt(launch.folder).write_launch(launch)
+    daemon = (
+        "import pathlib, sys, time; from tidewatt.backends.attempt import Attempt; "
+        "from tidewatt.backends.local import LocalBackend; "
+        "LocalBackend().submit(Attempt(pathlib.Path(sys.argv[1])).launch()); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", daemon, str(launch.folder)], start_new_session=True
+    ) as process:
+        wait_until(lambda: claim.read(launch.folder) is not None)
+        os.killpg(process.pid, signal.SIGKILL)
+    before = Attempt(launch.folder).supervisor()
+    assert local.status(launch.folder).phase is Phase.RUNNING
+    assert Attempt(launch.folder).supervisor() == before
+    (local.root / "go").touch()
+    assert local.ended(launch.folder).exit_code == 5
 
 
 def test_time_limit_counts_from_the_start_under_a_second_supervisor(local: "Stage") -> None:
