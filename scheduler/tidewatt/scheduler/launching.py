@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -10,6 +11,7 @@ from tidewatt.backends import lease
 from tidewatt.backends.backend import BackendError, Launch
 from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.errors import Refused
+from tidewatt.scheduler.frozen import MICRO
 from tidewatt.scheduler.jobs import AttemptState, JobState
 from tidewatt.scheduler.occupancy import blocked
 from tidewatt.scheduler.paths import Paths
@@ -121,6 +123,11 @@ class Launcher:
             pool=pool,
             gpu_uuids=gpus,
             launched_ms=now_ms,
+            factors={
+                "zones": dict(region.zones),
+                "pue_micro": round(region.pue * MICRO),
+                "pue_source": region.pue_source,
+            },
         )
         with self._store.transaction() as transaction:
             transaction.add_attempt(attempt)
@@ -131,8 +138,9 @@ class Launcher:
         try:
             self._site.backend.submit(self._launch(job, attempt))
         except BackendError as error:
-            # the attempt stays `launching`; the next look at it finds that nothing came up, and poisons it
             log.error("attempt.not_launched", attempt=attempt.id, error=str(error))
+            with suppress(BackendError):
+                self._site.backend.poison(attempt_folder(self._site.paths, attempt))
 
     def _launch(self, job: JobRecord, attempt: AttemptRecord) -> Launch:
         paths, settings = self._site.paths, self._site.settings

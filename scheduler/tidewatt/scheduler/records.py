@@ -60,7 +60,7 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """A row of the `attempt` table."""
+    """A row of the `attempt` table; `factors` are zones by signal, `pue_micro` and `pue_source`."""
 
     id: str
     job_id: int
@@ -70,6 +70,7 @@ class AttemptRecord:
     pool: str
     gpu_uuids: tuple[str, ...]
     launched_ms: int
+    factors: dict[str, Any]
     started_ms: int | None = None
     ended_ms: int | None = None
     exit_code: int | None = None

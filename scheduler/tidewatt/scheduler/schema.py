@@ -98,6 +98,7 @@ attempt = sa.Table(
     sa.Column("region", sa.Text, nullable=False),
     sa.Column("pool", sa.Text, nullable=False),
     sa.Column("gpu_uuids", Json, nullable=False),
+    sa.Column("factors", Json, nullable=False),  # the region's zones and PUE when it was launched
     sa.Column("launched_ms", Time, nullable=False),
     sa.Column("started_ms", Time, nullable=True),
     sa.Column("ended_ms", Time, nullable=True),

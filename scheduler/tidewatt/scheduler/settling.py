@@ -9,17 +9,16 @@ from tidewatt.backends.clock import moment, time_ms
 from tidewatt.backends.meters.energy import usage
 from tidewatt.backends.meters.reading import Usage
 from tidewatt.scheduler.baseline import ReplayJob, first_feasible, predecessors_ended
-from tidewatt.scheduler.frozen import Frozen
+from tidewatt.scheduler.frozen import MICRO, Frozen
 from tidewatt.scheduler.jobs import JobState, SettlementState
 from tidewatt.scheduler.receipt import Settlement
 from tidewatt.scheduler.records import AttemptRecord, JobRecord
-from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.settlement import AttemptRun, settle
 from tidewatt.scheduler.site import Site
 from tidewatt.scheduler.store import Store
 
 log = structlog.get_logger()
-REPLAYED_MS = 30 * 86_400_000  # how far back the queue is replayed for a baseline
+REPLAYED_MS = 7 * 86_400_000  # the queue is replayed from so long before a job was submitted
 REMEMBERED = 64  # accounts of energy kept in memory
 
 
@@ -45,7 +44,7 @@ class Settler:
         started = [each for each in self._store.attempts([job.id])[job.id] if each.started_ms is not None]
         frozen = Frozen.restored(job.frozen)
         home = self._site.region(frozen.home)
-        queue = self._replay(frozen.home)
+        queue = self._replay(frozen.home, job.submitted_ms - REPLAYED_MS)
         starts = first_feasible(queue, home) if home is not None else {}
         settlement = settle(
             frozen,
@@ -70,13 +69,13 @@ class Settler:
 
     def _run(self, attempt: AttemptRecord, *, last: bool) -> AttemptRun:
         """What an attempt used; of several, only the last one's work was kept."""
-        region = self._site.region(attempt.region) or Region(attempt.region)
+        factors = attempt.factors
         return AttemptRun(
             attempt.id,
-            region.name,
-            region.zones,
-            region.pue,
-            region.pue_source,
+            attempt.region,
+            factors["zones"],
+            factors["pue_micro"] / MICRO,
+            factors["pue_source"],
             self._usage(attempt),
             productive=last,
         )
@@ -92,9 +91,8 @@ class Settler:
             )
         return self._usages[attempt.id]
 
-    def _replay(self, home: str) -> list[ReplayJob]:
+    def _replay(self, home: str, since_ms: int) -> list[ReplayJob]:
         """The queue of that home region, as it would be replayed first in, first out."""
-        since_ms = time_ms(self._site.clock.now()) - REPLAYED_MS
         jobs = [
             job
             for job in self._store.submitted_since(since_ms)

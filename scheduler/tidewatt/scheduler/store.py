@@ -29,7 +29,9 @@ _COLUMNS = [field.name for field in fields(JobRecord)]
 
 
 class StoreError(SchedulerError):
-    """The store cannot be opened or written."""
+    """The store cannot be opened or written: what the user has to mend before trying again."""
+
+    exit_code = 2
 
 
 class MoveError(SchedulerError):
@@ -241,7 +243,12 @@ class Transaction:
         self.append(
             attempt.since_ms,
             "attempt." + attempt.state,
-            {"region": attempt.region, "pool": attempt.pool, "gpu_uuids": list(attempt.gpu_uuids)},
+            {
+                **attempt.factors,
+                "region": attempt.region,
+                "pool": attempt.pool,
+                "gpus": list(attempt.gpu_uuids),
+            },
             job_id=attempt.job_id,
             attempt_id=attempt.id,
         )

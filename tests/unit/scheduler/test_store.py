@@ -65,7 +65,7 @@ def job(**values: Any) -> JobRecord:
 
 def attempt(job_id: int) -> AttemptRecord:
     """The first attempt of a job, about to be launched."""
-    return AttemptRecord(f"{job_id}.1", job_id, AttemptState.LAUNCHING, 2000, "local", "", (), 2000)
+    return AttemptRecord(f"{job_id}.1", job_id, AttemptState.LAUNCHING, 2000, "local", "", (), 2000, {})
 
 
 @pytest.fixture
