@@ -82,6 +82,10 @@ class FakeBackend:
             self._withdraw(folder, "withdrawn before it started")
             return True
 
+    def processes(self, _folder: Path) -> frozenset[int]:
+        """No attempt here has processes."""
+        return frozenset()
+
     def started(self) -> tuple[str, ...]:
         """The attempts that have started by now, in the order of their submission."""
         with self._guard:
