@@ -15,6 +15,7 @@ from tidewatt.backends.processes import Tree
 HEARTBEAT_S = 10.0
 _KILL_AGAIN_S = 1.0  # a process forked while the others were killed is killed next
 _SWEEP_POLL_S = 0.05
+_LINGER_S = 0.5  # workers often notice only a moment later that their parent has gone
 
 
 class Wake:
@@ -78,7 +79,9 @@ class Watch:
 
     def sweep(self) -> int:
         """Ends what the job left behind, by SIGKILL after the grace period; returns how many there were."""
-        left = self.tree.members()
+        alone_until = time.monotonic() + _LINGER_S
+        while (left := self.tree.members()) and time.monotonic() < alone_until:
+            time.sleep(_SWEEP_POLL_S)
         if not left:
             return 0
         kill_at = time.monotonic() + self.launch.grace_s
@@ -153,8 +156,8 @@ class Watch:
         while part := os.read(report, 4096):
             said += part
         os.close(report)
-        if said:
-            self.refusal = str(json.loads(said)["reason"])
+        with suppress(ValueError):  # it was killed while it spoke
+            self.refusal = str(json.loads(said or b"{}").get("reason", ""))
 
     def _terminate(self) -> None:
         """SIGTERM to the group, and SIGCONT so that a stopped job hears it."""

@@ -141,6 +141,12 @@ def test_processes_left_behind_end_with_the_job(local: "Stage") -> None:
     assert subprocess.run(["pgrep", "-f", "sleep 60[0-3]"], check=False).returncode == 1
 
 
+def test_worker_that_ends_a_moment_after_the_job_is_nothing_to_warn_of(local: "Stage") -> None:
+    status = local.ended(local.submit("sh", "-c", "sleep 0.2 & exit 0"))
+    assert status.exit_code == 0
+    assert not status.warnings
+
+
 def test_left_behind_process_that_ignores_sigterm_is_killed(local: "Stage") -> None:
     script = "trap '' TERM; setsid sleep 610 & exit 0"
     started = time.monotonic()
