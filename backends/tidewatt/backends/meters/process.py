@@ -44,7 +44,7 @@ class Meter:
         self._place = door.socket_path(readings)
         self._needed_at = time.monotonic()
         self._synced_at = float("-inf")
-        self._said = ""
+        self._problem = ""
         self.ending = False
 
     def run(self) -> None:
@@ -79,14 +79,14 @@ class Meter:
         self._say("")
         return ""
 
-    def _say(self, sentence: str) -> None:
-        """Into the log, once for each change."""
-        if sentence != self._said:
-            text = {"time_ms": time.time_ns() // 1_000_000, "event": sentence or "readings are kept again"}
+    def _say(self, problem: str) -> None:
+        """Into the log, once for each change; what could not be told while the disk was full is told afterwards."""
+        if problem != self._problem:
+            event = problem or f"readings are kept again; before that, {self._problem}"
             with suppress(OSError):
-                sys.stderr.write(json.dumps(text) + "\n")
+                sys.stderr.write(json.dumps({"time_ms": time.time_ns() // 1_000_000, "event": event}) + "\n")
                 sys.stderr.flush()
-        self._said = sentence
+        self._problem = problem
 
     def _watch(self) -> None:
         """Ends when nobody needs it; opens the door again where it was taken away (a logout clears runtime folders)."""

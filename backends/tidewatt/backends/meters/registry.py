@@ -37,7 +37,8 @@ def write_entry(readings: Path, attempt_id: str, supervisor_pid: int, job_pid: i
     job = Identity.of(job_pid) if job_pid else None
     content = {"attempt_id": attempt_id, "supervisor": supervisor.to_dict()}
     folder = _folder(readings)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for made in (readings, folder):  # parents made on the way would be open to others
+        made.mkdir(mode=0o700, parents=True, exist_ok=True)
     durable.replace(folder / f"{attempt_id}.json", content | ({"job": job.to_dict()} if job else {}))
 
 

@@ -35,7 +35,6 @@ while True:
 print("over", flush=True)
 sys.stdin.read()
 """
-BURN = "import time\nend = time.process_time() + {seconds}\nwhile time.process_time() < end: pass\n"
 
 
 @dataclass
@@ -67,7 +66,9 @@ class Stage:
 
     def kept(self) -> list[dict[str, Any]]:
         """All readings so far, oldest first."""
-        lines = [line for path in sorted(self.readings.glob("*.jsonl")) for line in path.read_text().splitlines()]
+        lines = [
+            line for path in sorted(self.readings.glob("*.jsonl")) for line in path.read_text().splitlines()
+        ]
         return [form for line in lines if line and "time_ms" in (form := json.loads(line))]
 
     def meter_pid(self) -> int:
@@ -85,22 +86,18 @@ class Stage:
 
     def end(self) -> None:
         """Ends the supervisors, their jobs and the meter."""
-        for supervisor in self.supervisors:
-            supervisor.kill()
-            supervisor.communicate()
         for pid in self.jobs:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
+        for supervisor in self.supervisors:
+            supervisor.kill()
+            supervisor.wait()
+            for pipe in (supervisor.stdin, supervisor.stdout):
+                if pipe:
+                    pipe.close()
         if door.note(self.readings).exists():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.meter_pid(), signal.SIGKILL)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    return False
 
 
 @pytest.fixture

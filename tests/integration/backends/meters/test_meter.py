@@ -267,7 +267,9 @@ def test_gpu_energy_is_the_truth_whatever_the_sampling(stage: "Stage", gpus: Fak
     edges = {reading["cause"]: reading["time_ms"] for reading in stage.kept()}
     used = usage(stage.readings, "1.1", ["GPU-a"], edges["start 1.1"], edges["end 1.1"])
     measured_j = sum(span.active_uj + span.idle_uj for span in used.spans if span.component == "gpu") / 1e6
-    assert measured_j == pytest.approx(truth_j, rel=0.02, abs=15), "15 J are 50 ms between looking and reading"
+    assert measured_j == pytest.approx(truth_j, rel=0.02, abs=15), (
+        "15 J are 50 ms between looking and reading"
+    )
     assert used.coverage["gpu"] == 1.0
 
 

@@ -1,0 +1,113 @@
+"""What the devices used is what was divided, whatever the readings look like."""
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.nvml.kept import NOON_MS, Kept, dram, gpu, model, package
+from tidewatt.backends.meters.balance import Allocation, account
+from tidewatt.backends.meters.energy import usage
+from tidewatt.backends.meters.reading import Usage
+
+STEPS = st.lists(
+    st.tuples(
+        st.integers(100, 12_000),  # ms since the reading before
+        st.integers(0, 400),  # W of each GPU
+        st.integers(0, 150),  # W of the CPU
+        st.integers(0, 20_000),  # ms of CPU time of others
+        st.integers(0, 20_000),  # of attempt 1.1
+        st.integers(0, 20_000),  # of attempt 2.1
+        st.sampled_from(["fine"] * 6 + ["gpu lost", "gpu reset", "cpu lost", "clock set back", "no power"]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+KEYS = ("gpu:GPU-a", "gpu:GPU-b")
+
+
+def kept_by(folder: Path, steps: list[tuple[int, int, int, int, int, int, str]], *, whole: bool) -> Kept:
+    """Readings of these steps; faults only where not `whole`."""
+    kept = Kept(folder, (gpu("GPU-a"), gpu("GPU-b"), package(), dram(), model()), interval_ms=5000)
+    kept.power_mw = dict.fromkeys(KEYS, 100_000)
+    kept.work(0, a1_1=0, a2_1=0).tick(0, d0=0, d1=0, d2=0, d3=0, d4=0)
+    for passed_ms, gpu_w, cpu_w, others_ms, one_ms, two_ms, fault in steps:
+        if not whole and fault == "gpu reset":
+            kept.energy_uj["gpu:GPU-a"] = 0
+        if not whole and fault == "clock set back":
+            kept.time_ms -= 4000
+        kept.work(others_ms + one_ms // 2, a1_1=one_ms, a2_1=two_ms)  # the host's ticks may miss some of it
+        before = dict(kept.energy_uj), dict(kept.power_mw)
+        if not whole and fault in ("gpu lost", "cpu lost"):
+            for key in KEYS if fault == "gpu lost" else ("rapl:package-0", "rapl:package-0/dram", "cpu-model"):
+                kept.energy_uj.pop(key, None)
+            kept.mono_ms, kept.time_ms = kept.mono_ms + passed_ms, kept.time_ms + passed_ms
+            kept.read()
+            kept.energy_uj, kept.power_mw = before
+            continue
+        if not whole and fault == "no power":
+            kept.power_mw = {}
+        kept.tick(passed_ms / 1000, d0=gpu_w, d1=gpu_w / 2, d2=cpu_w, d3=10, d4=cpu_w)
+        kept.power_mw = before[1]
+    return kept
+
+
+def total_uj(used: Usage, component: str) -> int:
+    return sum(s.active_uj + s.idle_uj for s in used.spans if s.component == component)
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS, st.floats(0, 1), st.floats(0, 1))
+def test_jobs_idle_and_rest_are_the_whole(
+    steps: list[tuple[int, int, int, int, int, int, str]], first: float, second: float
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        kept = kept_by(Path(folder), steps, whole=False)
+        length = max(1, kept.time_ms - NOON_MS)
+        borders = sorted(NOON_MS + round(part * length) for part in (first, second))
+        allocations = (
+            Allocation("1.1", ("GPU-a",), NOON_MS, borders[0]),
+            Allocation("2.1", ("GPU-a", "GPU-b"), borders[0], borders[1]),
+        )
+        balance = account(kept.folder, allocations, NOON_MS, kept.time_ms)
+        for component, energy_uj in balance.total.items():
+            parts = [balance.idle[component], balance.rest[component]]
+            parts += [job.get(component, 0) for job in balance.jobs.values()]
+            assert sum(parts) == energy_uj
+            assert min(parts) >= 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS, st.integers(-5000, 20_000), st.integers(0, 90_000))
+def test_usage_is_never_negative_and_never_beyond_its_run(
+    steps: list[tuple[int, int, int, int, int, int, str]], start_ms: int, length_ms: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        kept = kept_by(Path(folder), steps, whole=False)
+        start_ms += NOON_MS
+        used = usage(kept.folder, "1.1", ["GPU-a", "GPU-b"], start_ms, start_ms + length_ms)
+        for span in used.spans:
+            assert span.active_uj >= 0
+            assert span.idle_uj >= 0
+            assert used.start_ms <= span.start_ms < span.end_ms <= used.end_ms
+        assert set(used.coverage) == {"gpu", "cpu", "dram"}
+        assert all(0 <= share <= 1 for share in used.coverage.values())
+        for component, share in used.coverage.items():
+            assert share > 0 or total_uj(used, component) == 0
+            assert used.sources[component]
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS, st.floats(0.05, 0.95))
+def test_two_runs_one_after_the_other_use_what_one_long_run_uses(
+    steps: list[tuple[int, int, int, int, int, int, str]], part: float
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        kept = kept_by(Path(folder), steps, whole=True)
+        border = NOON_MS + max(1, round(part * (kept.time_ms - NOON_MS)))
+        uuids = ["GPU-a", "GPU-b"]
+        whole = usage(kept.folder, "1.1", uuids, NOON_MS, kept.time_ms)
+        early = usage(kept.folder, "1.1", uuids, NOON_MS, border)
+        late = usage(kept.folder, "1.1", uuids, border, kept.time_ms)
+        assert total_uj(early, "gpu") + total_uj(late, "gpu") == total_uj(whole, "gpu")
