@@ -50,7 +50,9 @@ def results(jobs: Sequence[Json], tz: tzinfo) -> str:
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
     note = "(in turn: had it started in the home region as soon as its turn came; draw above idle only)"
     return "\n".join([*lines, note, *late(jobs)])
 
