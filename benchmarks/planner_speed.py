@@ -63,7 +63,7 @@ def median_ms(work: Callable[[], object], times: int) -> float:
 
 
 def one_job(count: int, times: int) -> tuple[float, float]:
-    """Median milliseconds of planning one job over `count` regions: curves at hand, and curves built anew."""
+    """Median milliseconds of one job over `count` regions: with curves at hand, and with curves built anew."""
     regions = [region(i) for i in range(count)]
     outlooks = {place.name: outlook(i) for i, place in enumerate(regions)}
     ask = job(1)
@@ -77,7 +77,7 @@ def one_job(count: int, times: int) -> tuple[float, float]:
 
 
 def queue_of(count: int, asks: Sequence[Ask]) -> tuple[float, float, float]:
-    """Median milliseconds of planning a queue anew, of keeping all its plans, and of admitting one more job."""
+    """Median milliseconds: a queue planned anew, planned again with all plans kept, and one more job."""
     regions = [region(i) for i in range(count)]
     outlooks = {place.name: outlook(i, 96) for i, place in enumerate(regions)}
     fixed = (regions, outlooks, (), NOW, Policy())

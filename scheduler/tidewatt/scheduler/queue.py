@@ -23,7 +23,7 @@ Offer = tuple[float, datetime | None, float | None]  # slack_h, start, saving_pe
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A newcomer's plan, and the new plans of the waiting jobs that move for it."""
+    """A newcomer's plan, and the new plans of the waiting jobs that move; store all of them together."""
 
     plan: Plan
     moved: dict[int, Plan] = field(default_factory=dict)
@@ -215,11 +215,9 @@ def _movable(plan: Plan | Infeasible) -> bool:
 
 
 def _moved(plans: Mapping[int, Plan | Infeasible], keep: Mapping[int, Plan]) -> dict[int, Plan]:
-    return {
-        job_id: plan
-        for job_id, plan in plans.items()
-        if isinstance(plan, Plan) and plan is not keep.get(job_id)
-    }
+    """What is now to be carried out instead of `keep`, also for jobs that cannot keep their deadline."""
+    now = {job_id: _carried_out(plan) for job_id, plan in plans.items()}
+    return {job_id: plan for job_id, plan in now.items() if plan is not None and plan != keep.get(job_id)}
 
 
 def _lateness(asks: Sequence[Ask], plans: Mapping[int, Plan | Infeasible]) -> timedelta:

@@ -239,6 +239,14 @@ def test_job_accepted_as_late_keeps_its_finish() -> None:
     assert queue([*waiting, late], keep=kept)[2] is kept[2]
 
 
+def test_admission_tells_where_a_job_at_risk_has_gone() -> None:
+    waiting = [ask(1, finish_h=3, hours=2)]
+    kept = plans_of(queue(waiting))
+    admission = newcomer(ask(2, None), waiting, kept, bookings=[running(0, 5)])
+    assert start_h(admission.moved[1]) == 5
+    assert start_h(admission.plan) == 7
+
+
 def test_late_is_only_used_where_it_is_needed() -> None:
     waiting = [ask(1, finish_h=20, hours=4)]
     kept = plans_of(queue(waiting, [100.0] * 4 + [300] * 20))
