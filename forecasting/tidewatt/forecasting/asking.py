@@ -5,13 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-import structlog
-
 from tidewatt.forecasting.kind import Kind
 from tidewatt.forecasting.provider import Provider, Versioned
 from tidewatt.forecasting.series import Forecast, Series, milliseconds
 
-log = structlog.get_logger(__name__)
 T = TypeVar("T")
 RETRY_MS = 60_000  # a provider that fails, or cannot tell its version, is asked again after a minute of `now`
 
@@ -90,7 +87,12 @@ class Asked:
         before = self._failures.pop((question, zone), "")
         if failure:
             self._failures[question, zone] = failure
-        if failure and failure != before:
+        if failure == before:
+            return
+        import structlog  # here, as it loads much and most processes never log from here
+
+        log = structlog.get_logger(__name__)
+        if failure:
             log.warning("provider.failed", provider=self.provider.name, zone=zone, reason=failure)
-        elif before and not failure:
+        else:
             log.info("provider.recovered", provider=self.provider.name, zone=zone)

@@ -11,7 +11,7 @@ from tidewatt.forecasting.kind import Basis, Kind, Signal
 from tidewatt.forecasting.layers import Layer, clipped, compose
 from tidewatt.forecasting.profile import profile
 from tidewatt.forecasting.provider import Provider
-from tidewatt.forecasting.series import Forecast, Outlook, Rung, Series, instant, milliseconds, touching
+from tidewatt.forecasting.series import Forecast, Outlook, Rung, Series, instant, milliseconds
 from tidewatt.forecasting.zones import keyed
 
 LIVE_FOR = timedelta(hours=26)  # sources that issue once a day are live until they are two hours late
@@ -110,15 +110,16 @@ class Chain:
     def _compose(
         self, zone: str, signal: Signal, now: datetime, until: datetime, versions: tuple[Hashable, ...]
     ) -> Kept:
-        """The outlook from the hour of `now`, and from when to when nothing in it grows too old."""
+        """The outlook from the hour of `now`, and until when nothing in it ends or grows too old."""
         hour = instant(milliseconds(now) // HOUR_MS * HOUR_MS)
         found: list[Layer] = []
         for asked in self.providers:
             found += self._layers(asked, zone, signal, hour, now, until)
         # levels are compared where forecasts end, however far was asked for
-        until = max([until, *(instant(int(layer.steps.end_ms[-1])) for layer in found if layer.issued_at)])
+        ends = [instant(int(layer.steps.end_ms[-1])) for layer in found if layer.issued_at]
+        until = max([until, *ends])
         issues = [layer.issued_at for layer in found if layer.issued_at is not None]
-        turns = [hour, hour + timedelta(hours=1)]
+        turns = [hour + timedelta(hours=1), *ends]
         turns += [issued + limit for issued in issues for limit in (LIVE_FOR, GOOD_FOR)]
         notes = list(filter(None, (asked.trouble(zone) for asked in self.providers)))
         if any(layer.rung is Rung.HINDSIGHT for layer in found):
@@ -130,8 +131,8 @@ class Chain:
         if layers:
             fitting = [layer for layer in layers if layer.kind.continues(layers[0].kind)]
             outlook = _noted(compose(zone, fitting, hour, until), *notes)
-        since, before = max(t for t in turns if t <= now), min(t for t in turns if t > now)
-        return Kept(versions, since, before, until, outlook, tuple(notes))
+        before = min(turn for turn in turns if turn > now)
+        return Kept(versions, now, before, until, outlook, tuple(notes))
 
     def _stand_in(self, zone: str, signal: Signal, now: datetime, until: datetime) -> Outlook | None:
         """What decides where nothing is known of this zone and signal itself."""
@@ -154,7 +155,7 @@ class Chain:
                 if later is not None and len(later.steps.start_ms):
                     yield Layer(kind, Rung.HINDSIGHT, f"{later.source}, observed later", later.steps)
             forecast = asked.forecast(zone, kind, now)
-            if forecast is not None and _reaches(forecast, now, until):
+            if forecast is not None and _reaches(forecast, now):
                 yield _layer(forecast, now, asked.stale(zone))
             past = asked.observations(zone, kind, hour - timedelta(days=DAYS), now, now)
             own = same_hours(past.steps, hour, until) if past is not None else None
@@ -177,10 +178,10 @@ def _of(signal: Signal, kinds: Iterable[Kind]) -> list[Kind]:
     return sorted(mine, key=lambda kind: kind.basis is not Basis.LIFECYCLE)
 
 
-def _reaches(forecast: Forecast, now: datetime, until: datetime) -> bool:
-    """True where a forecast is not too old and says something about `[now, until)`."""
-    ahead = touching(forecast.steps, milliseconds(now), milliseconds(until))
-    return now - forecast.issued_at < GOOD_FOR and ahead.stop > ahead.start
+def _reaches(forecast: Forecast, now: datetime) -> bool:
+    """True where a forecast is not too old and says something about what comes."""
+    ends = forecast.steps.end_ms
+    return now - forecast.issued_at < GOOD_FOR and len(ends) > 0 and int(ends[-1]) > milliseconds(now)
 
 
 def _layer(forecast: Forecast, now: datetime, stale: bool) -> Layer:
