@@ -63,7 +63,7 @@ def median_ms(work: Callable[[], object], times: int) -> float:
 
 
 def one_job(count: int, times: int) -> tuple[float, float]:
-    """Median milliseconds of one job over `count` regions: with curves at hand, and with curves built anew."""
+    """Median milliseconds of one job over `count` regions: with curves at hand, and with new forecasts."""
     regions = [region(i) for i in range(count)]
     outlooks = {place.name: outlook(i) for i, place in enumerate(regions)}
     ask = job(1)
