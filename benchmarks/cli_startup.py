@@ -2,7 +2,7 @@
 
     python benchmarks/cli_startup.py [--rounds 15]
 
-Runs alternate, so that a busy machine slows all of them alike; `status` asks a daemon started for the purpose. The
+Runs alternate, so that a busy machine slows all of them alike; `status` asks a daemon started for it. The
 promise is three times as long at most.
 """
 

@@ -17,7 +17,10 @@ def placed(file: str, text: str, location: Location) -> str:
 
 
 def line_of(text: str, location: Location) -> int:
-    """Line on which the key or, failing that, the innermost table around it stands; 0 where none does."""
+    """Line on which the key, the first of its tables or, failing these, the innermost table around it stands.
+
+    0 where none does.
+    """
     table: Location = ()
     counts: dict[str, int] = {}
     best, found = 0, 0
@@ -29,8 +32,9 @@ def line_of(text: str, location: Location) -> int:
             path = (*table, *(part.strip("\"'") for part in key[1].split(".")))
         else:
             continue
-        if len(path) > best and path == location[: len(path)]:
-            best, found = len(path), number
+        shared = min(len(path), len(location))
+        if shared > best and path[:shared] == location[:shared] and (len(path) <= len(location) or best == 0):
+            best, found = shared, number
     return found
 
 

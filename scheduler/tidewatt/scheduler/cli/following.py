@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -60,17 +60,19 @@ class Watch:
     client: Client
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
-    _away_since: float | None = field(default=None)
+    _answered: bool = False
+    _away_since: float | None = None
 
     def job(self, job_id: int) -> Json | None:
         """The job now; None while the daemon is away, for a minute at most."""
         try:
             job = self.client.job(job_id)
         except SchedulerError as error:
-            if isinstance(error, Refused | BadInput):
+            if isinstance(error, Refused | BadInput) or not self._answered:
                 raise
             self._miss(error)
             return None
+        self._answered = True
         if self._away_since is not None:
             tell("tidewatt: the daemon is back")
             self._away_since = None

@@ -121,6 +121,11 @@ def zones(
 
     from tidewatt.forecasting.zones import find
 
+    if not text.strip():
+        raise BadInput(
+            "say what to look for: a country, a city or a cloud region, as in `tidewatt zones germany`"
+        )
+
     found = find(text)
     if as_json:
         say_json({"zones": [asdict(zone) for zone in found]})

@@ -47,13 +47,17 @@ def start(place: Paths, given: Sequence[str]) -> Json:
         code = process.poll()
         if code is not None:
             raise _failure(said, place, code)
-        return status_of(client)
+        try:
+            return client.status()
+        except SchedulerError:  # it does not listen yet, or has just found out that it cannot start
+            return None
 
     found = _poll(answers, STARTS_WITHIN_S)
     if found is None:
         raise SchedulerError(
             f"the daemon (pid {process.pid}) has not answered within {STARTS_WITHIN_S:g} s: see {place.log}"
         )
+    process.returncode = 0  # it is left to itself: Python need not wait for it
     return found
 
 

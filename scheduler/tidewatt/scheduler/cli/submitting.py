@@ -82,7 +82,7 @@ def send(
     wish = wish.over(defaults(current, os.environ))
     folder = folder_of(chdir, current)
     env = _environment(wish)
-    check_command(command, folder, env or {})
+    check_command(command, folder, (env or {}).get("PATH") or os.environ.get("PATH", os.defpath))
     now = _DaemonTime(client)
     request = plan_request(wish, now) | {
         "late": late,

@@ -182,18 +182,14 @@ def file_of(text: str | None, folder: Path) -> str:
     return str(path)
 
 
-def check_command(argv: Sequence[str], folder: Path, environ: Mapping[str, str]) -> None:
+def check_command(argv: Sequence[str], folder: Path, path: str) -> None:
     """Refuses a command that is not there, now rather than when its window has come.
 
     Raises:
-        BadInput: where it is not found in the job's PATH or folder, or may not be executed.
+        BadInput: where it is neither in `path` nor, with a slash in its name, in the job's folder.
     """
     name = argv[0]
-    path = environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
-    if "/" in name:
-        found: str | None = shutil.which(str(folder / name))
-    else:
-        found = shutil.which(name, path=path)
+    found = shutil.which(str(folder / name)) if "/" in name else shutil.which(name, path=path)
     if found is None:
         place = f"in {folder}" if "/" in name else "in PATH"
         raise BadInput(f"the command {name!r} does not exist {place}, or may not be executed: check its name")

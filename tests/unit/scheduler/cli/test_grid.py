@@ -1,0 +1,162 @@
+"""`forecast`, `zones`, `config` and `doctor`: what works without a daemon."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidewatt.scheduler import cli
+
+Tidewatt = Callable[..., Any]
+
+
+def test_forecast_draws_what_is_known_and_says_from_where(tidewatt: Tidewatt) -> None:
+    said = tidewatt("forecast", "DE", "--now", "2026-11-22T00:00Z", "--hours", "48")
+    lines = said.out.splitlines()
+    assert lines[0].startswith("DE Germany: average lifecycle CO2eq, production, g/kWh, shaded to p90")
+    assert any("█" in line for line in lines)
+    assert all(len(line) <= 100 for line in lines[:11])
+    assert "least" in said.out
+    assert "built-in profile of DE" in said.out
+    view = tidewatt("forecast", "DE", "--json").json
+    assert {"steps", "segments", "kind", "note"} <= set(view)
+
+
+def test_forecast_of_a_file_marks_its_seams(tidewatt: Tidewatt, tmp_path: Path) -> None:
+    lines = ["zone,start,step_s,gco2_per_kwh,signal,basis,boundary,issued_at"]
+    lines += [
+        f"DE,2026-11-22T{hour:02}:00:00Z,3600,{300 + hour},average,lifecycle,production,2026-11-21T22:00:00Z"
+        for hour in range(12)
+    ]
+    (tmp_path / "de.csv").write_text("\n".join(lines) + "\n")
+    out = tidewatt("forecast", "DE", "--grid", "de.csv", "--now", "2026-11-22T00:00Z", "--hours", "24").out
+    assert "┴" in out
+    assert "until today 13:00 CET: file de.csv (live, issued 2 h ago)" in out
+    assert "now 300 g/kWh; least" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ((), "no zone is configured"),
+        (("Atlantis",), "Atlantis"),
+        (("DE", "--hours", "0"), "0 h"),
+        (("DE", "--now", "x"), "--now"),
+    ],
+)
+def test_forecast_that_cannot_be_shown_is_one_sentence(
+    tidewatt: Tidewatt, arguments: tuple[str, ...], word: str
+) -> None:
+    said = tidewatt("forecast", *arguments)
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert word in said.err
+
+
+def test_zones_are_found_by_place_and_cloud_region(tidewatt: Tidewatt) -> None:
+    assert tidewatt("zones", "germany").out.splitlines()[1].startswith("DE ")
+    assert "eu-west-1" in tidewatt("zones", "eu-west-1").out
+    assert tidewatt("zones", "germany", "--json").json["zones"][0]["key"] == "DE"
+    nothing = tidewatt("zones", "Atlantis")
+    assert (nothing.code, nothing.out) == (1, "")
+
+
+def test_config_shows_values_with_their_origin(
+    tidewatt: Tidewatt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.toml").write_text('zone = "DE"\n[[region]]\nname = "here"\n')
+    monkeypatch.setenv("TIDEWATT_MARGIN", "4m")
+    out = tidewatt("config", "--config", "own.toml").out
+    assert "zone              DE       own.toml:1" in out
+    assert "margin            4m       TIDEWATT_MARGIN" in out
+    assert "region            here     own.toml:2" in out
+    assert tidewatt("config", "--json").json["margin"] == {"value": "4m", "from": "TIDEWATT_MARGIN"}
+
+
+def test_config_check_reads_the_sources_too(tidewatt: Tidewatt, tmp_path: Path) -> None:
+    (tmp_path / "good.toml").write_text('zone = "DE"\n')
+    (tmp_path / "bad.toml").write_text('[[source]]\npath = "gone.csv"\n')
+    assert tidewatt("config", "--check", "good.toml").out == "good.toml: good\n"
+    said = tidewatt("config", "--check", "bad.toml")
+    assert (said.code, "gone.csv" in said.err) == (2, True)
+
+
+def test_doctor_tries_everything_and_says_what_to_do(tidewatt: Tidewatt, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text('zone = "DE"\n')
+    said = tidewatt("doctor", "--config", "own.toml", "--json")
+    verdicts = {finding["subject"]: finding["verdict"] for finding in said.json["findings"]}
+    assert verdicts["backend local"] == "ok"
+    assert verdicts["state"] == "ok"
+    assert verdicts["outlook DE"] == "ok"
+    assert any(subject.startswith("meter") for subject in verdicts)
+    assert said.code == 0
+
+
+def test_doctor_fails_where_a_source_is_broken(tidewatt: Tidewatt, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text('zone = "DE"\n[[source]]\npath = "gone.csv"\n')
+    said = tidewatt("doctor", "--config", "own.toml")
+    assert said.code == 1
+    assert "fail  source 1 (file)" in said.out
+
+
+def test_unexpected_error_is_one_sentence_and_a_log(
+    tidewatt: Tidewatt, monkeypatch: pytest.MonkeyPatch, own_home: Path
+) -> None:
+    def broken(_text: str) -> None:
+        raise RuntimeError("the table is bent")
+
+    monkeypatch.setattr("tidewatt.forecasting.zones.find", broken)
+    said = tidewatt("zones", "x")
+    log = own_home / "home" / "log" / "cli.log"
+    assert said.code == 1
+    assert "RuntimeError: the table is bent" in said.err
+    assert str(log) in said.err
+    assert "Traceback" not in said.err
+    assert "Traceback" in log.read_text()
+
+
+def test_other_systems_are_told_that_this_is_for_linux(
+    tidewatt: Tidewatt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli.sys, "platform", "win32")  # type: ignore[attr-defined]
+    said = tidewatt("zones")
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert "Linux only" in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"), [(("sumbit",), "submit"), (("--nope",), "--nope"), (("queue", "--nope"), "--nope")]
+)
+def test_wrong_usage_is_one_sentence(tidewatt: Tidewatt, arguments: tuple[str, ...], word: str) -> None:
+    said = tidewatt(*arguments)
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert word in said.err
+
+
+def test_help_lists_every_command_in_full(tidewatt: Tidewatt) -> None:
+    said = tidewatt("--help")
+    assert said.code == 0
+    assert "..." not in said.out.partition("Commands:")[2]
+    assert "tidewatt 0." in tidewatt("--version").out
+
+
+def test_reader_that_leaves_is_no_error() -> None:
+    script = f"{sys.executable} -c 'from tidewatt.scheduler.cli import main; main()' zones united | head -1"
+    line = ["bash", "-c", f"set -o pipefail; {script}"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("ZONE")
+    assert (done.stderr, done.returncode in (0, 141)) == ("", True)
+
+
+@pytest.mark.parametrize("command", ["--help", "status", "queue"])
+def test_quick_commands_import_nothing_heavy(command: str) -> None:
+    script = (
+        "import sys\nfrom tidewatt.scheduler.cli import main\ntry:\n    main([sys.argv[1]])\n"
+        "except SystemExit:\n    pass\n"
+        "heavy = {'pandas', 'sklearn', 'sqlalchemy', 'numpy', 'rich', 'requests', 'fastapi'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, command], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

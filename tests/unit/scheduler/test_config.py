@@ -1,0 +1,177 @@
+"""Settings, where they come from, and what is said about wrong ones."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tidewatt.backends.host import Gpu, Host
+from tidewatt.scheduler.config import chain, load, regions
+from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.settings import Settings
+
+GRID = """\
+zone,start,step_s,gco2_per_kwh,signal,basis,boundary
+DE,2026-01-01T00:00Z,3600,400,average,lifecycle,production
+"""
+
+
+def host(gpus: int = 2, cpus: int = 8) -> Host:
+    found = tuple(Gpu(f"GPU-{n}", "A100" if n < 2 else "H100", n, 400) for n in range(gpus))
+    return Host(found, cpus, 64000, "cpu", 100.0, "assumed", "" if gpus else "no NVIDIA driver")
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "config.toml"
+    path.write_text(text)
+    return path
+
+
+def settings(folder: Path, text: str) -> Settings:
+    return load(written(folder, text), {}, {}).settings
+
+
+def test_each_value_says_where_it_came_from(tmp_path: Path) -> None:
+    path = written(tmp_path, 'signal = "marginal"\n\nmargin = "4m"\nmin_wait = "0m"\n')
+    loaded = load(path, {"TIDEWATT_MARGIN": "5m", "TIDEWATT_TICK_S": "2"}, {"tick_s": 3.0, "grace_s": None})
+    assert (loaded.settings.margin, loaded.settings.tick_s) == (timedelta(minutes=5), 3.0)
+    assert loaded.settings.min_wait == timedelta()
+    assert loaded.origins["signal"] == f"{path}:1"
+    assert loaded.origins["margin"] == "TIDEWATT_MARGIN"
+    assert loaded.origins["tick_s"] == "--tick-s"
+    assert loaded.origins["grace_s"] == "default"
+
+
+def test_user_file_is_read_where_none_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "tidewatt"
+    folder.mkdir()
+    path = written(folder, 'zone = "deu"\n')
+    loaded = load(None, {"XDG_CONFIG_HOME": str(tmp_path)}, {})
+    assert (loaded.path, loaded.settings.zone) == (path, "DE")
+
+
+def test_without_any_file_the_defaults_stand(tmp_path: Path) -> None:
+    loaded = load(None, {"XDG_CONFIG_HOME": str(tmp_path)}, {})
+    assert (loaded.path, loaded.settings) == (None, Settings())
+    assert set(loaded.origins.values()) == {"default"}
+
+
+def test_variable_may_hold_a_list_or_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path, "tdp_w = 65\n")
+    loaded = load(path, {"TIDEWATT_ENV_DENY": "AWS_*, *_TOKEN", "TIDEWATT_TDP_W": ""}, {})
+    assert loaded.settings.env_deny == ("AWS_*", "*_TOKEN")
+    assert loaded.settings.tdp_w is None
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "sentence"),
+    [
+        ('zon = "DE"', 1, "unknown key zon: did you mean zone?"),
+        ('\nmin_saving = "much"', 2, "min_saving must be a number, it is 'much'"),
+        ("min_saving = 1.5", 1, "min_saving must be less than 1"),
+        ("margin = 5", 1, "margin: needs a unit: write 5m or 5h"),
+        ('margin = "soon"', 1, "margin: .*not a duration"),
+        ('default_duration = "0s"', 1, "default_duration must be more than 0 seconds"),
+        ('signal = "both"', 1, "signal must be 'average' or 'marginal', it is 'both'"),
+        ('zone = "Atlantis"', 1, "zone: .*tidewatt zones"),
+        ("zone = 3", 1, "zone must be text in quotes, it is 3"),
+        ("region = 3", 1, "region must be a list"),
+        ('[[region]]\nname = "a"\npue = 0.5', 3, r"region\[1\].pue must be at least 1"),
+        ('[[region]]\nname = "a"\nmem = "lots"', 3, r"region\[1\].mem: .*16G"),
+        ('[[region]]\nname = "a"\ngpus = true', 3, r"region\[1\].gpus: must be how many GPUs"),
+        ('[[region]]\nname = "a"\nbackend = "mainframe"', 3, r"region\[1\].backend must be 'local'"),
+        ('[[region]]\nname = "a b"', 2, r"region\[1\].name must be letters"),
+        ("[[region]]\ncpus = 1", 1, r"region\[1\].name is missing"),
+        ('[[region]]\nname = "a"\n[region.zones]\naverag = "DE"', 4, "did you mean average?"),
+        ('[[region]]\nname = "a"\n[[region]]\nname = "b"\ngpu = 1', 5, "unknown key region.2..gpu"),
+        ('[[source]]\ntype = "file"', 1, "a source of type file needs a path"),
+        ('[[source]]\npath = "x"\nurl = "y"', 1, "a source of type file has no key 'url'"),
+    ],
+)
+def test_mistake_is_told_with_file_line_and_key(tmp_path: Path, text: str, line: int, sentence: str) -> None:
+    with pytest.raises(BadInput, match=rf"config\.toml:{line}: .*{sentence}"):
+        settings(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            '[[region]]\nname="a"\nhome=true\ncpus=1\n[[region]]\nname="b"\nhome=true\ncpus=1',
+            "a and b both have home",
+        ),
+        ('[[region]]\nname="a"\ncpus=1\n[[region]]\nname="a"\ncpus=1', "'a' is defined twice"),
+        ('[[region]]\nname="a"\n[[region]]\nname="b"\ncpus=1', "'a' does not say how many cores"),
+        ("zone = DE", "is not TOML: .*line 1"),
+    ],
+)
+def test_tables_that_contradict_are_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        settings(tmp_path, text)
+
+
+def test_wrong_variable_or_flag_is_told_by_its_own_name(tmp_path: Path) -> None:
+    environ = {"XDG_CONFIG_HOME": str(tmp_path)}
+    with pytest.raises(BadInput, match=r"^TIDEWATT_TICK_S: tick_s must be a number"):
+        load(None, environ | {"TIDEWATT_TICK_S": "often"}, {})
+    with pytest.raises(BadInput, match=r"^--zone: zone: "):
+        load(None, environ, {"zone": "Atlantis"})
+
+
+def test_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"nowhere\.toml does not exist"):
+        load(tmp_path / "nowhere.toml", {}, {})
+
+
+def test_source_lies_beside_its_configuration(tmp_path: Path) -> None:
+    (tmp_path / "grid.csv").write_text(GRID)
+    found = settings(tmp_path, '[[source]]\npath = "grid.csv"\n')
+    assert found.sources[0].path == tmp_path / "grid.csv"
+    assert chain(found) is not None
+
+
+def test_missing_source_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"gone\.csv"):
+        chain(settings(tmp_path, '[[source]]\npath = "gone.csv"\n'))
+
+
+def test_host_without_configuration_is_one_region_with_all_it_has() -> None:
+    (local,) = regions(Settings(zone="DE"), host(gpus=3))
+    assert (local.name, local.home, local.cpus, local.pue, local.pue_source) == (
+        "local",
+        True,
+        8,
+        1.0,
+        "assumed",
+    )
+    assert [(pool.name, pool.gpus) for pool in local.pools] == [("A100", 2), ("H100", 1)]
+    assert local.gpu_uuids == ("GPU-0", "GPU-1", "GPU-2")
+    assert local.zones == {"average": "DE", "marginal": "DE"}
+
+
+def test_without_a_zone_none_is_guessed() -> None:
+    (local,) = regions(Settings(), host())
+    assert local.zones == {}
+
+
+def test_named_gpus_are_taken_before_counted_ones(tmp_path: Path) -> None:
+    text = '[[region]]\nname="a"\ncpus=4\ngpus=1\n[[region]]\nname="b"\ncpus=4\ngpus=["GPU-0"]\npue=1.2\n'
+    one, other = regions(settings(tmp_path, text), host())
+    assert (one.gpu_uuids, other.gpu_uuids) == (("GPU-1",), ("GPU-0",))
+    assert (one.home, other.home) == (True, False)
+    assert (one.pue_source, other.pue_source) == ("assumed", "stated")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "sentence"),
+    [("3", "is given 3 GPUs, but this host has 2"), ('["GPU-9"]', "names the GPU GPU-9")],
+)
+def test_gpu_that_is_not_there_is_refused(tmp_path: Path, gpus: str, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        regions(settings(tmp_path, f'[[region]]\nname="a"\ngpus={gpus}\n'), host())
+
+
+def test_signals_may_come_from_different_zones(tmp_path: Path) -> None:
+    text = '[[region]]\nname="a"\nzones={average="US-CAL-CISO", marginal="WT:SGIP_CAISO_PGE"}\n'
+    (found,) = regions(settings(tmp_path, text), host())
+    assert found.zones == {"average": "US-CAL-CISO", "marginal": "WT:SGIP_CAISO_PGE"}
