@@ -3,8 +3,9 @@
     .venv/bin/python benchmarks/daemon_cost.py [--submits 100] [--idle-s 60]
 
 A daemon of its own is started in a temporary state folder and ended afterwards. A submit is timed from the
-request on its Unix socket to the answer, which comes when the job is durable; jobs come one at a time, a tenth
-of a second apart. Beside it stands a durable write of 4 KiB on the same disk, taken in turn: it is the bound.
+request on its Unix socket to the answer, which comes when the job is durable; jobs come one at a time, a
+tenth of a second apart. Beside it stands a durable write of 4 KiB on the same disk, taken in turn: it is the
+bound.
 """
 
 import argparse

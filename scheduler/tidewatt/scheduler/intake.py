@@ -152,6 +152,7 @@ def _record(site: Site, request: SubmitRequest, ask: Ask) -> JobRecord:
         power_source=ask.power_source,
         source=source,
         snapshot=request.snapshot,
+        umask=request.umask,
         keeps_env=request.env is not None,
         frozen=frozen.record(),
         plan=None,

@@ -160,6 +160,7 @@ class Launcher:
             grace_s=settings.grace_s,
             source_digest="" if snapshot else str(job.source.get("digest", "")),
             snapshot=snapshot,
+            umask=job.umask,
             readings=paths.readings,
             meter_interval_s=settings.meter_interval_s,
             clock=self._site.clock,

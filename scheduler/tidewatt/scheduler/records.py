@@ -43,6 +43,7 @@ class JobRecord:
     power_source: str
     source: dict[str, Any]
     snapshot: bool
+    umask: int
     keeps_env: bool
     frozen: dict[str, Any]
     plan: Plan | None

@@ -76,6 +76,7 @@ job = sa.Table(
     sa.Column("power_source", sa.Text, nullable=False),
     sa.Column("source", Json, nullable=False),  # commit, digest, method of the working tree at submit
     sa.Column("snapshot", sa.Integer, nullable=False),
+    sa.Column("umask", sa.Integer, nullable=False),  # the submitter's
     sa.Column("keeps_env", sa.Integer, nullable=False),
     sa.Column("frozen", Json, nullable=False),  # the baseline's inputs, fixed before any outcome is known
     sa.Column("plan", Json, nullable=True),

@@ -50,6 +50,7 @@ class SubmitRequest(PlanRequest):
     stderr: str = ""
     hold: bool = False
     snapshot: bool = False
+    umask: Annotated[int, Field(ge=0, le=0o777)] = 0o077
     source: Source | None = None
 
 

@@ -205,6 +205,7 @@ class Service:
                 exclude_regions=job.exclude_regions,
                 late=job.late,
                 snapshot=job.snapshot,
+                umask=job.umask,
                 source=_source_now(job),
             )
         )

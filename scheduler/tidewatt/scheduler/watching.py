@@ -85,8 +85,10 @@ class Watcher:
         if attempt.state is not AttemptState.RUNNING:
             self._launcher.came_up(attempt.job_id)
             self._launching_since.pop(attempt.id, None)
+            job = self._job(attempt)
             with self._store.transaction() as transaction:
                 self._started(transaction, attempt, status)
+                self._warned(transaction, job, attempt, status)
             return ""
         return self._overrun(attempt)
 
@@ -94,17 +96,23 @@ class Watcher:
         now_ms = self._now_ms()
         started_ms = status.started_ms or now_ms
         transaction.move_attempt(attempt, AttemptState.RUNNING, status.reason, now_ms, started_ms=started_ms)
-        for warning in status.warnings:
+
+    def _warned(
+        self, transaction: Transaction, job: JobRecord, attempt: AttemptRecord, status: AttemptStatus
+    ) -> None:
+        """Records the warnings that are new."""
+        new = [warning for warning in status.warnings if warning not in job.warnings]
+        for warning in new:
             transaction.append(
-                now_ms, "warning", job_id=attempt.job_id, attempt_id=attempt.id, reason=warning
+                self._now_ms(), "warning", job_id=job.id, attempt_id=attempt.id, reason=warning
             )
-        if status.warnings:
-            transaction.change_job(attempt.job_id, warnings=status.warnings)
+        if new:
+            transaction.change_job(job.id, warnings=(*job.warnings, *new))
 
     def _overrun(self, attempt: AttemptRecord) -> str:
-        job = self._store.job(attempt.job_id)
-        if job is None or attempt.id in self._overran or attempt.started_ms is None:
+        if attempt.id in self._overran or attempt.started_ms is None:
             return ""
+        job = self._job(attempt)
         if self._now_ms() <= attempt.started_ms + job.duration_ms:
             return ""
         self._overran.add(attempt.id)
@@ -116,13 +124,13 @@ class Watcher:
         return sentence
 
     def _ended(self, attempt: AttemptRecord, status: AttemptStatus) -> str:
-        job = self._store.job(attempt.job_id)
-        assert job is not None  # noqa: S101 - a foreign key says so
+        job = self._job(attempt)
         ended_ms = status.ended_ms or self._now_ms()
         state, reason = _outcome(job, status)
         with self._store.transaction() as transaction:
             if attempt.state is AttemptState.LAUNCHING and status.started_ms is not None:
                 self._started(transaction, attempt, status)
+            self._warned(transaction, job, attempt, status)
             transaction.move_attempt(
                 attempt,
                 AttemptState.ENDED,
@@ -142,8 +150,7 @@ class Watcher:
     def _poisoned(self, attempt: AttemptRecord, reason: str) -> str:
         self._launcher.came_to_nothing(attempt.job_id)
         self._launching_since.pop(attempt.id, None)
-        job = self._store.job(attempt.job_id)
-        assert job is not None  # noqa: S101 - a foreign key says so
+        job = self._job(attempt)
         with self._store.transaction() as transaction:
             transaction.move_attempt(attempt, AttemptState.POISONED, reason, self._now_ms())
             if job.stopping:
@@ -157,6 +164,11 @@ class Watcher:
         log.warning("attempt.poisoned", attempt=attempt.id, reason=reason)
         return f"job {attempt.job_id} did not start"
 
+    def _job(self, attempt: AttemptRecord) -> JobRecord:
+        job = self._store.job(attempt.job_id)
+        assert job is not None  # noqa: S101 - a foreign key says so
+        return job
+
     def _folder(self, attempt: AttemptRecord) -> Path:
         return attempt_folder(self._site.paths, attempt)
 
@@ -165,10 +177,11 @@ class Watcher:
 
 
 def _outcome(job: JobRecord, status: AttemptStatus) -> tuple[JobState, str]:
-    if job.stopping:
-        return JobState.CANCELLED, status.reason or "cancelled while it ran"
-    if status.exit_code == 0 and not status.reason:
+    """The job's state after its attempt; one that ended well before a stop reached it is done."""
+    if status.exit_code == 0 and status.stopped is None and not status.reason:
         return JobState.DONE, ""
+    if job.stopping and status.stopped in (StopReason.CANCELLED, StopReason.SIGNALLED):
+        return JobState.CANCELLED, status.reason or "cancelled while it ran"
     if status.reason:
         return JobState.FAILED, status.reason
     if status.signal is not None:

@@ -51,6 +51,7 @@ def job(**values: Any) -> JobRecord:
         "power_source": "assumed",
         "source": {},
         "snapshot": False,
+        "umask": 0o022,
         "keeps_env": False,
         "frozen": {"home": "local"},
         "plan": None,

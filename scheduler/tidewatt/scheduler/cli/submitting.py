@@ -96,6 +96,7 @@ def send(
         "stderr": file_of(outputs[1], folder),
         "hold": hold,
         "snapshot": bool(wish.snapshot),
+        "umask": _umask(),
         "source": _source(folder),
     }
     return client.submit(request), now()
@@ -129,6 +130,13 @@ def _environment(wish: Wish) -> dict[str, str] | None:
     keep = None if wish.env is None else list(wish.env)
     # the operator's deny list is the daemon's to apply
     return select(os.environ, keep, bool(wish.no_env), ()) or None
+
+
+def _umask() -> int:
+    """Ours, so that the job's files are as open as if it had been started by hand."""
+    current = os.umask(0o077)  # it can only be read by setting it
+    os.umask(current)
+    return current
 
 
 def _source(folder: Path) -> Json:

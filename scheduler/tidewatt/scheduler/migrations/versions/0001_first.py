@@ -45,7 +45,7 @@ def upgrade() -> None:
         "at_risk",
         "warnings",
     )
-    number = ("gpus", "cpus", "mem_mb", "late", "asked", "stopping", "snapshot", "keeps_env")
+    number = ("gpus", "cpus", "mem_mb", "late", "asked", "stopping", "snapshot", "umask", "keeps_env")
     op.create_table(
         "job",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
@@ -68,7 +68,8 @@ def upgrade() -> None:
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("job_id", sa.Integer, sa.ForeignKey("job.id"), nullable=False, index=True),
         sa.Column("state", sa.Text, nullable=False, index=True),
-        *(sa.Column(name, sa.Text, nullable=False) for name in ("region", "pool", "gpu_uuids", "factors", "reason")),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("region", "pool", "gpu_uuids")),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("factors", "reason")),
         *(sa.Column(name, Time, nullable=False) for name in ("since_ms", "launched_ms")),
         *(sa.Column(name, Time) for name in ("started_ms", "ended_ms")),
         *(sa.Column(name, sa.Integer) for name in ("exit_code", "signal")),
