@@ -121,9 +121,9 @@ def zone_frames(data: Path) -> Iterator[tuple[str, str, "pd.DataFrame"]]:
         yield found.key, found.timezone, rows
 
 
-def write_shapes(data: Path) -> None:
+def write_shapes(data: Path, out: Path = OUT) -> None:
     """Writes `profiles.csv`."""
-    with (OUT / "profiles.csv").open("w", encoding="utf-8", newline="") as file:
+    with (out / "profiles.csv").open("w", encoding="utf-8", newline="") as file:
         file.write(SHAPED_HEADER)
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(
@@ -141,11 +141,11 @@ def write_shapes(data: Path) -> None:
                         rows.writerow([key, years, month + 1, weekend, statistic, *values])
 
 
-def write_annual(data: Path) -> None:
+def write_annual(data: Path, out: Path = OUT) -> None:
     """Writes `annual_means.csv`."""
     with (
         (data / "country_annual.csv").open(encoding="utf-8") as source,
-        (OUT / "annual_means.csv").open("w", encoding="utf-8", newline="") as file,
+        (out / "annual_means.csv").open("w", encoding="utf-8", newline="") as file,
     ):
         file.write(ANNUAL_HEADER)
         rows = csv.writer(file, lineterminator="\n")

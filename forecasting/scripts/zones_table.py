@@ -122,9 +122,9 @@ def add_clouds(zones: dict[str, Row], data: Path) -> None:
         zone.places.append(CLOUD_PLACES.get(region, row["location"].strip()))
 
 
-def write(rows: Iterable[Row]) -> None:
+def write(rows: Iterable[Row], table_path: Path) -> None:
     """Writes the table."""
-    with TABLE.open("w", encoding="utf-8", newline="") as file:
+    with table_path.open("w", encoding="utf-8", newline="") as file:
         file.write(HEADER)
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
@@ -145,15 +145,14 @@ def write(rows: Iterable[Row]) -> None:
             )
 
 
-def main(data: Path) -> None:
+def main(data: Path, table_path: Path = TABLE) -> None:
     """Builds the table from the folder `data`."""
     zones = {row.key: row for row in countries(data)}
     for row in grids():
         row.country = row.within if len(row.within) == 2 else zones[row.within].country
         zones[row.key] = row
     add_clouds(zones, data)
-    TABLE.parent.mkdir(exist_ok=True)
-    write(zones[key] for key in sorted(zones))
+    write((zones[key] for key in sorted(zones)), table_path)
 
 
 if __name__ == "__main__":
