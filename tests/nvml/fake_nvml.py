@@ -1,13 +1,14 @@
-"""GPUs that are not there: a fake libnvidia-ml.so.1, or a stub of the `pynvml` module where there is no C compiler.
+"""GPUs that are not there: a fake libnvidia-ml.so.1, or a stub of `pynvml` where there is no C compiler.
 
-    nvml = FakeNvml.in_folder(tmp_path, build(tmp_path_factory.mktemp("nvml")))   # or library=None for the stub
+    nvml = FakeNvml.in_folder(tmp_path, build(tmp_path_factory.mktemp("nvml")))  # or None: the stub
     nvml.add("GPU-11111111-...", idle_w=60)
-    subprocess.Popen(command, env=os.environ | nvml.environ())                     # for processes
-    nvml.set_power("GPU-11111111-...", 400)                                         # and from now on it draws 400 W
+    subprocess.Popen(command, env=os.environ | nvml.environ())
+    nvml.set_power("GPU-11111111-...", 400)  # and from now on it draws 400 W
 
-LD_LIBRARY_PATH is read when a process starts, so the library serves processes started with `environ()`, and what they start.
-Inside the test's own process call `load_here(library)` once, before the first `pynvml.nvmlInit()`, and set FAKE_NVML:
-glibc then finds the loaded library by its SONAME. Power is a waveform in CLOCK_MONOTONIC time; `energy_j` is its integral.
+LD_LIBRARY_PATH is read when a process starts, so the library serves processes started with `environ()`, and
+what they start. Inside the test's own process call `load_here(library)` once, before the first
+`pynvml.nvmlInit()`, and set FAKE_NVML: glibc then finds the loaded library by its SONAME. Power is a
+waveform in CLOCK_MONOTONIC time; `energy_j` is its integral.
 """
 
 import ctypes
@@ -141,7 +142,7 @@ class FakeNvml:
 
     def change(self, uuid: str, gpu: FakeGpu | None = None, **facts: object) -> FakeGpu:
         """Changes single facts: `lost`, `counter`, `power`, ..."""
-        self.gpus[uuid] = replace(gpu or self.gpus[uuid], **facts)  # type: ignore[arg-type]  # names are checked by replace
+        self.gpus[uuid] = replace(gpu or self.gpus[uuid], **facts)  # type: ignore[arg-type]  # replace checks
         self.write()
         return self.gpus[uuid]
 

@@ -50,7 +50,7 @@ class Kept:
     _journal: Journal | None = None
 
     def tick(self, seconds: float, cause: str = "tick", **watts: float) -> "Kept":
-        """After so many real seconds, a reading; `watts` by device number (`d0=300`) add to the counters meanwhile."""
+        """A reading after so many real seconds; `watts` by device number (`d0=300`) add to the counters."""
         passed_ms = round(seconds * 1000)
         self.mono_ms += passed_ms
         self.time_ms += round(passed_ms * self.clock.factor)

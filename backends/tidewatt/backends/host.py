@@ -67,8 +67,8 @@ class GpuHost:
     def foreign(self, gpu_uuids: tuple[str, ...], ours: Set[int]) -> tuple[ForeignUse, ...]:
         """Compute processes on these GPUs that are not among our pids (see `process_tree`).
 
-        The driver numbers processes as the host does. A number that means nothing here (we are in a container, and it is
-        outside) is passed over: it may as well be one of ours.
+        The driver numbers processes as the host does. A number that means nothing here (we are in a
+        container, and it is outside) is passed over: it may as well be one of ours.
         """
         return tuple(
             use

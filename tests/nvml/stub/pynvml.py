@@ -1,4 +1,4 @@
-"""A stub of NVIDIA's `pynvml` module: the functions that Tidewatt calls, on the control file of `fake_nvml.c`."""
+"""A stub of NVIDIA's `pynvml` module: the functions that Tidewatt calls, on the file of `fake_nvml.c`."""
 
 import os
 import time
@@ -100,6 +100,10 @@ def nvmlDeviceGetEnforcedPowerLimit(handle: int) -> int:  # noqa: N802
     if limit := int(_gpu(handle)[2]):
         return limit
     raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
+
+
+def nvmlDeviceGetPowerManagementDefaultLimit(handle: int) -> int:  # noqa: N802
+    return nvmlDeviceGetEnforcedPowerLimit(handle)
 
 
 def _wave(row: list[str]) -> tuple[bool, int, int, int, int]:

@@ -25,7 +25,7 @@ def mono_ms() -> int:
 
 @dataclass(slots=True)
 class Bench:
-    """Reads every instrument at once. One that fails is left out of the reading; it never takes down the others."""
+    """Reads every instrument at once. One that fails is left out of the reading, and the others are read."""
 
     cpu_times: CpuTimes
     clock: Clock
@@ -69,7 +69,7 @@ class Bench:
         return any(device.component == "cpu" for device in self._rapl.devices)
 
     def _both_clocks(self) -> tuple[int, int]:
-        """The clock's and the host's milliseconds of one instant: read again where we were held up in between."""
+        """The clock's and the host's milliseconds of one instant; read again if we were held up."""
         for _ in range(5):
             before, time_ms, after = mono_ms(), self.clock.now_ms(), mono_ms()
             if after - before <= 2:

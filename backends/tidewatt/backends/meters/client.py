@@ -22,8 +22,8 @@ _SET_CHILD_SUBREAPER, _GET_CHILD_SUBREAPER = 36, 37  # prctl(2)
 class MeterClient:
     """Talks to the meter that writes into `readings`. No call raises, none takes longer than about 2 s.
 
-    `while_locked` are lock files (the daemon's): the meter lives on while anybody holds one of them. Without them and
-    without registered attempts it ends after `linger_s`.
+    `while_locked` are lock files (the daemon's): the meter lives on while anybody holds one of them. Without
+    them and without registered attempts it ends after `linger_s`.
     """
 
     readings: Path
@@ -48,7 +48,7 @@ class MeterClient:
         return True
 
     def read(self, cause: str) -> bool:
-        """Asks for a reading now; True when it is durable. A dead meter is started again and asked once more."""
+        """Asks for a reading now; True when it is durable. A dead meter is started and asked once more."""
         deadline = time.monotonic() + _TIMEOUT_S
         question = {"ask": "read", "cause": cause}
         answer = door.ask(self.readings, question, _TIMEOUT_S)
@@ -113,7 +113,7 @@ class MeterClient:
 
 @contextmanager
 def _orphans_leave_us() -> Iterator[None]:
-    """A supervisor adopts its orphans; the meter must not become one, or the job would seem to go on with it."""
+    """A supervisor adopts its orphans; the meter must not become one, or the job would seem to go on."""
     libc = ctypes.CDLL(None, use_errno=True)
     adopting = ctypes.c_int()
     libc.prctl(_GET_CHILD_SUBREAPER, ctypes.byref(adopting), 0, 0, 0)

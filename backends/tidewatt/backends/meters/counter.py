@@ -1,4 +1,4 @@
-"""Energy between the readings of one device: differences of its counter, or its power where the counter fails."""
+"""Energy between the readings of a device: differences of its counter, or its power where that fails."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class _Point:
 
 
 def increments(records: Sequence[Record], key: str) -> Iterator[Increment]:
-    """The device's energy between successive records that show it, boot by boot; a boot's change is never bridged."""
+    """The device's energy between successive records that show it; a restart of the host is never bridged."""
     for points in _boots(records, key):
         counted = [point for point in points if point.energy_uj is not None]
         if len(counted) < 2:
@@ -106,7 +106,7 @@ def _difference(points: Sequence[_Point], earlier: _Point, later: _Point) -> tup
 
 
 def _draws(points: Sequence[_Point], earlier: _Point, later: _Point) -> bool:
-    """Whether a device whose counter stood still must have drawn something: nothing that is on draws nothing."""
+    """Whether a device whose counter stood still must have drawn something: all that is on does."""
     shown = [
         p.power_mw for p in points if earlier.number <= p.number <= later.number and p.power_mw is not None
     ]

@@ -1,4 +1,4 @@
-"""The CPU's energy where no counter can be read: design power times utilisation, always labelled as modelled."""
+"""The CPU's energy where no counter can be read: design power times utilisation, labelled as modelled."""
 
 import os
 import time

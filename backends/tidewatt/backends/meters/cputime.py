@@ -11,8 +11,9 @@ from tidewatt.backends.meters.registry import Entry, Memory, entries, recall, re
 class AttemptTime:
     """Follows the CPU time of one attempt; it never goes back.
 
-    The supervisor is a subreaper, so every descendant stays below it, and what ended is in its own children's time.
-    When it has died, the job's processes are known by their groups, and the time of those that ended is kept here.
+    The supervisor is a subreaper, so every descendant stays below it, and what ended is in its own children's
+    time. When it has died, the job's processes are known by their groups, and the time of those that ended is
+    kept here.
     """
 
     def __init__(self, entry: Entry, memory: Memory) -> None:
@@ -60,7 +61,7 @@ class AttemptTime:
             )
 
     def _strays(self) -> set[int]:
-        """Processes of the attempt's groups; those older than its supervisor are others with a used-again id."""
+        """Processes of the attempt's groups; older ones than its supervisor are others with the same id."""
         groups = set(self.memory.groups)
         if not groups:
             return set()

@@ -35,7 +35,7 @@ def socket_path(readings: Path) -> Path:
     asked = os.environ.get("XDG_RUNTIME_DIR")
     own = f"tidewatt-{os.getuid()}"
     folders = [Path(asked) / "tidewatt"] if asked else []
-    folders += [Path(tempfile.gettempdir()) / own, Path("/tmp") / own]  # noqa: S108 - owner and mode are checked
+    folders += [Path(tempfile.gettempdir()) / own, Path("/tmp") / own]  # noqa: S108 - they are checked
     for folder in folders:
         if len(os.fsencode(folder / name)) <= _LONGEST and _ours(folder):
             return folder / name

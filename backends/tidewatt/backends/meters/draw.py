@@ -17,7 +17,7 @@ _TAIL_BYTES = 65536
 
 @dataclass(frozen=True, slots=True)
 class Lowest:
-    """Lowest draws of a device in milliwatts: averages by its counter and single looks, 0 where none was seen.
+    """Lowest draws of a device in milliwatts: averages by its counter, and single looks; 0: none seen.
 
     `free` ones are of times in which no attempt was registered on the host.
     """
@@ -47,7 +47,7 @@ def _least(one: int, other: int) -> int:
 
 
 def idle_mw(folder: Path, key: str, until_ms: int) -> int:
-    """The device's idle draw as its readings of the seven days up to then show it, in milliwatts; 0: not known.
+    """The device's idle draw by its readings of the seven days up to then, in milliwatts; 0: not known.
 
     The lowest average while no attempt was registered on the host, else the lowest draw seen at all.
     """

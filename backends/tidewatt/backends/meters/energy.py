@@ -49,8 +49,8 @@ class Tally:
 def usage(folder: Path, attempt_id: str, gpu_uuids: Sequence[str], start_ms: int, end_ms: int) -> Usage:
     """What an attempt used from start to end, by component, with how each number was got.
 
-    A component of which nothing is known has one span `missing` and coverage 0. Where somebody set the clock during
-    the run, times follow the monotonic clock from the start on, and `end_ms` is the end by it.
+    A component of which nothing is known has one span `missing` and coverage 0. Where somebody set the clock
+    during the run, times follow the monotonic clock from the start on, and `end_ms` is the end by it.
     """
     taken = excerpt(folder, start_ms, end_ms, attempt_id)
     end_ms = max(start_ms + 1, taken.end_ms)
@@ -106,7 +106,7 @@ def _gpus(folder: Path, taken: Excerpt, uuids: Sequence[str], start_ms: int, end
 
 
 def allocated(taken: Excerpt, uuid: str) -> tuple[str, int, int]:
-    """The metered device behind an allocated id, and how much of it: for MIG so many of its compute slices."""
+    """The metered device behind an allocated id, and its share: for MIG so many of its compute slices."""
     for record in taken.records:
         if part := record.header.mig.get(uuid):
             return f"gpu:{part.parent}", part.slices, part.of
@@ -173,13 +173,13 @@ def _cross_check(taken: Excerpt, key: str, start_ms: int, end_ms: int) -> Iterat
             passed_ms += two.mono_ms - one.mono_ms
     if passed_ms >= _APART_MS and abs(counted_uj - powered_uj) > _APART * max(counted_uj, 1):
         yield (
-            f"{key}: its counter says {counted_uj / 1e6:.0f} J, its power as sampled {powered_uj / 1e6:.0f} J; "
-            "the counter is used"
+            f"{key}: its counter says {counted_uj / 1e6:.0f} J, "
+            f"its power as sampled {powered_uj / 1e6:.0f} J; the counter is used"
         )
 
 
 def gaps(folder: Path, start_ms: int, end_ms: int, interval_s: float) -> tuple[tuple[int, int], ...]:
-    """The stretches `(start_ms, end_ms)` in which the meter was silent for over two intervals, a restart apart.
+    """The stretches `(start_ms, end_ms)` of one boot in which the meter was silent for over two intervals.
 
     The time before the first and after the last reading counts too.
     """

@@ -18,7 +18,7 @@ _DRIFT = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A reading, its header, and its instant `at_ms` on the attempt's clock as if nobody had set that meanwhile."""
+    """A reading, its header, and its instant `at_ms` on the attempt's clock as if nobody had set that."""
 
     reading: Reading
     header: Header
@@ -27,7 +27,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """Readings by (boot, monotonic time); `end_ms` is the asked end on the records' clock, `steps` are its steps."""
+    """Readings by (boot, monotonic time); `end_ms` is the end on their clock, `steps` tells of its steps."""
 
     records: tuple[Record, ...]
     end_ms: int
@@ -35,7 +35,7 @@ class Excerpt:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the stored lines: each reading's, before it its header's where that is another than before."""
+        """SHA-256 of the stored lines: each reading's, before it its header's where that has changed."""
         whole = hashlib.sha256()
         header = None
         for record in self.records:
@@ -148,7 +148,8 @@ def _told(group: Sequence[tuple[Reading, Header]], shifts: Sequence[int]) -> Ite
     for (reading, _), before, after in zip(group[1:], shifts, shifts[1:], strict=False):
         if after != before:
             told = f"{moment(reading.time_ms):%Y-%m-%d %H:%M:%S} UTC"
-            yield f"the clock was set by {(after - before) / 1000:+.0f} s before {told}: times go by the monotonic clock"
+            by = f"{(after - before) / 1000:+.0f} s"
+            yield f"the clock was set by {by} before {told}: times go by the monotonic clock"
 
 
 def _index(group: Sequence[tuple[Reading, Header]], cause: str, start_ms: int) -> int:

@@ -23,7 +23,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the readings after it mean: host, devices, interval and clock; `notes` says what was left out and why."""
+    """What the readings after it mean; `notes` says which instruments were left out, and why."""
 
     boot_id: str
     cpus: int

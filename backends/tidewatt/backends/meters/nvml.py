@@ -1,7 +1,7 @@
 """NVIDIA GPUs through NVML (module `pynvml` of nvidia-ml-py): energy counters, power, processes.
 
-The counter (`nvmlDeviceGetTotalEnergyConsumption`, millijoules since the driver was loaded, Volta and later) does not
-alias as sampled power does: sensors of many GPUs look at a part of the time only (arXiv 2312.02741).
+The counter (`nvmlDeviceGetTotalEnergyConsumption`, millijoules since the driver was loaded, Volta and later)
+does not alias as sampled power does: sensors of many GPUs look at a part of the time only (arXiv 2312.02741).
 """
 
 import time
@@ -24,6 +24,7 @@ class _Gpu:
     name: str
     index: int
     limit_w: int
+    most_w: int = 0  # its limit may be raised again up to the default while we run
     counts: bool = True  # False once NVML has said that there is no energy counter
 
 
@@ -39,7 +40,7 @@ class GpuFacts:
 
 @dataclass(slots=True)
 class Nvml:
-    """NVML held open. A sick GPU is left out of a reading, never the others; the driver is asked again with backoff."""
+    """NVML held open. A sick GPU is left out of a reading, never the others, and tried again with backoff."""
 
     monotonic: Callable[[], float] = time.monotonic
     note: str = ""  # why there is no GPU, or which one is missing
@@ -58,7 +59,7 @@ class Nvml:
         """The GPUs as metered devices."""
         return tuple(
             Device(
-                f"gpu:{gpu.uuid}", "gpu", How.MEASURED, COUNTER if gpu.counts else POWER, limit_w=gpu.limit_w
+                f"gpu:{gpu.uuid}", "gpu", How.MEASURED, COUNTER if gpu.counts else POWER, limit_w=gpu.most_w
             )
             for gpu in self._open()
         )
@@ -126,7 +127,7 @@ class Nvml:
             return None, error.value
 
     def _fail(self, note: str) -> None:
-        """Notes what is wrong and when to open NVML afresh; until then the healthy GPUs are read as they are."""
+        """Notes what is wrong and when to open NVML afresh; until then healthy GPUs are read as they are."""
         self.note = note
         wait_s = _BACKOFF_S[min(self._failures, len(_BACKOFF_S) - 1)]
         if self.monotonic() >= self._again_at:
@@ -171,7 +172,9 @@ class Nvml:
             self.note = f"GPU number {index} does not answer: {error}"
             return None
         milliwatts, _ = self._ask("nvmlDeviceGetEnforcedPowerLimit", gpu)
+        default_mw, _ = self._ask("nvmlDeviceGetPowerManagementDefaultLimit", gpu)
         gpu.limit_w = round((milliwatts or 0) / 1000)
+        gpu.most_w = max(gpu.limit_w, round((default_mw or 0) / 1000))
         self._ask("nvmlDeviceGetTotalEnergyConsumption", gpu)  # sets `counts`
         self.mig = {**self.mig, **_slices(gpu)}
         return gpu

@@ -28,7 +28,7 @@ class Process:
 
 
 def host_busy_ms() -> int:
-    """CPU time of all CPUs since boot, in milliseconds: all but idle, waiting for disks, and stolen by other guests."""
+    """Busy milliseconds of all CPUs since boot: not idle, waiting for disks, or taken by other guests."""
     with open(PROC / "stat", "rb") as file:
         user, nice, system, _idle, _iowait, irq, softirq = map(int, file.readline().split()[1:8])
     return (user + nice + system + irq + softirq) * TICK_MS

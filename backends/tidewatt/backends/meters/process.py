@@ -1,7 +1,7 @@
 """The meter: `python -m tidewatt.backends.meters.process --readings DIR ...`, one for each readings folder.
 
-It reads all instruments every interval, and whenever a supervisor asks. It ends by itself when no attempt is registered
-and nobody holds one of the lock files that it was told to watch.
+It reads all instruments every interval, and whenever a supervisor asks. It ends by itself when no attempt is
+registered and nobody holds one of the lock files that it was told to watch.
 """
 
 import argparse
@@ -80,7 +80,7 @@ class Meter:
         return ""
 
     def _say(self, problem: str) -> None:
-        """Into the log, once for each change; what could not be told while the disk was full is told afterwards."""
+        """Into the log, at each change; what could not be told while the disk was full is told afterwards."""
         if problem != self._problem:
             event = problem or f"readings are kept again; before that, {self._problem}"
             with suppress(OSError):
@@ -89,7 +89,7 @@ class Meter:
         self._problem = problem
 
     def _watch(self) -> None:
-        """Ends when nobody needs it; opens the door again where it was taken away (a logout clears runtime folders)."""
+        """Ends when nobody needs it; opens the door again where a logout has cleared the runtime folder."""
         self._times.look()
         now = time.monotonic()
         if self._times.attempts or any(_locked(path) for path in self._watched):
@@ -131,7 +131,7 @@ class Meter:
                 return {"ok": False, "problem": f"unknown question {other!r}"}
 
     def _adopt(self, clock: Clock, interval_s: float) -> None:
-        """Takes over a new clock or interval, but not under a running attempt: its readings would not fit together."""
+        """Takes over a new clock or interval, but not while an attempt runs: its readings belong together."""
         self._times.look()
         if not self._times.attempts:
             self._bench.clock = clock
@@ -139,7 +139,7 @@ class Meter:
 
 
 def _locked(path: Path) -> bool:
-    """Whether anybody has the file locked, in whichever way (fcntl or flock), without taking it for a moment."""
+    """Whether anybody has the file locked, by fcntl or flock; the look does not take it for a moment."""
     with suppress(OSError):
         if lock.held(path):
             return True
@@ -150,7 +150,7 @@ def _locked(path: Path) -> bool:
 
 
 def _take_lock(readings: Path, patience_s: float = 1.0) -> int | None:
-    """The lock of the one meter; None where another has it and keeps it (one that is just ending does not)."""
+    """The lock of the one meter; None where another keeps it (one that is just ending does not)."""
     fd = os.open(door.lock(readings), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + patience_s
     while not lock.take(fd):

@@ -1,7 +1,7 @@
 """CPU packages and DRAM through RAPL (Linux powercap, Documentation/power/powercap in the kernel's tree).
 
-Zones are tried before they are believed: one that cannot be read, stands still, repeats another's counter or overlaps
-with another (psys, mmio, core, uncore) is left out, with the reason.
+Zones are tried before they are believed: one that cannot be read, stands still, repeats another's counter or
+overlaps with another (psys, mmio, core, uncore) is left out, with the reason.
 """
 
 import os
@@ -61,7 +61,7 @@ def find(root: Path, wait: Callable[[float], None] = time.sleep) -> Rapl:
     notes += [verdict for verdict in verdicts.values() if verdict]
     if not any(zone.device.component == "cpu" for zone in verdicts):
         notes.append(f"RAPL: no package zone in {root}")
-    # Packages that do count are a part of the CPU only where another does not: a part must not pass for the whole.
+    # Where one package does not count, the others are a part of the CPU, and must not pass for the whole.
     partial = any(
         verdict and _REPEATS not in verdict
         for zone, verdict in verdicts.items()
@@ -121,7 +121,7 @@ def _verdict(zone: Zone, before: int | str, sound: list[Zone]) -> str:
 
 
 def _mirrored(zone: Zone, other: Zone) -> bool:
-    """Whether both show one counter: read between two looks at the other, it lies between them, three times over."""
+    """Whether both show one counter: read between two looks at the other, it lies between, thrice."""
     if zone.device.component != other.device.component:
         return False
     for _ in range(3):

@@ -14,7 +14,7 @@ class How(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One metered device. Its counter wraps at `range_uj` (0: never); `limit_w` is its highest plausible draw."""
+    """One metered device. Its counter wraps at `range_uj` (0: never); `limit_w` is its highest draw."""
 
     key: str  # "gpu:GPU-1b2c...", "rapl:package-0", "rapl:package-0/dram", "cpu-model"
     component: str  # "gpu", "cpu", "dram"
@@ -31,9 +31,10 @@ class Device:
 class Reading:
     """All devices of a host at one instant; integers only.
 
-    `energy_uj`: cumulative counter by device key. `power_mw`: momentary draw by device key, where the device
-    tells it (fallback without a counter, else cross-check). `cpu_ms`: CPU time since start by attempt id, plus
-    `host` (busy time of all CPUs since boot). `time_ms` is the meter's clock, `mono_ms` the host's real monotonic clock.
+    `energy_uj`: cumulative counter by device key. `power_mw`: momentary draw by device key, where the
+    device tells it (fallback without a counter, else cross-check). `cpu_ms`: CPU time since start by
+    attempt id, plus `host` (busy time of all CPUs since boot). `time_ms` is the meter's clock, `mono_ms`
+    the host's real monotonic clock (CLOCK_BOOTTIME: it goes on while the machine sleeps).
     """
 
     time_ms: int
@@ -64,7 +65,7 @@ class Span:
 class Usage:
     """What one attempt used. `coverage`: by component, the share of its run that `spans` cover (0 to 1).
 
-    `notes` says what was flagged and how it was filled ("gpu GPU-1b: counter reset at ..., filled from power").
+    `notes` says what was flagged and how it was filled ("gpu:GPU-1b: counter reset ..., filled from power").
     """
 
     attempt_id: str

@@ -24,7 +24,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What the meter has to remember of an attempt: its process groups, and CPU time that /proc has forgotten."""
+    """What the meter remembers of an attempt: its process groups, and CPU time that /proc has forgotten."""
 
     groups: tuple[int, ...] = ()
     forgotten_ms: int = 0
@@ -43,7 +43,7 @@ def write_entry(readings: Path, attempt_id: str, supervisor_pid: int, job_pid: i
 
 
 def entries(readings: Path) -> Iterator[Entry]:
-    """The attempts registered now; unreadable files are passed over (their attempt is then not attributed)."""
+    """The attempts registered now; those whose files cannot be read are not attributed."""
     for path in sorted(_folder(readings).glob("[!.]*.json")):
         try:
             if form := durable.read(path):

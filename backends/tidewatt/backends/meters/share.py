@@ -1,4 +1,4 @@
-"""Who gets a device's energy: GPUs by allocation, CPU and DRAM by CPU time; the draw when idle apart from the rest."""
+"""Who gets a device's energy: GPUs by allocation, CPU and DRAM by CPU time; idle draw kept apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class CpuTime:
-    """CPU milliseconds by record, each never decreasing: of the host, of one attempt, of all attempts together."""
+    """CPU milliseconds by record, never decreasing: of the host, and of each attempt."""
 
     host_ms: tuple[int, ...]
     attempts_ms: dict[str, tuple[int, ...]]
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> "CpuTime":
-        """From the readings; an attempt has 0 before it was registered, and keeps its last value afterwards."""
+        """From the readings; an attempt has 0 before it was registered, and afterwards keeps its last."""
         names = {name for record in records for name in record.reading.cpu_ms} - {"host"}
         columns = {name: _column(records, name) for name in sorted(names)}
         return cls(_column(records, "host"), columns)
@@ -69,7 +69,7 @@ def clip(
 def by_cpu_time(
     records: Sequence[Record], part: Increment, idle_mw: int, times: CpuTime, attempt_id: str
 ) -> tuple[int, int]:
-    """An attempt's active and idle microjoules of an increment: active by its share of busy time, idle of capacity."""
+    """An attempt's microjoules of an increment: active by its share of busy time, idle of all CPU time."""
     if part.energy_uj is None or attempt_id not in times.attempts_ms:
         return 0, 0
     first, last = records[part.first], records[part.last]

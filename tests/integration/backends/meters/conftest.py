@@ -21,7 +21,7 @@ from tidewatt.backends.meters.client import MeterClient
 
 PATIENCE_S = 20.0
 
-# A supervisor as the meter sees it: a subreaper with children, which says when it is ready and waits for them.
+# A supervisor as the meter sees it: a subreaper with children, which says their pid and waits for them.
 SUPERVISOR = """
 import ctypes, os, subprocess, sys
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
@@ -122,7 +122,7 @@ def nvml_library(tmp_path_factory: pytest.TempPathFactory, require_engine: Calla
 def gpus(
     request: pytest.FixtureRequest, tmp_path: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> FakeNvml:
-    """Two fake GPUs for meters started from now on: through NVIDIA's module and the fake library, and by the stub."""
+    """Two fake GPUs for meters started from now on: by NVIDIA's module and a fake library, or by a stub."""
     library = request.getfixturevalue("nvml_library") if request.param == "library" else None
     nvml = FakeNvml.in_folder(tmp_path, library)
     nvml.add("GPU-a", idle_w=60)

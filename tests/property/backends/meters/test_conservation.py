@@ -40,7 +40,9 @@ def kept_by(folder: Path, steps: list[tuple[int, int, int, int, int, int, str]],
         kept.work(others_ms + one_ms // 2, a1_1=one_ms, a2_1=two_ms)  # the host's ticks may miss some of it
         before = dict(kept.energy_uj), dict(kept.power_mw)
         if not whole and fault in ("gpu lost", "cpu lost"):
-            for key in KEYS if fault == "gpu lost" else ("rapl:package-0", "rapl:package-0/dram", "cpu-model"):
+            for key in (
+                KEYS if fault == "gpu lost" else ("rapl:package-0", "rapl:package-0/dram", "cpu-model")
+            ):
                 kept.energy_uj.pop(key, None)
             kept.mono_ms, kept.time_ms = kept.mono_ms + passed_ms, kept.time_ms + passed_ms
             kept.read()

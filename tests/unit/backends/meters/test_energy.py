@@ -314,7 +314,7 @@ def test_run_over_midnight_reads_both_files(tmp_path: Path) -> None:
 
 
 def test_gaps_are_silences_of_more_than_two_intervals(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, (gpu(),)).tick(0).tick(10).tick(20).tick(21).tick(10)
+    Kept(tmp_path, (gpu(),)).tick(0).tick(10).tick(20).tick(21).tick(10)
     at_ms = [NOON_MS + seconds * 1000 for seconds in (0, 30, 51, 61)]
     assert gaps(tmp_path, NOON_MS, at_ms[3], 10) == ((at_ms[1], at_ms[2]),)
     assert gaps(tmp_path, NOON_MS - 60_000, at_ms[3] + 60_000, 10.5) == (

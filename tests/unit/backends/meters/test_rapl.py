@@ -158,7 +158,6 @@ def test_host_without_rapl_is_modelled_and_says_so(tmp_path: Path) -> None:
 
 def test_host_with_rapl_is_not_modelled(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     tree.zone("intel-rapl:0", "package-0")
-    monkeypatch.setattr(rapl.time, "sleep", tree.wait)
     monkeypatch.setattr(rapl.find, "__defaults__", (tree.wait,))
     bench = Bench(CpuTimes(tree.root), Clock(), 10, powercap=tree.root)
     assert list(bench.read("tick").energy_uj) == ["rapl:package-0"]
