@@ -74,8 +74,9 @@ def compose(zone: str, layers: Sequence[Layer], start: datetime, end: datetime) 
 
 
 def clipped(outlook: Outlook, start: datetime, end: datetime) -> Outlook:
-    """The part of an outlook inside `[start, end)`."""
+    """The part of an outlook inside `[start, end)`, in UTC whatever zone these times are in."""
     start_ms, end_ms = milliseconds(start), milliseconds(end)
+    start, end = instant(start_ms), instant(end_ms)
     part = touching(outlook.steps, start_ms, end_ms)
     steps = Steps(
         np.maximum(outlook.steps.start_ms[part], start_ms),

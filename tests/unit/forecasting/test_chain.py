@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +225,13 @@ def test_naive_and_backward_times_are_refused() -> None:
         Chain().outlook("DE", Signal.AVERAGE, naive, NOW)
     with pytest.raises(ForecastError, match="must end after it starts"):
         Chain().outlook("DE", Signal.AVERAGE, NOW, NOW)
+
+
+def test_times_of_any_zone_are_taken_and_utc_is_given() -> None:
+    west = timezone(-8 * HOUR)
+    outlook = Chain().outlook("DE", Signal.AVERAGE, NOW.astimezone(west), (NOW + HOUR).astimezone(west))
+    assert outlook is not None
+    assert [str(s.start.tzinfo) for s in outlook.segments] == ["UTC"]
 
 
 def test_broken_file_is_last_good_and_named(tmp_path: Path) -> None:
