@@ -29,7 +29,7 @@ class Asked:
 
     def trouble(self, zone: str) -> str:
         """What is wrong with the provider, for people; empty where nothing is."""
-        failures = (text for (_, of), text in self._failures.items() if of == zone)
+        failures = (text for (_, of), text in list(self._failures.items()) if of == zone)
         return next(failures, str(getattr(self.provider, "trouble", "")))
 
     def stale(self, zone: str) -> bool:
