@@ -105,8 +105,8 @@ class Client:
             raise Refused(f"the daemon's socket {self.path} belongs to another user") from None
         except TimeoutError:
             raise SchedulerError(
-                f"the daemon did not answer within {self._timeout_s:g} s: its log says why (`tidewatt"
-                f" status`, `doctor`)"
+                f"the daemon did not answer within {self._timeout_s:g} s: try again, and look into"
+                " log/daemon.log in its state folder"
             ) from None
         except (OSError, http.client.HTTPException):
             # It took the request and ended: whether it was carried out can only be seen once it is back.

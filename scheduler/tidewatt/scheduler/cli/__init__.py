@@ -1,5 +1,6 @@
 """The command line. `main` is the entry point; every command returns its exit code, or None for 0."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if sys.platform != "linux":
         _complain("Tidewatt runs on Linux only: this system is " + sys.platform)
         raise SystemExit(2)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without these letters shows others
     code = _run(arguments)
     try:
         sys.stdout.flush()

@@ -79,13 +79,16 @@ def _each(jobs: list[int], verb: str, as_json: bool) -> int:
     if as_json:
         say_json({"jobs": changed} if len(jobs) > 1 else next(iter(changed), {}))
     elif changed:
-        _show(client, changed)
+        _show(client, changed, verb)
     return code
 
 
-def _show(client: Client, changed: list[Json]) -> None:
+def _show(client: Client, changed: list[Json], verb: str) -> None:
     now = now_of(client.status())
     for job in changed:
+        if verb == "start" and job["state"] == "waiting":
+            say(f"{title(job)} starts as soon as it fits, whatever the grid does")
+            continue  # its old plan is void, and the new one is made by the daemon's next round
         for line in changed_lines(job, now):
             say(line)
 

@@ -49,7 +49,7 @@ def _findings(config: str | None) -> "Iterator[Any]":
     yield checks.backend()
     host = inventory()
     yield from checks.gpus(host)
-    yield from checks.meters()
+    yield from checks.meters(host.gpu_note)
     try:
         loaded = load(None if config is None else Path(config), os.environ, {})
         places = regions(loaded.settings, host)

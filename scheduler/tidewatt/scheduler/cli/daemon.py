@@ -1,8 +1,10 @@
 """`up`, `down` and `status`: the daemon and what it does now."""
 
 import hashlib
+import os
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -39,86 +41,83 @@ def up(
     from tidewatt.scheduler.cli import process
 
     place = own_paths()
+    wanted = Wanted(zone, config, listen, hindsight, replay_from, replay_factor)
     token = secrets.token_urlsafe(24) if listen else ""
-    arguments = _arguments(zone, config, listen, hindsight, replay_from, replay_factor, token)
     if foreground:
         if token:
             tell(f"tidewatt: the token for {listen} is {token}")
-        process.replace(place, arguments)
+        process.replace(place, wanted.arguments(token))
     running = process.status_of(Client(place.socket))
-    if running is not None:
-        _check_same(running, zone, config, listen, hindsight, replay_from, replay_factor)
-    status = running or _started(arguments)
+    if running is None:
+        tell("tidewatt: starting the daemon ...")
+        status = process.start(place, wanted.arguments(token))
+    else:
+        status = running
+        differing = list(wanted.differences(running))
+        if differing:
+            there = " and ".join(differing)
+            raise Refused(f"a daemon runs here already, but {there}: `tidewatt down` ends it first")
     if as_json:
         say_json(status if running or not token else status | {"token": token})
         return
     for line in up_lines(status, str(place.log), already=running is not None):
         say(line)
-    if listen and running is None:
+    if token and running is None:
         say(f"  token    {token}  (shown this once; send it as `Authorization: Bearer TOKEN`)")
 
 
-def _started(arguments: list[str]) -> Json:
-    from tidewatt.scheduler.cli import process
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The daemon that was asked for; None where anything will do."""
 
-    tell("tidewatt: starting the daemon ...")
-    return process.start(own_paths(), arguments)
+    zone: str | None
+    config: str | None
+    listen: str | None
+    hindsight: bool
+    replay_from: str | None
+    replay_factor: float | None
 
+    def arguments(self, token: str) -> list[str]:
+        """What it is started with; never the token itself, which others could read there."""
+        if self.config is not None and not Path(self.config).is_file():
+            raise BadInput(f"the configuration file {self.config} does not exist")
+        values = {
+            "--zone": self.zone,
+            "--config": None if self.config is None else str(Path(self.config).absolute()),
+            "--listen": self.listen,
+            "--token-sha256": hashlib.sha256(token.encode()).hexdigest() if token else None,
+            "--replay-from": self.replay_from,
+            "--replay-factor": None if self.replay_factor is None else f"{self.replay_factor:.12g}",
+        }
+        flags = [part for flag, value in values.items() if value is not None for part in (flag, value)]
+        return [*flags, *(["--hindsight"] if self.hindsight else [])]
 
-def _arguments(
-    zone: str | None,
-    config: str | None,
-    listen: str | None,
-    hindsight: bool,
-    replay_from: str | None,
-    replay_factor: float | None,
-    token: str,
-) -> list[str]:
-    """What the daemon is started with; never the token itself, which others could read there."""
-    if config is not None and not Path(config).is_file():
-        raise BadInput(f"the configuration file {config} does not exist")
-    values = {
-        "--zone": zone,
-        "--config": None if config is None else str(Path(config).absolute()),
-        "--listen": listen,
-        "--token-sha256": hashlib.sha256(token.encode()).hexdigest() if token else None,
-        "--replay-from": replay_from,
-        "--replay-factor": None if replay_factor is None else f"{replay_factor:.12g}",
-    }
-    flags = [part for flag, value in values.items() if value is not None for part in (flag, value)]
-    return [*flags, *(["--hindsight"] if hindsight else [])]
+    def differences(self, status: Json) -> Iterator[str]:
+        """How a running daemon differs from it, as far as its status tells."""
+        if self.zone is not None or self.config is not None:
+            yield from self._other_settings(status)
+        if self.listen is not None and self.listen != status["listen"]:
+            yield f"it listens on {status['listen'] or 'no TCP port'}"
+        if self.hindsight and not status["hindsight"]:
+            yield "it does not plan in hindsight"
+        if self.replay_from is not None and not status["replaying"]:
+            yield "it keeps real time"
+        if self.replay_factor is not None and self.replay_factor != status["replay_factor"]:
+            yield f"its replay factor is {status['replay_factor']:g}"
 
+    def _other_settings(self, status: Json) -> Iterator[str]:
+        from tidewatt.scheduler.config import load
 
-def _check_same(
-    status: Json,
-    zone: str | None,
-    config: str | None,
-    listen: str | None,
-    hindsight: bool,
-    replay_from: str | None,
-    replay_factor: float | None,
-) -> None:
-    """Refuses to take a running daemon for the one that was asked for, where it differs."""
-    differing = []
-    if zone is not None:
-        from tidewatt.forecasting.zones import zone as zone_of
-
-        if zone_of(zone).key != status["zone"]:
-            differing.append(f"its zone is {status['zone'] or 'not set'}")
-    if listen is not None and listen != status["listen"]:
-        differing.append(f"it listens on {status['listen'] or 'no TCP port'}")
-    if hindsight and not status["hindsight"]:
-        differing.append("it does not plan in hindsight")
-    if (replay_from is not None) and not status["replaying"]:
-        differing.append("it keeps real time")
-    if replay_factor is not None and replay_factor != status["replay_factor"]:
-        differing.append(f"its replay factor is {status['replay_factor']:g}")
-    if config is not None:
-        differing.append("it has read its own configuration when it started")
-    if differing:
-        raise Refused(
-            f"a daemon runs here already, but {', and '.join(differing)}: `tidewatt down` ends it first"
-        )
+        path = None if self.config is None else Path(self.config)
+        settings = load(path, os.environ, {"zone": self.zone}).settings
+        if settings.zone != status["zone"]:
+            yield f"its zone is {status['zone'] or 'not set'}"
+        if settings.signal != status["signal"]:
+            yield f"it decides by the {status['signal']} signal"
+        names = [region.name for region in settings.regions] or ["local"]
+        found = [region["name"] for region in status["regions"]]
+        if path is not None and names != found:
+            yield f"its regions are {', '.join(found)}"
 
 
 def up_lines(status: Json, log: str, *, already: bool) -> Iterator[str]:

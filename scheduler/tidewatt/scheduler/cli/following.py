@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from tidewatt.scheduler.cli.job_text import ENDED
 from tidewatt.scheduler.cli.text import tell
 from tidewatt.scheduler.client import Client, Json, NoDaemon
 from tidewatt.scheduler.errors import BadInput, Refused, SchedulerError
 
-ENDED = frozenset({"done", "failed", "cancelled"})
 POLL_S = 0.2
 SLOWEST_S = 2.0
 PATIENCE_S = 60.0  # how long a daemon may be away before a follower gives up

@@ -18,6 +18,7 @@ from tidewatt.scheduler.cli.text import (
 from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.quantity import mass
 
+ENDED = frozenset({"done", "failed", "cancelled"})
 _STYLES = {"running": "green", "failed": "red", "cancelled": "yellow", "held": "yellow"}
 
 
@@ -176,3 +177,47 @@ def history_lines(job: Json, now: datetime) -> Iterator[str]:
     for event in job["events"]:
         reason = f": {event['reason']}" if event["reason"] else ""
         yield f"  {local(event['time'], now, seconds=True)}  {event['kind']}{reason}"
+
+
+def job_lines(job: Json, now: datetime) -> Iterator[str]:
+    """All that is known of one job."""
+    ended = job["state"] in ENDED
+    reason = f": {job['reason']}" if job["reason"] else ""
+    yield f"{painted(title(job), 'bold')} is {state(job)} since {local(job['since'], now)}{reason}"
+    yield from _request_lines(job, now)
+    if job["plan"] and not ended:
+        yield from plan_lines(job["plan"], now)
+    for attempt in job["attempts"]:
+        yield _attempt_line(attempt, now)
+    errors = f", errors {job['stderr']}" if job["stderr"] != job["stdout"] else ""
+    yield f"  output   {job['stdout']}{errors}"
+    yield from warning_lines(job)
+    if ended:
+        yield from account_lines(job["settlement"], now)
+    yield "history"
+    yield from history_lines(job, now)
+
+
+def _request_lines(job: Json, now: datetime) -> Iterator[str]:
+    yield f"  command  {command_of(job, 200)}"
+    yield f"  in       {job['cwd']}" + (f" at commit {job['commit'][:12]}" if job["commit"] else "")
+    project = f", project {job['project']}" if job["project"] else ""
+    yield f"  by       {job['user']}{project}" + "".join(
+        f", {key}={value}" for key, value in job["labels"].items()
+    )
+    limit = f", limit {lasting(job['time_limit_s'])}" if job["time_limit_s"] else ""
+    yield f"  length   {lasting(job['duration_s'])} ({job['duration_source']}){limit}"
+    if job["finish_by"]:
+        yield f"  finish   by {local(job['finish_by'], now)}"
+
+
+def _attempt_line(attempt: Json, now: datetime) -> str:
+    until = local(attempt["ended"], now, seconds=True) if attempt["ended"] else "now"
+    end = "" if attempt["exit_code"] is None else f", exit code {attempt['exit_code']}"
+    end += "" if attempt["signal"] is None else f", signal {attempt['signal']}"
+    gpus = f" on {', '.join(attempt['gpu_uuids'])}" if attempt["gpu_uuids"] else ""
+    reason = f": {attempt['reason']}" if attempt["reason"] else ""
+    return (
+        f"  attempt  {attempt['attempt_id']} {attempt['state']} in {attempt['region']}{gpus},"
+        f" {local(attempt['started'], now, seconds=True)} to {until}{end}{reason}"
+    )

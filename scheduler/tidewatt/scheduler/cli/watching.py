@@ -7,7 +7,6 @@ import typer
 
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.following import (
-    ENDED,
     NO_DAEMON,
     NO_JOB_CODE,
     Watch,
@@ -17,16 +16,14 @@ from tidewatt.scheduler.cli.following import (
     tails,
 )
 from tidewatt.scheduler.cli.job_text import (
-    account_lines,
+    ENDED,
     command_of,
-    history_lines,
-    plan_lines,
-    state,
+    job_lines,
     title,
     warning_lines,
 )
 from tidewatt.scheduler.cli.session import daemon, now_of
-from tidewatt.scheduler.cli.text import cut, lasting, local, painted, parsed, say, say_json, table, tell
+from tidewatt.scheduler.cli.text import cut, lasting, local, parsed, say, say_json, table, tell
 from tidewatt.scheduler.client import Json, NoDaemon
 from tidewatt.scheduler.errors import BadInput, SchedulerError
 
@@ -107,57 +104,8 @@ def show(job: given.Job, as_json: given.AsJson = False) -> None:
     if as_json:
         say_json(found)
         return
-    now = now_of(client.status())
-    say(
-        f"{painted(title(found), 'bold')} is {state(found)} since {local(found['since'], now)}"
-        + (f": {found['reason']}" if found["reason"] else "")
-    )
-    say(f"  command  {command_of(found, 200)}")
-    say(f"  in       {found['cwd']}" + (f" at commit {found['commit'][:12]}" if found["commit"] else ""))
-    say(
-        f"  by       {found['user']}"
-        + (f", project {found['project']}" if found["project"] else "")
-        + "".join(f", {key}={value}" for key, value in found["labels"].items())
-    )
-    say(
-        f"  length   {lasting(found['duration_s'])} ({found['duration_source']})"
-        + (f", limit {lasting(found['time_limit_s'])}" if found["time_limit_s"] else "")
-    )
-    if found["finish_by"]:
-        say(f"  finish   by {local(found['finish_by'], now)}")
-    if found["plan"] and found["state"] not in ENDED:
-        for line in plan_lines(found["plan"], now):
-            say(line)
-    for line in _attempts(found, now):
+    for line in job_lines(found, now_of(client.status())):
         say(line)
-    say(
-        f"  output   {found['stdout']}"
-        + (f", errors {found['stderr']}" if found["stderr"] != found["stdout"] else "")
-    )
-    for line in warning_lines(found):
-        say(line)
-    if found["state"] in ENDED:
-        for line in account_lines(found["settlement"], now):
-            say(line)
-    say("history")
-    for line in history_lines(found, now):
-        say(line)
-
-
-def _attempts(job: Json, now: datetime) -> list[str]:
-    lines = []
-    for attempt in job["attempts"]:
-        ran = f"{local(attempt['started'], now, seconds=True)} to "
-        ran += local(attempt["ended"], now, seconds=True) if attempt["ended"] else "now"
-        end = "" if attempt["exit_code"] is None else f", exit code {attempt['exit_code']}"
-        end += "" if attempt["signal"] is None else f", signal {attempt['signal']}"
-        gpus = f" on {', '.join(attempt['gpu_uuids'])}" if attempt["gpu_uuids"] else ""
-        reason = f": {attempt['reason']}" if attempt["reason"] else ""
-        lines.append(
-            f"  attempt  {attempt['attempt_id']} {attempt['state']} in {attempt['region']}"
-            f"{gpus}, {ran}{end}{reason}"
-        )
-    return lines
 
 
 def logs(

@@ -182,6 +182,11 @@ def test_changing_several_jobs_goes_on_after_a_refusal(tidewatt: Tidewatt, fake_
     assert "job 2 (bert) is cancelled: cancelled by ada" in said.out
 
 
+def test_start_does_not_show_the_plan_that_it_voids(tidewatt: Tidewatt, fake_daemon: FakeDaemon) -> None:
+    fake_daemon.jobs[1] = job(1)
+    assert tidewatt("start", "1").out == "job 1 (bert) starts as soon as it fits, whatever the grid does\n"
+
+
 @pytest.mark.parametrize("verb", ["cancel", "hold", "release", "start"])
 def test_verbs_reach_the_daemon(tidewatt: Tidewatt, fake_daemon: FakeDaemon, verb: str) -> None:
     fake_daemon.jobs[1] = job(1)
@@ -221,6 +226,18 @@ def test_up_says_when_one_runs_already(tidewatt: Tidewatt, fake_daemon: FakeDaem
     assert tidewatt("up", "--zone", "DEU").code == 0
     other = tidewatt("up", "--zone", "FR")
     assert (other.code, "its zone is DE" in other.err) == (1, True)
+
+
+def test_up_takes_a_daemon_of_the_same_configuration_for_its_own(
+    tidewatt: Tidewatt, fake_daemon: FakeDaemon, tmp_path: Path
+) -> None:
+    (tmp_path / "same.toml").write_text('zone = "DE"\n')
+    (tmp_path / "other.toml").write_text('zone = "DE"\nsignal = "marginal"\n[[region]]\nname = "annex"\n')
+    assert tidewatt("up", "--config", "same.toml").code == 0
+    other = tidewatt("up", "--config", "other.toml", "--listen", "127.0.0.1:0", "--hindsight")
+    assert other.code == 1
+    for difference in ("average signal", "regions are local", "no TCP port", "not plan in hindsight"):
+        assert difference in other.err
 
 
 @pytest.mark.parametrize(
