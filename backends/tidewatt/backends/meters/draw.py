@@ -42,6 +42,9 @@ class Lowest:
         return self.free_mean_mw or self.free_look_mw or _least(self.mean_mw, self.look_mw)
 
 
+_NOTHING = Lowest()
+
+
 def _least(one: int, other: int) -> int:
     return min(one, other) if one and other else one or other
 
@@ -62,7 +65,7 @@ def idle_mw(folder: Path, key: str, until_ms: int) -> int:
             continue
         whole = path.name[:10] < last
         seen = _file_lowest(path, size, None if whole else until_ms)
-        lowest = lowest.least(seen.get(key, Lowest()))
+        lowest = lowest.least(seen.get(key, _NOTHING))
     return lowest.idle_mw
 
 
@@ -83,8 +86,10 @@ def _file_lowest(path: Path, _size: int, until_ms: int | None) -> dict[str, Lowe
             continue
         free = len(form["cpu_ms"]) <= 1
         for key, power_mw in form["power_mw"].items():
-            look = Lowest(look_mw=power_mw, free_look_mw=power_mw if free else 0)
-            lowest[key] = lowest.get(key, Lowest()).least(look)
+            known = lowest.get(key, _NOTHING)
+            if not 0 < known.look_mw <= power_mw or (free and not 0 < known.free_look_mw <= power_mw):
+                look = Lowest(look_mw=power_mw, free_look_mw=power_mw if free else 0)
+                lowest[key] = known.least(look)
         for key, energy_uj in form["energy_uj"].items():
             start = (form["mono_ms"], energy_uj, free)
             since_ms, since_uj, was_free = windows.setdefault(key, start)
@@ -94,7 +99,7 @@ def _file_lowest(path: Path, _size: int, until_ms: int | None) -> dict[str, Lowe
                 if used_uj > 0:
                     mean_mw = used_uj // passed_ms
                     mean = Lowest(mean_mw=mean_mw, free_mean_mw=mean_mw if free and was_free else 0)
-                    lowest[key] = lowest.get(key, Lowest()).least(mean)
+                    lowest[key] = lowest.get(key, _NOTHING).least(mean)
             else:
                 windows[key] = (since_ms, since_uj, was_free and free)
     return lowest

@@ -3,13 +3,15 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from tidewatt.backends.clock import Clock, moment
 from tidewatt.backends.durable import sync_folder
 from tidewatt.backends.meters.reading import Device, How, Reading
+
+_FIELDS = tuple(part.name for part in fields(Reading))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def header_line(header: Header) -> bytes:
 
 def reading_line(reading: Reading) -> bytes:
     """The stored form of a reading; `time_ms` comes first, so that a reader can skip without decoding."""
-    return _line(asdict(reading))
+    return _line({name: getattr(reading, name) for name in _FIELDS})
 
 
 def _line(form: Mapping[str, Any]) -> bytes:
@@ -101,17 +103,17 @@ class Journal:
         self._name = ""
         self._file = -1
         self._torn = False
-        self._header: bytes | None = None
+        self._header: Header | None = None
 
     def append(self, reading: Reading, header: Header, *, durable: bool) -> None:
         """Adds the reading, after its header where that is new; on the disk when `durable`."""
         name = f"{moment(reading.time_ms):%Y-%m-%d}-{reading.boot_id[:8]}.jsonl"
         if name != self._name or not self._still_there():
             self._open(name)
-        head = header_line(header)
-        lines = (b"" if head == self._header else head) + reading_line(reading)
+        head = b"" if header == self._header else header_line(header)
+        lines = head + reading_line(reading)
         self._write(b"\n" + lines if self._torn else lines)
-        self._header = head
+        self._header = header
         if durable:
             os.fdatasync(self._file)
 
