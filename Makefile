@@ -34,7 +34,7 @@ lock: dev  ## pins the newest packages that fit pyproject.toml, with their hashe
 	@$(BIN)/python requirements/lock.py --upgrade
 
 clean:  ## removes what the other targets made
-	@rm -rf .venv build dist .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf .venv tidewatt-demo.* build dist .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 base dev:

@@ -1,0 +1,68 @@
+"""`make engines` installs what is missing, leaves alone what is there, and says what it cannot do."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[3] / "requirements" / "engines"
+WORKS = "#!/bin/sh\nexit 0\n"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """A folder of commands that stands for a bare machine."""
+    for name in ("sh", "cat"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    return tmp_path
+
+
+def put(machine: Path, name: str, program: str = WORKS) -> None:
+    """Adds a command to the machine."""
+    (machine / name).write_text(program)
+    (machine / name).chmod(0o755)
+
+
+def engines(machine: Path) -> "subprocess.CompletedProcess[str]":
+    """Runs the script with the machine's commands alone."""
+    return subprocess.run(
+        [machine / "sh", SCRIPT], env={"PATH": str(machine)}, capture_output=True, text=True, check=False
+    )
+
+
+def test_nothing_is_installed_where_all_is_there(machine: Path) -> None:
+    put(machine, "gcc")
+    done = engines(machine)
+    assert (done.returncode, done.stdout) == (0, "engines: all there\n")
+
+
+def test_missing_compiler_is_installed_by_root(machine: Path) -> None:
+    put(machine, "id", "#!/bin/sh\necho 0\n")
+    put(machine, "apt-get", f'#!/bin/sh\necho "$@" >> {machine}/asked\n')
+    assert engines(machine).returncode == 0
+    update, install = (machine / "asked").read_text().splitlines()
+    assert update.startswith("update")
+    assert install.endswith("gcc libc6-dev")
+
+
+def test_compiler_without_headers_gets_them(machine: Path) -> None:
+    put(machine, "gcc", "#!/bin/sh\nexit 1\n")
+    put(machine, "id", "#!/bin/sh\necho 0\n")
+    put(machine, "apt-get", f'#!/bin/sh\necho "$@" >> {machine}/asked\n')
+    assert engines(machine).returncode == 0
+    assert (machine / "asked").read_text().splitlines()[1].endswith("--no-install-recommends libc6-dev")
+
+
+def test_user_without_sudo_is_told_what_root_would_do(machine: Path) -> None:
+    put(machine, "id", "#!/bin/sh\necho 1000\n")
+    put(machine, "apt-get")
+    done = engines(machine)
+    assert done.returncode == 1
+    assert "apt-get install gcc libc6-dev" in done.stderr
+
+
+def test_other_distribution_is_told_what_is_missing(machine: Path) -> None:
+    done = engines(machine)
+    assert done.returncode == 1
+    assert "missing gcc libc6-dev, and there is no apt-get" in done.stderr
