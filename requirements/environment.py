@@ -119,9 +119,7 @@ def main() -> None:
         if current(lock):
             return
         started = time.monotonic()
-        print(
-            f"Setting up .venv from requirements/{lock}.txt ({SIZES[lock]}, once) ...", flush=True
-        )
+        print(f"Setting up .venv from requirements/{lock}.txt ({SIZES[lock]}, once) ...", flush=True)
         make(lock)
         print(f"Set up in {time.monotonic() - started:.0f} s.", flush=True)
 
