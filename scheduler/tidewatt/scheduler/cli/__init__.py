@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: Sequence[str] | None) -> int:
     import typer
 
+    from tidewatt.scheduler.cli.text import ReaderLeft
     from tidewatt.scheduler.errors import SchedulerError
 
     try:
@@ -42,7 +43,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
-    except BrokenPipeError:
+    except ReaderLeft:
         return _reader_left()
     except Exception as error:  # the last place: a traceback is for the log
         return _unexpected(error)

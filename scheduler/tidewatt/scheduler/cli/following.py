@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tidewatt.scheduler.cli.job_text import ENDED
-from tidewatt.scheduler.cli.text import tell
+from tidewatt.scheduler.cli.text import read, tell
 from tidewatt.scheduler.client import Client, Json, NoDaemon
 from tidewatt.scheduler.errors import BadInput, Refused, SchedulerError
 
@@ -28,20 +28,19 @@ class Tail:
 
     def copy(self) -> bool:
         """Copies what is new; True where there was something. A file that is not there yet has nothing."""
+        copied = 0
         try:
-            with self.path.open("rb") as file:
+            with self.path.open("rb") as file, read():
                 file.seek(self.offset)
-                copied = 0
                 while chunk := file.read(65536):
                     self.stream.write(chunk)
                     copied += len(chunk)
+                self.stream.flush()
         except FileNotFoundError:
             return False
         except OSError as error:
             raise SchedulerError(f"the output {self.path} cannot be read: {error.strerror}") from None
         self.offset += copied
-        if copied:
-            self.stream.flush()
         return copied > 0
 
 

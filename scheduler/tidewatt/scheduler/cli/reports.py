@@ -1,6 +1,5 @@
 """`report` and `demo`: energy, emissions and savings over many jobs."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,7 @@ import typer
 
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.session import daemon
-from tidewatt.scheduler.cli.text import say, say_json, table
+from tidewatt.scheduler.cli.text import say, say_json, table, write
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.when import parse_duration
 
@@ -36,7 +35,7 @@ def report(
 
     found = Report.model_validate(answer)
     if as_csv:
-        sys.stdout.write(csv_text(found))
+        write(csv_text(found))
         return
     if found.total.jobs:
         titles = header(found)

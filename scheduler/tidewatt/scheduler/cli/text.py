@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +14,28 @@ from tidewatt.scheduler.quantity import mass
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
 
+class ReaderLeft(Exception):  # noqa: N818 - nothing went wrong
+    """Nobody reads the output any more; not an OSError, which typer would make a failure of."""
+
+
+@contextmanager
+def read() -> Iterator[None]:
+    """Turns a broken pipe into ReaderLeft."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise ReaderLeft from None
+
+
 def say(line: str = "") -> None:
     """Writes one line of the result to stdout."""
-    sys.stdout.write(line + "\n")
+    write(line + "\n")
+
+
+def write(text: str) -> None:
+    """Writes text to stdout."""
+    with read():
+        sys.stdout.write(text)
 
 
 def tell(line: str) -> None:
