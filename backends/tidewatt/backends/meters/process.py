@@ -89,12 +89,12 @@ class Meter:
         self._problem = problem
 
     def _watch(self) -> None:
-        """Ends when nobody needs it; opens the door again where a logout has cleared the runtime folder."""
+        """Ends when not needed or its folder is gone; opens the door again where a logout has taken it away."""
         self._times.look()
         now = time.monotonic()
         if self._times.attempts or any(_locked(path) for path in self._watched):
             self._needed_at = now
-        if now - self._needed_at >= self._linger_s:
+        if now - self._needed_at >= self._linger_s or not self._readings.is_dir():
             self.ending = True
         elif not self._place.exists():
             self._door.close()

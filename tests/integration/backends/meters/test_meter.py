@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,6 +102,14 @@ def test_meter_that_nobody_needs_ends_by_itself(stage: "Stage") -> None:
     pid = stage.meter_pid()
     stage.wait(lambda: not alive(pid))
     assert client.read("start 9.1"), "and is started again when somebody does"
+
+
+def test_meter_ends_when_its_folder_is_removed(stage: "Stage") -> None:
+    client = replace(stage.client, linger_s=60)
+    assert client.ensure()
+    pid = stage.meter_pid()
+    shutil.rmtree(stage.readings)
+    stage.wait(lambda: not alive(pid))
 
 
 @pytest.mark.parametrize("how", ["fcntl", "flock"])
