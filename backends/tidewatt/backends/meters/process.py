@@ -89,7 +89,7 @@ class Meter:
         self._problem = problem
 
     def _watch(self) -> None:
-        """Ends when not needed or its folder is gone; opens the door again where a logout has taken it away."""
+        """Ends when not needed or its folder is gone; opens the door again where a logout removed it."""
         self._times.look()
         now = time.monotonic()
         if self._times.attempts or any(_locked(path) for path in self._watched):
