@@ -59,7 +59,7 @@ class TokenChecked:
     def __init__(self, inner: Asgi, token_sha256: str, port: int) -> None:
         self._inner = inner
         self._token_sha256 = token_sha256
-        self._hosts = {f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost", "[::1]")}
+        self._hosts = {f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost")}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers 401 or 421 itself where the request may not pass."""

@@ -159,11 +159,13 @@ def _serve(site: Site, store: Store, gpus: GpuHost, options: Options) -> int:
         for each in servers:
             each.should_exit = True
 
+    tcp = _tcp_socket(options) if options.listen else None
+    listen = "" if tcp is None else "{}:{}".format(*tcp.getsockname()[:2])
     with _unix_socket(site.paths.socket) as listening:
-        routes = api.app(service, Overview(service, options.listen), stop)
+        routes = api.app(service, Overview(service, listen), stop)
         servers.append(_server(routes, http=api.PeerCheckedProtocol))
-        if options.listen:
-            servers.append(_listen(routes, options))
+        if tcp is not None:
+            servers.append(_also_on(tcp, routes, options.token_sha256))
         log.info("daemon.started", home=str(site.paths.home), replaying=site.clock.replaying)
         ticker.start()
         try:
@@ -182,20 +184,20 @@ def _server(routes: Any, **more: Any) -> uvicorn.Server:
     )
 
 
-def _listen(routes: Any, options: Options) -> uvicorn.Server:
-    """A second door on TCP, on loopback and with a token, in a thread of its own."""
+def _tcp_socket(options: Options) -> socket.socket:
+    """A second door, on loopback and with a token; port 0 takes any that is free."""
     host, _, port = options.listen.rpartition(":")
-    if host not in {"127.0.0.1", "localhost", "[::1]"} or not port.isdigit() or not options.token_sha256:
-        raise BadInput(
-            f"--listen {options.listen}: write 127.0.0.1:PORT; other addresses than loopback are refused"
-        )
+    if host not in {"127.0.0.1", "localhost"} or not port.isdigit() or not options.token_sha256:
+        raise BadInput(f"--listen {options.listen}: write 127.0.0.1:PORT, other addresses are refused")
     try:
-        listening = socket.create_server(
-            (host.strip("[]"), int(port)), family=socket.AF_INET6 if host == "[::1]" else socket.AF_INET
-        )
+        return socket.create_server(("127.0.0.1", int(port)))
     except (OSError, OverflowError) as error:
         raise BadInput(f"--listen {options.listen} cannot be used: {error}") from error
-    server = _server(api.TokenChecked(routes, options.token_sha256, listening.getsockname()[1]))
+
+
+def _also_on(listening: socket.socket, routes: Any, token_sha256: str) -> uvicorn.Server:
+    """Serves the same routes there, in a thread of its own."""
+    server = _server(api.TokenChecked(routes, token_sha256, listening.getsockname()[1]))
     threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="tcp", daemon=True).start()
     return server
 

@@ -65,9 +65,7 @@ class Launcher:
         """
         _, again_at = self._poisoned.get(job.id, (0, 0.0))
         if time.monotonic() < again_at:
-            raise NotFree(
-                f"its last launch came to nothing; it is tried again in {again_at - time.monotonic():.0f} s"
-            )
+            raise NotFree("its last launch came to nothing: it is tried again within a minute")
         live = list(live)
         if sentence := blocked(job.need, region, pool, live, jobs):
             raise NotFree(sentence)

@@ -5,17 +5,18 @@ from datetime import datetime
 
 from tidewatt.backends.clock import moment
 from tidewatt.forecasting.series import Outlook
-from tidewatt.forecasting.zones import zone
+from tidewatt.forecasting.zones import keyed
 from tidewatt.scheduler.schemas import ForecastView, SegmentView, StepView
 
 
 def outlook_view(outlook: Outlook, now: datetime) -> ForecastView:
     """Steps with their band, and the segments whose borders are the seams."""
     steps = outlook.steps
+    zone = keyed(outlook.zone)
     low, high = outlook.p10, outlook.p90
     return ForecastView(
         zone=outlook.zone,
-        zone_name=zone(outlook.zone).name,
+        zone_name=outlook.zone if zone is None else zone.name,
         signal=outlook.kind.signal,
         kind=str(outlook.kind),
         now=now,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -18,6 +18,7 @@ from tidewatt.scheduler.site import Foreign, Site
 from tidewatt.scheduler.store import Store
 
 log = structlog.get_logger()
+LONGEST_LOOK = timedelta(days=31)  # no source says anything of later than its profile does
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,16 @@ class Queue:
         """The plans so far."""
         return {job.id: job.plan for job in self.waiting if job.plan is not None}
 
-    def horizon(self, asks: Iterable[Ask] = ()) -> datetime:
-        """The last moment that any plan may touch."""
-        ends = [each.finish_by for each in (*self.asks, *asks) if each.finish_by is not None]
-        return max([self.now, *ends])
+    def horizon(self, slack: timedelta | None, newcomers: Iterable[Ask] = ()) -> datetime:
+        """The last moment that a plan may well touch; `slack` is what jobs without a deadline accept."""
+        asks = [*self.asks, *newcomers]
+        # one after the other, after all that runs: nothing that starts as soon as it fits ends later
+        last = max([self.now, *(booking.window.end for booking in self.bookings)])
+        ends = [last + sum((each.duration for each in asks), timedelta())]
+        ends += [each.finish_by for each in asks if each.finish_by is not None]
+        ends += [each.start_by + each.duration for each in asks if each.start_by is not None]
+        ends += [each.submitted + slack + each.duration for each in asks if slack is not None]
+        return min(max(ends), self.now + LONGEST_LOOK)
 
 
 def queue(site: Site, store: Store, foreign: tuple[Foreign, ...], now: datetime) -> Queue:
@@ -72,7 +79,7 @@ def replan(
     with store.transaction() as transaction:
         for job, plan in changes:
             risk = plan.reason if isinstance(plan, Infeasible) else ""
-            if risk != job.at_risk:
+            if bool(risk) != bool(job.at_risk):
                 transaction.append(
                     now_ms, "at risk" if risk else "no longer at risk", job_id=job.id, reason=risk
                 )

@@ -106,7 +106,7 @@ class Rounds:
         if not self._causes and not stale:
             return
         found = self._queue(now)
-        outlooks = self._site.outlooks(now, found.horizon())
+        outlooks = self._site.outlooks(now, found.horizon(self._site.settings.default_slack))
         causes, self._causes = self._causes, []
         self._planned_ms = time_ms(now)
         replan(self._site, self._store, found, outlooks, "; ".join(causes) or "a look at the newest forecast")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -87,7 +88,7 @@ class Service:
             return preview(
                 request,
                 self.site.regions,
-                self.site.outlooks(found.now, found.horizon([asked])),
+                self.site.outlooks(found.now, self._horizon(found, asked)),
                 found.now,
                 self.site.policy,
                 Estimate(asked.power_w, asked.power_source),
@@ -109,10 +110,8 @@ class Service:
             admission = None if job.state is JobState.HELD else self._admit(ask(new), others)
             now_ms = time_ms(found.now)
             with self.store.transaction() as transaction:
-                told = {key: value for key, value in changed.items() if isinstance(value, int | str)}
-                transaction.append(
-                    now_ms, "updated", job_id=job_id, reason=", ".join(sorted(changed)), **told
-                )
+                told = {key: int(value) if value is True else value for key, value in changed.items()}
+                transaction.append(now_ms, "updated", told, job_id=job_id, reason=", ".join(sorted(changed)))
                 transaction.change_job(job_id, **changed)
                 if admission is not None:
                     transaction.set_plan(job_id, admission.plan, now_ms, "updated")
@@ -239,7 +238,7 @@ class Service:
         return self.site.power(need, watts, f"job {earlier.id}, {earlier.name}")
 
     def _admit(self, asked: Ask, found: Queue) -> Admission:
-        outlooks = self.site.outlooks(found.now, found.horizon([asked]))
+        outlooks = self.site.outlooks(found.now, self._horizon(found, asked))
         return admit(
             asked,
             found.asks,
@@ -252,7 +251,7 @@ class Service:
         )
 
     def _offers(self, asked: Ask, found: Queue) -> tuple[SlackOffer, ...]:
-        outlooks = self.site.outlooks(found.now, found.now + asked.duration + timedelta(hours=25))
+        outlooks = self.site.outlooks(found.now, self._horizon(found, asked) + timedelta(hours=25))
         offered = offers(
             asked,
             found.asks,
@@ -272,6 +271,9 @@ class Service:
     ) -> None:
         for job_id, plan in (admission.moved if admission is not None else _NONE).items():
             transaction.set_plan(job_id, plan, time_ms(now), cause)
+
+    def _horizon(self, found: Queue, asked: Ask) -> datetime:
+        return found.horizon(self.site.settings.default_slack, [asked])
 
     def _queue(self) -> Queue:
         return queue(self.site, self.store, self.foreign, self.site.clock.now())
@@ -300,9 +302,9 @@ def _source_now(job: JobRecord) -> Source:
     return Source(digest=now.digest, method=now.method, commit=now.commit, dirty=now.dirty, diff=now.diff)
 
 
-def _changed(job: JobRecord, request: UpdateRequest) -> dict[str, object]:
+def _changed(job: JobRecord, request: UpdateRequest) -> dict[str, Any]:
     """The columns that an update changes."""
-    changed: dict[str, object] = {}
+    changed: dict[str, Any] = {}
     for name in ("name", "project", "regions", "exclude_regions"):
         if getattr(request, name) is not None:
             changed[name] = getattr(request, name)

@@ -178,8 +178,8 @@ class Watcher:
 
 def _outcome(job: JobRecord, status: AttemptStatus) -> tuple[JobState, str]:
     """The job's state after its attempt; one that ended well before a stop reached it is done."""
-    if status.exit_code == 0 and status.stopped is None and not status.reason:
-        return JobState.DONE, ""
+    if status.exit_code == 0 and status.stopped is None:
+        return JobState.DONE, status.reason
     if job.stopping and status.stopped in (StopReason.CANCELLED, StopReason.SIGNALLED):
         return JobState.CANCELLED, status.reason or "cancelled while it ran"
     if status.reason:
