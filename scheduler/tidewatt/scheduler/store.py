@@ -120,8 +120,8 @@ class Store:
 
     def count(self) -> dict[str, int]:
         """Number of jobs by state."""
-        query = sa.select(schema.job.c.state, sa.func.count()).group_by(schema.job.c.state)
-        return {row[0]: row[1] for row in self._rows(query)}
+        query = sa.select(schema.job.c.state, sa.func.count().label("jobs")).group_by(schema.job.c.state)
+        return {row.state: row.jobs for row in self._rows(query)}
 
     def attempts(self, job_ids: Iterable[int]) -> dict[int, list[AttemptRecord]]:
         """Attempts of each of the jobs, oldest first."""
@@ -138,12 +138,12 @@ class Store:
         query = sa.select(schema.attempt).where(schema.attempt.c.state.not_in(over))
         return [_attempt(row) for row in self._rows(query)]
 
-    def events(self, job_id: int | None = None) -> list[Mapping[str, Any]]:
+    def events(self, job_id: int | None = None) -> list[dict[str, Any]]:
         """Events in the order in which they were appended, of one job or of all."""
         query = sa.select(schema.event).order_by(schema.event.c.seq)
         if job_id is not None:
             query = query.where(schema.event.c.job_id == job_id)
-        return [row._mapping for row in self._rows(query)]
+        return [dict(row._mapping) for row in self._rows(query)]
 
     def _rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
         try:

@@ -96,10 +96,14 @@ def test_acknowledged_job_is_there_after_reopening(tmp_path: Path) -> None:
 
 
 def test_failed_transaction_leaves_nothing(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.transaction() as transaction:
-        transaction.add_job(job())
-        transaction.append(1, "submitted")
-        raise RuntimeError
+    def break_off() -> None:
+        with store.transaction() as transaction:
+            transaction.add_job(job())
+            transaction.append(1, "submitted")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        break_off()
     assert store.jobs() == []
     assert store.events() == []
 
@@ -126,7 +130,10 @@ def test_each_move_is_appended_once_and_tells_the_current_state(store: Store) ->
 
 def test_move_that_the_table_does_not_allow_is_refused(store: Store) -> None:
     job_id = add(store, state=JobState.DONE)
-    with pytest.raises(MoveError, match=f"job {job_id} is done: it cannot become running"), store.transaction() as on:
+    with (
+        pytest.raises(MoveError, match=f"job {job_id} is done: it cannot become running"),
+        store.transaction() as on,
+    ):
         on.move_job(job_id, JobState.RUNNING, "", 1)
     assert store.events() == []
 
