@@ -76,6 +76,11 @@ def find(text: str) -> list[Zone]:
     return []
 
 
+def every() -> list[Zone]:
+    """All zones, by key."""
+    return [_zones()[key] for key in sorted(_zones())]
+
+
 def nearest(latitude: float, longitude: float) -> tuple[Zone, float]:
     """The zone whose centre is nearest, and how far that is in km.
 

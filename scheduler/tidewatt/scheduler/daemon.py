@@ -4,18 +4,16 @@ import argparse
 import logging
 import logging.handlers
 import os
-import socket
+import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
-import uvicorn
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -24,6 +22,7 @@ from tidewatt.backends.clock import Clock, time_ms
 from tidewatt.backends.host import GpuHost
 from tidewatt.backends.local import LocalBackend
 from tidewatt.scheduler import api, config
+from tidewatt.scheduler.doors import Doors, tcp_socket
 from tidewatt.scheduler.errors import BadInput, SchedulerError
 from tidewatt.scheduler.launching import Launcher
 from tidewatt.scheduler.lifetime import lifelong, remembered
@@ -40,6 +39,7 @@ from tidewatt.scheduler.watching import Watcher
 log = structlog.get_logger()
 REPLAYED_TICK_MS = 60_000  # a replay moves at most one minute a tick
 LOG_BYTES = 10_000_000
+DOOR_EVERY_S = 5.0  # real seconds between two looks at whether the socket is still there
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,53 +153,23 @@ def _serve(site: Site, store: Store, gpus: GpuHost, options: Options) -> int:
     watcher.recover()
     ticker = _ticker(site, rounds)
     service.wake = lambda cause: _wake(ticker, rounds, cause)
-    servers: list[uvicorn.Server] = []
-
-    def stop() -> None:
-        for each in servers:
-            each.should_exit = True
-
-    tcp = _tcp_socket(options) if options.listen else None
-    listen = "" if tcp is None else "{}:{}".format(*tcp.getsockname()[:2])
-    with _unix_socket(site.paths.socket) as listening:
-        routes = api.app(service, Overview(service, listen), stop)
-        servers.append(_server(routes, http=api.PeerCheckedProtocol))
-        if tcp is not None:
-            servers.append(_also_on(tcp, routes, options.token_sha256))
-        log.info("daemon.started", home=str(site.paths.home), replaying=site.clock.replaying)
-        ticker.start()
-        try:
-            servers[0].run(sockets=[listening])
-        finally:
-            stop()
-            ticker.shutdown(wait=True)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    tcp = tcp_socket(options.listen, options.token_sha256) if options.listen else None
+    listen = "" if tcp is None else "{}:{}".format(*tcp.getsockname())
+    doors = Doors(api.app(service, Overview(service, listen), stop.set), site.paths.socket)
+    doors.open_unix()
+    if tcp is not None:
+        doors.open_tcp(tcp, options.token_sha256)
+    log.info("daemon.started", home=str(site.paths.home), replaying=site.clock.replaying)
+    ticker.start()
+    while not stop.wait(DOOR_EVERY_S):
+        doors.keep()
+    ticker.shutdown(wait=True)
+    doors.close()
     log.info("daemon.stopped")
     return 0
-
-
-def _server(routes: Any, **more: Any) -> uvicorn.Server:
-    plain: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off", "ws": "none"}
-    return uvicorn.Server(
-        uvicorn.Config(routes, timeout_graceful_shutdown=2, server_header=False, **plain, **more)
-    )
-
-
-def _tcp_socket(options: Options) -> socket.socket:
-    """A second door, on loopback and with a token; port 0 takes any that is free."""
-    host, _, port = options.listen.rpartition(":")
-    if host not in {"127.0.0.1", "localhost"} or not port.isdigit() or not options.token_sha256:
-        raise BadInput(f"--listen {options.listen}: write 127.0.0.1:PORT, other addresses are refused")
-    try:
-        return socket.create_server(("127.0.0.1", int(port)))
-    except (OSError, OverflowError) as error:
-        raise BadInput(f"--listen {options.listen} cannot be used: {error}") from error
-
-
-def _also_on(listening: socket.socket, routes: Any, token_sha256: str) -> uvicorn.Server:
-    """Serves the same routes there, in a thread of its own."""
-    server = _server(api.TokenChecked(routes, token_sha256, listening.getsockname()[1]))
-    threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="tcp", daemon=True).start()
-    return server
 
 
 def _ticker(site: Site, rounds: Rounds) -> BackgroundScheduler:
@@ -211,15 +181,9 @@ def _ticker(site: Site, rounds: Rounds) -> BackgroundScheduler:
     )  # a round that takes longer than a tick is no news
     ticker = BackgroundScheduler(timezone=UTC)
     trigger = IntervalTrigger(seconds=tick_s, timezone=UTC)
-    ticker.add_job(
-        rounds.turn,
-        trigger,
-        id="round",
-        coalesce=True,
-        max_instances=1,
-        misfire_grace_time=None,
-        next_run_time=datetime.now(UTC),
-    )
+    alone: dict[str, Any] = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+    ticker.add_job(rounds.turn, trigger, id="round", next_run_time=datetime.now(UTC), **alone)
+    ticker.add_job(rounds.settle, trigger, id="settle", **alone)
     return ticker
 
 
@@ -228,19 +192,6 @@ def _wake(ticker: BackgroundScheduler, rounds: Rounds, cause: str) -> None:
     job = ticker.get_job("round")
     if job is not None:
         job.modify(next_run_time=datetime.now(UTC))
-
-
-@contextmanager
-def _unix_socket(path: Path) -> Iterator[socket.socket]:
-    path.unlink(missing_ok=True)  # ours: the lock of the state folder is held
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-        listening.bind(str(path))
-        path.chmod(0o600)
-        listening.listen(128)
-        try:
-            yield listening
-        finally:
-            path.unlink(missing_ok=True)
 
 
 def _log_to(path: Path) -> None:

@@ -30,6 +30,8 @@ def _scaled(value: float | None, units: tuple[tuple[float, str], ...], sign: boo
     if value == 0:
         return f"0 {dict(units)[1.0]}"
     size, unit = next(((size, unit) for size, unit in units if abs(value) >= size), units[-1])
+    if (size, unit) == _MASS[-1] and abs(value) >= size:  # receipts are kept in whole micrograms
+        return f"{plus}{value / size:.0f} {unit}"
     return f"{plus}{_digits(value / size)} {unit}"
 
 

@@ -103,4 +103,5 @@ def _deadline(ask: Ask) -> str:
 
 
 def _length(ms: int) -> str:
-    return short(timedelta(seconds=round(ms / 1000)))
+    seconds = round(ms / 1000)
+    return short(timedelta(seconds=seconds if seconds < 600 else round(seconds / 60) * 60))

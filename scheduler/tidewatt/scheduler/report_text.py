@@ -61,7 +61,7 @@ def lines(report: Report) -> list[str]:
     if any(each.settled for each in total.signals):
         found.append(
             f"For this the settled jobs waited {hours(total.waited_h)} since submission and "
-            f"{hours(total.held_back_h)} past their turn; {total.idle_gpu_h:.1f} GPU-hours were left idle."
+            f"{_turn(total.held_back_h)}; {total.idle_gpu_h:.1f} GPU-hours were left idle."
         )
     return found
 
@@ -108,6 +108,13 @@ def _saved_cell(total: SignalTotal | None) -> str:
     if total is None or total.saved_feasible_g is None:
         return "unknown"
     return f"{mass(total.saved_feasible_g, sign=True)}{_percent(total.saved_feasible_g, total.feasible_g)}"
+
+
+def _turn(held_back_h: float) -> str:
+    """Hours past the turn that the jobs would have had without waiting for clean power."""
+    if held_back_h < 0:
+        return f"ran {hours(-held_back_h)} before their turn"
+    return f"{hours(held_back_h)} past their turn"
 
 
 def _counts(total: ReportGroup) -> str:

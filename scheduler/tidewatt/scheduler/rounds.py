@@ -1,4 +1,4 @@
-"""The daemon's rounds: watch what runs, plan what waits, launch what is due; then settle what has ended.
+"""The daemon's rounds: watch what runs, plan what waits, launch what is due; and settle what has ended.
 
 Each step stands alone: whatever fails in one of them, the guard still starts the jobs whose time has come.
 """
@@ -71,6 +71,9 @@ class Rounds:
             self._step("launch", self._launch)
             self._step("guard", self._guard)
         self._step("meter", self._keep_meter)
+
+    def settle(self) -> None:
+        """Looks at open accounts, apart from the rounds, since long readings take time; never raises."""
         pace_s = max(SETTLE_EVERY_S / self._site.clock.factor, 0.5)
         self._step("settle", lambda: self._settler.look(pace_s))
 

@@ -222,10 +222,12 @@ class JobView(Message):
 
 
 class SubmitReply(Message):
-    """An acknowledged job: durable when this is sent."""
+    """An acknowledged job: durable when this is sent. `power_source` says how expected grams were got."""
 
     job: JobView
     offers: tuple[SlackOffer, ...]
+    power_w: float
+    power_source: str
 
 
 class ForeignView(Message):

@@ -79,7 +79,8 @@ class Service:
             offered = self._offers(asked, found)
         log.info("job.submitted", job=job_id, held=request.hold)
         self.wake(f"job {job_id} was submitted")
-        return SubmitReply(job=self.job(job_id), offers=offered)
+        job = self.job(job_id)
+        return SubmitReply(job=job, offers=offered, power_w=asked.power_w, power_source=asked.power_source)
 
     def plan(self, request: PlanRequest) -> PlanReply:
         """The decision that `submit` would make now."""

@@ -129,7 +129,7 @@ class Settings(Table):
     min_saving: Annotated[float, Field(ge=0, lt=1, strict=False)] = 0.02
     min_wait: Pause = timedelta(minutes=5)
     margin: Pause = timedelta(minutes=2)
-    tick_s: Annotated[float, Field(gt=0, le=60, strict=False)] = 5.0
+    tick_s: Annotated[float, Field(gt=0, le=60, strict=False)] = 1.0
     grace_s: Annotated[float, Field(ge=0, strict=False)] = 30.0
     meter_interval_s: Annotated[float, Field(ge=0.1, le=600, strict=False)] = 10.0
     tdp_w: Annotated[float, Field(gt=0, strict=False)] | None = None

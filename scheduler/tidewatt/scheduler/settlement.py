@@ -99,11 +99,11 @@ def _settlement(
         idle_gpu_ms=frozen.gpus * max(held_back_ms or 0, 0),
         feasible_start=feasible_start,
         digests=tuple((run.attempt_id, run.usage.digest) for run in runs),
-        notes=_notes(runs, accounts),
+        notes=_notes(frozen.signal, runs, accounts),
     )
 
 
-def _notes(runs: Sequence[AttemptRun], accounts: Mapping[str, Account]) -> tuple[str, ...]:
+def _notes(deciding: str, runs: Sequence[AttemptRun], accounts: Mapping[str, Account]) -> tuple[str, ...]:
     parts = metered.components(runs)
     found = metered.notes(runs, parts)
     if not runs:
@@ -112,7 +112,9 @@ def _notes(runs: Sequence[AttemptRun], accounts: Mapping[str, Account]) -> tuple
         found.append("nothing was metered: energy and carbon are unknown")
     elif not accounts:
         found.append("no zone is configured: energy is shown, carbon is not (`tidewatt zones` finds yours)")
-    found += [reason for each in accounts.values() for reason in each.lacks]
+    for each in accounts.values():
+        if each.signal == deciding or each.ledger is not None:  # nobody asked for a signal that no source has
+            found += each.lacks
     return tuple(dict.fromkeys(found))
 
 

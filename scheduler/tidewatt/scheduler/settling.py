@@ -31,11 +31,15 @@ class Settler:
         self._usages: dict[str, Usage] = {}
         self._looked: dict[int, float] = {}  # job -> real monotonic seconds of the last look
 
-    def look(self, again_after_s: float, *, hurry: bool = False) -> None:
+    def look(self, again_after_s: float) -> None:
         """Settles what can be settled; a job that was looked at is left alone for a while."""
+        # the reading after a job's end belongs to its account: wait for it
+        interval_ms = 1500 * self._site.settings.meter_interval_s * self._site.clock.factor
         for job in self._store.unsettled():
             looked = self._looked.get(job.id)
-            if not hurry and looked is not None and time.monotonic() - looked < again_after_s:
+            if looked is not None and time.monotonic() - looked < again_after_s:
+                continue
+            if job.ended_ms is None or job.ended_ms > time_ms(self._site.clock.now()) - interval_ms:
                 continue
             self._looked[job.id] = time.monotonic()
             self._settle(job)

@@ -116,17 +116,12 @@ def zones(
     ] = "",
     as_json: given.AsJson = False,
 ) -> int:
-    """Find a zone of the grid by name, country, cloud region or place."""
+    """Find a zone of the grid by name, country, cloud region or place; all of them without a text."""
     from dataclasses import asdict
 
-    from tidewatt.forecasting.zones import find
+    from tidewatt.forecasting.zones import every, find
 
-    if not text.strip():
-        raise BadInput(
-            "say what to look for: a country, a city or a cloud region, as in `tidewatt zones germany`"
-        )
-
-    found = find(text)
+    found = find(text) if text.strip() else every()
     if as_json:
         say_json({"zones": [asdict(zone) for zone in found]})
     elif found:

@@ -59,7 +59,7 @@ def plan_lines(plan: Json, now: datetime, power: str = "") -> Iterator[str]:
 def _expectation(plan: Json, now: datetime, power: str) -> str:
     text = f"{intensity(plan['mean_gco2_per_kwh'])} ({plan['signal']})"
     if plan["expected_g"] is not None:
-        text += f", {grams(plan['expected_g'])} CO2 above idle{f' at {power}' if power else ' (modelled)'}"
+        text += f", {grams(plan['expected_g'])} CO2 above idle{f' at {power}' if power else ' (expected)'}"
     before, there = plan["immediate_gco2_per_kwh"], local(plan["immediate_start"], now)
     if before is None or plan["immediate_start"] == plan["start"]:
         return text

@@ -140,7 +140,7 @@ class FakeDaemon:
         if 7 in self.jobs:
             new = self.jobs[7]
         self.jobs[7] = new
-        return SubmitReply(job=new, offers=OFFERS)
+        return SubmitReply(job=new, offers=OFFERS, power_w=4.0, power_source="assumed: half of 8 W")
 
     def _job(self, method: str, number: int, verb: list[str], body: Any) -> Message:
         if number in self.script:
@@ -152,7 +152,8 @@ class FakeDaemon:
             UpdateRequest.model_validate(body)
         if verb == ["rerun"]:
             RerunRequest.model_validate(body)
-            return SubmitReply(job=self.jobs[number], offers=())
+            old = self.jobs[number]
+            return SubmitReply(job=old, offers=(), power_w=4.0, power_source="assumed: half of 8 W")
         return self.jobs[number]
 
 
