@@ -102,6 +102,15 @@ def _looking(api: FastAPI, overview: Overview) -> None:
     def status() -> StatusView:
         return overview.status()
 
+    @api.get("/api/v1/jobs")
+    def jobs(state: str = "", before: int | None = None, limit: int = 100) -> dict[str, list[JobView]]:
+        states = tuple(filter(None, state.split(",")))
+        return {"jobs": overview.jobs(states, before, min(max(limit, 1), 1000))}
+
+    @api.get("/api/v1/jobs/{job_id}")
+    def job(job_id: int) -> JobView:
+        return overview.job(job_id)
+
     @api.get("/api/v1/forecast")
     def forecast(zone: str = "", signal: str = "", hours: float = 24) -> ForecastView:
         return overview.forecast(zone, signal, hours)
@@ -112,15 +121,6 @@ def _looking(api: FastAPI, overview: Overview) -> None:
 
 
 def _asking(api: FastAPI, service: Service) -> None:
-    @api.get("/api/v1/jobs")
-    def jobs(state: str = "", before: int | None = None, limit: int = 100) -> dict[str, list[JobView]]:
-        states = tuple(filter(None, state.split(",")))
-        return {"jobs": service.jobs(states, before, min(max(limit, 1), 1000))}
-
-    @api.get("/api/v1/jobs/{job_id}")
-    def job(job_id: int) -> JobView:
-        return service.job(job_id)
-
     @api.post("/api/v1/plan")
     def plan(request: PlanRequest) -> PlanReply:
         return service.plan(request)

@@ -15,8 +15,9 @@ from tidewatt.scheduler.records import AttemptRecord, JobRecord
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.report import ReportRow, report
 from tidewatt.scheduler.report_schema import Report
-from tidewatt.scheduler.schemas import ForecastView, ForeignView, RegionView, StatusView
+from tidewatt.scheduler.schemas import ForecastView, ForeignView, JobView, RegionView, StatusView
 from tidewatt.scheduler.service import Service
+from tidewatt.scheduler.views import job_views, whole_view
 
 LONGEST_FORECAST_H = 24 * 14
 
@@ -37,7 +38,7 @@ class Overview:
         waiting = self._store.jobs([JobState.WAITING])
         planned = [job for job in waiting if job.plan is not None]
         following = min(planned, key=lambda job: (job.plan and job.plan.window.start, job.id), default=None)
-        views = {view.id: view for view in self._service.views([*running, *waiting])}
+        views = {view.id: view for view in job_views(self._store, [*running, *waiting])}
         return StatusView(
             version=importlib.metadata.version("tidewatt"),
             pid=os.getpid(),
@@ -67,6 +68,18 @@ class Overview:
             at_risk=tuple(views[job.id] for job in waiting if job.at_risk),
             warnings=self._warnings(),
         )
+
+    def jobs(self, states: tuple[str, ...], before: int | None, limit: int) -> list[JobView]:
+        """Jobs in the given states (none: all), newest first."""
+        unknown = [state for state in states if state not in set(JobState)]
+        if unknown:
+            raise BadInput(f"there is no job state {unknown[0]!r}: choose from {', '.join(JobState)}")
+        wanted = [JobState(state) for state in states] or None
+        return job_views(self._store, self._store.jobs(wanted, before=before, limit=limit))
+
+    def job(self, job_id: int) -> JobView:
+        """One job with its history."""
+        return whole_view(self._store, self._service.known(job_id))
 
     def forecast(self, zone: str, signal: str, hours: float) -> ForecastView:
         """Intensity ahead of a zone, the configured one where none is named."""

@@ -36,7 +36,7 @@ from tidewatt.scheduler.schemas import (
 )
 from tidewatt.scheduler.site import Foreign, Site
 from tidewatt.scheduler.store import Store, Transaction
-from tidewatt.scheduler.views import job_view
+from tidewatt.scheduler.views import whole_view
 from tidewatt.scheduler.watching import Watcher
 
 log = structlog.get_logger()
@@ -53,18 +53,16 @@ class Service:
         self.foreign: tuple[Foreign, ...] = ()  # kept up to date by the rounds
         self.wake: Callable[[str], None] = lambda cause: None  # asks for a round at once
 
-    def jobs(self, states: tuple[str, ...], before: int | None, limit: int) -> list[JobView]:
-        """Jobs in the given states (none: all), newest first."""
-        unknown = [state for state in states if state not in set(JobState)]
-        if unknown:
-            raise BadInput(f"there is no job state {unknown[0]!r}: choose from {', '.join(JobState)}")
-        wanted = [JobState(state) for state in states] or None
-        return self.views(self.store.jobs(wanted, before=before, limit=limit))
+    def known(self, job_id: int) -> JobRecord:
+        """The job of that number.
 
-    def job(self, job_id: int) -> JobView:
-        """One job with its history."""
-        job = self._known(job_id)
-        return job_view(job, self.store.attempts([job_id])[job_id], self.store.events(job_id))
+        Raises:
+            BadInput: where there is none.
+        """
+        job = self.store.job(job_id)
+        if job is None:
+            raise BadInput(f"there is no job {job_id}: `tidewatt queue --all` lists them")
+        return job
 
     def submit(self, request: SubmitRequest) -> SubmitReply:
         """Takes a job in. When this returns, the job is durable and will run."""
@@ -79,7 +77,7 @@ class Service:
             offered = self._offers(asked, found)
         log.info("job.submitted", job=job_id, held=request.hold)
         self.wake(f"job {job_id} was submitted")
-        job = self.job(job_id)
+        job = self._view(job_id)
         return SubmitReply(job=job, offers=offered, power_w=asked.power_w, power_source=asked.power_source)
 
     def plan(self, request: PlanRequest) -> PlanReply:
@@ -119,12 +117,12 @@ class Service:
                     transaction.change_job(job_id, at_risk="")
                 self._move_others(transaction, admission, found.now, f"job {job_id} was changed")
         self.wake(f"job {job_id} was changed")
-        return self.job(job_id)
+        return self._view(job_id)
 
     def cancel(self, job_id: int) -> JobView:
         """Ends a job: at once while it waits, with its stop signal and grace period while it runs."""
         with self._lock:
-            job = self._known(job_id)
+            job = self.known(job_id)
             now_ms = self._now_ms()
             if job.state in ENDED:
                 raise Refused(f"job {job_id} is {job.state} already: there is nothing to cancel")
@@ -141,7 +139,7 @@ class Service:
                     )
                 environment.delete(environment_file(self.site.paths, job_id))
         self.wake(f"job {job_id} was cancelled")
-        return self.job(job_id)
+        return self._view(job_id)
 
     def hold(self, job_id: int) -> JobView:
         """Keeps a waiting job from starting until it is released; its place is given to others."""
@@ -153,18 +151,18 @@ class Service:
                         job_id, JobState.HELD, "held by its owner", self._now_ms(), plan=None, at_risk=""
                     )
         self.wake(f"job {job_id} was held")
-        return self.job(job_id)
+        return self._view(job_id)
 
     def release(self, job_id: int) -> JobView:
         """Lets a held job go; it is planned again among all that wait now."""
         with self._lock:
-            job = self._known(job_id)
+            job = self.known(job_id)
             if job.state is not JobState.HELD:
                 raise Refused(f"job {job_id} is {job.state}, not held: there is nothing to release")
             with self.store.transaction() as transaction:
                 transaction.move_job(job_id, JobState.WAITING, "released", self._now_ms())
         self.wake(f"job {job_id} was released")
-        return self.job(job_id)
+        return self._view(job_id)
 
     def start(self, job_id: int) -> JobView:
         """Starts a job as soon as it fits, whatever the grid does."""
@@ -176,11 +174,11 @@ class Service:
                 transaction.append(self._now_ms(), "start asked", job_id=job_id)
                 transaction.change_job(job_id, asked=True)
         self.wake(f"job {job_id} was asked to start")
-        return self.job(job_id)
+        return self._view(job_id)
 
     def rerun(self, job_id: int, request: RerunRequest) -> SubmitReply:
         """Submits an ended job again: same command and slack, the caller's environment, today's code."""
-        job = self._known(job_id)
+        job = self.known(job_id)
         if job.state not in ENDED:
             raise Refused(f"job {job_id} is {job.state}: it can be run again when it has ended")
         shift = timedelta(milliseconds=self._now_ms() - job.submitted_ms)
@@ -209,11 +207,6 @@ class Service:
                 source=_source_now(job),
             )
         )
-
-    def views(self, jobs: list[JobRecord]) -> list[JobView]:
-        """Jobs as clients see them, without their histories."""
-        attempts = self.store.attempts([job.id for job in jobs])
-        return [job_view(job, attempts[job.id]) for job in jobs]
 
     def _asked(self, request: PlanRequest, name: str) -> tuple[Queue, Ask]:
         found = self._queue()
@@ -279,14 +272,11 @@ class Service:
     def _queue(self) -> Queue:
         return queue(self.site, self.store, self.foreign, self.site.clock.now())
 
-    def _known(self, job_id: int) -> JobRecord:
-        job = self.store.job(job_id)
-        if job is None:
-            raise BadInput(f"there is no job {job_id}: `tidewatt queue --all` lists them")
-        return job
+    def _view(self, job_id: int) -> JobView:
+        return whole_view(self.store, self.known(job_id))
 
     def _movable(self, job_id: int, verb: str) -> JobRecord:
-        job = self._known(job_id)
+        job = self.known(job_id)
         if job.state not in (JobState.WAITING, JobState.HELD):
             raise Refused(f"job {job_id} is {job.state}: only a job that has not started can be {verb}")
         return job

@@ -1,9 +1,8 @@
 """The store: each move is appended once to the event table; the state derived from it is kept beside it."""
 
-import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import fields
 from enum import Enum
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tidewatt.scheduler import schema
+from tidewatt.scheduler import database, schema
+from tidewatt.scheduler.database import StoreError
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.jobs import (
     ATTEMPT_MOVES,
@@ -24,14 +24,7 @@ from tidewatt.scheduler.jobs import (
 from tidewatt.scheduler.plan import Plan
 from tidewatt.scheduler.records import AttemptRecord, JobRecord, plan_of, plan_record
 
-HEAD = "0001"  # the newest migration
 _COLUMNS = [field.name for field in fields(JobRecord)]
-
-
-class StoreError(SchedulerError):
-    """The store cannot be opened or written: what the user has to mend before trying again."""
-
-    exit_code = 2
 
 
 class MoveError(SchedulerError):
@@ -44,13 +37,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._writing = threading.RLock()
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._engine = _engine(path)
-            self._migrate()
-        except (sa.exc.DBAPIError, OSError) as error:
-            raise StoreError(f"cannot open the store {path}: {_cause(error)}") from error
-        path.chmod(0o600)
+        self._engine = database.opened(path)
 
     def close(self) -> None:
         """Closes every connection; the write-ahead log is folded in."""
@@ -70,7 +57,7 @@ class Store:
                         raise
                     connection.exec_driver_sql("COMMIT")
             except sa.exc.DBAPIError as error:
-                raise StoreError(f"cannot write to the store {self.path}: {_cause(error)}") from error
+                raise StoreError(f"cannot write to the store {self.path}: {database.cause(error)}") from error
 
     def job(self, job_id: int) -> JobRecord | None:
         """The job of that number; None where there is none."""
@@ -150,43 +137,7 @@ class Store:
             with self._engine.connect() as connection:
                 return list(connection.execute(query))
         except sa.exc.DBAPIError as error:
-            raise StoreError(f"cannot read the store {self.path}: {_cause(error)}") from error
-
-    def _migrate(self) -> None:
-        with self._engine.connect() as connection:
-            known = sa.inspect(connection).has_table("alembic_version")
-            version = (
-                connection.execute(sa.text("select version_num from alembic_version")).scalar()
-                if known
-                else None
-            )
-            verdict = connection.exec_driver_sql("pragma quick_check").scalar()
-        if verdict != "ok":
-            raise StoreError(
-                f"the store {self.path} is damaged ({verdict}): restore a copy of it, or move it away"
-            )
-        if version == HEAD:
-            return
-        if version is not None:
-            if version > HEAD:
-                raise StoreError(
-                    f"the store {self.path} was written by a newer Tidewatt (schema {version}): upgrade"
-                )
-            _copy(self.path, self.path.with_suffix(f".db.{version}"))
-        self._upgrade()
-
-    def _upgrade(self) -> None:
-        from alembic import command  # imported only where there is something to migrate
-        from alembic.config import Config
-
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        config.set_main_option("path_separator", "os")
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.exec_driver_sql("COMMIT")
+            raise StoreError(f"cannot read the store {self.path}: {database.cause(error)}") from error
 
 
 class Transaction:
@@ -285,22 +236,6 @@ class Transaction:
         return self._connection.execute(sa.select(column).where(where)).scalar_one()
 
 
-def _engine(path: Path) -> sa.Engine:
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"isolation_level": None, "timeout": 10.0})
-
-    @sa.event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    return engine
-
-
-def _copy(source: Path, target: Path) -> None:
-    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
-        old.backup(new)
-
-
 def _plain(value: Any) -> Any:
     match value:
         case Plan():
@@ -325,10 +260,6 @@ def _check_integers(value: Any) -> None:
         case list() | tuple():
             for each in value:
                 _check_integers(each)
-
-
-def _cause(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error)
 
 
 def _job(row: sa.Row[Any]) -> JobRecord:

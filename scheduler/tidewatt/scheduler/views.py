@@ -1,6 +1,6 @@
 """Records as clients see them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tidewatt.backends.clock import moment
@@ -8,6 +8,7 @@ from tidewatt.scheduler.preview import plan_view
 from tidewatt.scheduler.receipt import Settlement
 from tidewatt.scheduler.records import AttemptRecord, JobRecord
 from tidewatt.scheduler.schemas import AttemptView, EventView, JobView
+from tidewatt.scheduler.store import Store
 
 
 def job_view(
@@ -47,6 +48,17 @@ def job_view(
         commit=str(job.source.get("commit", "")),
         events=tuple(event_view(event) for event in events),
     )
+
+
+def job_views(store: Store, jobs: Sequence[JobRecord]) -> list[JobView]:
+    """Jobs without their histories."""
+    attempts = store.attempts([job.id for job in jobs])
+    return [job_view(job, attempts[job.id]) for job in jobs]
+
+
+def whole_view(store: Store, job: JobRecord) -> JobView:
+    """A job with its history."""
+    return job_view(job, store.attempts([job.id])[job.id], store.events(job.id))
 
 
 def attempt_view(attempt: AttemptRecord) -> AttemptView:

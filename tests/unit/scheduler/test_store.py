@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from alembic.migration import MigrationContext
 
 from tidewatt.scheduler import schema
+from tidewatt.scheduler.database import StoreError
 from tidewatt.scheduler.jobs import AttemptState, JobState, SettlementState
 from tidewatt.scheduler.records import AttemptRecord, JobRecord
-from tidewatt.scheduler.store import MoveError, Store, StoreError
+from tidewatt.scheduler.store import MoveError, Store
 
 
 def job(**values: Any) -> JobRecord:

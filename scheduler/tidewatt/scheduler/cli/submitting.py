@@ -11,7 +11,7 @@ import typer
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.job_text import offer_lines, plan_lines, submitted_lines
 from tidewatt.scheduler.cli.session import clock, daemon, now_of, working_folder
-from tidewatt.scheduler.cli.text import say, say_json
+from tidewatt.scheduler.cli.text import local, say, say_json
 from tidewatt.scheduler.cli.wish import (
     Wish,
     check_command,
@@ -202,7 +202,7 @@ def _daemons_plan(wish: Wish, late: bool) -> tuple[Json | None, datetime]:
 
 def _show_plan(reply: Json, now: datetime) -> None:
     if reply["empty_queue"]:
-        say("plan for an empty queue (no daemon was asked)")
+        say(f"plan for an empty queue (no daemon was asked), as of {local(now, None)}")
     if reply["hindsight"]:
         say("planned in hindsight: on what was observed later, which nobody could have known")
     for line in plan_lines(reply["plan"], now, f"{reply['power_w']:.0f} W ({reply['power_source']})"):

@@ -183,8 +183,10 @@ def test_adopting_supervisor_takes_over(stage: "Stage") -> None:
     before = stage.wait(lambda: max(0, cpu_ms(stage, "6.4")))
     supervisor.kill()
     supervisor.wait()
-    assert stage.client.register("6.4", os.getpid(), stage.jobs[0])
-    after = stage.wait(lambda: (now := cpu_ms(stage, "6.4")) >= before + 200 and now)
+    with subprocess.Popen(["sleep", "600"]) as adopting:  # it has waited for no process yet
+        assert stage.client.register("6.4", adopting.pid, stage.jobs[0])
+        after = stage.wait(lambda: (now := cpu_ms(stage, "6.4")) >= before + 200 and now)
+        adopting.kill()
     assert after < before + 20_000
 
 
