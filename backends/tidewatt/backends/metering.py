@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tidewatt.backends.meters.client import MeterClient
 
 PATIENCE_S = 2.0
+RETRY_S = 30.0
 
 
 class Metering:
@@ -30,6 +31,18 @@ class Metering:
             return client.register(self._launch.attempt_id, supervisor_pid, job_pid) and client.ensure()
 
         return self._bounded("start the meter", start)
+
+    def keep(self) -> float:
+        """Starts the meter again where it was killed; returns in how many seconds to look again.
+
+        A dead meter stays unnoticed for a small part of its interval only; one that cannot be started is left
+        alone for a while, since trying costs the job's supervisor its attention.
+        """
+        readings = self._launch.readings
+        if readings is None or self._client(readings).alive():
+            return min(max(self._launch.meter_interval_s / 4, 0.2), 2.0)
+        started = self._bounded("start the meter again", lambda folder: self._client(folder).ensure())
+        return 0.2 if started else RETRY_S
 
     def read(self, when: str) -> bool:
         """Asks for a durable reading now; `when` is "start" or "end"."""

@@ -201,7 +201,7 @@ class Supervisor:
         limit_s = self.launch.time_limit_s
         limit_at = None if limit_s is None else mono_s + limit_s / self.launch.clock.factor
         tree = Tree(process, self.launch.folder, root)
-        return Watch(self.attempt, self.launch, tree, self.wake, self.lock_fd, limit_at)
+        return Watch(self.attempt, self.launch, tree, self.wake, self.lock_fd, self.metering, limit_at)
 
     def _warn_of_changed_source(self) -> None:
         if not self.launch.source_digest or self.launch.snapshot is not None:

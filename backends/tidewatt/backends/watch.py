@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import Launch, StopReason
+from tidewatt.backends.metering import Metering
 from tidewatt.backends.processes import Tree
 
 HEARTBEAT_S = 10.0
@@ -50,6 +51,7 @@ class Watch:
     tree: Tree
     wake: Wake
     lock_fd: int
+    metering: Metering
     limit_at: float | None
     stopped: StopReason | None = None
     killed: bool = False
@@ -57,6 +59,7 @@ class Watch:
     refusal: str = ""
     cpu_ms: int = 0
     _beat_at: float = 0.0
+    _metered_at: float = 0.0
 
     def wait(self, pidfd: int, report: int | None = None) -> None:
         """Returns when the process behind `pidfd` has ended."""
@@ -118,6 +121,9 @@ class Watch:
                 os.utime(self.lock_fd)
             if self.stopped is None and (reason := self.attempt.stop_request()) is not None:
                 self.stop(reason)
+        if now >= self._metered_at:
+            look_again_s = self.metering.keep()
+            self._metered_at = time.monotonic() + look_again_s
         if self.limit_at is not None and now >= self.limit_at:
             self.stop(StopReason.TIME_LIMIT)
         if self.kill_at is not None and now >= self.kill_at:
@@ -126,7 +132,7 @@ class Watch:
             self.tree.signal(signal.SIGKILL)
 
     def _pause_ms(self) -> int:
-        times = [self._beat_at]
+        times = [self._beat_at, self._metered_at]
         if self.stopped is None and self.limit_at is not None:
             times.append(self.limit_at)
         if self.kill_at is not None:

@@ -28,7 +28,7 @@ from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.watching import Watcher
 
 log = structlog.get_logger()
-METER_EVERY_S = 1.0  # real seconds between two looks at whether the meter runs
+METER_EVERY_S = 30.0  # real seconds between two greetings of the meter
 METER_RETRY_S = 30.0  # after it could not be started
 FOREIGN_EVERY_S = 5.0  # real seconds between two looks at who uses our GPUs
 PLAN_EVERY_MS = 60_000  # of the job's clock: forecasts and foreign processes may have changed
@@ -54,7 +54,7 @@ class Rounds:
         self._lock = lock
         self._causes: list[str] = ["the daemon started"]
         self._planned_ms = 0
-        self._foreign_at = self._meter_at = float("-inf")
+        self._foreign_at = self._meter_at = self._meter_retry_at = float("-inf")
         paths, settings = site.paths, site.settings
         self._meter = MeterClient(paths.readings, settings.meter_interval_s, site.clock, (paths.lock,))
 
@@ -85,11 +85,13 @@ class Rounds:
             log.exception("round.failed", step=name)
 
     def _keep_meter(self) -> None:
-        """Starts the meter where none runs, so that one that was killed misses little."""
-        if time.monotonic() < self._meter_at:
+        """Starts the meter where none runs, and tells it now and then that we are here."""
+        now = time.monotonic()
+        if now < self._meter_at and (self._meter.alive() or now < self._meter_retry_at):
             return
-        every_s = METER_EVERY_S if self._meter.ensure() else METER_RETRY_S
-        self._meter_at = time.monotonic() + every_s
+        self._meter_at = now + METER_EVERY_S
+        if not self._meter.ensure():
+            self._meter_retry_at = time.monotonic() + METER_RETRY_S
 
     def _look_around(self) -> None:
         uuids = tuple(uuid for region in self._site.regions for uuid in region.gpu_uuids)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidewatt.backends import durable
+from tidewatt.backends import durable, lock
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.meters import door, registry
 
@@ -35,6 +35,13 @@ class MeterClient:
     def ensure(self) -> bool:
         """Starts the meter unless it runs; True when it answers."""
         return self._ensure(time.monotonic() + _TIMEOUT_S)
+
+    def alive(self) -> bool:
+        """True where a meter holds the lock; a look that costs next to nothing."""
+        try:
+            return lock.held(door.lock(self.readings))
+        except OSError:  # the folder is none of ours, or no folder
+            return False
 
     def register(self, attempt_id: str, supervisor_pid: int, job_pid: int | None = None) -> bool:
         """Makes the attempt's CPU time part of every reading; durable, safe to repeat; False where it failed.
