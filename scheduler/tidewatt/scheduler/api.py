@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tidewatt.backends.backend import BackendError
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.overview import Overview
@@ -154,6 +155,10 @@ def _refusals(api: FastAPI) -> None:
     def refused(_request: Request, error: SchedulerError) -> JSONResponse:
         status = 422 if error.exit_code == 2 else 409
         return _answer(Problem(title="refused", status=status, detail=str(error), exit_code=error.exit_code))
+
+    @api.exception_handler(BackendError)
+    def failed_there(_request: Request, error: BackendError) -> JSONResponse:
+        return _answer(Problem(title="refused", status=409, detail=str(error)))
 
     @api.exception_handler(ForecastError)
     def unknown(_request: Request, error: ForecastError) -> JSONResponse:

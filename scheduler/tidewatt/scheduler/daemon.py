@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,10 +25,12 @@ from tidewatt.backends.local import LocalBackend
 from tidewatt.scheduler import api, config
 from tidewatt.scheduler.doors import Doors, tcp_socket
 from tidewatt.scheduler.errors import BadInput, SchedulerError
+from tidewatt.scheduler.guarding import Guardian
 from tidewatt.scheduler.launching import Launcher
 from tidewatt.scheduler.lifetime import lifelong, remembered
 from tidewatt.scheduler.overview import Overview
 from tidewatt.scheduler.paths import Paths, paths
+from tidewatt.scheduler.patience import PatientChain
 from tidewatt.scheduler.rounds import Rounds
 from tidewatt.scheduler.service import Service
 from tidewatt.scheduler.settings import Settings
@@ -38,8 +41,11 @@ from tidewatt.scheduler.watching import Watcher
 
 log = structlog.get_logger()
 REPLAYED_TICK_MS = 60_000  # a replay moves at most one minute a tick
+ROUND = "round"
 LOG_BYTES = 10_000_000
-DOOR_EVERY_S = 5.0  # real seconds between two looks at whether the socket is still there
+LOOK_EVERY_S = 5.0  # real seconds between two looks at the socket and the ticker
+LATE_S = 15.0  # a round that did not come for so long
+FOREIGN_EVERY_S = 5.0  # real seconds between two looks at who uses our GPUs
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +143,7 @@ def _site(place: Paths, settings: Settings, options: Options, gpus: GpuHost) -> 
         clock=options.clock,
         host=host,
         regions=config.regions(settings, host),
-        chain=config.chain(settings, hindsight=options.hindsight),
+        chain=PatientChain(config.chain(settings, hindsight=options.hindsight)),
         backend=LocalBackend(),
         hindsight=options.hindsight or any(source.hindsight for source in settings.sources),
     )
@@ -149,9 +155,10 @@ def _serve(site: Site, store: Store, gpus: GpuHost, options: Options) -> int:
     watcher = Watcher(site, store, launcher)
     service = Service(site, store, watcher, lock)
     rounds = Rounds(site, store, service, watcher, launcher, gpus, lock)
+    guardian = Guardian(site, store, service, launcher, lock)
     sweep(site, store)
     watcher.recover()
-    ticker = _ticker(site, rounds)
+    ticker = _ticker(site, rounds, guardian)
     service.wake = lambda cause: _wake(ticker, rounds, cause)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -164,15 +171,20 @@ def _serve(site: Site, store: Store, gpus: GpuHost, options: Options) -> int:
         doors.open_tcp(tcp, options.token_sha256)
     log.info("daemon.started", home=str(site.paths.home), replaying=site.clock.replaying)
     ticker.start()
-    while not stop.wait(DOOR_EVERY_S):
+    while not stop.wait(LOOK_EVERY_S):
         doors.keep()
-    ticker.shutdown(wait=True)
+        if time.monotonic() - rounds.turned_at > LATE_S:
+            _rouse(ticker)  # the ticker goes by the wall clock, which somebody has set back
+    rounds.stop()
+    ticker.shutdown(wait=False)
     doors.close()
-    log.info("daemon.stopped")
+    with lock:  # a round that is under way ends first
+        log.info("daemon.stopped")
     return 0
 
 
-def _ticker(site: Site, rounds: Rounds) -> BackgroundScheduler:
+def _ticker(site: Site, rounds: Rounds, guardian: Guardian) -> BackgroundScheduler:
+    """Four jobs, each in a thread of its own: none of them waits for another, least of all the guard."""
     tick_s = site.settings.tick_s
     if site.clock.replaying:
         tick_s = min(tick_s, REPLAYED_TICK_MS / 1000 / site.clock.factor)
@@ -180,16 +192,27 @@ def _ticker(site: Site, rounds: Rounds) -> BackgroundScheduler:
         logging.ERROR
     )  # a round that takes longer than a tick is no news
     ticker = BackgroundScheduler(timezone=UTC)
-    trigger = IntervalTrigger(seconds=tick_s, timezone=UTC)
     alone: dict[str, Any] = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-    ticker.add_job(rounds.turn, trigger, id="round", next_run_time=datetime.now(UTC), **alone)
-    ticker.add_job(rounds.settle, trigger, id="settle", **alone)
+    for name, turn, every_s in (
+        (ROUND, rounds.turn, tick_s),
+        ("guard", guardian.turn, tick_s),
+        ("foreign", rounds.look_around, FOREIGN_EVERY_S),
+        ("settle", rounds.settle, tick_s),
+    ):
+        trigger = IntervalTrigger(seconds=every_s, timezone=UTC)
+        ticker.add_job(turn, trigger, id=name, next_run_time=datetime.now(UTC), **alone)
     return ticker
+
+
+def _rouse(ticker: BackgroundScheduler) -> None:
+    """Has all jobs run now, and in their intervals from now on."""
+    for job in ticker.get_jobs():
+        job.modify(next_run_time=datetime.now(UTC))
 
 
 def _wake(ticker: BackgroundScheduler, rounds: Rounds, cause: str) -> None:
     rounds.because(cause)
-    job = ticker.get_job("round")
+    job = ticker.get_job(ROUND)
     if job is not None:
         job.modify(next_run_time=datetime.now(UTC))
 
@@ -216,4 +239,7 @@ def _log_to(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)  # a thread that hangs in a dead file system must not keep the daemon from ending

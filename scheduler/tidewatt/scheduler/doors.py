@@ -40,9 +40,13 @@ class Doors:
 
     def keep(self) -> None:
         """Opens the Unix socket again where its folder went with the user's last session."""
-        if not self._path.exists():
-            log.warning("socket.gone", path=str(self._path))
+        if self._path.exists():
+            return
+        try:
             self.open_unix()
+            log.warning("socket.opened_again", path=str(self._path))
+        except OSError as error:  # the folder comes back with the user's next session
+            log.warning("socket.gone", path=str(self._path), error=str(error))
 
     def close(self) -> None:
         """Answers what was asked already, then ends."""

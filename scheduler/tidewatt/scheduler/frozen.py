@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.errors import SchedulerError
+from tidewatt.scheduler.region import Pool, Region
 
 METHOD_VERSION = "1"
 MICRO = 1_000_000
@@ -15,7 +16,7 @@ MICRO = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """The home region with its zones by signal and its PUE, the moment of submission, the deciding signal."""
+    """The home region (zones by signal, PUE, capacity), the moment of submission, the deciding signal."""
 
     home: str
     home_zones: Mapping[str, str]
@@ -24,10 +25,18 @@ class Frozen:
     submitted: datetime
     signal: str
     gpus: int = 0
+    home_pools: Mapping[str, int] = field(default_factory=dict)  # GPUs by kind
+    home_cpus: int = 1
+    home_mem_mb: int = 0
     method_version: str = METHOD_VERSION
 
     def __post_init__(self) -> None:
         check_pue(self.home_pue, f"home region {self.home}")
+
+    def region(self) -> Region:
+        """The home region as it was at submit, for the replay of its queue."""
+        pools = tuple(Pool(name, gpus) for name, gpus in self.home_pools.items())
+        return Region(self.home, pools=pools, cpus=self.home_cpus, mem_mb=self.home_mem_mb)
 
     def record(self) -> dict[str, Any]:
         """Integers, strings and an object of strings; `restored` reads it."""
@@ -39,6 +48,9 @@ class Frozen:
             "submitted_ms": time_ms(self.submitted),
             "signal": str(self.signal),
             "gpus": self.gpus,
+            "home_pools": dict(self.home_pools),
+            "home_cpus": self.home_cpus,
+            "home_mem_mb": self.home_mem_mb,
             "method_version": self.method_version,
         }
 
@@ -54,6 +66,9 @@ class Frozen:
                 submitted=moment(record["submitted_ms"]),
                 signal=record["signal"],
                 gpus=record["gpus"],
+                home_pools=record["home_pools"],
+                home_cpus=record["home_cpus"],
+                home_mem_mb=record["home_mem_mb"],
                 method_version=record["method_version"],
             )
         except (KeyError, TypeError) as error:

@@ -26,7 +26,8 @@ from tidewatt.scheduler.store import Transaction
 
 STAGING = ".new-"  # folders of jobs that are not stored yet; swept when the daemon starts
 OUTPUT = "output.log"
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]")
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # what a byte that is no UTF-8 becomes in a command line
 
 
 def user_name() -> str:
@@ -42,17 +43,26 @@ def check(request: SubmitRequest) -> None:
     """Refuses what could not be run or shown, in one sentence.
 
     Raises:
-        BadInput: for a folder that is not there, or control characters in a name.
+        BadInput: for a folder that is not there, a command that cannot be kept, a name that cannot be shown.
     """
-    for what, text in (("name", request.name), ("project", request.project)):
+    check_names(request.name, request.project)
+    if any("\0" in word for word in request.argv) or not request.argv[0]:
+        raise BadInput("the command is empty or has a zero byte in it: write it after `--`")
+    if any(_SURROGATE.search(word) for word in (*request.argv, request.cwd, request.stdout, request.stderr)):
+        raise BadInput(
+            "the command or a path is not text in UTF-8: rename the file, or wrap it into a script"
+        )
+    if not Path(request.cwd).is_absolute() or not Path(request.cwd).is_dir():
+        raise BadInput(f"the folder {request.cwd} does not exist here: choose one with --chdir")
+
+
+def check_names(name: str | None, project: str | None) -> None:
+    """Refuses names that would not fit a line of a table."""
+    for what, text in (("name", name or ""), ("project", project or "")):
         if _FORBIDDEN.search(text) or len(text) > 200:
             raise BadInput(
                 f"the {what} {text[:40]!r} has control characters or over 200 letters: choose a plainer one"
             )
-    if any("\0" in word for word in request.argv) or not request.argv[0]:
-        raise BadInput("the command is empty or has a zero byte in it: write it after `--`")
-    if not Path(request.cwd).is_absolute() or not Path(request.cwd).is_dir():
-        raise BadInput(f"the folder {request.cwd} does not exist here: choose one with --chdir")
 
 
 @contextmanager
@@ -62,8 +72,9 @@ def staged(site: Site, request: SubmitRequest) -> Iterator[Path]:
     Raises:
         BadInput: where a snapshot was asked for and cannot be taken.
     """
-    folder = Path(tempfile.mkdtemp(prefix=STAGING, dir=site.paths.jobs))
+    folder = None
     try:
+        folder = Path(tempfile.mkdtemp(prefix=STAGING, dir=site.paths.jobs))
         if request.env is not None:
             kept = environment.select(request.env, None, False, site.settings.env_deny)
             environment.write(folder / "env.json", kept)
@@ -83,7 +94,8 @@ def staged(site: Site, request: SubmitRequest) -> Iterator[Path]:
             f"the job's files cannot be written below {site.paths.jobs}: {error.strerror}"
         ) from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def store_job(
@@ -126,13 +138,14 @@ def _record(site: Site, request: SubmitRequest, ask: Ask) -> JobRecord:
         since_ms=now_ms,
         reason="held at submit: `tidewatt release` lets it go" if request.hold else "",
         user=user_name(),
-        name=request.name or Path(request.argv[0]).name,
+        name=request.name or _FORBIDDEN.sub("?", Path(request.argv[0]).name),
         project=request.project,
         labels=request.labels,
         argv=request.argv,
         cwd=request.cwd,
         stdout="",
         stderr="",
+        outputs={"stdout": request.stdout, "stderr": request.stderr},
         submitted_ms=now_ms,
         finish_by_ms=None if ask.finish_by is None else time_ms(ask.finish_by),
         start_by_ms=None if ask.start_by is None else time_ms(ask.start_by),

@@ -1,7 +1,6 @@
 """Starts attempts: commits first, then launches, so that a crash between the two can be told apart."""
 
 import time
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from tidewatt.scheduler.occupancy import blocked
 from tidewatt.scheduler.paths import Paths
 from tidewatt.scheduler.records import AttemptRecord, JobRecord
 from tidewatt.scheduler.region import Region
-from tidewatt.scheduler.site import Foreign, Site
+from tidewatt.scheduler.replanning import Queue
+from tidewatt.scheduler.site import Site
 from tidewatt.scheduler.store import Store
 
 log = structlog.get_logger()
@@ -53,9 +53,7 @@ class Launcher:
         job: JobRecord,
         region: Region,
         pool: str,
-        live: Iterable[AttemptRecord],
-        jobs: Mapping[int, JobRecord],
-        foreign: Iterable[Foreign],
+        found: Queue,
         reason: str,
     ) -> AttemptRecord:
         """Starts the job's next attempt.
@@ -66,12 +64,12 @@ class Launcher:
         _, again_at = self._poisoned.get(job.id, (0, 0.0))
         if time.monotonic() < again_at:
             raise NotFree("its last launch came to nothing: it is tried again within a minute")
-        live = list(live)
-        if sentence := blocked(job.need, region, pool, live, jobs):
+        if sentence := blocked(job.need, region, pool, found.live, found.jobs):
             raise NotFree(sentence)
-        gpus = self._free_gpus(job, region, pool, live, foreign)
+        gpus = self._free_gpus(job, region, pool, found)
         attempt = self._commit(job, region, pool, gpus, reason)
         self._submit(job, attempt)
+        log.info("job.launched", job=job.id, attempt=attempt.id, region=region.name, reason=reason)
         return attempt
 
     def came_to_nothing(self, job_id: int) -> None:
@@ -83,13 +81,13 @@ class Launcher:
         """Forgets earlier failures of a job that runs now."""
         self._poisoned.pop(job_id, None)
 
-    def _free_gpus(
-        self, job: JobRecord, region: Region, pool: str, live: list[AttemptRecord], foreign: Iterable[Foreign]
-    ) -> tuple[str, ...]:
+    def _free_gpus(self, job: JobRecord, region: Region, pool: str, found: Queue) -> tuple[str, ...]:
         if not job.gpus:
             return ()
-        ours = {uuid: f"{uuid} is used by job {each.job_id}" for each in live for uuid in each.gpu_uuids}
-        taken = {each.use.gpu_uuid: str(each) for each in foreign} | ours
+        ours = {
+            uuid: f"{uuid} is used by job {each.job_id}" for each in found.live for uuid in each.gpu_uuids
+        }
+        taken = {each.use.gpu_uuid: str(each) for each in found.foreign} | ours
         candidates = [uuid for uuid in self._site.gpus_of(region, pool) if uuid not in taken]
         leased = {
             uuid: f"{uuid} is leased by {holder}"
@@ -135,7 +133,7 @@ class Launcher:
     def _submit(self, job: JobRecord, attempt: AttemptRecord) -> None:
         try:
             self._site.backend.submit(self._launch(job, attempt))
-        except BackendError as error:
+        except (BackendError, OSError) as error:
             log.error("attempt.not_launched", attempt=attempt.id, error=str(error))
             with suppress(BackendError):
                 self._site.backend.poison(attempt_folder(self._site.paths, attempt))

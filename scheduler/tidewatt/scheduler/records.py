@@ -24,6 +24,7 @@ class JobRecord:
     cwd: str
     stdout: str
     stderr: str
+    outputs: dict[str, str]  # as they were asked for, `%j` not yet replaced
     submitted_ms: int
     finish_by_ms: int | None
     start_by_ms: int | None

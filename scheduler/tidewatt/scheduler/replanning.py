@@ -1,7 +1,7 @@
 """Keeps the plans of waiting jobs true: new jobs, ends, overruns and new forecasts move them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -42,16 +42,22 @@ class Queue:
         """The plans so far."""
         return {job.id: job.plan for job in self.waiting if job.plan is not None}
 
+    def started(self, job: JobRecord, attempt: AttemptRecord) -> "Queue":
+        """The queue after a job's start."""
+        rest = tuple(each for each in self.waiting if each.id != job.id)
+        return replace(self, waiting=rest, live=(*self.live, attempt), jobs={**self.jobs, job.id: job})
+
     def horizon(self, slack: timedelta | None, newcomers: Iterable[Ask] = ()) -> datetime:
         """The last moment that a plan may well touch; `slack` is what jobs without a deadline accept."""
         asks = [*self.asks, *newcomers]
+        latest = self.now + LONGEST_LOOK  # sums below stay within what a date can hold
         # one after the other, after all that runs: nothing that starts as soon as it fits ends later
         last = max([self.now, *(booking.window.end for booking in self.bookings)])
         ends = [last + sum((each.duration for each in asks), timedelta())]
         ends += [each.finish_by for each in asks if each.finish_by is not None]
-        ends += [each.start_by + each.duration for each in asks if each.start_by is not None]
+        ends += [min(each.start_by, latest) + each.duration for each in asks if each.start_by is not None]
         ends += [each.submitted + slack + each.duration for each in asks if slack is not None]
-        return min(max(ends), self.now + LONGEST_LOOK)
+        return min(max(ends), latest)
 
 
 def queue(site: Site, store: Store, foreign: tuple[Foreign, ...], now: datetime) -> Queue:

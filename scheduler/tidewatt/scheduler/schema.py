@@ -57,6 +57,7 @@ job = sa.Table(
     sa.Column("cwd", sa.Text, nullable=False),
     sa.Column("stdout", sa.Text, nullable=False),
     sa.Column("stderr", sa.Text, nullable=False),
+    sa.Column("outputs", Json, nullable=False),
     sa.Column("submitted_ms", Time, nullable=False),
     sa.Column("finish_by_ms", Time, nullable=True),
     sa.Column("start_by_ms", Time, nullable=True),

@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+LONGEST_S = 366 * 86_400.0  # of a duration or a time limit
+
 
 class Message(BaseModel):
     """A frozen message; unknown fields are refused."""
@@ -24,8 +26,8 @@ class Source(Message):
 class PlanRequest(Message):
     """When, where and with what a job may run."""
 
-    duration_s: Annotated[float, Field(gt=0)] | None = None
-    time_limit_s: Annotated[float, Field(gt=0)] | None = None
+    duration_s: Annotated[float, Field(gt=0, le=LONGEST_S)] | None = None
+    time_limit_s: Annotated[float, Field(gt=0, le=LONGEST_S)] | None = None
     finish_by: AwareDatetime | None = None
     start_by: AwareDatetime | None = None
     gpus: Annotated[int, Field(ge=0)] = 0
@@ -57,8 +59,8 @@ class SubmitRequest(PlanRequest):
 class UpdateRequest(Message):
     """What may change of a job that has not started; None leaves a value as it is."""
 
-    duration_s: Annotated[float, Field(gt=0)] | None = None
-    time_limit_s: Annotated[float, Field(gt=0)] | None = None
+    duration_s: Annotated[float, Field(gt=0, le=LONGEST_S)] | None = None
+    time_limit_s: Annotated[float, Field(gt=0, le=LONGEST_S)] | None = None
     finish_by: AwareDatetime | None = None
     start_by: AwareDatetime | None = None
     name: str | None = None

@@ -36,6 +36,7 @@ from tidewatt.scheduler.schemas import (
 )
 from tidewatt.scheduler.site import Foreign, Site
 from tidewatt.scheduler.store import Store, Transaction
+from tidewatt.scheduler.terms import check
 from tidewatt.scheduler.views import whole_view
 from tidewatt.scheduler.watching import Watcher
 
@@ -69,12 +70,13 @@ class Service:
         intake.check(request)
         with intake.staged(self.site, request) as folder, self._lock:
             found, asked = self._asked(request, request.name)
+            check(asked, self.site.regions, found.now)
             admission = None if request.hold else self._admit(asked, found)
+            offered = self._offers(asked, found)
             with self.store.transaction() as transaction:
                 plan = None if admission is None else admission.plan
                 job_id = intake.store_job(transaction, self.site, request, asked, plan, folder)
                 self._move_others(transaction, admission, found.now, f"job {job_id} was submitted")
-            offered = self._offers(asked, found)
         log.info("job.submitted", job=job_id, held=request.hold)
         self.wake(f"job {job_id} was submitted")
         job = self._view(job_id)
@@ -102,11 +104,11 @@ class Service:
         """Changes what a job that has not started asks for, and plans it again."""
         with self._lock:
             job = self._movable(job_id, "changed")
+            intake.check_names(request.name, request.project)
             changed = _changed(job, request)
-            new = replace(job, **changed)
-            found = self._queue()
-            others = replace(found, waiting=tuple(each for each in found.waiting if each.id != job_id))
-            admission = None if job.state is JobState.HELD else self._admit(ask(new), others)
+            asked, found = ask(replace(job, **changed)), self._queue(without=job_id)
+            check(asked, self.site.regions, found.now)
+            admission = None if job.state is JobState.HELD else self._admit(asked, found)
             now_ms = time_ms(found.now)
             with self.store.transaction() as transaction:
                 told = {key: int(value) if value is True else value for key, value in changed.items()}
@@ -148,19 +150,37 @@ class Service:
             if job.state is JobState.WAITING:
                 with self.store.transaction() as transaction:
                     transaction.move_job(
-                        job_id, JobState.HELD, "held by its owner", self._now_ms(), plan=None, at_risk=""
+                        job_id,
+                        JobState.HELD,
+                        "held by its owner",
+                        self._now_ms(),
+                        plan=None,
+                        at_risk="",
+                        asked=False,
                     )
         self.wake(f"job {job_id} was held")
         return self._view(job_id)
 
     def release(self, job_id: int) -> JobView:
-        """Lets a held job go; it is planned again among all that wait now."""
+        """Lets a held job go: planned among all that wait now, in turn from now on.
+
+        Raises:
+            Refused: where its deadline cannot be met any more and `late` was not accepted.
+        """
         with self._lock:
             job = self.known(job_id)
             if job.state is not JobState.HELD:
                 raise Refused(f"job {job_id} is {job.state}, not held: there is nothing to release")
+            found = self._queue()
+            admission = self._admit(ask(job), found)
+            now_ms = time_ms(found.now)
+            # its owner made it wait until now: neither our saving nor our delay
+            frozen = {**job.frozen, "submitted_ms": now_ms}
             with self.store.transaction() as transaction:
-                transaction.move_job(job_id, JobState.WAITING, "released", self._now_ms())
+                transaction.append(now_ms, "released", {"frozen": frozen}, job_id=job_id)
+                transaction.move_job(job_id, JobState.WAITING, "released", now_ms, frozen=frozen)
+                transaction.set_plan(job_id, replace(admission.plan, job_id=job_id), now_ms, "released")
+                self._move_others(transaction, admission, found.now, f"job {job_id} was released")
         self.wake(f"job {job_id} was released")
         return self._view(job_id)
 
@@ -202,6 +222,8 @@ class Service:
                 regions=job.regions,
                 exclude_regions=job.exclude_regions,
                 late=job.late,
+                stdout=job.outputs["stdout"],
+                stderr=job.outputs["stderr"],
                 snapshot=job.snapshot,
                 umask=job.umask,
                 source=_source_now(job),
@@ -269,8 +291,9 @@ class Service:
     def _horizon(self, found: Queue, asked: Ask) -> datetime:
         return found.horizon(self.site.settings.default_slack, [asked])
 
-    def _queue(self) -> Queue:
-        return queue(self.site, self.store, self.foreign, self.site.clock.now())
+    def _queue(self, without: int = 0) -> Queue:
+        found = queue(self.site, self.store, self.foreign, self.site.clock.now())
+        return replace(found, waiting=tuple(job for job in found.waiting if job.id != without))
 
     def _view(self, job_id: int) -> JobView:
         return whole_view(self.store, self.known(job_id))

@@ -1,7 +1,6 @@
 """Settles ended jobs: gathers what their account needs, and stores it whenever it says something new."""
 
-import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -9,67 +8,95 @@ from tidewatt.backends.clock import moment, time_ms
 from tidewatt.backends.meters.energy import usage
 from tidewatt.backends.meters.reading import Usage
 from tidewatt.scheduler.baseline import ReplayJob, first_feasible, predecessors_ended
+from tidewatt.scheduler.faults import told
 from tidewatt.scheduler.frozen import MICRO, Frozen
 from tidewatt.scheduler.jobs import JobState, SettlementState
 from tidewatt.scheduler.receipt import Settlement
 from tidewatt.scheduler.records import AttemptRecord, JobRecord
+from tidewatt.scheduler.schema import canonical
 from tidewatt.scheduler.settlement import AttemptRun, settle
 from tidewatt.scheduler.site import Site
 from tidewatt.scheduler.store import Store
 
 log = structlog.get_logger()
 REPLAYED_MS = 7 * 86_400_000  # the queue is replayed from so long before a job was submitted
+SETTLE_EVERY_MS = 60_000  # of the job's clock, between two looks at a young account
+CLOSED = frozenset({SettlementState.FINAL, SettlementState.UNVERIFIED})
 REMEMBERED = 64  # accounts of energy kept in memory
 
 
 class Settler:
-    """Works through the ended jobs whose account is open."""
+    """Works through the ended jobs whose account is open; the older an account, the more rarely."""
 
     def __init__(self, site: Site, store: Store) -> None:
         self._site = site
         self._store = store
         self._usages: dict[str, Usage] = {}
-        self._looked: dict[int, float] = {}  # job -> real monotonic seconds of the last look
+        self._homes: dict[int, str] = {}  # of the queue that is being replayed
+        self._looked_ms: dict[int, int] = {}  # job -> when it was looked at last, on the job's clock
+        self.stopping = False
 
-    def look(self, again_after_s: float) -> None:
-        """Settles what can be settled; a job that was looked at is left alone for a while."""
+    def look(self) -> None:
+        """Settles what can be settled now."""
+        now_ms = time_ms(self._site.clock.now())
+        due = [job for job in self._store.unsettled() if self._due(job, now_ms)]
+        if not due:
+            return
+        queue = self._queue(min(job.submitted_ms for job in due) - REPLAYED_MS)
+        starts: dict[str, dict[int, datetime]] = {}
+        for job in due:
+            if self.stopping:
+                return
+            self._looked_ms[job.id] = now_ms
+            with told("settle", job=job.id):
+                self._settle(job, queue, starts)
+
+    def _due(self, job: JobRecord, now_ms: int) -> bool:
+        """True where the account may have changed; late observations come ever more rarely."""
         # the reading after a job's end belongs to its account: wait for it
-        interval_ms = 1500 * self._site.settings.meter_interval_s * self._site.clock.factor
-        for job in self._store.unsettled():
-            looked = self._looked.get(job.id)
-            if looked is not None and time.monotonic() - looked < again_after_s:
-                continue
-            if job.ended_ms is None or job.ended_ms > time_ms(self._site.clock.now()) - interval_ms:
-                continue
-            self._looked[job.id] = time.monotonic()
-            self._settle(job)
+        readings_ms = 1500 * self._site.settings.meter_interval_s * self._site.clock.factor
+        age_ms = now_ms - (job.ended_ms or now_ms)
+        if age_ms < readings_ms:
+            return False
+        looked_ms = self._looked_ms.get(job.id)
+        return looked_ms is None or not 0 <= now_ms - looked_ms < max(SETTLE_EVERY_MS, age_ms / 50)
 
-    def _settle(self, job: JobRecord) -> None:
-        started = [each for each in self._store.attempts([job.id])[job.id] if each.started_ms is not None]
+    def _settle(self, job: JobRecord, queue: list[ReplayJob], starts: dict[str, dict[int, datetime]]) -> None:
         frozen = Frozen.restored(job.frozen)
-        home = self._site.region(frozen.home)
-        queue = self._replay(frozen.home, job.submitted_ms - REPLAYED_MS)
-        starts = first_feasible(queue, home) if home is not None else {}
+        place = canonical({**job.frozen, "submitted_ms": 0, "gpus": 0})  # the same home, of the same capacity
+        if place not in starts:
+            starts[place] = first_feasible(self._of_home(queue, frozen.home), frozen.region())
+        started = [each for each in self._store.attempts([job.id])[job.id] if each.started_ms is not None]
         settlement = settle(
             frozen,
             [self._run(each, last=each is started[-1]) for each in started],
-            starts.get(job.id),
-            lambda zone, signal, start, end: self._site.observations(zone, signal, start, end),
+            starts[place].get(job.id),
+            self._site.observations,
             self._site.clock.now(),
-            predecessors_ended=predecessors_ended(queue, job.id),
+            predecessors_ended=predecessors_ended(self._of_home(queue, frozen.home), job.id),
             final_after=self._site.settings.final_after,
             unverified_after=self._site.settings.unverified_after,
         )
-        if job.settlement is not None and not settlement.restates(Settlement.restored(job.settlement)):
-            return
-        with self._store.transaction() as transaction:
-            transaction.set_settlement(
-                job.id, settlement.state, settlement.record(), time_ms(settlement.settled_at)
-            )
-        if settlement.state is not job.settlement_state:
+        if self._says_more(settlement, job):
+            with self._store.transaction() as transaction:
+                at_ms = time_ms(settlement.settled_at)
+                transaction.set_settlement(job.id, settlement.state, settlement.record(), at_ms)
             log.info("job.settled", job=job.id, state=str(settlement.state))
-        if settlement.state in (SettlementState.FINAL, SettlementState.UNVERIFIED):
-            self._looked.pop(job.id, None)
+        if settlement.state in CLOSED:
+            self._looked_ms.pop(job.id, None)
+
+    def _says_more(self, new: Settlement, job: JobRecord) -> bool:
+        """True where the account is not what is stored, and not less: what was settled once stays so."""
+        if job.settlement is None:
+            return True
+        fell_back = job.settlement_state is SettlementState.PROVISIONAL and new.state in (
+            SettlementState.NONE,
+            SettlementState.UNVERIFIED,
+        )
+        return not fell_back and new.restates(Settlement.restored(job.settlement))
+
+    def _of_home(self, queue: list[ReplayJob], home: str) -> list[ReplayJob]:
+        return [each for each in queue if self._homes[each.job_id] == home]
 
     def _run(self, attempt: AttemptRecord, *, last: bool) -> AttemptRun:
         """What an attempt used; of several, only the last one's work was kept."""
@@ -95,14 +122,11 @@ class Settler:
             )
         return self._usages[attempt.id]
 
-    def _replay(self, home: str, since_ms: int) -> list[ReplayJob]:
-        """The queue of that home region, as it would be replayed first in, first out."""
-        jobs = [
-            job
-            for job in self._store.submitted_since(since_ms)
-            if job.frozen["home"] == home and job.state is not JobState.HELD
-        ]
-        attempts = self._store.attempts([job.id for job in jobs])
+    def _queue(self, since_ms: int) -> list[ReplayJob]:
+        """All jobs that asked something of their home, to be replayed first in, first out."""
+        jobs = [job for job in self._store.submitted_since(since_ms) if job.state is not JobState.HELD]
+        self._homes = {job.id: str(job.frozen["home"]) for job in jobs}
+        attempts = self._store.attempts(self._homes)
         return [
             self._replayed(job, attempts[job.id])
             for job in jobs
@@ -118,6 +142,5 @@ class Settler:
             ran_ms = (end_ms or time_ms(self._site.clock.now())) - start_ms
             duration_ms = ran_ms if end_ms is not None else max(ran_ms, duration_ms)
         ended = job.ended_ms is not None
-        return ReplayJob(
-            job.id, moment(job.submitted_ms), timedelta(milliseconds=duration_ms), job.need, ended
-        )
+        turn = moment(job.frozen["submitted_ms"])  # of a job that was held: when it was let go
+        return ReplayJob(job.id, turn, timedelta(milliseconds=duration_ms), job.need, ended)

@@ -9,12 +9,12 @@ from typing import Protocol
 from tidewatt.backends.backend import Backend
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.host import ForeignUse, Host
-from tidewatt.forecasting.chain import Chain
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.series import Outlook, Series
 from tidewatt.scheduler.estimate import Estimate, estimate
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.paths import Paths
+from tidewatt.scheduler.patience import PatientChain
 from tidewatt.scheduler.planner import Policy
 from tidewatt.scheduler.preview import home_of
 from tidewatt.scheduler.region import Region
@@ -40,7 +40,7 @@ class Site:
     clock: Clock
     host: Host
     regions: tuple[Region, ...]
-    chain: Chain
+    chain: PatientChain
     backend: HostBackend
     hindsight: bool = False
 
@@ -66,11 +66,9 @@ class Site:
         horizon = last.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         return {region.name: self._outlook(region, now, horizon) for region in self.regions}
 
-    def observations(
-        self, zone: str, signal: str, start: datetime, end: datetime, now: datetime | None = None
-    ) -> Series | None:
+    def observations(self, zone: str, signal: str, start: datetime, end: datetime) -> Series | None:
         """Observed intensity as available now."""
-        return self.chain.observations(zone, Signal(signal), start, end, now or self.clock.now())
+        return self.chain.observations(zone, Signal(signal), start, end, self.clock.now())
 
     def power(self, need: Need, earlier_w: float | None = None, earlier_of: str = "") -> Estimate:
         """The expected draw of a job above idle."""

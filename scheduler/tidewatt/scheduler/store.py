@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from enum import Enum
 from pathlib import Path
@@ -53,7 +53,8 @@ class Store:
                     try:
                         yield Transaction(connection)
                     except BaseException:
-                        connection.exec_driver_sql("ROLLBACK")
+                        with suppress(sa.exc.DBAPIError):  # after a full disk SQLite has done it already
+                            connection.exec_driver_sql("ROLLBACK")
                         raise
                     connection.exec_driver_sql("COMMIT")
             except sa.exc.DBAPIError as error:
@@ -96,6 +97,11 @@ class Store:
         )
         rows = self._rows(query.order_by(schema.job.c.id.desc()).limit(1))
         return _job(rows[0]) if rows else None
+
+    def skip_numbers(self, up_to: int) -> None:
+        """Gives no number up to this one to any later job."""
+        with self.transaction() as transaction:
+            transaction.skip_numbers(up_to)
 
     def unsettled(self) -> list[JobRecord]:
         """Ended jobs whose account is not closed yet, oldest first."""
@@ -172,6 +178,16 @@ class Transaction:
         key = result.inserted_primary_key
         assert key is not None  # noqa: S101 - SQLAlchemy gives it for every single insert
         return int(key[0])
+
+    def skip_numbers(self, up_to: int) -> None:
+        """Gives no number up to this one to any later job (SQLite keeps the last one of each table)."""
+        last = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
+        key = last.c.name == "job"
+        found = self._connection.execute(sa.select(last.c.seq).where(key)).scalar()
+        if found is None:
+            self._connection.execute(last.insert().values(name="job", seq=up_to))
+        elif found < up_to:
+            self._connection.execute(last.update().where(key).values(seq=up_to))
 
     def change_job(self, job_id: int, **values: Any) -> None:
         """Sets columns of a job that are not its state."""

@@ -12,6 +12,7 @@ from tidewatt.scheduler.plan import Ask, Why
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.when import short
 
+FARTHEST = timedelta(days=366)
 ASSUMED = "assumed"  # the `duration_source` of a job that gave neither duration nor time limit
 SHIFTED = frozenset({Why.CLEANEST, Why.NOW_IS_CLEANEST, Why.NOTHING_TO_GAIN})  # the grid was looked at
 
@@ -78,6 +79,8 @@ def _check_times(ask: Ask, now: datetime) -> None:
             continue
         if moment.tzinfo is None:
             raise BadInput(f"--{name} {moment} has no time zone: add one, for example {moment}+00:00")
+        if moment > now + FARTHEST:
+            raise BadInput(f"--{name} {utc(floor_ms(moment))} is over a year away: give an earlier time")
         if moment <= now:
             raise BadInput(
                 f"--{name} {utc(floor_ms(moment))} is in the past"

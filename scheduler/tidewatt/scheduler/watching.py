@@ -8,6 +8,7 @@ import structlog
 from tidewatt.backends import environment
 from tidewatt.backends.backend import AttemptStatus, Phase, StopReason
 from tidewatt.backends.clock import time_ms
+from tidewatt.scheduler.faults import told
 from tidewatt.scheduler.jobs import AttemptState, JobState
 from tidewatt.scheduler.launching import Launcher, attempt_folder, environment_file
 from tidewatt.scheduler.records import AttemptRecord, JobRecord
@@ -27,12 +28,13 @@ class Watcher:
         self._launcher = launcher
         self._launching_since: dict[str, float] = {}  # real monotonic seconds
         self._overran: set[str] = set()
+        self._stopped: set[str] = set()  # attempts that were asked to end by this daemon
 
     def recover(self) -> None:
         """After a restart: what had not started by now never will, and can safely be launched again."""
         for attempt in self._store.live_attempts():
-            if attempt.state is AttemptState.LAUNCHING and self._site.backend.poison(self._folder(attempt)):
-                self._poisoned(attempt, "the daemon was restarted before it came up")
+            with told("recover", attempt=attempt.id):
+                self._recover(attempt)
 
     def look(self) -> list[str]:
         """Records what changed; returns, in words, what may move the plans of others."""
@@ -41,8 +43,9 @@ class Watcher:
         statuses = self._site.backend.status(folders.values()) if live else {}
         causes = []
         for attempt in live:
-            cause = self._record(attempt, statuses[folders[attempt.id]])
-            causes += [cause] if cause else []
+            with told("watch", attempt=attempt.id):
+                cause = self._record(attempt, statuses[folders[attempt.id]])
+                causes += [cause] if cause else []
         return causes
 
     def processes(self) -> frozenset[int]:
@@ -51,10 +54,20 @@ class Watcher:
         return frozenset().union(*(self._site.backend.processes(folder) for folder in folders))
 
     def stop(self, job: JobRecord) -> None:
-        """Asks a job's live attempt to end."""
+        """Asks a job's live attempt to end; should that fail, the next rounds ask again."""
         for attempt in self._store.live_attempts():
             if attempt.job_id == job.id:
-                self._site.backend.stop(self._folder(attempt), StopReason.CANCELLED)
+                self._stop(attempt)
+
+    def _recover(self, attempt: AttemptRecord) -> None:
+        if any(event["kind"] == "overrun" for event in self._store.events(attempt.job_id)):
+            self._overran.add(attempt.id)
+        if attempt.state is AttemptState.LAUNCHING and self._site.backend.poison(self._folder(attempt)):
+            self._poisoned(attempt, "the daemon was restarted before it came up")
+
+    def _stop(self, attempt: AttemptRecord) -> None:
+        self._site.backend.stop(self._folder(attempt), StopReason.CANCELLED)
+        self._stopped.add(attempt.id)
 
     def _record(self, attempt: AttemptRecord, status: AttemptStatus) -> str:
         match status.phase:
@@ -90,7 +103,10 @@ class Watcher:
                 self._started(transaction, attempt, status)
                 self._warned(transaction, job, attempt, status)
             return ""
-        return self._overrun(attempt)
+        job = self._job(attempt)
+        if job.stopping and attempt.id not in self._stopped:
+            self._stop(attempt)  # the one who was asked to may have been killed before it did
+        return self._overrun(job, attempt)
 
     def _started(self, transaction: Transaction, attempt: AttemptRecord, status: AttemptStatus) -> None:
         now_ms = self._now_ms()
@@ -109,10 +125,9 @@ class Watcher:
         if new:
             transaction.change_job(job.id, warnings=(*job.warnings, *new))
 
-    def _overrun(self, attempt: AttemptRecord) -> str:
+    def _overrun(self, job: JobRecord, attempt: AttemptRecord) -> str:
         if attempt.id in self._overran or attempt.started_ms is None:
             return ""
-        job = self._job(attempt)
         if self._now_ms() <= attempt.started_ms + job.duration_ms:
             return ""
         self._overran.add(attempt.id)
@@ -128,7 +143,7 @@ class Watcher:
         ended_ms = status.ended_ms or self._now_ms()
         state, reason = _outcome(job, status)
         with self._store.transaction() as transaction:
-            if attempt.state is AttemptState.LAUNCHING and status.started_ms is not None:
+            if attempt.started_ms is None and status.started_ms is not None:
                 self._started(transaction, attempt, status)
             self._warned(transaction, job, attempt, status)
             transaction.move_attempt(

@@ -33,6 +33,7 @@ def job(**values: Any) -> JobRecord:
         "cwd": "/",
         "stdout": "",
         "stderr": "",
+        "outputs": {"stdout": "", "stderr": ""},
         "submitted_ms": 1000,
         "finish_by_ms": None,
         "start_by_ms": None,

@@ -79,6 +79,7 @@ def site_of(setting: Setting, need: Need) -> "Site":
     """This host as the planner sees it; with a recorded file a host that has just what is needed."""
     from tidewatt.backends.host import inventory
     from tidewatt.backends.local import LocalBackend
+    from tidewatt.scheduler.patience import PatientChain
     from tidewatt.scheduler.site import Site
 
     settings = settings_of(setting)
@@ -94,7 +95,7 @@ def site_of(setting: Setting, need: Need) -> "Site":
         clock=Clock(),
         host=host,
         regions=places,
-        chain=chain_of(setting, settings),
+        chain=PatientChain(chain_of(setting, settings)),
         backend=LocalBackend(),
         hindsight=setting.hindsight,
     )

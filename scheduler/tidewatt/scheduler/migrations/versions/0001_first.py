@@ -33,6 +33,7 @@ def upgrade() -> None:
         "cwd",
         "stdout",
         "stderr",
+        "outputs",
         "duration_source",
     )
     more = (
