@@ -14,6 +14,7 @@ from tidewatt.scheduler.cli.text import (
     painted,
     parsed,
     percent,
+    shown,
 )
 from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.quantity import mass
@@ -24,7 +25,7 @@ _STYLES = {"running": "green", "failed": "red", "cancelled": "yellow", "held": "
 
 def title(job: Json) -> str:
     """The job's number and name."""
-    return f"job {job['id']}" + (f" ({job['name']})" if job["name"] else "")
+    return f"job {job['id']}" + (f" ({shown(job['name'])})" if job["name"] else "")
 
 
 def state(job: Json) -> str:
@@ -34,7 +35,7 @@ def state(job: Json) -> str:
 
 def command_of(job: Json, width: int = 60) -> str:
     """The command line, shortened."""
-    return cut(shlex.join(job["argv"]), width)
+    return cut(shown(shlex.join(job["argv"])), width)
 
 
 def plan_lines(plan: Json, now: datetime, power: str = "") -> Iterator[str]:

@@ -119,6 +119,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[
     return [painted(lines[0], "dim"), *lines[1:]]
 
 
+def shown(text: str) -> str:
+    """Somebody's words, with control characters written out: they must not steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def cut(text: str, width: int) -> str:
     """The text, shortened with an ellipsis where it is longer than `width`."""
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"

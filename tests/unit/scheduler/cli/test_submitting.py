@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.scheduler.cli.fake_daemon import NOW, FakeDaemon, attempt, job, status_view
+from tidewatt.scheduler.cli.text import shown
 from tidewatt.scheduler.schemas import Problem
 
 Tidewatt = Callable[..., Any]
@@ -278,3 +279,7 @@ def test_run_says_by_its_codes_what_was_not_the_jobs_doing(
 def test_run_without_a_daemon_is_120(tidewatt: Tidewatt) -> None:
     assert tidewatt("run", "true").code == 120
     assert tidewatt("wait", "1").code == 120
+
+
+def test_control_characters_of_a_command_do_not_reach_the_terminal() -> None:
+    assert shown("ls \x1b[2J\nname ü") == "ls \\x1b[2J\\nname ü"
