@@ -45,6 +45,7 @@ ROUND = "round"
 LOG_BYTES = 10_000_000
 LOOK_EVERY_S = 5.0  # real seconds between two looks at the socket and the ticker
 LATE_S = 15.0  # a round that did not come for so long
+SETTLE_EVERY_S = 1.0  # real seconds between two looks at the open accounts
 FOREIGN_EVERY_S = 5.0  # real seconds between two looks at who uses our GPUs
 
 
@@ -197,7 +198,7 @@ def _ticker(site: Site, rounds: Rounds, guardian: Guardian) -> BackgroundSchedul
         (ROUND, rounds.turn, tick_s),
         ("guard", guardian.turn, tick_s),
         ("foreign", rounds.look_around, FOREIGN_EVERY_S),
-        ("settle", rounds.settle, tick_s),
+        ("settle", rounds.settle, max(tick_s, SETTLE_EVERY_S)),
     ):
         trigger = IntervalTrigger(seconds=every_s, timezone=UTC)
         ticker.add_job(turn, trigger, id=name, next_run_time=datetime.now(UTC), **alone)

@@ -172,14 +172,16 @@ class Service:
             if job.state is not JobState.HELD:
                 raise Refused(f"job {job_id} is {job.state}, not held: there is nothing to release")
             found = self._queue()
-            admission = self._admit(ask(job), found)
+            # one that may be late is planned by the next round, whatever became of its deadline
+            admission = None if job.late else self._admit(ask(job), found)
             now_ms = time_ms(found.now)
             # its owner made it wait until now: neither our saving nor our delay
             frozen = {**job.frozen, "submitted_ms": now_ms}
             with self.store.transaction() as transaction:
                 transaction.append(now_ms, "released", {"frozen": frozen}, job_id=job_id)
                 transaction.move_job(job_id, JobState.WAITING, "released", now_ms, frozen=frozen)
-                transaction.set_plan(job_id, replace(admission.plan, job_id=job_id), now_ms, "released")
+                if admission is not None:
+                    transaction.set_plan(job_id, admission.plan, now_ms, "released")
                 self._move_others(transaction, admission, found.now, f"job {job_id} was released")
         self.wake(f"job {job_id} was released")
         return self._view(job_id)

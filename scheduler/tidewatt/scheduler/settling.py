@@ -21,6 +21,7 @@ from tidewatt.scheduler.store import Store
 log = structlog.get_logger()
 REPLAYED_MS = 7 * 86_400_000  # the queue is replayed from so long before a job was submitted
 SETTLE_EVERY_MS = 60_000  # of the job's clock, between two looks at a young account
+SHORTEST_PAUSE_MS = 2_000  # of real time, however fast a replay runs
 CLOSED = frozenset({SettlementState.FINAL, SettlementState.UNVERIFIED})
 REMEMBERED = 64  # accounts of energy kept in memory
 
@@ -39,27 +40,32 @@ class Settler:
     def look(self) -> None:
         """Settles what can be settled now."""
         now_ms = time_ms(self._site.clock.now())
-        due = [job for job in self._store.unsettled() if self._due(job, now_ms)]
-        if not due:
+        due = [
+            number
+            for number, ended_ms in self._store.open_accounts().items()
+            if self._due(number, ended_ms, now_ms)
+        ]
+        jobs = [job for number in due if (job := self._store.job(number)) is not None]
+        if not jobs:
             return
-        queue = self._queue(min(job.submitted_ms for job in due) - REPLAYED_MS)
+        queue = self._queue(min(job.submitted_ms for job in jobs) - REPLAYED_MS)
         starts: dict[str, dict[int, datetime]] = {}
-        for job in due:
+        for job in jobs:
             if self.stopping:
                 return
             self._looked_ms[job.id] = now_ms
             with told("settle", job=job.id):
                 self._settle(job, queue, starts)
 
-    def _due(self, job: JobRecord, now_ms: int) -> bool:
+    def _due(self, number: int, ended_ms: int, now_ms: int) -> bool:
         """True where the account may have changed; late observations come ever more rarely."""
+        factor = self._site.clock.factor
         # the reading after a job's end belongs to its account: wait for it
-        readings_ms = 1500 * self._site.settings.meter_interval_s * self._site.clock.factor
-        age_ms = now_ms - (job.ended_ms or now_ms)
-        if age_ms < readings_ms:
+        if now_ms - ended_ms < 1500 * self._site.settings.meter_interval_s * factor:
             return False
-        looked_ms = self._looked_ms.get(job.id)
-        return looked_ms is None or not 0 <= now_ms - looked_ms < max(SETTLE_EVERY_MS, age_ms / 50)
+        looked_ms = self._looked_ms.get(number)
+        pause_ms = max(SETTLE_EVERY_MS, (now_ms - ended_ms) / 50, SHORTEST_PAUSE_MS * factor)
+        return looked_ms is None or not 0 <= now_ms - looked_ms < pause_ms
 
     def _settle(self, job: JobRecord, queue: list[ReplayJob], starts: dict[str, dict[int, datetime]]) -> None:
         frozen = Frozen.restored(job.frozen)

@@ -103,13 +103,13 @@ class Store:
         with self.transaction() as transaction:
             transaction.skip_numbers(up_to)
 
-    def unsettled(self) -> list[JobRecord]:
-        """Ended jobs whose account is not closed yet, oldest first."""
+    def open_accounts(self) -> dict[int, int]:
+        """When each job ended whose account is not closed yet, by its number, oldest first."""
         open_states = [str(SettlementState.NONE), str(SettlementState.PROVISIONAL)]
-        query = sa.select(schema.job).where(
+        query = sa.select(schema.job.c.id, schema.job.c.ended_ms).where(
             schema.job.c.ended_ms.is_not(None), schema.job.c.settlement_state.in_(open_states)
         )
-        return [_job(row) for row in self._rows(query.order_by(schema.job.c.id))]
+        return {row.id: row.ended_ms for row in self._rows(query.order_by(schema.job.c.id))}
 
     def count(self) -> dict[str, int]:
         """Number of jobs by state."""
