@@ -13,12 +13,12 @@ import numpy as np
 
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Outlook, Rung, Segment, Steps
-from tidewatt.scheduler.board import Board
-from tidewatt.scheduler.intensity import curve_of
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Ask, Plan
-from tidewatt.scheduler.planner import Policy
-from tidewatt.scheduler.queue import admit, plan_queue
+from tidewatt.scheduler.planning.board import Board
+from tidewatt.scheduler.planning.intensity import curve_of
+from tidewatt.scheduler.planning.planner import Policy
+from tidewatt.scheduler.planning.queue import admit, plan_queue
 from tidewatt.scheduler.region import Pool, Region
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -13,8 +13,8 @@ from tidewatt.backends.meters.reading import How, Span, Usage
 from tidewatt.forecasting.chain import Chain
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.recorded import FileProvider
+from tidewatt.scheduler.accounting.settlement import AttemptRun, Frozen, Settlement, settle
 from tidewatt.scheduler.jobs import SettlementState
-from tidewatt.scheduler.settlement import AttemptRun, Frozen, Settlement, settle
 
 DAY = datetime(2022, 5, 17, tzinfo=UTC)
 SUBMITTED = DAY + timedelta(hours=5, minutes=17, seconds=23)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidewatt.scheduler.baseline import ReplayJob, first_feasible, holds
+from tidewatt.scheduler.accounting.baseline import ReplayJob, first_feasible, holds
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.region import Pool, Region
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Outlook, Rung, Segment, Steps
-from tidewatt.scheduler.board import Board
-from tidewatt.scheduler.capacity import Timeline
-from tidewatt.scheduler.instants import floor_ms
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Ask, Booking, Plan, Why, Window
-from tidewatt.scheduler.planner import Infeasible, Policy
+from tidewatt.scheduler.planning.board import Board
+from tidewatt.scheduler.planning.capacity import Timeline
+from tidewatt.scheduler.planning.instants import floor_ms
+from tidewatt.scheduler.planning.planner import Infeasible, Policy
 from tidewatt.scheduler.region import Pool, Region
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)

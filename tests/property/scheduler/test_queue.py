@@ -12,11 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Outlook, Rung, Segment, Steps
 from tidewatt.scheduler.errors import Refused, SchedulerError
-from tidewatt.scheduler.instants import floor_ms
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Ask, Booking, Plan, Window
-from tidewatt.scheduler.planner import Infeasible, Policy
-from tidewatt.scheduler.queue import admit, plan_queue
+from tidewatt.scheduler.planning.instants import floor_ms
+from tidewatt.scheduler.planning.planner import Infeasible, Policy
+from tidewatt.scheduler.planning.queue import admit, plan_queue
 from tidewatt.scheduler.region import Pool, Region
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)

@@ -13,9 +13,9 @@ from tidewatt.backends.clock import time_ms
 from tidewatt.backends.meters.reading import How, Span, Usage
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Series, Steps
+from tidewatt.scheduler.accounting.receipt import Ledger, Settlement
+from tidewatt.scheduler.accounting.settlement import AttemptRun, Frozen, Observations, settle
 from tidewatt.scheduler.jobs import SettlementState
-from tidewatt.scheduler.receipt import Ledger, Settlement
-from tidewatt.scheduler.settlement import AttemptRun, Frozen, Observations, settle
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 START_MS = time_ms(START)

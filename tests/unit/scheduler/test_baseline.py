@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tidewatt.scheduler.baseline import ReplayJob, first_feasible, holds, predecessors_ended
+from tidewatt.scheduler.accounting.baseline import ReplayJob, first_feasible, holds, predecessors_ended
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.region import Pool, Region
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tidewatt.scheduler.capacity import Timeline, names
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Booking, Window
+from tidewatt.scheduler.planning.capacity import Timeline, names
 from tidewatt.scheduler.region import Pool, Region
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)

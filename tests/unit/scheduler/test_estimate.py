@@ -2,8 +2,8 @@
 
 import pytest
 
-from tidewatt.scheduler.estimate import estimate
 from tidewatt.scheduler.jobs import Need
+from tidewatt.scheduler.planning.estimate import estimate
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tidewatt.scheduler.guard import Deadline, due, latest_start
+from tidewatt.scheduler.planning.guard import Deadline, due, latest_start
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -39,6 +39,6 @@ def test_jobs_at_their_latest_start_are_due_most_urgent_first() -> None:
 
 
 def test_guard_needs_no_planner_and_no_arrays() -> None:
-    heavy = {"numpy", "tidewatt.scheduler.planner"}
-    loaded = f"import sys, tidewatt.scheduler.guard; print({heavy} & set(sys.modules))"
+    heavy = {"numpy", "tidewatt.scheduler.planning.planner"}
+    loaded = f"import sys, tidewatt.scheduler.planning.guard; print({heavy} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", loaded], text=True).strip() == "set()"

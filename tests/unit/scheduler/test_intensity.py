@@ -7,8 +7,8 @@ import pytest
 
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Outlook, Rung, Segment, Steps
-from tidewatt.scheduler.instants import ceil_ms, floor_ms, length_ms, moment
-from tidewatt.scheduler.intensity import CostCurve, curve_of, remarks, source
+from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, length_ms, moment
+from tidewatt.scheduler.planning.intensity import CostCurve, curve_of, remarks, source
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 T0_MS = floor_ms(T0)

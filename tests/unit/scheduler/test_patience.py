@@ -9,8 +9,8 @@ import pytest
 from tidewatt.forecasting.chain import Chain
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.kind import Signal
-from tidewatt.scheduler import patience
-from tidewatt.scheduler.patience import PatientChain
+from tidewatt.scheduler.daemon import patience
+from tidewatt.scheduler.daemon.patience import PatientChain
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tidewatt.scheduler.accounting.picture import JobBar, ZoneLine, draw
 from tidewatt.scheduler.errors import SchedulerError
-from tidewatt.scheduler.picture import JobBar, ZoneLine, draw
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -9,14 +9,14 @@ import pytest
 
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Outlook, Rung, Segment, Steps
-from tidewatt.scheduler.board import Board
 from tidewatt.scheduler.errors import BadInput, Refused
-from tidewatt.scheduler.instants import floor_ms
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Ask, Booking, Plan, Why, Window
-from tidewatt.scheduler.planner import Infeasible, Policy, decide
+from tidewatt.scheduler.planning.board import Board
+from tidewatt.scheduler.planning.instants import floor_ms
+from tidewatt.scheduler.planning.planner import Infeasible, Policy, decide
+from tidewatt.scheduler.planning.terms import check
 from tidewatt.scheduler.region import Pool, Region
-from tidewatt.scheduler.terms import check
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)

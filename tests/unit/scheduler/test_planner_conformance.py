@@ -10,14 +10,14 @@ import pytest
 
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Outlook, Rung, Segment, Steps
-from tidewatt.scheduler.board import Board
 from tidewatt.scheduler.errors import BadInput
-from tidewatt.scheduler.instants import floor_ms
-from tidewatt.scheduler.intensity import CostCurve, curve_of
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Ask, Plan
-from tidewatt.scheduler.planner import Policy
-from tidewatt.scheduler.queue import admit
+from tidewatt.scheduler.planning.board import Board
+from tidewatt.scheduler.planning.instants import floor_ms
+from tidewatt.scheduler.planning.intensity import CostCurve, curve_of
+from tidewatt.scheduler.planning.planner import Policy
+from tidewatt.scheduler.planning.queue import admit
 from tidewatt.scheduler.region import Region
 
 MINUTE_MS = 60_000

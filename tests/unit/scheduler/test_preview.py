@@ -8,11 +8,11 @@ import pytest
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Outlook, Rung, Segment, Steps
 from tidewatt.scheduler.errors import BadInput, Refused
-from tidewatt.scheduler.estimate import Estimate
-from tidewatt.scheduler.instants import floor_ms
 from tidewatt.scheduler.plan import Booking, Window
-from tidewatt.scheduler.planner import Policy
-from tidewatt.scheduler.preview import ask_of, home_of, preview
+from tidewatt.scheduler.planning.estimate import Estimate
+from tidewatt.scheduler.planning.instants import floor_ms
+from tidewatt.scheduler.planning.planner import Policy
+from tidewatt.scheduler.planning.preview import ask_of, home_of, preview
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.schemas import PlanReply, PlanRequest
 

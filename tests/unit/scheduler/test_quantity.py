@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidewatt.scheduler.quantity import energy, hours, mass
+from tidewatt.scheduler.accounting.quantity import energy, hours, mass
 
 
 @pytest.mark.parametrize(

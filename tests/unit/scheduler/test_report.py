@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tidewatt.scheduler.accounting.receipt import Ledger, Settlement
+from tidewatt.scheduler.accounting.report import BY, ReportRow, report
+from tidewatt.scheduler.accounting.report_schema import Report
+from tidewatt.scheduler.accounting.report_text import csv_text, header, lines, rows
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import SettlementState
-from tidewatt.scheduler.receipt import Ledger, Settlement
-from tidewatt.scheduler.report import BY, ReportRow, report
-from tidewatt.scheduler.report_schema import Report
-from tidewatt.scheduler.report_text import csv_text, header, lines, rows
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KWH_UJ = 3_600_000_000_000

@@ -12,10 +12,10 @@ from tidewatt.backends.clock import time_ms
 from tidewatt.backends.meters.reading import How, Span, Usage
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Series, Steps
+from tidewatt.scheduler.accounting.receipt import Ledger, Settlement
+from tidewatt.scheduler.accounting.settlement import AttemptRun, Frozen, Observations, settle
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.jobs import SettlementState
-from tidewatt.scheduler.receipt import Ledger, Settlement
-from tidewatt.scheduler.settlement import AttemptRun, Frozen, Observations, settle
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 MONTH_LATER = DAY + timedelta(days=30)

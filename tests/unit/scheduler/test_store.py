@@ -11,11 +11,10 @@ import pytest
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
 
-from tidewatt.scheduler import schema
-from tidewatt.scheduler.database import StoreError
 from tidewatt.scheduler.jobs import AttemptState, JobState, SettlementState
-from tidewatt.scheduler.records import AttemptRecord, JobRecord
-from tidewatt.scheduler.store import MoveError, Store
+from tidewatt.scheduler.store import MoveError, Store, schema
+from tidewatt.scheduler.store.database import StoreError
+from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
 
 def job(**values: Any) -> JobRecord:

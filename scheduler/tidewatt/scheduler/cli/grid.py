@@ -60,7 +60,7 @@ def _daemons_view(zone: str | None, signal: str | None, hours: float) -> Json | 
 def _own_view(setting: "Setting", hours: float) -> Json:
     from tidewatt.forecasting.kind import Signal
     from tidewatt.scheduler.cli.offline import chain_of, moment_of, settings_of
-    from tidewatt.scheduler.outlook_view import outlook_view
+    from tidewatt.scheduler.daemon.outlook_view import outlook_view
 
     settings = settings_of(setting)
     if not settings.zone:

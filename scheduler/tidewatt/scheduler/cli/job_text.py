@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator
 from datetime import datetime
 
+from tidewatt.scheduler.accounting.quantity import mass
 from tidewatt.scheduler.cli.text import (
     cut,
     energy,
@@ -17,7 +18,6 @@ from tidewatt.scheduler.cli.text import (
     shown,
 )
 from tidewatt.scheduler.client import Json
-from tidewatt.scheduler.quantity import mass
 
 ENDED = frozenset({"done", "failed", "cancelled"})
 _STYLES = {"running": "green", "failed": "red", "cancelled": "yellow", "held": "yellow"}

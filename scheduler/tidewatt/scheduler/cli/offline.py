@@ -18,7 +18,7 @@ from tidewatt.scheduler.when import parse_moment
 
 if TYPE_CHECKING:
     from tidewatt.forecasting.chain import Chain
-    from tidewatt.scheduler.site import Site
+    from tidewatt.scheduler.daemon.site import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Setting:
 
 def plan_alone(wish: Wish, late: bool, setting: Setting) -> tuple[Json, datetime]:
     """The PlanReply for an empty queue, and the time it was made for."""
-    from tidewatt.scheduler.preview import preview
+    from tidewatt.scheduler.planning.preview import preview
     from tidewatt.scheduler.schemas import PlanRequest
 
     now = moment_of(setting)
@@ -79,8 +79,8 @@ def site_of(setting: Setting, need: Need) -> "Site":
     """This host as the planner sees it; with a recorded file a host that has just what is needed."""
     from tidewatt.backends.host import inventory
     from tidewatt.backends.local import LocalBackend
-    from tidewatt.scheduler.patience import PatientChain
-    from tidewatt.scheduler.site import Site
+    from tidewatt.scheduler.daemon.patience import PatientChain
+    from tidewatt.scheduler.daemon.site import Site
 
     settings = settings_of(setting)
     host = inventory()

@@ -30,8 +30,8 @@ def report(
     if as_json:
         say_json(answer)
         return
-    from tidewatt.scheduler.report_schema import Report
-    from tidewatt.scheduler.report_text import csv_text, header, lines, rows
+    from tidewatt.scheduler.accounting.report_schema import Report
+    from tidewatt.scheduler.accounting.report_text import csv_text, header, lines, rows
 
     found = Report.model_validate(answer)
     if as_csv:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from tidewatt.scheduler.quantity import energy as energy
-from tidewatt.scheduler.quantity import mass
+from tidewatt.scheduler.accounting.quantity import energy as energy
+from tidewatt.scheduler.accounting.quantity import mass
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 

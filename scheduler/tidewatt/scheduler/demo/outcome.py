@@ -7,11 +7,11 @@ from typing import Any
 
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.recorded import FileProvider
+from tidewatt.scheduler.accounting.picture import JobBar, ZoneLine, draw
+from tidewatt.scheduler.accounting.quantity import energy, mass
 from tidewatt.scheduler.demo.scenario import DAYS, FACTOR, LOCAL, START, ZONES, Submission
 from tidewatt.scheduler.demo.screen import clock, hours, label, region_of, window_of
 from tidewatt.scheduler.demo.stage import DemoError
-from tidewatt.scheduler.picture import JobBar, ZoneLine, draw
-from tidewatt.scheduler.quantity import energy, mass
 
 Json = dict[str, Any]
 SIGNAL = "marginal"

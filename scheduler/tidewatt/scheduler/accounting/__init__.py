@@ -1,0 +1,1 @@
+"""What jobs used, emitted and saved: receipts, reports, pictures."""

@@ -1,0 +1,1 @@
+"""The daemon: its rounds, its guard, its doors."""

@@ -1,0 +1,181 @@
+"""The daemon's HTTP interface: a Unix socket for its own user; TCP only where asked for, with a token."""
+
+import hashlib
+import hmac
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Literal
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from tidewatt.backends.backend import BackendError
+from tidewatt.forecasting.errors import ForecastError
+from tidewatt.scheduler.daemon.overview import Overview
+from tidewatt.scheduler.daemon.service import Service
+from tidewatt.scheduler.errors import SchedulerError
+from tidewatt.scheduler.schemas import (
+    ForecastView,
+    JobView,
+    PlanReply,
+    PlanRequest,
+    Problem,
+    RerunRequest,
+    StatusView,
+    SubmitReply,
+    SubmitRequest,
+    UpdateRequest,
+)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+log = structlog.get_logger()
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class PeerCheckedProtocol(H11Protocol):
+    """HTTP on a Unix socket, for processes of the daemon's own user and of root; others are hung up on."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Reads the peer's uid from the kernel before the first byte."""
+        connection: socket.socket = transport.get_extra_info("socket")
+        size = struct.calcsize("3i")
+        _pid, uid, _gid = struct.unpack(
+            "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        )
+        super().connection_made(transport)
+        if uid not in {os.getuid(), 0}:
+            transport.abort()
+
+
+class TokenChecked:
+    """Lets requests pass that carry the token and name a loopback host; checked before routing."""
+
+    def __init__(self, inner: Asgi, token_sha256: str, port: int) -> None:
+        self._inner = inner
+        self._token_sha256 = token_sha256
+        self._hosts = {f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost")}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers 401 or 421 itself where the request may not pass."""
+        if scope["type"] == "http":
+            headers = dict(scope["headers"])
+            token = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
+            problem = None
+            if headers.get(b"host", b"") not in self._hosts or b"origin" in headers:
+                problem = Problem(
+                    title="wrong host", status=421, detail="this daemon answers loopback addresses only"
+                )
+            elif not hmac.compare_digest(hashlib.sha256(token).hexdigest(), self._token_sha256):
+                problem = Problem(
+                    title="no access", status=401, detail="send the token that `tidewatt up` printed"
+                )
+            if problem is not None:
+                await _answer(problem)(scope, receive, send)
+                return
+        await self._inner(scope, receive, send)
+
+
+def app(service: Service, overview: Overview, shutdown: Callable[[], None]) -> FastAPI:
+    """The routes; every answer is a message of `schemas`, every refusal a `Problem`."""
+    api = FastAPI(title="Tidewatt", version="1", docs_url=None, redoc_url=None)
+    _refusals(api)
+    _looking(api, overview)
+    _asking(api, service)
+    _changing(api, service)
+
+    @api.post("/api/v1/shutdown")
+    def stop() -> dict[str, str]:
+        shutdown()
+        return {}
+
+    return api
+
+
+def _looking(api: FastAPI, overview: Overview) -> None:
+    @api.get("/api/v1/status")
+    def status() -> StatusView:
+        return overview.status()
+
+    @api.get("/api/v1/jobs")
+    def jobs(state: str = "", before: int | None = None, limit: int = 100) -> dict[str, list[JobView]]:
+        states = tuple(filter(None, state.split(",")))
+        return {"jobs": overview.jobs(states, before, min(max(limit, 1), 1000))}
+
+    @api.get("/api/v1/jobs/{job_id}")
+    def job(job_id: int) -> JobView:
+        return overview.job(job_id)
+
+    @api.get("/api/v1/forecast")
+    def forecast(zone: str = "", signal: str = "", hours: float = 24) -> ForecastView:
+        return overview.forecast(zone, signal, hours)
+
+    @api.get("/api/v1/report")
+    def report(since_s: float | None = None, by: str = "") -> Any:
+        return overview.report(since_s, by)
+
+
+def _asking(api: FastAPI, service: Service) -> None:
+    @api.post("/api/v1/plan")
+    def plan(request: PlanRequest) -> PlanReply:
+        return service.plan(request)
+
+
+def _changing(api: FastAPI, service: Service) -> None:
+    @api.post("/api/v1/jobs")
+    def submit(request: SubmitRequest) -> SubmitReply:
+        return service.submit(request)
+
+    @api.patch("/api/v1/jobs/{job_id}")
+    def update(job_id: int, request: UpdateRequest) -> JobView:
+        return service.update(job_id, request)
+
+    @api.post("/api/v1/jobs/{job_id}/rerun")
+    def rerun(job_id: int, request: RerunRequest) -> SubmitReply:
+        return service.rerun(job_id, request)
+
+    @api.post("/api/v1/jobs/{job_id}/{verb}")
+    def act(job_id: int, verb: Literal["cancel", "hold", "release", "start"]) -> JobView:
+        return {
+            "cancel": service.cancel,
+            "hold": service.hold,
+            "release": service.release,
+            "start": service.start,
+        }[verb](job_id)
+
+
+def _refusals(api: FastAPI) -> None:
+    @api.exception_handler(SchedulerError)
+    def refused(_request: Request, error: SchedulerError) -> JSONResponse:
+        status = 422 if error.exit_code == 2 else 409
+        return _answer(Problem(title="refused", status=status, detail=str(error), exit_code=error.exit_code))
+
+    @api.exception_handler(BackendError)
+    def failed_there(_request: Request, error: BackendError) -> JSONResponse:
+        return _answer(Problem(title="refused", status=409, detail=str(error)))
+
+    @api.exception_handler(ForecastError)
+    def unknown(_request: Request, error: ForecastError) -> JSONResponse:
+        return _answer(Problem(title="refused", status=422, detail=str(error), exit_code=2))
+
+    @api.exception_handler(Exception)
+    def failed(request: Request, error: Exception) -> JSONResponse:
+        log.error("request.failed", path=request.url.path, exc_info=error)
+        detail = f"the daemon could not do this ({type(error).__name__}): its log says why"
+        return _answer(Problem(title="failed", status=500, detail=detail))
+
+    @api.exception_handler(RequestValidationError)
+    def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "body")
+        return _answer(Problem(title="bad input", status=422, detail=f"{where}: {first['msg']}", exit_code=2))
+
+
+def _answer(problem: Problem) -> JSONResponse:
+    return JSONResponse(problem.model_dump(), problem.status, media_type="application/problem+json")

@@ -1,0 +1,222 @@
+"""Takes a submitted job in: its files first, then its row and its plan in one transaction."""
+
+import os
+import pwd
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tidewatt.backends import environment
+from tidewatt.backends.backend import BackendError
+from tidewatt.backends.clock import time_ms
+from tidewatt.backends.source import snapshot
+from tidewatt.scheduler.accounting.frozen import Frozen
+from tidewatt.scheduler.daemon.site import Site
+from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.jobs import JobState, SettlementState
+from tidewatt.scheduler.plan import Ask, Plan
+from tidewatt.scheduler.schemas import SubmitRequest
+from tidewatt.scheduler.store import Transaction
+from tidewatt.scheduler.store.records import JobRecord
+
+STAGING = ".new-"  # folders of jobs that are not stored yet; swept when the daemon starts
+OUTPUT = "output.log"
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # what a byte that is no UTF-8 becomes in a command line
+
+
+def user_name() -> str:
+    """The name of the daemon's own user, whose jobs these are."""
+    uid = os.getuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def check(request: SubmitRequest) -> None:
+    """Refuses what could not be run or shown, in one sentence.
+
+    Raises:
+        BadInput: for a folder that is not there, a command that cannot be kept, a name that cannot be shown.
+    """
+    check_names(request.name, request.project)
+    if any("\0" in word for word in request.argv) or not request.argv[0]:
+        raise BadInput("the command is empty or has a zero byte in it: write it after `--`")
+    if any(_SURROGATE.search(word) for word in (*request.argv, request.cwd, request.stdout, request.stderr)):
+        raise BadInput(
+            "the command or a path is not text in UTF-8: rename the file, or wrap it into a script"
+        )
+    if not Path(request.cwd).is_absolute() or not Path(request.cwd).is_dir():
+        raise BadInput(f"the folder {request.cwd} does not exist here: choose one with --chdir")
+
+
+def check_names(name: str | None, project: str | None) -> None:
+    """Refuses names that would not fit a line of a table."""
+    for what, text in (("name", name or ""), ("project", project or "")):
+        if _FORBIDDEN.search(text) or len(text) > 200:
+            raise BadInput(
+                f"the {what} {text[:40]!r} has control characters or over 200 letters: choose a plainer one"
+            )
+
+
+@contextmanager
+def staged(site: Site, request: SubmitRequest) -> Iterator[Path]:
+    """A folder with the job's environment, difference and snapshot, to be renamed when the job has a number.
+
+    Raises:
+        BadInput: where a snapshot was asked for and cannot be taken.
+    """
+    folder = None
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=STAGING, dir=site.paths.jobs))
+        if request.env is not None:
+            kept = environment.select(request.env, None, False, site.settings.env_deny)
+            environment.write(folder / "env.json", kept)
+        if request.source is not None and request.source.diff:
+            (folder / "source.diff").write_text(
+                request.source.diff, encoding="utf-8", errors="surrogateescape"
+            )
+        if request.snapshot:
+            (folder / "snapshot.path").write_text(
+                str(snapshot(Path(request.cwd), folder / "source").relative_to(folder)), encoding="utf-8"
+            )
+        yield folder
+    except BackendError as error:
+        raise BadInput(str(error)) from error
+    except OSError as error:
+        raise BadInput(
+            f"the job's files cannot be written below {site.paths.jobs}: {error.strerror}"
+        ) from error
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def store_job(
+    transaction: Transaction, site: Site, request: SubmitRequest, ask: Ask, plan: Plan | None, folder: Path
+) -> int:
+    """Stores the job and its plan, and gives the staged folder its number."""
+    now_ms = time_ms(ask.submitted)
+    record = _record(site, request, ask)
+    job_id = transaction.add_job(record)
+    home = site.paths.job(job_id)
+    _take(folder, home)
+    told = {**_told(record), "frozen": record.frozen}
+    transaction.append(now_ms, "submitted", told, job_id=job_id, reason="held" if request.hold else "")
+    stdout, stderr = _outputs(request, home, job_id)
+    source = dict(record.source)
+    if request.snapshot:
+        source["snapshot"] = str(home / (home / "snapshot.path").read_text(encoding="utf-8"))
+    transaction.change_job(job_id, stdout=stdout, stderr=stderr, source=source)
+    if plan is not None and not request.hold:
+        transaction.set_plan(job_id, replace(plan, job_id=job_id), now_ms, "submitted")
+    return job_id
+
+
+def _record(site: Site, request: SubmitRequest, ask: Ask) -> JobRecord:
+    home = site.home
+    now_ms = time_ms(ask.submitted)
+    frozen = Frozen(
+        home.name,
+        home.zones,
+        home.pue,
+        home.pue_source,
+        ask.submitted,
+        site.settings.signal,
+        gpus=request.gpus,
+    )
+    source = {} if request.source is None else request.source.model_dump(exclude={"diff"})
+    return JobRecord(
+        id=0,
+        state=JobState.HELD if request.hold else JobState.WAITING,
+        since_ms=now_ms,
+        reason="held at submit: `tidewatt release` lets it go" if request.hold else "",
+        user=user_name(),
+        name=request.name or _FORBIDDEN.sub("?", Path(request.argv[0]).name),
+        project=request.project,
+        labels=request.labels,
+        argv=request.argv,
+        cwd=request.cwd,
+        stdout="",
+        stderr="",
+        outputs={"stdout": request.stdout, "stderr": request.stderr},
+        submitted_ms=now_ms,
+        finish_by_ms=None if ask.finish_by is None else time_ms(ask.finish_by),
+        start_by_ms=None if ask.start_by is None else time_ms(ask.start_by),
+        duration_ms=round(ask.duration.total_seconds() * 1000),
+        duration_source=ask.duration_source,
+        time_limit_ms=None if request.time_limit_s is None else round(request.time_limit_s * 1000),
+        gpus=request.gpus,
+        gpu_kind=request.gpu_kind,
+        cpus=request.cpus,
+        mem_mb=request.mem_mb,
+        regions=request.regions,
+        exclude_regions=request.exclude_regions,
+        late=request.late,
+        asked=False,
+        stopping=False,
+        power_mw=round(ask.power_w * 1000),
+        power_source=ask.power_source,
+        source=source,
+        snapshot=request.snapshot,
+        umask=request.umask,
+        keeps_env=request.env is not None,
+        frozen=frozen.record(),
+        plan=None,
+        at_risk="",
+        warnings=(),
+        ended_ms=None,
+        settlement_state=SettlementState.NONE,
+        settlement=None,
+    )
+
+
+def _told(record: JobRecord) -> Mapping[str, Any]:
+    """What the event of a submission holds besides the frozen baseline: integers and strings."""
+    known = {
+        "finish_by_ms": record.finish_by_ms,
+        "start_by_ms": record.start_by_ms,
+        "time_limit_ms": record.time_limit_ms,
+    }
+    return {
+        "user": record.user,
+        "name": record.name,
+        "project": record.project,
+        "argv": list(record.argv),
+        "duration_ms": record.duration_ms,
+        "duration_source": record.duration_source,
+        "gpus": record.gpus,
+        "gpu_kind": record.gpu_kind,
+        "cpus": record.cpus,
+        "mem_mb": record.mem_mb,
+        "commit": str(record.source.get("commit", "")),
+        "source_digest": str(record.source.get("digest", "")),
+        **{key: value for key, value in known.items() if value is not None},
+    }
+
+
+def _outputs(request: SubmitRequest, home: Path, job_id: int) -> tuple[str, str]:
+    """Absolute paths of both outputs; `%j` stands for the job's number, and one alone is for both."""
+
+    def place(given: str) -> str:
+        return str(Path(request.cwd) / given.replace("%j", str(job_id)))
+
+    stdout = place(request.stdout) if request.stdout else str(home / OUTPUT)
+    return stdout, place(request.stderr) if request.stderr else stdout
+
+
+def _take(folder: Path, home: Path) -> None:
+    """Renames the staged folder; what a crash left at that number belongs to no job."""
+    shutil.rmtree(home, ignore_errors=True)
+    folder.rename(home)
+    descriptor = os.open(home.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

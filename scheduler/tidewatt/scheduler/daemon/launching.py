@@ -1,0 +1,163 @@
+"""Starts attempts: commits first, then launches, so that a crash between the two can be told apart."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from tidewatt.backends import lease
+from tidewatt.backends.backend import BackendError, Launch
+from tidewatt.backends.clock import time_ms
+from tidewatt.scheduler.accounting.frozen import MICRO
+from tidewatt.scheduler.daemon.occupancy import blocked
+from tidewatt.scheduler.daemon.replanning import Queue
+from tidewatt.scheduler.daemon.site import Site
+from tidewatt.scheduler.errors import Refused
+from tidewatt.scheduler.jobs import AttemptState, JobState
+from tidewatt.scheduler.paths import Paths
+from tidewatt.scheduler.region import Region
+from tidewatt.scheduler.store import Store
+from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
+
+log = structlog.get_logger()
+SLOWEST_RETRY_S = 60.0
+
+
+class NotFree(Refused):
+    """A job cannot start at this instant: what it needs is in use."""
+
+
+def attempt_folder(paths: Paths, attempt: AttemptRecord) -> Path:
+    """The attempt's own folder."""
+    return paths.job(attempt.job_id) / str(attempt.number)
+
+
+def environment_file(paths: Paths, job_id: int) -> Path:
+    """Where a job's environment waits, 0600, until no attempt can need it any more."""
+    return paths.job(job_id) / "env.json"
+
+
+class Launcher:
+    """Launches attempts on the site's backend."""
+
+    def __init__(self, site: Site, store: Store) -> None:
+        self._site = site
+        self._store = store
+        self._poisoned: dict[
+            int, tuple[int, float]
+        ] = {}  # job -> (launches that came to nothing, try again at)
+
+    def launch(
+        self,
+        job: JobRecord,
+        region: Region,
+        pool: str,
+        found: Queue,
+        reason: str,
+    ) -> AttemptRecord:
+        """Starts the job's next attempt.
+
+        Raises:
+            NotFree: where its GPUs, CPUs or memory are in use at this instant.
+        """
+        _, again_at = self._poisoned.get(job.id, (0, 0.0))
+        if time.monotonic() < again_at:
+            raise NotFree("its last launch came to nothing: it is tried again within a minute")
+        if sentence := blocked(job.need, region, pool, found.live, found.jobs):
+            raise NotFree(sentence)
+        gpus = self._free_gpus(job, region, pool, found)
+        attempt = self._commit(job, region, pool, gpus, reason)
+        self._submit(job, attempt)
+        log.info("job.launched", job=job.id, attempt=attempt.id, region=region.name, reason=reason)
+        return attempt
+
+    def came_to_nothing(self, job_id: int) -> None:
+        """Remembers that a launch was poisoned: the next one waits, each time twice as long."""
+        count = self._poisoned.get(job_id, (0, 0.0))[0] + 1
+        self._poisoned[job_id] = (count, time.monotonic() + min(0.5 * 2**count, SLOWEST_RETRY_S))
+
+    def came_up(self, job_id: int) -> None:
+        """Forgets earlier failures of a job that runs now."""
+        self._poisoned.pop(job_id, None)
+
+    def _free_gpus(self, job: JobRecord, region: Region, pool: str, found: Queue) -> tuple[str, ...]:
+        if not job.gpus:
+            return ()
+        ours = {
+            uuid: f"{uuid} is used by job {each.job_id}" for each in found.live for uuid in each.gpu_uuids
+        }
+        taken = {each.use.gpu_uuid: str(each) for each in found.foreign} | ours
+        candidates = [uuid for uuid in self._site.gpus_of(region, pool) if uuid not in taken]
+        leased = {
+            uuid: f"{uuid} is leased by {holder}"
+            for uuid, holder in lease.holders(candidates).items()
+            if holder
+        }
+        free = [uuid for uuid in candidates if uuid not in leased]
+        if len(free) < job.gpus:
+            who = "; ".join(
+                (taken | leased)[uuid] for uuid in self._site.gpus_of(region, pool) if uuid in taken | leased
+            )
+            raise NotFree(
+                f"it needs {job.gpus} GPUs and {len(free)} are free in {region.name}:"
+                f" {who or 'the host has no more'}"
+            )
+        return tuple(free[: job.gpus])
+
+    def _commit(
+        self, job: JobRecord, region: Region, pool: str, gpus: tuple[str, ...], reason: str
+    ) -> AttemptRecord:
+        now_ms = time_ms(self._site.clock.now())
+        number = len(self._store.attempts([job.id])[job.id]) + 1
+        attempt = AttemptRecord(
+            id=f"{job.id}.{number}",
+            job_id=job.id,
+            state=AttemptState.LAUNCHING,
+            since_ms=now_ms,
+            region=region.name,
+            pool=pool,
+            gpu_uuids=gpus,
+            launched_ms=now_ms,
+            factors={
+                "zones": dict(region.zones),
+                "pue_micro": round(region.pue * MICRO),
+                "pue_source": region.pue_source,
+            },
+        )
+        with self._store.transaction() as transaction:
+            transaction.add_attempt(attempt)
+            transaction.move_job(job.id, JobState.RUNNING, reason, now_ms, at_risk="")
+        return attempt
+
+    def _submit(self, job: JobRecord, attempt: AttemptRecord) -> None:
+        try:
+            self._site.backend.submit(self._launch(job, attempt))
+        except (BackendError, OSError) as error:
+            log.error("attempt.not_launched", attempt=attempt.id, error=str(error))
+            with suppress(BackendError):
+                self._site.backend.poison(attempt_folder(self._site.paths, attempt))
+
+    def _launch(self, job: JobRecord, attempt: AttemptRecord) -> Launch:
+        paths, settings = self._site.paths, self._site.settings
+        folder = attempt_folder(paths, attempt)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        snapshot = Path(job.source["snapshot"]) if job.snapshot else None
+        return Launch(
+            attempt_id=attempt.id,
+            folder=folder,
+            argv=job.argv,
+            cwd=Path(job.cwd),
+            environment_file=environment_file(paths, job.id) if job.keeps_env else None,
+            stdout=Path(job.stdout),
+            stderr=Path(job.stderr),
+            gpu_uuids=attempt.gpu_uuids,
+            time_limit_s=None if job.time_limit_ms is None else job.time_limit_ms / 1000,
+            grace_s=settings.grace_s,
+            source_digest="" if snapshot else str(job.source.get("digest", "")),
+            snapshot=snapshot,
+            umask=job.umask,
+            readings=paths.readings,
+            meter_interval_s=settings.meter_interval_s,
+            clock=self._site.clock,
+        )

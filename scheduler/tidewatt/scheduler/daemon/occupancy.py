@@ -1,0 +1,89 @@
+"""What is taken in the regions now: by running attempts, and by processes that are not ours."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from tidewatt.backends.clock import moment
+from tidewatt.scheduler.daemon.site import Foreign, Site
+from tidewatt.scheduler.jobs import Need
+from tidewatt.scheduler.plan import Ask, Booking, Window
+from tidewatt.scheduler.region import Region
+from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
+
+FOREIGN_STAYS = timedelta(
+    minutes=30
+)  # how long a foreign process is taken to go on using a GPU; seen again, it is booked again
+
+
+def ask(job: JobRecord) -> Ask:
+    """The job as the planner takes it; one that was told to start now has no deadline to wait for."""
+    return Ask(
+        job_id=job.id,
+        submitted=moment(job.submitted_ms),
+        need=job.need,
+        duration=timedelta(milliseconds=job.duration_ms),
+        duration_source=job.duration_source,
+        power_w=job.power_mw / 1000,
+        power_source=job.power_source,
+        finish_by=_moment(job.finish_by_ms),
+        start_by=_moment(job.start_by_ms),
+        regions=job.regions,
+        exclude_regions=job.exclude_regions,
+        home=str(job.frozen["home"]),
+        late=job.late,
+        at_once=job.asked,
+    )
+
+
+def expected_end(job: JobRecord, attempt: AttemptRecord, now: datetime) -> datetime:
+    """When a running attempt should be over; one that overran is given a twentieth of its estimate more."""
+    start = moment(attempt.started_ms or attempt.launched_ms)
+    duration = timedelta(milliseconds=job.duration_ms)
+    return max(start + duration, now + max(duration / 20, timedelta(minutes=1)))
+
+
+def bookings(
+    live: Iterable[AttemptRecord],
+    jobs: Mapping[int, JobRecord],
+    foreign: Iterable[Foreign],
+    site: Site,
+    now: datetime,
+) -> list[Booking]:
+    """What running attempts and foreign processes occupy, from now on."""
+    taken = [_running(attempt, jobs[attempt.job_id], now) for attempt in live]
+    pools = {
+        uuid: (region.name, pool.name)
+        for region in site.regions
+        for pool in region.pools
+        for uuid in site.gpus_of(region, pool.name)
+    }
+    for uuid, who in {each.use.gpu_uuid: str(each) for each in foreign}.items():
+        if uuid in pools:
+            region, pool = pools[uuid]
+            taken.append(Booking(region, pool, Window(now, now + FOREIGN_STAYS), 1, 0, 0, who))
+    return taken
+
+
+def blocked(
+    need: Need, region: Region, pool: str, live: Iterable[AttemptRecord], jobs: Mapping[int, JobRecord]
+) -> str:
+    """Why a job's CPUs or memory are not free in a region at this instant; "" where they are."""
+    here = [jobs[attempt.job_id] for attempt in live if attempt.region == region.name]
+    cpus = region.cpus - sum(job.cpus for job in here)
+    if need.cpus > cpus:
+        return f"it needs {need.cpus} CPUs and {cpus} of {region.cpus} are free in {region.name}"
+    mem_mb = region.mem_mb - sum(job.mem_mb for job in here)
+    if region.mem_mb and need.mem_mb > mem_mb:
+        return (
+            f"it needs {need.mem_mb} MB of memory and {mem_mb} of {region.mem_mb} are free in {region.name}"
+        )
+    return ""
+
+
+def _running(attempt: AttemptRecord, job: JobRecord, now: datetime) -> Booking:
+    window = Window(min(now, moment(attempt.launched_ms)), expected_end(job, attempt, now))
+    return Booking(attempt.region, attempt.pool, window, job.gpus, job.cpus, job.mem_mb, f"job {job.id}")
+
+
+def _moment(time_ms: int | None) -> datetime | None:
+    return None if time_ms is None else moment(time_ms)

@@ -1,0 +1,163 @@
+"""What clients may look at: the daemon and its regions now, intensity ahead, and reports over ended jobs."""
+
+import importlib.metadata
+import os
+from datetime import timedelta
+
+from tidewatt.backends.clock import moment, time_ms
+from tidewatt.forecasting.kind import Signal
+from tidewatt.forecasting.zones import zone as zone_of
+from tidewatt.scheduler.accounting.receipt import Settlement
+from tidewatt.scheduler.accounting.report import ReportRow, report
+from tidewatt.scheduler.accounting.report_schema import Report
+from tidewatt.scheduler.daemon.outlook_view import outlook_view
+from tidewatt.scheduler.daemon.service import Service
+from tidewatt.scheduler.daemon.views import job_views, whole_view
+from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.jobs import JobState
+from tidewatt.scheduler.region import Region
+from tidewatt.scheduler.schemas import ForecastView, ForeignView, JobView, RegionView, StatusView
+from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
+
+LONGEST_FORECAST_H = 24 * 14
+
+
+class Overview:
+    """The daemon's answers that change nothing; `listen` is its TCP address, "" where there is none."""
+
+    def __init__(self, service: Service, listen: str) -> None:
+        self._service = service
+        self._site = service.site
+        self._store = service.store
+        self._listen = listen
+
+    def status(self) -> StatusView:
+        """The daemon now."""
+        site = self._site
+        running = self._store.jobs([JobState.RUNNING, JobState.PAUSED])
+        waiting = self._store.jobs([JobState.WAITING])
+        planned = [job for job in waiting if job.plan is not None]
+        following = min(planned, key=lambda job: (job.plan and job.plan.window.start, job.id), default=None)
+        views = {view.id: view for view in job_views(self._store, [*running, *waiting])}
+        return StatusView(
+            version=importlib.metadata.version("tidewatt"),
+            pid=os.getpid(),
+            home=str(site.paths.home),
+            socket=str(site.paths.socket),
+            listen=self._listen,
+            now=site.clock.now(),
+            replay_factor=site.clock.factor,
+            replaying=site.clock.replaying,
+            hindsight=site.hindsight,
+            zone=site.settings.zone,
+            signal=site.settings.signal,
+            regions=self._regions(),
+            foreign=tuple(
+                ForeignView(
+                    gpu_uuid=each.use.gpu_uuid,
+                    pid=each.use.pid,
+                    command=each.use.command,
+                    user=each.use.user,
+                    since=each.since,
+                )
+                for each in self._service.foreign
+            ),
+            jobs=self._store.count(),
+            running=tuple(views[job.id] for job in running),
+            next=None if following is None else views[following.id],
+            at_risk=tuple(views[job.id] for job in waiting if job.at_risk),
+            warnings=self._warnings(),
+        )
+
+    def jobs(self, states: tuple[str, ...], before: int | None, limit: int) -> list[JobView]:
+        """Jobs in the given states (none: all), newest first."""
+        unknown = [state for state in states if state not in set(JobState)]
+        if unknown:
+            raise BadInput(f"there is no job state {unknown[0]!r}: choose from {', '.join(JobState)}")
+        wanted = [JobState(state) for state in states] or None
+        return job_views(self._store, self._store.jobs(wanted, before=before, limit=limit))
+
+    def job(self, job_id: int) -> JobView:
+        """One job with its history."""
+        return whole_view(self._store, self._service.known(job_id))
+
+    def forecast(self, zone: str, signal: str, hours: float) -> ForecastView:
+        """Intensity ahead of a zone, the configured one where none is named."""
+        key = zone_of(zone).key if zone else self._home_zone()
+        if signal not in {"", *Signal}:
+            raise BadInput(f"there is no signal {signal!r}: choose average or marginal")
+        if not 0 < hours <= LONGEST_FORECAST_H:
+            raise BadInput(f"a forecast of {hours:g} h cannot be shown: choose up to {LONGEST_FORECAST_H} h")
+        now = self._site.clock.now()
+        wanted = Signal(signal or self._site.settings.signal)
+        outlook = self._site.chain.outlook(key, wanted, now, now + timedelta(hours=hours))
+        if outlook is None:
+            raise BadInput(
+                f"nothing is known of {key}: add a source for it, or choose another zone (`tidewatt zones`)"
+            )
+        return outlook_view(outlook, now)
+
+    def report(self, since_s: float | None, by: str) -> Report:
+        """What jobs that ended in the last `since_s` seconds used and saved."""
+        now = self._site.clock.now()
+        since = None if since_s is None else now - timedelta(seconds=since_s)
+        jobs = self._store.jobs_ended_since(0 if since is None else time_ms(since))
+        attempts = self._store.attempts([job.id for job in jobs])
+        return report([_row(job, attempts[job.id]) for job in jobs], since, by or "none")
+
+    def _regions(self) -> tuple[RegionView, ...]:
+        live = self._store.live_attempts()
+        jobs = {job.id: job for job in self._store.jobs([JobState.RUNNING, JobState.PAUSED])}
+        return tuple(self._region(region, live, jobs) for region in self._site.regions)
+
+    def _region(self, region: Region, live: list[AttemptRecord], jobs: dict[int, JobRecord]) -> RegionView:
+        here = [attempt for attempt in live if attempt.region == region.name and attempt.job_id in jobs]
+        taken = {uuid for attempt in here for uuid in attempt.gpu_uuids}
+        taken |= {each.use.gpu_uuid for each in self._service.foreign}
+        signal = Signal(self._site.settings.signal)
+        zone = region.zones.get(signal) or region.zones.get(Signal.AVERAGE) or ""
+        latest = self._site.chain.latest(zone, signal, self._site.clock.now()) if zone else None
+        return RegionView(
+            name=region.name,
+            zone=zone,
+            signal="" if latest is None else latest.kind.signal,
+            gco2_per_kwh=None if latest is None else latest.gco2_per_kwh,
+            intensity_source="no zone is configured" if latest is None else latest.source,
+            gpus=len(region.gpu_uuids),
+            gpus_free=len(set(region.gpu_uuids) - taken),
+            cpus=region.cpus,
+            cpus_free=region.cpus - sum(jobs[attempt.job_id].cpus for attempt in here),
+            pue=region.pue,
+            pue_source=region.pue_source,
+            home=region.name == self._site.home.name,
+        )
+
+    def _warnings(self) -> tuple[str, ...]:
+        found = []
+        if not any(region.zones for region in self._site.regions):
+            found.append(
+                "no zone is configured, so energy is shown and carbon is not: `tidewatt zones` finds yours, "
+                "`tidewatt up --zone ZONE` sets it"
+            )
+        if self._site.host.gpu_note:
+            found.append(self._site.host.gpu_note)
+        return tuple(found)
+
+    def _home_zone(self) -> str:
+        zones = self._site.home.zones
+        zone = zones.get(self._site.settings.signal) or next(iter(zones.values()), "")
+        if not zone:
+            raise BadInput("no zone is configured: name one, for example `tidewatt forecast DE`")
+        return zone
+
+
+def _row(job: JobRecord, attempts: list[AttemptRecord]) -> ReportRow:
+    """A job of a report; it belongs to the region of its last attempt."""
+    return ReportRow(
+        job_id=job.id,
+        user=job.user,
+        project=job.project,
+        region=attempts[-1].region if attempts else "",
+        ended=moment(job.ended_ms or 0),
+        settlement=None if job.settlement is None else Settlement.restored(job.settlement),
+    )

@@ -1,0 +1,123 @@
+"""Keeps the plans of waiting jobs true: new jobs, ends, overruns and new forecasts move them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from tidewatt.backends.clock import time_ms
+from tidewatt.forecasting.series import Outlook
+from tidewatt.scheduler.daemon.occupancy import ask, bookings
+from tidewatt.scheduler.daemon.site import Foreign, Site
+from tidewatt.scheduler.jobs import JobState
+from tidewatt.scheduler.plan import Ask, Booking, Plan
+from tidewatt.scheduler.planning.planner import Infeasible
+from tidewatt.scheduler.planning.queue import plan_queue
+from tidewatt.scheduler.store import Store
+from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
+
+log = structlog.get_logger()
+LONGEST_LOOK = timedelta(days=31)  # no source says anything of later than its profile does
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The queue at one instant, as the planner takes it."""
+
+    now: datetime
+    waiting: tuple[JobRecord, ...]
+    live: tuple[AttemptRecord, ...]
+    jobs: Mapping[int, JobRecord]  # those that run
+    foreign: tuple[Foreign, ...]
+    bookings: tuple[Booking, ...]
+
+    @property
+    def asks(self) -> list[Ask]:
+        """What each waiting job asks for."""
+        return [ask(job) for job in self.waiting]
+
+    @property
+    def plans(self) -> dict[int, Plan]:
+        """The plans so far."""
+        return {job.id: job.plan for job in self.waiting if job.plan is not None}
+
+    def started(self, job: JobRecord, attempt: AttemptRecord) -> "Queue":
+        """The queue after a job's start."""
+        rest = tuple(each for each in self.waiting if each.id != job.id)
+        return replace(self, waiting=rest, live=(*self.live, attempt), jobs={**self.jobs, job.id: job})
+
+    def horizon(self, slack: timedelta | None, newcomers: Iterable[Ask] = ()) -> datetime:
+        """The last moment that a plan may well touch; `slack` is what jobs without a deadline accept."""
+        asks = [*self.asks, *newcomers]
+        latest = self.now + LONGEST_LOOK  # sums below stay within what a date can hold
+        # one after the other, after all that runs: nothing that starts as soon as it fits ends later
+        last = max([self.now, *(booking.window.end for booking in self.bookings)])
+        ends = [last + sum((each.duration for each in asks), timedelta())]
+        ends += [each.finish_by for each in asks if each.finish_by is not None]
+        ends += [min(each.start_by, latest) + each.duration for each in asks if each.start_by is not None]
+        ends += [each.submitted + slack + each.duration for each in asks if slack is not None]
+        return min(max(ends), latest)
+
+
+def queue(site: Site, store: Store, foreign: tuple[Foreign, ...], now: datetime) -> Queue:
+    """The queue as it is stored now."""
+    live = tuple(store.live_attempts())
+    moving = store.jobs([JobState.WAITING, JobState.RUNNING, JobState.PAUSED])
+    running = {job.id: job for job in moving if job.state is not JobState.WAITING}
+    waiting = tuple(job for job in moving if job.state is JobState.WAITING)
+    return Queue(now, waiting, live, running, foreign, tuple(bookings(live, running, foreign, site, now)))
+
+
+def replan(
+    site: Site, store: Store, found: Queue, outlooks: Mapping[str, Outlook | None], causes: str
+) -> None:
+    """Plans all waiting jobs again and stores the plans that moved, with what moved them."""
+    if not found.waiting:
+        return
+    plans = plan_queue(
+        found.asks, site.regions, outlooks, found.bookings, found.now, site.policy, found.plans
+    )
+    changes = [(job, plans[job.id]) for job in found.waiting if _differs(job, plans[job.id])]
+    if not changes:
+        return
+    now_ms = time_ms(found.now)
+    with store.transaction() as transaction:
+        for job, plan in changes:
+            risk = plan.reason if isinstance(plan, Infeasible) else ""
+            if bool(risk) != bool(job.at_risk):
+                transaction.append(
+                    now_ms, "at risk" if risk else "no longer at risk", job_id=job.id, reason=risk
+                )
+                transaction.change_job(job.id, at_risk=risk)
+            new = plan.earliest if isinstance(plan, Infeasible) else plan
+            if new is not None and not _same(new, job.plan):
+                transaction.set_plan(job.id, new, now_ms, causes)
+                log.info(
+                    "job.planned",
+                    job=job.id,
+                    region=new.region,
+                    start=str(new.window.start),
+                    why=str(new.why),
+                )
+
+
+def _differs(job: JobRecord, plan: Plan | Infeasible) -> bool:
+    if isinstance(plan, Infeasible):
+        return job.at_risk != plan.reason or (
+            plan.earliest is not None and not _same(plan.earliest, job.plan)
+        )
+    return job.at_risk != "" or not _same(plan, job.plan)
+
+
+def _same(new: Plan, old: Plan | None) -> bool:
+    """True where a plan says nothing new: another expected gram of the same window is not told."""
+    return (
+        old is not None
+        and (new.region, new.pool, new.why) == (old.region, old.pool, old.why)
+        and (
+            time_ms(new.window.start),
+            time_ms(new.window.end),
+        )
+        == (time_ms(old.window.start), time_ms(old.window.end))
+    )

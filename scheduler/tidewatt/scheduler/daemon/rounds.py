@@ -1,0 +1,145 @@
+"""The daemon's rounds: watch what runs, plan what waits, launch what is due; and settle what has ended.
+
+The guard stands apart (`guarding`): whatever goes wrong here, jobs whose time has come are started.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from tidewatt.backends.clock import time_ms
+from tidewatt.backends.host import GpuHost
+from tidewatt.backends.meters.client import MeterClient
+from tidewatt.scheduler.daemon.faults import told
+from tidewatt.scheduler.daemon.launching import Launcher, NotFree
+from tidewatt.scheduler.daemon.replanning import Queue, queue, replan
+from tidewatt.scheduler.daemon.service import Service
+from tidewatt.scheduler.daemon.settling import Settler
+from tidewatt.scheduler.daemon.site import Site, seen
+from tidewatt.scheduler.daemon.watching import Watcher
+from tidewatt.scheduler.store import Store
+from tidewatt.scheduler.store.records import JobRecord
+
+log = structlog.get_logger()
+METER_EVERY_S = 30.0  # real seconds between two greetings of the meter
+METER_RETRY_S = 30.0  # after it could not be started
+PLAN_EVERY_MS = 60_000  # of the job's clock: forecasts and foreign processes may have changed
+
+
+class Rounds:
+    """What the ticker calls; `lock` is shared with the clients' verbs."""
+
+    def __init__(
+        self,
+        site: Site,
+        store: Store,
+        service: Service,
+        watcher: Watcher,
+        launcher: Launcher,
+        gpus: GpuHost,
+        lock: threading.RLock,
+    ) -> None:
+        self._site, self._store, self._service = site, store, service
+        self._watcher, self._launcher, self._gpus = watcher, launcher, gpus
+        self._settler = Settler(site, store)
+        self.turned_at = time.monotonic()  # of the last round, whatever the wall clock does
+        self._lock = lock
+        self._causes: list[str] = ["the daemon started"]
+        self._planned_ms = 0
+        self._meter_at = self._meter_retry_at = float("-inf")
+        paths, settings = site.paths, site.settings
+        self._meter = MeterClient(paths.readings, settings.meter_interval_s, site.clock, (paths.lock,))
+
+    def because(self, cause: str) -> None:
+        """Has the next round plan again, for this reason."""
+        self._causes.append(cause)
+
+    def turn(self) -> None:
+        """One round; never raises."""
+        with self._lock:
+            _step("watch", lambda: self._causes.extend(self._watcher.look()))
+            _step("plan", self._plan)
+            _step("launch", self._launch)
+        _step("meter", self._keep_meter)
+        self.turned_at = time.monotonic()
+
+    def look_around(self) -> None:
+        """Sees whose processes are on our GPUs; apart, since a sick driver may hang. Never raises."""
+        _step("foreign", self._look_around)
+
+    def settle(self) -> None:
+        """Looks at open accounts; apart, since long readings take their time. Never raises."""
+        _step("settle", self._settler.look)
+
+    def stop(self) -> None:
+        """Has a long settlement end early."""
+        self._settler.stopping = True
+
+    def _keep_meter(self) -> None:
+        """Starts the meter where none runs, and tells it now and then that we are here."""
+        now = time.monotonic()
+        if now < self._meter_at and (self._meter.alive() or now < self._meter_retry_at):
+            return
+        self._meter_at = now + METER_EVERY_S
+        if not self._meter.ensure():
+            self._meter_retry_at = time.monotonic() + METER_RETRY_S
+
+    def _look_around(self) -> None:
+        uuids = tuple(uuid for region in self._site.regions for uuid in region.gpu_uuids)
+        if not uuids:
+            return
+        uses = self._gpus.foreign(uuids, self._watcher.processes())
+        if uses:  # a process of ours may have been born since its pids were read
+            ours = self._watcher.processes()
+            uses = tuple(use for use in uses if use.pid not in ours)
+        before, now = self._service.foreign, seen(uses, self._service.foreign, self._site.clock.now())
+        self._service.foreign = now
+        if {str(each) for each in before} != {str(each) for each in now}:
+            self.because("; ".join(map(str, now)) or "no GPU is used by others any more")
+
+    def _plan(self) -> None:
+        now = self._site.clock.now()
+        fresh = 0 <= time_ms(now) - self._planned_ms < PLAN_EVERY_MS
+        causes = list(self._causes)
+        if not causes and fresh:
+            return
+        found = queue(self._site, self._store, self._service.foreign, now)
+        outlooks = self._site.outlooks(now, found.horizon(self._site.settings.default_slack))
+        why = "; ".join(dict.fromkeys(causes)) or "a look at the newest forecast"
+        replan(self._site, self._store, found, outlooks, why)
+        self._planned_ms = time_ms(now)
+        del self._causes[: len(causes)]
+
+    def _launch(self) -> None:
+        """Starts what is planned to have started by now."""
+        now = self._site.clock.now()
+        found = queue(self._site, self._store, self._service.foreign, now)
+        due = [job for job in found.waiting if job.plan is not None and job.plan.window.start <= now]
+        for job in sorted(due, key=lambda each: (each.plan and each.plan.window.start, each.id)):
+            with told("launch", job=job.id):
+                found = self._started(found, job)
+
+    def _started(self, found: Queue, job: JobRecord) -> Queue:
+        plan = job.plan
+        region = None if plan is None else self._site.region(plan.region)
+        if plan is None or region is None:
+            self.because(f"job {job.id} was planned for a region that is gone")
+            with self._store.transaction() as transaction:
+                transaction.change_job(job.id, plan=None)
+            return found
+        try:
+            attempt = self._launcher.launch(job, region, plan.pool, found, f"as planned: {plan.reason}")
+        except NotFree as error:
+            self.because(f"job {job.id} could not start: {error}")
+            return found
+        return found.started(job, attempt)
+
+
+def _step(name: str, step: Callable[[], None]) -> None:
+    """The daemon's boundary: a fault in one step is told, and must not keep the others from their work."""
+    try:
+        step()
+    except Exception:
+        log.exception("round.failed", step=name)

@@ -1,0 +1,152 @@
+"""Settles ended jobs: gathers what their account needs, and stores it whenever it says something new."""
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from tidewatt.backends.clock import moment, time_ms
+from tidewatt.backends.meters.energy import usage
+from tidewatt.backends.meters.reading import Usage
+from tidewatt.scheduler.accounting.baseline import ReplayJob, first_feasible, predecessors_ended
+from tidewatt.scheduler.accounting.frozen import MICRO, Frozen
+from tidewatt.scheduler.accounting.receipt import Settlement
+from tidewatt.scheduler.accounting.settlement import AttemptRun, settle
+from tidewatt.scheduler.daemon.faults import told
+from tidewatt.scheduler.daemon.site import Site
+from tidewatt.scheduler.jobs import JobState, SettlementState
+from tidewatt.scheduler.store import Store
+from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
+from tidewatt.scheduler.store.schema import canonical
+
+log = structlog.get_logger()
+REPLAYED_MS = 7 * 86_400_000  # the queue is replayed from so long before a job was submitted
+SETTLE_EVERY_MS = 60_000  # of the job's clock, between two looks at a young account
+SHORTEST_PAUSE_MS = 2_000  # of real time, however fast a replay runs
+CLOSED = frozenset({SettlementState.FINAL, SettlementState.UNVERIFIED})
+REMEMBERED = 64  # accounts of energy kept in memory
+
+
+class Settler:
+    """Works through the ended jobs whose account is open; the older an account, the more rarely."""
+
+    def __init__(self, site: Site, store: Store) -> None:
+        self._site = site
+        self._store = store
+        self._usages: dict[str, Usage] = {}
+        self._homes: dict[int, str] = {}  # of the queue that is being replayed
+        self._looked_ms: dict[int, int] = {}  # job -> when it was looked at last, on the job's clock
+        self.stopping = False
+
+    def look(self) -> None:
+        """Settles what can be settled now."""
+        now_ms = time_ms(self._site.clock.now())
+        due = [
+            number
+            for number, ended_ms in self._store.open_accounts().items()
+            if self._due(number, ended_ms, now_ms)
+        ]
+        jobs = [job for number in due if (job := self._store.job(number)) is not None]
+        if not jobs:
+            return
+        queue = self._queue(min(job.submitted_ms for job in jobs) - REPLAYED_MS)
+        starts: dict[str, dict[int, datetime]] = {}
+        for job in jobs:
+            if self.stopping:
+                return
+            self._looked_ms[job.id] = now_ms
+            with told("settle", job=job.id):
+                self._settle(job, queue, starts)
+
+    def _due(self, number: int, ended_ms: int, now_ms: int) -> bool:
+        """True where the account may have changed; late observations come ever more rarely."""
+        factor = self._site.clock.factor
+        # the reading after a job's end belongs to its account: wait for it
+        if now_ms - ended_ms < 1500 * self._site.settings.meter_interval_s * factor:
+            return False
+        looked_ms = self._looked_ms.get(number)
+        pause_ms = max(SETTLE_EVERY_MS, (now_ms - ended_ms) / 50, SHORTEST_PAUSE_MS * factor)
+        return looked_ms is None or not 0 <= now_ms - looked_ms < pause_ms
+
+    def _settle(self, job: JobRecord, queue: list[ReplayJob], starts: dict[str, dict[int, datetime]]) -> None:
+        frozen = Frozen.restored(job.frozen)
+        place = canonical({**job.frozen, "submitted_ms": 0, "gpus": 0})  # the same home, of the same capacity
+        if place not in starts:
+            starts[place] = first_feasible(self._of_home(queue, frozen.home), frozen.region())
+        started = [each for each in self._store.attempts([job.id])[job.id] if each.started_ms is not None]
+        settlement = settle(
+            frozen,
+            [self._run(each, last=each is started[-1]) for each in started],
+            starts[place].get(job.id),
+            self._site.observations,
+            self._site.clock.now(),
+            predecessors_ended=predecessors_ended(self._of_home(queue, frozen.home), job.id),
+            final_after=self._site.settings.final_after,
+            unverified_after=self._site.settings.unverified_after,
+        )
+        if self._says_more(settlement, job):
+            with self._store.transaction() as transaction:
+                at_ms = time_ms(settlement.settled_at)
+                transaction.set_settlement(job.id, settlement.state, settlement.record(), at_ms)
+            log.info("job.settled", job=job.id, state=str(settlement.state))
+        if settlement.state in CLOSED:
+            self._looked_ms.pop(job.id, None)
+
+    def _says_more(self, new: Settlement, job: JobRecord) -> bool:
+        """True where the account is not what is stored, and not less: what was settled once stays so."""
+        if job.settlement is None:
+            return True
+        fell_back = job.settlement_state is SettlementState.PROVISIONAL and new.state in (
+            SettlementState.NONE,
+            SettlementState.UNVERIFIED,
+        )
+        return not fell_back and new.restates(Settlement.restored(job.settlement))
+
+    def _of_home(self, queue: list[ReplayJob], home: str) -> list[ReplayJob]:
+        return [each for each in queue if self._homes[each.job_id] == home]
+
+    def _run(self, attempt: AttemptRecord, *, last: bool) -> AttemptRun:
+        """What an attempt used; of several, only the last one's work was kept."""
+        factors = attempt.factors
+        return AttemptRun(
+            attempt.id,
+            attempt.region,
+            factors["zones"],
+            factors["pue_micro"] / MICRO,
+            factors["pue_source"],
+            self._usage(attempt),
+            productive=last,
+        )
+
+    def _usage(self, attempt: AttemptRecord) -> Usage:
+        if attempt.id not in self._usages:
+            assert attempt.started_ms is not None  # noqa: S101 - only started attempts come here
+            assert attempt.ended_ms is not None  # noqa: S101 - and only those of ended jobs
+            while len(self._usages) >= REMEMBERED:
+                del self._usages[next(iter(self._usages))]
+            self._usages[attempt.id] = usage(
+                self._site.paths.readings, attempt.id, attempt.gpu_uuids, attempt.started_ms, attempt.ended_ms
+            )
+        return self._usages[attempt.id]
+
+    def _queue(self, since_ms: int) -> list[ReplayJob]:
+        """All jobs that asked something of their home, to be replayed first in, first out."""
+        jobs = [job for job in self._store.submitted_since(since_ms) if job.state is not JobState.HELD]
+        self._homes = {job.id: str(job.frozen["home"]) for job in jobs}
+        attempts = self._store.attempts(self._homes)
+        return [
+            self._replayed(job, attempts[job.id])
+            for job in jobs
+            if job.state is not JobState.CANCELLED or any(each.started_ms for each in attempts[job.id])
+        ]
+
+    def _replayed(self, job: JobRecord, attempts: list[AttemptRecord]) -> ReplayJob:
+        started = [each for each in attempts if each.started_ms is not None]
+        duration_ms = job.duration_ms
+        if started:
+            start_ms = started[-1].started_ms or 0
+            end_ms = started[-1].ended_ms
+            ran_ms = (end_ms or time_ms(self._site.clock.now())) - start_ms
+            duration_ms = ran_ms if end_ms is not None else max(ran_ms, duration_ms)
+        ended = job.ended_ms is not None
+        turn = moment(job.frozen["submitted_ms"])  # of a job that was held: when it was let go
+        return ReplayJob(job.id, turn, timedelta(milliseconds=duration_ms), job.need, ended)

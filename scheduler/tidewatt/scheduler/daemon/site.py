@@ -1,0 +1,110 @@
+"""What the daemon knows of its place: this host, its regions, their grids, and who is on its GPUs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from tidewatt.backends.backend import Backend
+from tidewatt.backends.clock import Clock
+from tidewatt.backends.host import ForeignUse, Host
+from tidewatt.forecasting.kind import Signal
+from tidewatt.forecasting.series import Outlook, Series
+from tidewatt.scheduler.daemon.patience import PatientChain
+from tidewatt.scheduler.jobs import Need
+from tidewatt.scheduler.paths import Paths
+from tidewatt.scheduler.planning.estimate import Estimate, estimate
+from tidewatt.scheduler.planning.planner import Policy
+from tidewatt.scheduler.planning.preview import home_of
+from tidewatt.scheduler.region import Region
+from tidewatt.scheduler.settings import Settings
+
+LOOKAHEAD = timedelta(days=2)  # at least this much intensity ahead is asked for
+
+
+class HostBackend(Backend, Protocol):
+    """A backend on this host, which knows the processes of its attempts."""
+
+    def processes(self, folder: Path) -> frozenset[int]:
+        """Pids of the attempt's job that live now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything about the place that does not change while the daemon runs."""
+
+    paths: Paths
+    settings: Settings
+    clock: Clock
+    host: Host
+    regions: tuple[Region, ...]
+    chain: PatientChain
+    backend: HostBackend
+    hindsight: bool = False
+
+    @property
+    def policy(self) -> Policy:
+        """What the operator decided, as the planner takes it."""
+        own = self.settings
+        return Policy(own.min_saving, own.min_wait, own.margin, own.default_slack, own.signal)
+
+    @property
+    def home(self) -> Region:
+        """The region of the baseline."""
+        return home_of(self.regions)
+
+    def region(self, name: str) -> Region | None:
+        """The region of that name; None where the operator has taken it away."""
+        return next((region for region in self.regions if region.name == name), None)
+
+    def outlooks(self, now: datetime, until: datetime | None = None) -> dict[str, Outlook | None]:
+        """The deciding signal ahead, by region name; None where nothing is known or no zone is configured."""
+        # whole days, so that a chain that remembers its last answer can give it again
+        last = max(now + LOOKAHEAD, until or now)
+        horizon = last.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        return {region.name: self._outlook(region, now, horizon) for region in self.regions}
+
+    def observations(self, zone: str, signal: str, start: datetime, end: datetime) -> Series | None:
+        """Observed intensity as available now."""
+        return self.chain.observations(zone, Signal(signal), start, end, self.clock.now())
+
+    def power(self, need: Need, earlier_w: float | None = None, earlier_of: str = "") -> Estimate:
+        """The expected draw of a job above idle."""
+        kind = need.gpu_kind.casefold()
+        limits = [gpu.limit_w for gpu in self.host.gpus if kind in gpu.name.casefold() and gpu.limit_w]
+        host = self.host
+        return estimate(need, limits, host.cpus, host.tdp_w, host.tdp_source, earlier_w, earlier_of)
+
+    def gpus_of(self, region: Region, pool: str) -> list[str]:
+        """UUIDs of a region's GPUs of one kind."""
+        names = {gpu.uuid: gpu.name for gpu in self.host.gpus}
+        return [uuid for uuid in region.gpu_uuids if names.get(uuid) == pool]
+
+    def _outlook(self, region: Region, now: datetime, until: datetime) -> Outlook | None:
+        signal = Signal(self.settings.signal)
+        zone = region.zones.get(signal) or region.zones.get(Signal.AVERAGE)
+        return self.chain.outlook(zone, signal, now, until) if zone else None
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Somebody else's process on one of our GPUs, and since when it has been seen there."""
+
+    use: ForeignUse
+    since: datetime
+
+    def __str__(self) -> str:
+        """Returns for example `GPU-1b2c is used by pid 4711 (python, alice) since 12:03 UTC`."""
+        use = self.use
+        since = f"{self.since:%Y-%m-%d %H:%M} UTC"
+        return f"{use.gpu_uuid} is used by pid {use.pid} ({use.command}, {use.user}) since {since}"
+
+
+def seen(uses: Iterable[ForeignUse], before: Iterable[Foreign], now: datetime) -> tuple[Foreign, ...]:
+    """The foreign processes of now; those seen before keep the time at which they were first seen."""
+    since: Mapping[tuple[str, int], datetime] = {
+        (each.use.gpu_uuid, each.use.pid): each.since for each in before
+    }
+    return tuple(Foreign(use, since.get((use.gpu_uuid, use.pid), now)) for use in uses)

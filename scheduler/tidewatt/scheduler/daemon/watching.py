@@ -1,0 +1,204 @@
+"""Follows the live attempts: what their backend says of them becomes moves of the store."""
+
+import time
+from pathlib import Path
+
+import structlog
+
+from tidewatt.backends import environment
+from tidewatt.backends.backend import AttemptStatus, Phase, StopReason
+from tidewatt.backends.clock import time_ms
+from tidewatt.scheduler.daemon.faults import told
+from tidewatt.scheduler.daemon.launching import Launcher, attempt_folder, environment_file
+from tidewatt.scheduler.daemon.site import Site
+from tidewatt.scheduler.jobs import AttemptState, JobState
+from tidewatt.scheduler.store import Store, Transaction
+from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
+
+log = structlog.get_logger()
+LAUNCH_TIMEOUT_S = 60.0  # real seconds in which a launched attempt has to come up
+
+
+class Watcher:
+    """Knows how each live attempt fares."""
+
+    def __init__(self, site: Site, store: Store, launcher: Launcher) -> None:
+        self._site = site
+        self._store = store
+        self._launcher = launcher
+        self._launching_since: dict[str, float] = {}  # real monotonic seconds
+        self._overran: set[str] = set()
+        self._stopped: set[str] = set()  # attempts that were asked to end by this daemon
+
+    def recover(self) -> None:
+        """After a restart: what had not started by now never will, and can safely be launched again."""
+        for attempt in self._store.live_attempts():
+            with told("recover", attempt=attempt.id):
+                self._recover(attempt)
+
+    def look(self) -> list[str]:
+        """Records what changed; returns, in words, what may move the plans of others."""
+        live = self._store.live_attempts()
+        folders = {attempt.id: self._folder(attempt) for attempt in live}
+        statuses = self._site.backend.status(folders.values()) if live else {}
+        causes = []
+        for attempt in live:
+            with told("watch", attempt=attempt.id):
+                cause = self._record(attempt, statuses[folders[attempt.id]])
+                causes += [cause] if cause else []
+        return causes
+
+    def processes(self) -> frozenset[int]:
+        """Pids of all jobs that run now."""
+        folders = [self._folder(attempt) for attempt in self._store.live_attempts()]
+        return frozenset().union(*(self._site.backend.processes(folder) for folder in folders))
+
+    def stop(self, job: JobRecord) -> None:
+        """Asks a job's live attempt to end; should that fail, the next rounds ask again."""
+        for attempt in self._store.live_attempts():
+            if attempt.job_id == job.id:
+                self._stop(attempt)
+
+    def _recover(self, attempt: AttemptRecord) -> None:
+        if any(event["kind"] == "overrun" for event in self._store.events(attempt.job_id)):
+            self._overran.add(attempt.id)
+        if attempt.state is AttemptState.LAUNCHING and self._site.backend.poison(self._folder(attempt)):
+            self._poisoned(attempt, "the daemon was restarted before it came up")
+
+    def _stop(self, attempt: AttemptRecord) -> None:
+        self._site.backend.stop(self._folder(attempt), StopReason.CANCELLED)
+        self._stopped.add(attempt.id)
+
+    def _record(self, attempt: AttemptRecord, status: AttemptStatus) -> str:
+        match status.phase:
+            case Phase.LAUNCHING:
+                return self._launching(attempt)
+            case Phase.RUNNING:
+                return self._running(attempt, status)
+            case Phase.ENDED:
+                return self._ended(attempt, status)
+            case Phase.POISONED:
+                return self._poisoned(attempt, status.reason or "it never started")
+            case Phase.UNKNOWN:
+                if attempt.state is not AttemptState.UNKNOWN:
+                    with self._store.transaction() as transaction:
+                        transaction.move_attempt(attempt, AttemptState.UNKNOWN, status.reason, self._now_ms())
+                    return f"job {attempt.job_id} cannot be seen"
+                return ""
+
+    def _launching(self, attempt: AttemptRecord) -> str:
+        since = self._launching_since.setdefault(attempt.id, time.monotonic())
+        if time.monotonic() - since < LAUNCH_TIMEOUT_S or not self._site.backend.poison(
+            self._folder(attempt)
+        ):
+            return ""
+        return self._poisoned(attempt, f"it did not come up within {LAUNCH_TIMEOUT_S:.0f} s")
+
+    def _running(self, attempt: AttemptRecord, status: AttemptStatus) -> str:
+        if attempt.state is not AttemptState.RUNNING:
+            self._launcher.came_up(attempt.job_id)
+            self._launching_since.pop(attempt.id, None)
+            job = self._job(attempt)
+            with self._store.transaction() as transaction:
+                self._started(transaction, attempt, status)
+                self._warned(transaction, job, attempt, status)
+            return ""
+        job = self._job(attempt)
+        if job.stopping and attempt.id not in self._stopped:
+            self._stop(attempt)  # the one who was asked to may have been killed before it did
+        return self._overrun(job, attempt)
+
+    def _started(self, transaction: Transaction, attempt: AttemptRecord, status: AttemptStatus) -> None:
+        now_ms = self._now_ms()
+        started_ms = status.started_ms or now_ms
+        transaction.move_attempt(attempt, AttemptState.RUNNING, status.reason, now_ms, started_ms=started_ms)
+
+    def _warned(
+        self, transaction: Transaction, job: JobRecord, attempt: AttemptRecord, status: AttemptStatus
+    ) -> None:
+        """Records the warnings that are new."""
+        new = [warning for warning in status.warnings if warning not in job.warnings]
+        for warning in new:
+            transaction.append(
+                self._now_ms(), "warning", job_id=job.id, attempt_id=attempt.id, reason=warning
+            )
+        if new:
+            transaction.change_job(job.id, warnings=(*job.warnings, *new))
+
+    def _overrun(self, job: JobRecord, attempt: AttemptRecord) -> str:
+        if attempt.id in self._overran or attempt.started_ms is None:
+            return ""
+        if self._now_ms() <= attempt.started_ms + job.duration_ms:
+            return ""
+        self._overran.add(attempt.id)
+        sentence = f"job {job.id} runs longer than its estimate ({job.duration_source})"
+        with self._store.transaction() as transaction:
+            transaction.append(
+                self._now_ms(), "overrun", job_id=job.id, attempt_id=attempt.id, reason=sentence
+            )
+        return sentence
+
+    def _ended(self, attempt: AttemptRecord, status: AttemptStatus) -> str:
+        job = self._job(attempt)
+        ended_ms = status.ended_ms or self._now_ms()
+        state, reason = _outcome(job, status)
+        with self._store.transaction() as transaction:
+            if attempt.started_ms is None and status.started_ms is not None:
+                self._started(transaction, attempt, status)
+            self._warned(transaction, job, attempt, status)
+            transaction.move_attempt(
+                attempt,
+                AttemptState.ENDED,
+                status.reason,
+                self._now_ms(),
+                ended_ms=ended_ms,
+                exit_code=status.exit_code,
+                signal=status.signal,
+            )
+            transaction.move_job(
+                job.id, state, reason, self._now_ms(), ended_ms=ended_ms, keeps_env=False, at_risk=""
+            )
+        environment.delete(environment_file(self._site.paths, job.id))
+        log.info("job.ended", job=job.id, state=str(state), reason=reason)
+        return f"job {job.id} ended"
+
+    def _poisoned(self, attempt: AttemptRecord, reason: str) -> str:
+        self._launcher.came_to_nothing(attempt.job_id)
+        self._launching_since.pop(attempt.id, None)
+        job = self._job(attempt)
+        with self._store.transaction() as transaction:
+            transaction.move_attempt(attempt, AttemptState.POISONED, reason, self._now_ms())
+            if job.stopping:
+                transaction.move_job(
+                    job.id, JobState.CANCELLED, "cancelled before it started", self._now_ms(), keeps_env=False
+                )
+            else:
+                transaction.move_job(job.id, JobState.WAITING, f"not started: {reason}", self._now_ms())
+        if job.stopping:
+            environment.delete(environment_file(self._site.paths, job.id))
+        log.warning("attempt.poisoned", attempt=attempt.id, reason=reason)
+        return f"job {attempt.job_id} did not start"
+
+    def _job(self, attempt: AttemptRecord) -> JobRecord:
+        job = self._store.job(attempt.job_id)
+        assert job is not None  # noqa: S101 - a foreign key says so
+        return job
+
+    def _folder(self, attempt: AttemptRecord) -> Path:
+        return attempt_folder(self._site.paths, attempt)
+
+    def _now_ms(self) -> int:
+        return time_ms(self._site.clock.now())
+
+
+def _outcome(job: JobRecord, status: AttemptStatus) -> tuple[JobState, str]:
+    """The job's state after its attempt; one that ended well before a stop reached it is done."""
+    if status.exit_code == 0 and status.stopped is None:
+        return JobState.DONE, status.reason
+    if job.stopping and status.stopped in (StopReason.CANCELLED, StopReason.SIGNALLED):
+        return JobState.CANCELLED, status.reason or "cancelled while it ran"
+    if status.reason:
+        return JobState.FAILED, status.reason
+    if status.signal is not None:
+        return JobState.FAILED, f"ended by signal {status.signal}"
+    return JobState.FAILED, f"exit code {status.exit_code}"

@@ -1,0 +1,1 @@
+"""Where and when jobs run: one job, the queue, the guard."""

@@ -1,0 +1,107 @@
+"""A plan without a job: shared by the daemon and by the command line without one."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from tidewatt.forecasting.series import Outlook
+from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.jobs import Need
+from tidewatt.scheduler.plan import Ask, Booking, Plan
+from tidewatt.scheduler.planning.estimate import Estimate
+from tidewatt.scheduler.planning.planner import Policy
+from tidewatt.scheduler.planning.queue import Offer, admit, offers
+from tidewatt.scheduler.planning.terms import ASSUMED
+from tidewatt.scheduler.region import Region
+from tidewatt.scheduler.schemas import PlanReply, PlanRequest, PlanView, SlackOffer
+
+PREVIEW_ID = 0  # no job has it
+
+
+def home_of(regions: Sequence[Region]) -> Region:
+    """The region with `home`, else `local`, else the first."""
+    if not regions:
+        raise BadInput("no region is configured: add a [[region]] table, or leave them all out for this host")
+    marked = [region for region in regions if region.home]
+    local = [region for region in regions if region.name == "local"]
+    return (marked or local or list(regions))[0]
+
+
+def ask_of(
+    request: PlanRequest,
+    job_id: int,
+    submitted: datetime,
+    home: str,
+    power: Estimate,
+    default_duration: timedelta,
+) -> Ask:
+    """What the planner is asked: for the given duration, else the time limit, else `default_duration`."""
+    given_s, said = request.duration_s, "yours"
+    if given_s is None:
+        given_s, said = request.time_limit_s, "time limit"
+    if given_s is None:
+        given_s, said = default_duration.total_seconds(), ASSUMED
+    return Ask(
+        job_id=job_id,
+        submitted=submitted,
+        need=Need(request.gpus, request.gpu_kind, request.cpus, request.mem_mb),
+        duration=timedelta(seconds=given_s),
+        duration_source=said,
+        power_w=power.power_w,
+        power_source=power.source,
+        finish_by=request.finish_by,
+        start_by=request.start_by,
+        regions=request.regions,
+        exclude_regions=request.exclude_regions,
+        home=home,
+        late=request.late,
+    )
+
+
+def plan_view(plan: Plan) -> PlanView:
+    """The plan as clients see it."""
+    values = {name: getattr(plan, name) for name in PlanView.model_fields if hasattr(plan, name)}
+    values |= {"start": plan.window.start, "end": plan.window.end, "why": str(plan.why)}
+    return PlanView(**values)
+
+
+def offer_views(made: Sequence[Offer]) -> tuple[SlackOffer, ...]:
+    """What slack would give, as clients see it."""
+    return tuple(
+        SlackOffer(slack_h=slack_h, start=start, saving_percent=saving) for slack_h, start, saving in made
+    )
+
+
+def preview(
+    request: PlanRequest,
+    regions: Sequence[Region],
+    outlooks: Mapping[str, Outlook | None],
+    now: datetime,
+    policy: Policy,
+    power: Estimate,
+    default_duration: timedelta,
+    *,
+    asks: Sequence[Ask] = (),
+    bookings: Sequence[Booking] = (),
+    keep: Mapping[int, Plan] | None = None,
+    empty_queue: bool = False,
+    hindsight: bool = False,
+) -> PlanReply:
+    """The decision that `submit` would make now, and what more slack would be expected to give.
+
+    Raises:
+        BadInput: the request could not be done as asked even if nothing else ran.
+        Refused: there is no room before the deadline, and `late` was not accepted.
+    """
+    ask = ask_of(request, PREVIEW_ID, now, home_of(regions).name, power, default_duration)
+    queue = (asks, regions, outlooks, bookings, now, policy, keep or {})
+    admission = admit(ask, *queue)
+    return PlanReply(
+        plan=plan_view(admission.plan),
+        offers=offer_views(offers(ask, *queue)),
+        power_w=power.power_w,
+        power_source=power.source,
+        duration_s=ask.duration.total_seconds(),
+        duration_source=ask.duration_source,
+        empty_queue=empty_queue,
+        hindsight=hindsight,
+    )

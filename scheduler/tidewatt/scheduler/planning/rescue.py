@@ -1,0 +1,166 @@
+"""Plans all waiting jobs anew so that none misses its deadline, where placing them one by one fails."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tidewatt.scheduler.plan import Ask, Plan
+from tidewatt.scheduler.planning.board import Board
+from tidewatt.scheduler.planning.instants import floor_ms, length_ms
+from tidewatt.scheduler.planning.planner import Infeasible
+from tidewatt.scheduler.planning.search import Choice, earliest
+from tidewatt.scheduler.planning.terms import latest_start_ms
+
+EXHAUSTIVE = 7  # jobs with a deadline: for up to so many every order is tried
+STATES = 5_000  # partial schedules that are looked at before the search gives up
+
+Placement = tuple[int, str, str, int]  # job id, region, pool, start (ms)
+
+
+def by_urgency(asks: Sequence[Ask]) -> list[Ask]:
+    """The latest start first to come first; those without a deadline last, in the order of submission."""
+    return sorted(asks, key=_urgency)
+
+
+def rescue(board: Board, asks: Sequence[Ask], states: int = STATES) -> dict[int, Plan] | None:
+    """Plans by which all of `asks`, not yet on the board, keep their deadlines; None: none are found.
+
+    Cleanest windows first, in several orders; then earliest windows; then, for few jobs, every order. With
+    success the plans are on the board, else the board is as before.
+    """
+    bound = [replace(ask, late=False) for ask in asks if latest_start_ms(ask) is not None]
+    free = [ask for ask in by_urgency(asks) if latest_start_ms(ask) is None]
+    for order in _orders(bound):
+        plans = _cleanest_first(board, order)
+        if plans is not None:
+            return plans | _fill(board, free)
+    if _earliest_first(board, bound) or _every_order(board, bound, states):
+        return _polish(board, by_urgency(bound)) | _fill(board, free)
+    return None
+
+
+def alone_in_time(board: Board, ask: Ask) -> bool:
+    """True where the job could keep its deadline in what is free on the board now."""
+    return bool(_in_time(board, ask))
+
+
+def _urgency(ask: Ask) -> tuple[bool, int, int]:
+    latest = latest_start_ms(ask)
+    return latest is None, floor_ms(ask.submitted) if latest is None else latest, ask.job_id
+
+
+def _orders(asks: Sequence[Ask]) -> list[list[Ask]]:
+    """Orders worth trying, each once: least slack, earliest deadline, largest, widest, longest, first."""
+    urgent = by_urgency(asks)
+    orders = [
+        urgent,
+        sorted(urgent, key=lambda ask: ask.finish_by.timestamp() if ask.finish_by else float("inf")),
+        sorted(urgent, key=lambda ask: (-ask.need.gpus * ask.duration, -ask.need.cpus * ask.duration)),
+        sorted(urgent, key=lambda ask: (-ask.need.gpus, -ask.need.cpus)),
+        sorted(urgent, key=lambda ask: -ask.duration),
+        sorted(urgent, key=lambda ask: ask.submitted),
+    ]
+    return list({tuple(ask.job_id for ask in order): order for order in orders}.values())
+
+
+def _cleanest_first(board: Board, order: Sequence[Ask]) -> dict[int, Plan] | None:
+    plans: dict[int, Plan] = {}
+    for ask in order:
+        placed = board.place(ask)
+        if isinstance(placed, Infeasible):
+            _clear(board, plans)
+            return None
+        board.put(ask, placed)
+        plans[ask.job_id] = placed
+    return plans
+
+
+def _earliest_first(board: Board, asks: Sequence[Ask]) -> bool:
+    """Puts every job on the board as early as it fits, in the first order in which all are in time."""
+    for order in _orders(asks):
+        done: list[int] = []
+        for ask in order:
+            choices = _in_time(board, ask)
+            if not choices:
+                break
+            soonest = earliest(choices)
+            board.put_at(ask, soonest.option.region, soonest.option.pool, soonest.start_ms)
+            done.append(ask.job_id)
+        else:
+            return True
+        _clear(board, done)
+    return False
+
+
+def _every_order(board: Board, asks: Sequence[Ask], states: int) -> bool:
+    """Puts every job on the board as early as it fits, in every order and pool; False: none is in time.
+
+    This is complete: shifting the jobs of any feasible schedule to the left, in the order of their starts,
+    gives a schedule that placing them one by one as early as possible, in some order, also gives.
+    """
+    if len(asks) > EXHAUSTIVE:
+        return False
+    seen: set[frozenset[Placement]] = set()
+    placed: list[Placement] = []
+
+    def search(left: Sequence[Ask]) -> bool:
+        if not left:
+            return True
+        state = frozenset(placed)
+        if state in seen or len(seen) >= states:
+            return False
+        seen.add(state)
+        choices = {ask.job_id: _in_time(board, ask) for ask in left}
+        if not all(choices.values()):
+            return False  # later bookings can only make it worse
+        for ask in left:
+            for choice in choices[ask.job_id]:
+                region, pool = choice.option.region, choice.option.pool
+                board.put_at(ask, region, pool, choice.start_ms)
+                placed.append((ask.job_id, region, pool, choice.start_ms))
+                if search([other for other in left if other is not ask]):
+                    return True
+                placed.pop()
+                board.take(ask.job_id)
+        return False
+
+    return search(by_urgency(asks))
+
+
+def _in_time(board: Board, ask: Ask) -> list[Choice]:
+    """The first start in each option that is in time."""
+    latest, duration = latest_start_ms(ask), length_ms(ask.duration)
+    return [
+        Choice(option, start)
+        for option in board.options(ask)
+        if option.allowed
+        and (start := option.first_start(duration)) is not None
+        and (latest is None or start <= latest)
+    ]
+
+
+def _polish(board: Board, asks: Sequence[Ask]) -> dict[int, Plan]:
+    """Moves each job of a feasible schedule to its cleanest window in what the others leave free."""
+    plans: dict[int, Plan] = {}
+    for ask in asks:
+        board.take(ask.job_id)
+        placed = board.place(ask)
+        assert isinstance(placed, Plan)  # noqa: S101 - the place that it had is free
+        board.put(ask, placed)
+        plans[ask.job_id] = placed
+    return plans
+
+
+def _fill(board: Board, asks: Sequence[Ask]) -> dict[int, Plan]:
+    """Places jobs without a deadline in what is left."""
+    plans: dict[int, Plan] = {}
+    for ask in asks:
+        placed = board.place(ask)
+        if isinstance(placed, Plan):
+            board.put(ask, placed)
+            plans[ask.job_id] = placed
+    return plans
+
+
+def _clear(board: Board, job_ids: Sequence[int] | dict[int, Plan]) -> None:
+    for job_id in job_ids:
+        board.take(job_id)
