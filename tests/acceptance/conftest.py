@@ -79,12 +79,12 @@ class House:
         """The job, once it has ended."""
         return self.until(lambda: _ended(self.job(job_id)), within_s)
 
-    def until(self, look: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:
+    def until(self, look: Callable[[], Any], within_s: float = PATIENCE_S, every_s: float = 0.05) -> Any:
         """What `look` returns, once it returns something."""
         stop = time.monotonic() + within_s
         while not (found := look()):
             assert time.monotonic() < stop, f"waited {within_s:g} s in vain; {self.log()[-3000:]}"
-            time.sleep(0.05)
+            time.sleep(every_s)
         return found
 
     def log(self) -> str:

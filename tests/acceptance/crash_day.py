@@ -170,8 +170,8 @@ class Day:
         self._revive()
         for job in self._jobs("held"):
             self.house.tidewatt("release", str(job["id"]))
-        self.house.until(lambda: not self._jobs("waiting,held,running,paused"), 240)
-        self.house.until(lambda: not self._open_accounts(), 120)
+        self.house.until(lambda: not self._jobs("waiting,held,running,paused"), 240, every_s=0.5)
+        self.house.until(lambda: not self._open_accounts(), 120, every_s=1)
 
     def _jobs(self, states: str) -> list[Any]:
         jobs: list[Any] = self.house.client().jobs(tuple(filter(None, states.split(","))), limit=1000)

@@ -23,7 +23,7 @@ REPLAYED_MS = 7 * 86_400_000  # the queue is replayed from so long before a job 
 SETTLE_EVERY_MS = 60_000  # of the job's clock, between two looks at a young account
 SHORTEST_PAUSE_MS = 2_000  # of real time, however fast a replay runs
 CLOSED = frozenset({SettlementState.FINAL, SettlementState.UNVERIFIED})
-REMEMBERED = 64  # accounts of energy kept in memory
+REMEMBERED_SPANS = 100_000  # of energy, kept in memory: some 20 MB
 
 
 class Settler:
@@ -64,7 +64,7 @@ class Settler:
         if now_ms - ended_ms < 1500 * self._site.settings.meter_interval_s * factor:
             return False
         looked_ms = self._looked_ms.get(number)
-        pause_ms = max(SETTLE_EVERY_MS, (now_ms - ended_ms) / 50, SHORTEST_PAUSE_MS * factor)
+        pause_ms = max(SETTLE_EVERY_MS, (now_ms - ended_ms) / 20, SHORTEST_PAUSE_MS * factor)
         return looked_ms is None or not 0 <= now_ms - looked_ms < pause_ms
 
     def _settle(self, job: JobRecord, queue: list[ReplayJob], starts: dict[str, dict[int, datetime]]) -> None:
@@ -121,7 +121,7 @@ class Settler:
         if attempt.id not in self._usages:
             assert attempt.started_ms is not None  # noqa: S101 - only started attempts come here
             assert attempt.ended_ms is not None  # noqa: S101 - and only those of ended jobs
-            while len(self._usages) >= REMEMBERED:
+            while sum(len(each.spans) for each in self._usages.values()) > REMEMBERED_SPANS:
                 del self._usages[next(iter(self._usages))]
             self._usages[attempt.id] = usage(
                 self._site.paths.readings, attempt.id, attempt.gpu_uuids, attempt.started_ms, attempt.ended_ms
