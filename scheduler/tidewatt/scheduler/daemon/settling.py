@@ -40,11 +40,9 @@ class Settler:
     def look(self) -> None:
         """Settles what can be settled now."""
         now_ms = time_ms(self._site.clock.now())
-        due = [
-            number
-            for number, ended_ms in self._store.open_accounts().items()
-            if self._due(number, ended_ms, now_ms)
-        ]
+        ended_ms = self._store.open_accounts()
+        due = [number for number, at_ms in ended_ms.items() if self._due(number, at_ms, now_ms)]
+        due.sort(key=lambda number: (number in self._looked_ms, -ended_ms[number]))  # news first
         jobs = [job for number in due if (job := self._store.job(number)) is not None]
         if not jobs:
             return
