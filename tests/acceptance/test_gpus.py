@@ -59,6 +59,7 @@ def test_gpu_energy_of_a_job_is_that_of_its_gpu(house: Any, nvml: FakeNvml) -> N
     [gpu] = [each for each in settled["components"] if each["component"] == "gpu"]
     assert gpu["how"] == "measured"
     assert gpu["energy_j"] == pytest.approx(500 * seconds, rel=0.01)
+    assert settled["feasible_start"] is not None  # the baseline knows the GPUs that there were at submit
 
 
 def test_gpu_with_a_foreign_process_is_not_used_and_status_says_whose_it_is(

@@ -130,6 +130,9 @@ def _record(site: Site, request: SubmitRequest, ask: Ask) -> JobRecord:
         ask.submitted,
         site.settings.signal,
         gpus=request.gpus,
+        home_pools={pool.name: pool.gpus for pool in home.pools},
+        home_cpus=home.cpus,
+        home_mem_mb=home.mem_mb,
     )
     source = {} if request.source is None else request.source.model_dump(exclude={"diff"})
     return JobRecord(
