@@ -7,6 +7,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -19,6 +20,7 @@ from tidewatt.scheduler.planning.board import Board
 from tidewatt.scheduler.planning.intensity import curve_of
 from tidewatt.scheduler.planning.planner import Policy
 from tidewatt.scheduler.planning.queue import admit, plan_queue
+from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.region import Pool, Region
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -70,7 +72,7 @@ def one_job(count: int, times: int) -> tuple[float, float]:
 
     def plan(fresh: bool) -> None:
         seen = {name: Outlook(o.zone, o.kind, o.steps, o.segments) for name, o in outlooks.items()}
-        board = Board(regions, seen if fresh else outlooks, (), NOW, Policy())
+        board = Board(Situation(regions, seen if fresh else outlooks, (), NOW, Policy()))
         assert isinstance(board.place(ask), Plan)
 
     return median_ms(lambda: plan(False), times), median_ms(lambda: plan(True), times)
@@ -80,14 +82,15 @@ def queue_of(count: int, asks: Sequence[Ask]) -> tuple[float, float, float]:
     """Median milliseconds: a queue planned anew, planned again with all plans kept, and one more job."""
     regions = [region(i) for i in range(count)]
     outlooks = {place.name: outlook(i, 96) for i, place in enumerate(regions)}
-    fixed = (regions, outlooks, (), NOW, Policy())
-    plans = plan_queue(asks, *fixed, {})
+    anew = Situation(regions, outlooks, (), NOW, Policy(), asks)
+    plans = plan_queue(anew)
     keep = {job_id: plan for job_id, plan in plans.items() if isinstance(plan, Plan)}
+    kept = replace(anew, keep=keep)
     print(f"    {len(keep)} of {len(asks)} jobs keep their deadlines")
     return (
-        median_ms(lambda: plan_queue(asks, *fixed, {}), 5),
-        median_ms(lambda: plan_queue(asks, *fixed, keep), 5),
-        median_ms(lambda: admit(job(len(asks) + 1), asks, *fixed, keep), 9),
+        median_ms(lambda: plan_queue(anew), 5),
+        median_ms(lambda: plan_queue(kept), 5),
+        median_ms(lambda: admit(job(len(asks) + 1), kept), 9),
     )
 
 

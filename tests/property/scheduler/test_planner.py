@@ -15,6 +15,7 @@ from tidewatt.scheduler.planning.board import Board
 from tidewatt.scheduler.planning.capacity import Timeline
 from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.planner import Infeasible, Policy
+from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.region import Pool, Region
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -107,7 +108,7 @@ def test_plan_equals_brute_force(
 ) -> None:
     job, regions, ahead, booked = case
     truth = brute_force(job, regions, ahead, booked)
-    placed = Board(regions, ahead, booked, T0, EXACT).place(job)
+    placed = Board(Situation(regions, ahead, booked, T0, EXACT)).place(job)
     if isinstance(placed, Infeasible):
         assert not truth, "a deadline that could be met was missed"
         return
@@ -140,7 +141,7 @@ def test_plan_is_never_worse_than_the_first_feasible_start(
     job, regions, ahead, booked = case
     policy = Policy(min_saving, min_wait * MINUTE, margin * MINUTE)
     truth = brute_force(job, regions, ahead, booked)
-    placed = Board(regions, ahead, booked, T0, policy).place(job)
+    placed = Board(Situation(regions, ahead, booked, T0, policy)).place(job)
     if isinstance(placed, Infeasible):
         assert not truth
         return
@@ -168,7 +169,7 @@ def test_no_odd_instant_beats_the_plan(
     job, regions, ahead, _ = case
     job = Ask(1, T0, job.need, timedelta(milliseconds=length_ms), "yours", 1000.0, "given", T0 + 200 * MINUTE)
     now = T0 + timedelta(milliseconds=offset_ms)
-    board = Board(regions[:1], ahead, (), now, EXACT)
+    board = Board(Situation(regions[:1], ahead, (), now, EXACT))
     placed = board.place(job)
     assert isinstance(placed, Plan)
     assert placed.expected_g is not None

@@ -1,5 +1,6 @@
 """The queue: no GPU twice, no accepted job late, and no job refused that could have been accepted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -17,6 +18,7 @@ from tidewatt.scheduler.plan import Ask, Booking, Plan, Window
 from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.planner import Infeasible, Policy
 from tidewatt.scheduler.planning.queue import admit, plan_queue
+from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.region import Pool, Region
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -91,6 +93,9 @@ class Day(RuleBasedStateMachine):
     def forecast(self, home: Outlook, north: Outlook) -> None:
         self.outlooks = {"home": home, "north": north}
 
+    def situation(self, queue: Sequence[Ask]) -> Situation:
+        return Situation(REGIONS, self.outlooks, self.running, self.now, POLICY, queue, self.plans)
+
     @rule(home=hourly)
     def forecast_changes(self, home: Outlook) -> None:
         self.outlooks = self.outlooks | {"home": home}
@@ -102,7 +107,7 @@ class Day(RuleBasedStateMachine):
         ask = data.draw(asks(self.ids, round((self.now - T0) / HOUR)))
         queue = list(self.waiting.values())
         try:
-            admission = admit(ask, queue, REGIONS, self.outlooks, self.running, self.now, POLICY, self.plans)
+            admission = admit(ask, self.situation(queue))
         except SchedulerError:
             return
         self.plans |= admission.moved | {ask.job_id: admission.plan}
@@ -130,7 +135,7 @@ class Day(RuleBasedStateMachine):
 
     def replan(self) -> None:
         queue = list(self.waiting.values())
-        planned = plan_queue(queue, REGIONS, self.outlooks, self.running, self.now, POLICY, self.plans)
+        planned = plan_queue(self.situation(queue))
         assert planned.keys() == self.waiting.keys()
         late = {job_id for job_id, plan in planned.items() if isinstance(plan, Infeasible)}
         assert not late & self.promised
@@ -197,7 +202,7 @@ def test_job_is_refused_only_where_no_schedule_exists(
         possible = some_schedule_exists([*(small for small, _ in accepted), job], gpus, busy_until)
         queue = [waiting for _, waiting in accepted]
         try:
-            admission = admit(ask, queue, (region,), {"home": ahead}, running, T0, POLICY, plans)
+            admission = admit(ask, Situation((region,), {"home": ahead}, running, T0, POLICY, queue, plans))
         except Refused:
             assert not possible
             continue

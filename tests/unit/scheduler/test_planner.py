@@ -15,6 +15,7 @@ from tidewatt.scheduler.plan import Ask, Booking, Plan, Why, Window
 from tidewatt.scheduler.planning.board import Board
 from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.planner import Infeasible, Policy, decide
+from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import check
 from tidewatt.scheduler.region import Pool, Region
 
@@ -53,7 +54,9 @@ def plan(
     now: datetime = T0,
 ) -> Plan:
     regions = tuple(region for region in regions if region.name in outlooks)
-    return decide(wanted, Board(regions, outlooks, bookings, now, policy).options(wanted), now, policy)
+    return decide(
+        wanted, Board(Situation(regions, outlooks, bookings, now, policy)).options(wanted), now, policy
+    )
 
 
 def test_job_waits_for_the_cleanest_window() -> None:
@@ -295,7 +298,7 @@ def test_late_accepts_the_earliest_finish() -> None:
 
 
 def test_infeasible_job_carries_its_earliest_plan() -> None:
-    board = Board((HOME,), {"home": outlook(DIP)}, FULL, T0, EXACT)
+    board = Board(Situation((HOME,), {"home": outlook(DIP)}, FULL, T0, EXACT))
     missed = board.place(ask())
     assert isinstance(missed, Infeasible)
     assert missed.earliest is not None

@@ -18,6 +18,7 @@ from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.intensity import CostCurve, curve_of
 from tidewatt.scheduler.planning.planner import Policy
 from tidewatt.scheduler.planning.queue import admit
+from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.region import Region
 
 MINUTE_MS = 60_000
@@ -88,14 +89,14 @@ def test_contiguous_plans_are_never_worse_than_those_of_watttime(shared_referenc
         outlooks: dict[str, Outlook | None] = {"local": outlook(t0, vectors["values"])}
         if "error" in case:
             with pytest.raises(BadInput, match="does not fit"):
-                admit(job, (), (region,), outlooks, (), t0, EXACT, {})
+                admit(job, Situation((region,), outlooks, (), t0, EXACT))
             continue
         usage = np.array(case["usage_min"])
         if not one_block(case):
             continue
         theirs = float((usage * values[: len(usage)]).sum())
         assert theirs / 60 / 1000 == pytest.approx(case["emissions_lb"])
-        ours = Board((region,), outlooks, (), t0, EXACT).place(job)
+        ours = Board(Situation((region,), outlooks, (), t0, EXACT)).place(job)
         assert isinstance(ours, Plan)
         assert ours.mean_gco2_per_kwh is not None
         assert ours.mean_gco2_per_kwh * case["need_min"] <= theirs * (1 + 1e-9), case["name"]

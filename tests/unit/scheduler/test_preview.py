@@ -13,6 +13,7 @@ from tidewatt.scheduler.planning.estimate import Estimate
 from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.planner import Policy
 from tidewatt.scheduler.planning.preview import ask_of, home_of, preview
+from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.schemas import PlanReply, PlanRequest
 
@@ -31,9 +32,8 @@ def outlook() -> Outlook:
 
 
 def ask_for(request: PlanRequest, bookings: tuple[Booking, ...] = ()) -> PlanReply:
-    return preview(
-        request, (HOST,), {"local": outlook()}, T0, Policy(), POWER, HOUR, bookings=bookings, empty_queue=True
-    )
+    situation = Situation((HOST,), {"local": outlook()}, bookings, T0, Policy())
+    return preview(request, situation, POWER, HOUR, empty_queue=True)
 
 
 def test_preview_shows_decision_grams_and_offers() -> None:

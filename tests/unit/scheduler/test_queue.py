@@ -15,6 +15,7 @@ from tidewatt.scheduler.plan import Ask, Booking, Plan, Why, Window
 from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.planner import Infeasible, Policy
 from tidewatt.scheduler.planning.queue import Admission, admit, offers, plan_queue
+from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.region import Pool, Region
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -52,7 +53,7 @@ def queue(
     region: Region = HOST,
 ) -> dict[int, Plan | Infeasible]:
     ahead = None if values is None else outlook(values)
-    return plan_queue(asks, (region,), {"local": ahead}, bookings, now, policy, keep or {})
+    return plan_queue(Situation((region,), {"local": ahead}, bookings, now, policy, asks, keep or {}))
 
 
 def newcomer(
@@ -63,7 +64,8 @@ def newcomer(
     region: Region = HOST,
     bookings: Sequence[Booking] = (),
 ) -> Admission:
-    return admit(job, asks, (region,), {"local": outlook(values)}, bookings, T0, EXACT, keep)
+    situation = Situation((region,), {"local": outlook(values)}, bookings, T0, EXACT, asks, keep)
+    return admit(job, situation)
 
 
 def start_h(plan: Plan | Infeasible) -> float:
@@ -286,7 +288,7 @@ def test_bookings_of_unknown_regions_are_ignored() -> None:
 
 def slack(values: Sequence[float] | None, bookings: Sequence[Booking] = ()) -> tuple[object, ...]:
     ahead = None if values is None else outlook(values)
-    return offers(ask(1, None), (), (HOST,), {"local": ahead}, bookings, T0, EXACT, {})
+    return offers(ask(1, None), Situation((HOST,), {"local": ahead}, bookings, T0, EXACT))
 
 
 def test_offers_say_what_slack_would_give() -> None:

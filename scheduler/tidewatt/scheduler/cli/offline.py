@@ -36,18 +36,17 @@ class Setting:
 def plan_alone(wish: Wish, late: bool, setting: Setting) -> tuple[Json, datetime]:
     """The PlanReply for an empty queue, and the time it was made for."""
     from tidewatt.scheduler.planning.preview import preview
+    from tidewatt.scheduler.planning.situation import Situation
     from tidewatt.scheduler.schemas import PlanRequest
 
     now = moment_of(setting)
     request = PlanRequest.model_validate(plan_request(wish, lambda: now) | {"late": late})
     need = Need(request.gpus, request.gpu_kind, request.cpus, request.mem_mb)
     site = site_of(setting, need)
+    outlooks = site.outlooks(now, _horizon(request, site.settings, now))
     reply = preview(
         request,
-        site.regions,
-        site.outlooks(now, _horizon(request, site.settings, now)),
-        now,
-        site.policy,
+        Situation(site.regions, outlooks, (), now, site.policy),
         site.power(need),
         site.settings.default_duration,
         empty_queue=True,

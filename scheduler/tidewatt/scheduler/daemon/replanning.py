@@ -14,6 +14,7 @@ from tidewatt.scheduler.jobs import JobState
 from tidewatt.scheduler.plan import Ask, Booking, Plan
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.queue import plan_queue
+from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
@@ -41,6 +42,10 @@ class Queue:
     def plans(self) -> dict[int, Plan]:
         """The plans so far."""
         return {job.id: job.plan for job in self.waiting if job.plan is not None}
+
+    def situation(self, site: Site, outlooks: Mapping[str, Outlook | None]) -> Situation:
+        """What the planner makes plans from."""
+        return Situation(site.regions, outlooks, self.bookings, self.now, site.policy, self.asks, self.plans)
 
     def started(self, job: JobRecord, attempt: AttemptRecord) -> "Queue":
         """The queue after a job's start."""
@@ -75,9 +80,7 @@ def replan(
     """Plans all waiting jobs again and stores the plans that moved, with what moved them."""
     if not found.waiting:
         return
-    plans = plan_queue(
-        found.asks, site.regions, outlooks, found.bookings, found.now, site.policy, found.plans
-    )
+    plans = plan_queue(found.situation(site, outlooks))
     changes = [(job, plans[job.id]) for job in found.waiting if _differs(job, plans[job.id])]
     if not changes:
         return

@@ -23,15 +23,15 @@ from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import ENDED, JobState
 from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.planning.estimate import Estimate
-from tidewatt.scheduler.planning.preview import ask_of, preview
+from tidewatt.scheduler.planning.preview import ask_of, offer_views, preview
 from tidewatt.scheduler.planning.queue import Admission, admit, offers
+from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import check
 from tidewatt.scheduler.schemas import (
     JobView,
     PlanReply,
     PlanRequest,
     RerunRequest,
-    SlackOffer,
     Source,
     SubmitReply,
     SubmitRequest,
@@ -71,8 +71,9 @@ class Service:
         with intake.staged(self.site, request) as folder, self._lock:
             found, asked = self._asked(request, request.name)
             check(asked, self.site.regions, found.now)
-            admission = None if request.hold else self._admit(asked, found)
-            offered = self._offers(asked, found)
+            situation = self._situation(found, asked)
+            admission = None if request.hold else admit(asked, situation)
+            offered = offer_views(offers(asked, situation))
             with self.store.transaction() as transaction:
                 plan = None if admission is None else admission.plan
                 job_id = intake.store_job(transaction, self.site, request, asked, plan, folder)
@@ -88,15 +89,9 @@ class Service:
             found, asked = self._asked(request, "")
             return preview(
                 request,
-                self.site.regions,
-                self.site.outlooks(found.now, self._horizon(found, asked)),
-                found.now,
-                self.site.policy,
+                self._situation(found, asked),
                 Estimate(asked.power_w, asked.power_source),
                 self.site.settings.default_duration,
-                asks=found.asks,
-                bookings=found.bookings,
-                keep=found.plans,
                 hindsight=self.site.hindsight,
             )
 
@@ -108,7 +103,7 @@ class Service:
             changed = _changed(job, request)
             asked, found = ask(replace(job, **changed)), self._queue(without=job_id)
             check(asked, self.site.regions, found.now)
-            admission = None if job.state is JobState.HELD else self._admit(asked, found)
+            admission = None if job.state is JobState.HELD else admit(asked, self._situation(found, asked))
             now_ms = time_ms(found.now)
             with self.store.transaction() as transaction:
                 told = {key: int(value) if value is True else value for key, value in changed.items()}
@@ -173,7 +168,7 @@ class Service:
                 raise Refused(f"job {job_id} is {job.state}, not held: there is nothing to release")
             found = self._queue()
             # one that may be late is planned by the next round, whatever became of its deadline
-            admission = None if job.late else self._admit(ask(job), found)
+            admission = None if job.late else admit(ask(job), self._situation(found, ask(job)))
             now_ms = time_ms(found.now)
             # its owner made it wait until now: neither our saving nor our delay
             frozen = {**job.frozen, "submitted_ms": now_ms}
@@ -255,43 +250,16 @@ class Service:
         watts = sum(each or 0 for each in active) / 1000 / ran_ms
         return self.site.power(need, watts, f"job {earlier.id}, {earlier.name}")
 
-    def _admit(self, asked: Ask, found: Queue) -> Admission:
-        outlooks = self.site.outlooks(found.now, self._horizon(found, asked))
-        return admit(
-            asked,
-            found.asks,
-            self.site.regions,
-            outlooks,
-            found.bookings,
-            found.now,
-            self.site.policy,
-            found.plans,
-        )
-
-    def _offers(self, asked: Ask, found: Queue) -> tuple[SlackOffer, ...]:
-        outlooks = self.site.outlooks(found.now, self._horizon(found, asked) + timedelta(hours=25))
-        offered = offers(
-            asked,
-            found.asks,
-            self.site.regions,
-            outlooks,
-            found.bookings,
-            found.now,
-            self.site.policy,
-            found.plans,
-        )
-        return tuple(
-            SlackOffer(slack_h=hours, start=start, saving_percent=saving) for hours, start, saving in offered
-        )
+    def _situation(self, found: Queue, asked: Ask) -> Situation:
+        # offers look at a day of slack beyond whatever else there is
+        horizon = found.horizon(self.site.settings.default_slack, [asked]) + timedelta(hours=25)
+        return found.situation(self.site, self.site.outlooks(found.now, horizon))
 
     def _move_others(
         self, transaction: Transaction, admission: Admission | None, now: datetime, cause: str
     ) -> None:
         for job_id, plan in (admission.moved if admission is not None else _NONE).items():
             transaction.set_plan(job_id, plan, time_ms(now), cause)
-
-    def _horizon(self, found: Queue, asked: Ask) -> datetime:
-        return found.horizon(self.site.settings.default_slack, [asked])
 
     def _queue(self, without: int = 0) -> Queue:
         found = queue(self.site, self.store, self.foreign, self.site.clock.now())

@@ -1,39 +1,29 @@
 """All regions with what is booked in them, on which waiting jobs are placed and moved."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-
-from tidewatt.forecasting.series import Outlook
 from tidewatt.scheduler.plan import Ask, Booking, Plan, Window
 from tidewatt.scheduler.planning.capacity import Timeline
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, length_ms, moment
 from tidewatt.scheduler.planning.intensity import CostCurve, curve_of
-from tidewatt.scheduler.planning.planner import Infeasible, Policy, options_of, place
+from tidewatt.scheduler.planning.planner import Infeasible, options_of, place
 from tidewatt.scheduler.planning.search import Choice, Option, choice_at
+from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import allowed, latest_start_ms
-from tidewatt.scheduler.region import Region
 
 DUE_FOR_MS = 300_000  # a plan not carried out for so long after its start was slept through
 
 
 class Board:
-    """The regions at one moment. `fixed` bookings (running, foreign) stay; plans are put on and taken off."""
+    """The regions at one moment. Bookings of what runs or is foreign stay; plans are put on and taken off."""
 
-    def __init__(
-        self,
-        regions: Sequence[Region],
-        outlooks: Mapping[str, Outlook | None],
-        fixed: Sequence[Booking],
-        now: datetime,
-        policy: Policy,
-    ) -> None:
-        self.now = now
-        self.now_ms = ceil_ms(now)
-        self.policy = policy
-        self._timelines = {region.name: Timeline(region) for region in regions}
-        self._curves = {region.name: curve_of(outlooks.get(region.name)) for region in regions}
+    def __init__(self, situation: Situation) -> None:
+        self.now = situation.now
+        self.now_ms = ceil_ms(situation.now)
+        self.policy = situation.policy
+        names = [region.name for region in situation.regions]
+        self._timelines = {region.name: Timeline(region) for region in situation.regions}
+        self._curves = {name: curve_of(situation.outlooks.get(name)) for name in names}
         self._placed: dict[int, str] = {}  # job id: region
-        for booking in fixed:
+        for booking in situation.bookings:
             if booking.region in self._timelines:  # a region may be gone from the configuration
                 self._timelines[booking.region].book(booking)
 

@@ -1,15 +1,14 @@
 """A plan without a job: shared by the daemon and by the command line without one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from tidewatt.forecasting.series import Outlook
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import Need
-from tidewatt.scheduler.plan import Ask, Booking, Plan
+from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.planning.estimate import Estimate
-from tidewatt.scheduler.planning.planner import Policy
 from tidewatt.scheduler.planning.queue import Offer, admit, offers
+from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import ASSUMED
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.schemas import PlanReply, PlanRequest, PlanView, SlackOffer
@@ -73,16 +72,10 @@ def offer_views(made: Sequence[Offer]) -> tuple[SlackOffer, ...]:
 
 def preview(
     request: PlanRequest,
-    regions: Sequence[Region],
-    outlooks: Mapping[str, Outlook | None],
-    now: datetime,
-    policy: Policy,
+    situation: Situation,
     power: Estimate,
     default_duration: timedelta,
     *,
-    asks: Sequence[Ask] = (),
-    bookings: Sequence[Booking] = (),
-    keep: Mapping[int, Plan] | None = None,
     empty_queue: bool = False,
     hindsight: bool = False,
 ) -> PlanReply:
@@ -92,12 +85,12 @@ def preview(
         BadInput: the request could not be done as asked even if nothing else ran.
         Refused: there is no room before the deadline, and `late` was not accepted.
     """
-    ask = ask_of(request, PREVIEW_ID, now, home_of(regions).name, power, default_duration)
-    queue = (asks, regions, outlooks, bookings, now, policy, keep or {})
-    admission = admit(ask, *queue)
+    home = home_of(situation.regions).name
+    ask = ask_of(request, PREVIEW_ID, situation.now, home, power, default_duration)
+    admission = admit(ask, situation)
     return PlanReply(
         plan=plan_view(admission.plan),
-        offers=offer_views(offers(ask, *queue)),
+        offers=offer_views(offers(ask, situation)),
         power_w=power.power_w,
         power_source=power.source,
         duration_s=ask.duration.total_seconds(),

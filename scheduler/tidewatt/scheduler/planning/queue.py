@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from tidewatt.forecasting.series import Outlook
 from tidewatt.scheduler.errors import Refused
-from tidewatt.scheduler.plan import Ask, Booking, Plan, Why
+from tidewatt.scheduler.plan import Ask, Plan, Why
 from tidewatt.scheduler.planning.board import Board
 from tidewatt.scheduler.planning.instants import length_ms, moment
-from tidewatt.scheduler.planning.planner import Infeasible, Policy, place
+from tidewatt.scheduler.planning.planner import Infeasible, place
 from tidewatt.scheduler.planning.rescue import alone_in_time, by_urgency, rescue
 from tidewatt.scheduler.planning.search import TIE
+from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import SHIFTED, check, latest_start_ms
-from tidewatt.scheduler.region import Region
 
 OFFERED_SLACK_H = (6.0, 24.0)
 _RESCUE_STATES = 200  # of each call of `plan_queue`, which comes again soon
@@ -29,59 +28,33 @@ class Admission:
     moved: dict[int, Plan] = field(default_factory=dict)
 
 
-def plan_queue(
-    asks: Sequence[Ask],
-    regions: Sequence[Region],
-    outlooks: Mapping[str, Outlook | None],
-    bookings: Sequence[Booking],
-    now: datetime,
-    policy: Policy,
-    keep: Mapping[int, Plan],
-) -> dict[int, Plan | Infeasible]:
+def plan_queue(situation: Situation) -> dict[int, Plan | Infeasible]:
     """A plan for each waiting job, by id; for a job that cannot keep its deadline why, and its earliest plan.
 
     A plan of `keep` stays the same object until it cannot be carried out any more, or another one saves more
     than the policy's `min_saving` over it. A plan whose start has come stays too: it is due.
-
-    Args:
-        asks: the waiting jobs.
-        regions: in the order of the configuration.
-        outlooks: by region name.
-        bookings: of what runs, and of other people's processes.
-        now: the moment of planning.
-        policy: the operator's.
-        keep: the plans so far, by job id.
     """
-    board = Board(regions, outlooks, bookings, now, policy)
-    plans = _settle(board, asks, keep)
-    for ask in by_urgency(asks):
+    board = Board(situation)
+    plans = _settle(board, situation.asks, situation.keep)
+    for ask in by_urgency(situation.asks):
         plan = plans[ask.job_id]
-        if isinstance(plan, Plan) and plan is keep.get(ask.job_id) and plan.window.start > now:
+        kept = plan is situation.keep.get(ask.job_id)
+        if isinstance(plan, Plan) and kept and plan.window.start > situation.now:
             plans[ask.job_id] = _improve(board, ask, plan)
     return plans
 
 
-def admit(
-    newcomer: Ask,
-    asks: Sequence[Ask],
-    regions: Sequence[Region],
-    outlooks: Mapping[str, Outlook | None],
-    bookings: Sequence[Booking],
-    now: datetime,
-    policy: Policy,
-    keep: Mapping[int, Plan],
-) -> Admission:
-    """The newcomer's plan, and those that move for it; no job of `asks` that keeps its deadline loses it.
-
-    Arguments as for `plan_queue`.
+def admit(newcomer: Ask, situation: Situation) -> Admission:
+    """The newcomer's plan, and those that move for it; no waiting job that keeps its deadline loses it.
 
     Raises:
         BadInput: the job could not be done as asked even if nothing else ran.
         Refused: there is no room before the deadline, and `late` was not accepted.
     """
-    check(newcomer, regions, now)
-    others = [ask for ask in asks if ask.job_id != newcomer.job_id]
-    board = Board(regions, outlooks, bookings, now, policy)
+    keep = situation.keep
+    check(newcomer, situation.regions, situation.now)
+    others = [ask for ask in situation.asks if ask.job_id != newcomer.job_id]
+    board = Board(situation)
     plans = _settle(board, others, keep)
     placed = board.place(replace(newcomer, late=False))
     if isinstance(placed, Infeasible):
@@ -95,34 +68,26 @@ def admit(
     return Admission(placed, _moved(plans, keep))
 
 
-def offers(
-    ask: Ask,
-    asks: Sequence[Ask],
-    regions: Sequence[Region],
-    outlooks: Mapping[str, Outlook | None],
-    bookings: Sequence[Booking],
-    now: datetime,
-    policy: Policy,
-    keep: Mapping[int, Plan],
-) -> tuple[Offer, ...]:
+def offers(ask: Ask, situation: Situation) -> tuple[Offer, ...]:
     """What 6 h and 24 h of slack beyond the earliest finish should save against starting at once.
 
-    Arguments as for `plan_queue`. Start and saving are None where nothing is known of the grid.
+    Start and saving are None where nothing is known of the grid.
     """
-    board = Board(regions, outlooks, bookings, now, policy)
-    _settle(board, [other for other in asks if other.job_id != ask.job_id], keep)
+    board = Board(situation)
+    _settle(board, [other for other in situation.asks if other.job_id != ask.job_id], situation.keep)
     options = board.options(ask)
     firsts = [option.first_start(length_ms(ask.duration)) for option in options if option.allowed]
     first_ms = min((first for first in firsts if first is not None), default=None)
     if first_ms is None:
         return tuple((slack_h, None, None) for slack_h in OFFERED_SLACK_H)
+    exact = replace(situation.policy, margin=timedelta(0))
     made = []
     for slack_h in OFFERED_SLACK_H:
         start_by = moment(first_ms) + timedelta(hours=slack_h)
         easy = replace(
             ask, finish_by=None, start_by=start_by, duration_source="", at_once=False, power_w=1000.0
         )
-        made.append(_offer(slack_h, place(easy, options, now, replace(policy, margin=timedelta(0)))))
+        made.append(_offer(slack_h, place(easy, options, situation.now, exact)))
     return tuple(made)
 
 
