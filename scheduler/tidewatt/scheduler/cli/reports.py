@@ -1,5 +1,7 @@
 """`report` and `demo`: energy, emissions and savings over many jobs."""
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -49,8 +51,14 @@ def demo(
     picture: Annotated[Path, typer.Option(metavar="FILE", help="Where the picture goes.")] = Path(
         "tidewatt-demo.png"
     ),
-) -> int:
+    as_json: given.AsJson = False,
+) -> None:
     """Replay two recorded days of a real grid while real training runs and is metered (under 3 minutes)."""
     from tidewatt.scheduler.demo.play import play
 
-    return play(picture)
+    if not as_json:
+        play(picture)
+        return
+    with redirect_stdout(sys.stderr):  # what there is to watch
+        jobs = play(picture)
+    say_json({"picture": str(picture.resolve()), "jobs": jobs})

@@ -38,8 +38,8 @@ Edison's). Each runs one job at a time.
 """
 
 
-def play(picture: Path, hours: float = DAYS / timedelta(hours=1)) -> int:
-    """Shows the first `hours` of the two days, writes the picture, and returns the exit code.
+def play(picture: Path, hours: float = DAYS / timedelta(hours=1)) -> list[Json]:
+    """Shows the first `hours` of the two days, writes the picture, and returns the jobs (JobViews).
 
     Raises:
         DemoError: where anything does not go as it should; nothing is left behind then either.
@@ -63,7 +63,7 @@ def play(picture: Path, hours: float = DAYS / timedelta(hours=1)) -> int:
     _say(epilogue(jobs, submissions))
     _say(f"Picture: {picture.resolve()}")
     check(jobs)
-    return 0
+    return jobs
 
 
 def _perform(stage: Stage, grid: Path, submissions: Sequence[Submission], end: datetime) -> list[Json]:
