@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-FACTOR = 1200  # replayed seconds in a real one
+FACTOR = 600  # replayed seconds in a real one
 START = datetime(2022, 6, 15, 6, tzinfo=UTC)
 BUSY = "import time; end = time.monotonic() + 5\nwhile time.monotonic() < end: sum(range(10000))"
 CONFIG = """
@@ -48,19 +48,17 @@ def grid(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_jobs_run_in_their_windows_and_the_report_can_be_recomputed(house: Any, grid: Path) -> None:
     (house.folder / "grid.csv").write_bytes(grid.read_bytes())
     house.up("--replay-from", START.isoformat(), "--replay-factor", str(FACTOR), "--hindsight", config=CONFIG)
-    command = ("--duration", "110m", "--", "python", "-c", BUSY)
-    jobs = [
-        house.ask("submit", "--finish-by", slack, *command)["job"]["id"] for slack in ("14h", "18h", "8h")
-    ]
+    command = ("--duration", "60m", "--", "python", "-c", BUSY)
+    jobs = [house.ask("submit", "--finish-by", slack, *command)["job"]["id"] for slack in ("6h", "8h", "4h")]
     ended = [house.ended(job_id, 120) for job_id in jobs]
-    tick = timedelta(seconds=60)
+    tick = timedelta(seconds=60)  # a tenth of a real second: the machine may be busy for one or two of them
     for job in ended:
         assert job["state"] == "done", job
         [attempt] = [each for each in job["attempts"] if each["started"]]
         started, over = at(attempt["started"]), at(attempt["ended"])
         launch_lag = timedelta(seconds=1.5 * FACTOR)  # a supervisor and its job come up in real time
         planned = at(job["plan"]["start"])
-        assert planned <= at(attempt["launched"]) <= planned + 2 * tick
+        assert planned <= at(attempt["launched"]) <= planned + 3 * tick
         assert started <= planned + launch_lag
         assert over <= at(job["finish_by"])
         assert "hindsight" in job["plan"]["note"] or any(
