@@ -129,6 +129,8 @@ def _counts(total: ReportGroup) -> str:
 
 
 def _energy(total: ReportGroup) -> str:
+    if total.energy_kwh is None and not total.unmetered:
+        return "Energy: not computed yet."
     text = f"Energy: {_kwh(total.energy_kwh)} at the machines, {_kwh(total.facility_kwh)} with PUE"
     return f"{text}; {total.unmetered} not metered." if total.unmetered else f"{text}."
 
@@ -144,7 +146,8 @@ def _saving(title: str, total: SignalTotal, unverified: int) -> str:
     aside = f", {unverified} unverified beside them" if unverified else ""
     return (
         f"{title}: {named}{_percent(total.saved_feasible_g, total.feasible_g, total.signal != 'marginal')} "
-        f"against starting in turn ({total.settled} settled{aside}); "
+        f"of the {mass(total.feasible_g)} above idle that starting in turn would have emitted "
+        f"({total.settled} settled{aside}); "
         f"saved against starting at submission: {mass(total.saved_hypothetical_g, sign=True)}. "
         f"{mass(total.emissions_g)} emitted in all, idle draw included. Source: {'; '.join(total.sources)}."
     )

@@ -89,6 +89,9 @@ def _show(client: Client, changed: list[Json], verb: str) -> None:
         if verb == "start" and job["state"] == "waiting":
             say(f"{title(job)} starts as soon as it fits, whatever the grid does")
             continue  # its old plan is void, and the new one is made by the daemon's next round
+        if verb == "cancel" and job["state"] == "running":
+            say(f"{title(job)} is being stopped")
+            continue
         for line in changed_lines(job, now):
             say(line)
 

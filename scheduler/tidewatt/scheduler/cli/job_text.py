@@ -95,11 +95,13 @@ def submitted_lines(reply: Json, now: datetime) -> Iterator[str]:
     job = reply["job"]
     yield f"{painted(title(job), 'bold')} is {_standing(job)}"
     power_w = reply.get("power_w")
-    power = f"{power_w:.0f} W ({reply.get('power_source')})" if power_w else ""
+    power = f"{power_w:.3g} W ({reply.get('power_source')})" if power_w else ""
     if job["plan"]:
         yield from plan_lines(job["plan"], now, power)
     if job["finish_by"]:
         yield f"  finish   by {local(job['finish_by'], now)}"
+    if job["duration_source"] == "assumed":
+        yield f"  length   {lasting(job['duration_s'])} (assumed: give --duration or --time)"
     yield from offer_lines(reply["offers"], now)
     yield from warning_lines(job)
 

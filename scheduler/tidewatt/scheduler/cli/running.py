@@ -1,6 +1,8 @@
 """`run`: submit, wait, stream the output, exit with the job's code."""
 
+from datetime import datetime
 from pathlib import Path
+from time import monotonic, sleep
 
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.following import (
@@ -16,10 +18,12 @@ from tidewatt.scheduler.cli.following import (
 from tidewatt.scheduler.cli.job_text import account_lines, submitted_lines
 from tidewatt.scheduler.cli.session import daemon, now_of, working_folder
 from tidewatt.scheduler.cli.submitting import send
-from tidewatt.scheduler.cli.text import say_json, tell
+from tidewatt.scheduler.cli.text import local, parsed, say_json, tell
 from tidewatt.scheduler.cli.wish import Wish, file_of, folder_of
 from tidewatt.scheduler.client import Client, Json, NoDaemon
 from tidewatt.scheduler.errors import Refused
+
+ACCOUNT_S = 5.0  # how long `run` waits for the energy of its job
 
 
 def run(
@@ -63,6 +67,7 @@ def run(
         reply, now = send(command, wish, name, chdir, (output, error), False, late)
         for line in submitted_lines(reply, now):
             tell(line)
+        _tell_waiting(reply["job"], now)
         copies = [] if as_json else tails(reply["job"], before)
         job = _watched(client, reply["job"]["id"], copies)
     except NoDaemon as missing:
@@ -91,7 +96,20 @@ def _watched(client: Client, job_id: int, copies: list[Tail]) -> Json:
         return follow(watch, job_id, copies)
 
 
+def _tell_waiting(job: Json, now: datetime) -> None:
+    """What one who sits and waits may do."""
+    start = parsed(job["plan"]["start"]) if job["plan"] else None
+    if start is not None and (start - now).total_seconds() > 1:
+        tell(f"waiting until {local(start, now)}; Ctrl-C cancels, `tidewatt start {job['id']}` starts it now")
+
+
 def _close(client: Client, job: Json, as_json: bool) -> None:
+    patience = monotonic() + ACCOUNT_S
+    while job["settlement"] is None and any(each["started"] for each in job["attempts"]):
+        if monotonic() > patience:
+            break
+        sleep(0.2)  # its energy is being computed
+        job = client.job(job["id"])
     if as_json:
         say_json(job)
     for line in reasons(job):

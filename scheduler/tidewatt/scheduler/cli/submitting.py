@@ -205,7 +205,7 @@ def _show_plan(reply: Json, now: datetime) -> None:
         say(f"plan for an empty queue (no daemon was asked), as of {local(now, None)}")
     if reply["hindsight"]:
         say("planned in hindsight: on what was observed later, which nobody could have known")
-    for line in plan_lines(reply["plan"], now, f"{reply['power_w']:.0f} W ({reply['power_source']})"):
+    for line in plan_lines(reply["plan"], now, f"{reply['power_w']:.3g} W ({reply['power_source']})"):
         say(line)
     say(f"  length   {_length(reply)}")
     for line in offer_lines(reply["offers"], now):

@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,9 @@ class Wish:
     snapshot: bool | None = None
 
     def over(self, defaults: "Wish") -> "Wish":
-        """This wish, with the defaults where it says nothing."""
+        """This wish, with the defaults where it says nothing; --no-env is a word on all the environment."""
+        if self.no_env and self.env is None:
+            defaults = replace(defaults, env=None)
         return Wish(
             **{
                 each.name: getattr(defaults, each.name) if value is None else value
@@ -193,3 +195,6 @@ def check_command(argv: Sequence[str], folder: Path, path: str) -> None:
     if found is None:
         place = f"in {folder}" if "/" in name else "in PATH"
         raise BadInput(f"the command {name!r} does not exist {place}, or may not be executed: check its name")
+    script = argv[1] if len(argv) > 1 else ""
+    if Path(name).name.startswith("python") and script.endswith(".py") and not (folder / script).is_file():
+        raise BadInput(f"the script {script} does not exist in {folder}: check its name, or give --chdir")

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from tidewatt.backends.clock import moment, time_ms
+from tidewatt.backends.meters.client import MeterClient
 from tidewatt.backends.meters.energy import usage
 from tidewatt.backends.meters.reading import Usage
 from tidewatt.scheduler.accounting.baseline import ReplayJob, first_feasible, predecessors_ended
@@ -36,6 +37,12 @@ class Settler:
         self._homes: dict[int, str] = {}  # of the queue that is being replayed
         self._looked_ms: dict[int, int] = {}  # job -> when it was looked at last, on the job's clock
         self.stopping = False
+        paths, settings = site.paths, site.settings
+        self._meter = MeterClient(paths.readings, settings.meter_interval_s, site.clock, (paths.lock,))
+
+    def _read(self) -> None:
+        """Asks for the reading after a job's end, which its account takes in, rather than wait for it."""
+        self._meter.read("settle")
 
     def look(self) -> None:
         """Settles what can be settled now."""
@@ -48,6 +55,8 @@ class Settler:
             return
         queue = self._queue(min(job.submitted_ms for job in jobs) - REPLAYED_MS)
         starts: dict[str, dict[int, datetime]] = {}
+        if any(job.id not in self._looked_ms for job in jobs):
+            self._read()
         for job in jobs:
             if self.stopping:
                 return
@@ -57,12 +66,8 @@ class Settler:
 
     def _due(self, number: int, ended_ms: int, now_ms: int) -> bool:
         """True where the account may have changed; late observations come ever more rarely."""
-        factor = self._site.clock.factor
-        # the reading after a job's end belongs to its account: wait for it
-        if now_ms - ended_ms < 1500 * self._site.settings.meter_interval_s * factor:
-            return False
         looked_ms = self._looked_ms.get(number)
-        pause_ms = max(SETTLE_EVERY_MS, (now_ms - ended_ms) / 20, SHORTEST_PAUSE_MS * factor)
+        pause_ms = max(SETTLE_EVERY_MS, (now_ms - ended_ms) / 20, SHORTEST_PAUSE_MS * self._site.clock.factor)
         return looked_ms is None or not 0 <= now_ms - looked_ms < pause_ms
 
     def _settle(self, job: JobRecord, queue: list[ReplayJob], starts: dict[str, dict[int, datetime]]) -> None:

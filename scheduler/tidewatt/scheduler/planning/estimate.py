@@ -50,7 +50,7 @@ def estimate(
     if tdp_w > 0 and share:
         each = CPU_SHARE * tdp_w * share
         power_w += each
-        said.append(f"{each:.0f} W CPU ({share:.0%} of the TDP of {tdp_w:.0f} W, {tdp_source})")
+        said.append(f"{share:.0%} of the TDP of {tdp_w:.0f} W, {tdp_source}")
     else:
         said.append("CPU unknown, not counted")
     return Estimate(power_w, "assumed: " + " + ".join(said))
