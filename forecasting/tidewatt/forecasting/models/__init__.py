@@ -1,0 +1,1 @@
+"""Own forecasts: baselines and trained models behind one interface."""
