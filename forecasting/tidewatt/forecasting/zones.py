@@ -81,17 +81,16 @@ def every() -> list[Zone]:
     return [_zones()[key] for key in sorted(_zones())]
 
 
-def nearest(latitude: float, longitude: float) -> tuple[Zone, float]:
-    """The zone whose centre is nearest, and how far that is in km.
+def nearest(latitude: float, longitude: float, count: int = 1) -> list[tuple[Zone, float]]:
+    """The `count` zones whose centres are nearest, nearest first, and how far those are in km.
 
     Centres are rough, so near a border the answer may be the neighbour: show it, never take it silently. A
     country that is divided into several zones stands aside for them; WattTime's own areas never answer.
     """
     grids = [z for z in _zones().values() if not z.key.startswith("WT:")]
     parts = Counter(z.within for z in grids)
-    candidates = [z for z in grids if parts[z.key] < 2]
-    best = min(candidates, key=lambda z: _distance_km(latitude, longitude, z))
-    return best, _distance_km(latitude, longitude, best)
+    away = ((_distance_km(latitude, longitude, z), z.key) for z in grids if parts[z.key] < 2)
+    return [(_zones()[key], km) for km, key in sorted(away)[:count]]
 
 
 @cache

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tidewatt.scheduler.cli.offline import Setting
 
 LONGEST_H = 24 * 14
+SHOWN_NEAR = 3
 
 
 def forecast(
@@ -114,6 +115,9 @@ def zones(
     text: Annotated[
         str, typer.Argument(metavar="[TEXT]", help="A name, country, place or cloud region.")
     ] = "",
+    near: Annotated[
+        str | None, typer.Option(metavar="LAT,LON", help="The zones whose centres are nearest, in degrees.")
+    ] = None,
     as_json: given.AsJson = False,
 ) -> int:
     """Find a zone of the grid by name, country, cloud region or place; all of them without a text."""
@@ -121,6 +125,9 @@ def zones(
 
     from tidewatt.forecasting.zones import every, find
 
+    if near is not None:
+        _nearest(near, as_json)
+        return 0
     found = find(text) if text.strip() else every()
     if as_json:
         say_json({"zones": [asdict(zone) for zone in found]})
@@ -132,6 +139,35 @@ def zones(
     else:
         tell(f"tidewatt: no zone is called anything like {text!r}: try a country, a city or a cloud region")
     return 0 if found else 1
+
+
+def _nearest(near: str, as_json: bool) -> None:
+    """Shows the nearest centres and how far they are: which zone is the right one is for people to say."""
+    from dataclasses import asdict
+
+    from tidewatt.forecasting.zones import nearest
+
+    found = nearest(*_degrees(near), SHOWN_NEAR)
+    if as_json:
+        say_json({"zones": [asdict(zone) | {"distance_km": round(km, 1)} for zone, km in found]})
+        return
+    for line in table(("ZONE", "NAME", "CENTRE"), ((z.key, z.name, f"{km:.0f} km away") for z, km in found)):
+        say(line)
+    tell("tidewatt: centres are rough and borders do not follow them: check that a zone is your grid's")
+
+
+def _degrees(near: str) -> tuple[float, float]:
+    try:
+        latitude, longitude = (float(part) for part in near.split(","))
+    except ValueError:
+        raise BadInput(
+            f"--near {near!r} is not a place: write latitude and longitude in degrees, as --near 52.5,13.4"
+        ) from None
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+        raise BadInput(
+            f"--near {near!r} is not on Earth: latitude is -90 to 90, longitude -180 to 180, in this order"
+        )
+    return latitude, longitude
 
 
 def _row(zone: "Zone", text: str) -> tuple[str, ...]:

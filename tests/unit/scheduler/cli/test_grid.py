@@ -55,6 +55,23 @@ def test_forecast_that_cannot_be_shown_is_one_sentence(
     assert word in said.err
 
 
+def test_zones_are_found_by_the_nearest_centre_with_its_distance(tidewatt: Tidewatt) -> None:
+    lines = tidewatt("zones", "--near", "52.5,13.4").out.splitlines()
+    assert lines[1].startswith("DE ")
+    assert lines[1].endswith("km away")
+    assert len(lines) == 4
+    south = tidewatt("zones", "--near", "-33.87,151.2", "--json").json["zones"]
+    assert south[0]["key"] == "AU-NSW"
+    assert south[0]["distance_km"] < south[1]["distance_km"]
+
+
+@pytest.mark.parametrize("place", ["52.5", "nan,1", "91,0", "a,b", "1,2,3"])
+def test_a_place_that_is_none_is_refused(tidewatt: Tidewatt, place: str) -> None:
+    said = tidewatt("zones", "--near", place)
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert "--near" in said.err
+
+
 def test_zones_are_found_by_place_and_cloud_region(tidewatt: Tidewatt) -> None:
     assert tidewatt("zones", "germany").out.splitlines()[1].startswith("DE ")
     assert "eu-west-1" in tidewatt("zones", "eu-west-1").out
