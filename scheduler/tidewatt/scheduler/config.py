@@ -72,11 +72,16 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
         raise BadInput(f"the configuration file {path} is not text in UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"the configuration file {path} is not TOML: {error}") from None
+    _absolute(values, "credentials", path)
     for source in values.get("source", ()) if isinstance(values.get("source"), list) else ():
-        if isinstance(source, dict) and isinstance(source.get("path"), str):
-            # a file means what stands beside it, wherever the daemon was started
-            source["path"] = str(path.absolute().parent / Path(source["path"]).expanduser())
+        _absolute(source, "path", path)
     return text, values
+
+
+def _absolute(table: Any, key: str, path: Path) -> None:
+    """A file means what stands beside the configuration, wherever the daemon was started."""
+    if isinstance(table, dict) and isinstance(table.get(key), str):
+        table[key] = str(path.absolute().parent / Path(table[key]).expanduser())
 
 
 def _from_text(key: str, text: str) -> Any:
@@ -183,7 +188,7 @@ def _gpu_shares(tables: Sequence[RegionTable], host: "Host") -> "dict[str, list[
 _KEYS = tuple(field.alias or name for name, field in Settings.model_fields.items())
 _SCALARS = tuple(key for key in _KEYS if key not in ("source", "region"))
 _LISTS = ("env_deny",)
-_OPTIONAL = ("default_slack", "tdp_w")
+_OPTIONAL = ("default_slack", "tdp_w", "credentials")
 _KNOWN: dict[str, tuple[str, ...]] = {
     "": _KEYS,
     "source": ("type", "path", "hindsight"),

@@ -35,6 +35,16 @@ class Paths:
         return self.home / "readings"
 
     @property
+    def archive(self) -> Path:
+        """What live sources told, as it was fetched."""
+        return self.home / "grid.db"
+
+    @property
+    def models(self) -> Path:
+        """Forecasting models trained on it."""
+        return self.home / "models"
+
+    @property
     def log_folder(self) -> Path:
         """Logs of the daemon and of its commands."""
         return self.home / "log"
@@ -65,7 +75,7 @@ class Paths:
         Raises:
             BadInput: where one cannot be made, is somebody else's, or the socket's path would be too long.
         """
-        for folder in (self.home, self.jobs, self.readings, self.log_folder, self.runtime):
+        for folder in (self.home, self.jobs, self.readings, self.models, self.log_folder, self.runtime):
             _make_private(folder)
         if len(os.fsencode(self.socket)) > LONGEST_SOCKET:
             raise BadInput(

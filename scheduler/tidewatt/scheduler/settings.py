@@ -119,7 +119,9 @@ class Settings(Table):
     """Every setting. Durations are written like 5m; `_s` are seconds and `_w` watts.
 
     `tick_s` is how often the daemon looks around. `final_after` an ended job is restated for the last time,
-    `unverified_after` it is closed without observations.
+    `unverified_after` it is closed without observations. `credentials` is a TOML file of mode 0600 with the
+    keys of live sources. What was fetched from those is kept for `grid_retention`, and longer where a receipt
+    cites it. `own_models` trains forecasts on it, once a day and at low priority.
     """
 
     zone: ZoneKey = ""
@@ -136,6 +138,9 @@ class Settings(Table):
     env_deny: Annotated[tuple[str, ...], Field(strict=False)] = ()
     final_after: Duration = timedelta(hours=24)
     unverified_after: Duration = timedelta(days=7)
+    credentials: Annotated[Path, Field(strict=False)] | None = None
+    grid_retention: Duration = timedelta(days=400)
+    own_models: Annotated[bool, Field(strict=False)] = True
     sources: Annotated[tuple[SourceTable, ...], Field(alias="source", strict=False)] = ()
     regions: Annotated[tuple[RegionTable, ...], Field(alias="region", strict=False)] = ()
 
