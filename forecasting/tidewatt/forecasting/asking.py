@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from tidewatt.forecasting.kind import Kind
@@ -10,6 +10,7 @@ from tidewatt.forecasting.provider import Provider, Versioned
 from tidewatt.forecasting.series import Forecast, Series, milliseconds
 
 T = TypeVar("T")
+LIVE_FOR = timedelta(hours=26)  # sources that issue once a day are live until they are two hours late
 RETRY_MS = 60_000  # a provider that fails, or cannot tell its version, is asked again after a minute of `now`
 
 
@@ -26,6 +27,12 @@ class Asked:
     def hindsight(self) -> bool:
         """True where the provider asks for plans on later observations."""
         return bool(getattr(self.provider, "hindsight", False))
+
+    @property
+    def live_for(self) -> timedelta:
+        """So long a forecast counts as live; providers that issue often say less."""
+        told = getattr(self.provider, "live_for", LIVE_FOR)
+        return told if isinstance(told, timedelta) else LIVE_FOR
 
     def trouble(self, zone: str) -> str:
         """What is wrong with the provider, for people; empty where nothing is."""

@@ -11,10 +11,17 @@ from tidewatt.forecasting.kind import Basis, Kind, Signal
 from tidewatt.forecasting.layers import Layer, clipped, compose
 from tidewatt.forecasting.profile import profile
 from tidewatt.forecasting.provider import Provider
-from tidewatt.forecasting.series import Forecast, Outlook, Rung, Series, instant, milliseconds
+from tidewatt.forecasting.series import (
+    Forecast,
+    Outlook,
+    Rung,
+    Series,
+    instant,
+    integrate,
+    milliseconds,
+)
 from tidewatt.forecasting.zones import keyed
 
-LIVE_FOR = timedelta(hours=26)  # sources that issue once a day are live until they are two hours late
 GOOD_FOR = timedelta(hours=96)
 HOUR_MS = 3_600_000
 AHEAD = timedelta(hours=6)  # kept beyond what was asked for, so that `until` may move on with `now`
@@ -84,13 +91,17 @@ class Chain:
     def observations(
         self, zone: str, signal: Signal, start: datetime, end: datetime, now: datetime
     ) -> Series | None:
-        """Observed steps over `[start, end)` of the first provider with any; never profile nor forecast."""
+        """Observed steps of the provider that covers most of `[start, end)`; never profile nor forecast.
+
+        Where several cover as much, the first of them in the operator's order answers.
+        """
+        found: list[Series] = []
         for asked in self.providers:
             for kind in _of(signal, asked.kinds(zone)):
                 series = asked.observations(zone, kind, start, end, now)
                 if series is not None and len(series.steps.start_ms):
-                    return series
-        return None
+                    found.append(series)
+        return max(found, key=lambda series: integrate(series.steps, start, end).covered_ms, default=None)
 
     def latest(self, zone: str, signal: Signal, now: datetime) -> Latest | None:
         """Carbon intensity at `now`, for displays: the newest observation, else what is predicted."""
@@ -120,7 +131,8 @@ class Chain:
         until = max([until, *ends])
         issues = [layer.issued_at for layer in found if layer.issued_at is not None]
         turns = [hour + timedelta(hours=1), *ends]
-        turns += [issued + limit for issued in issues for limit in (LIVE_FOR, GOOD_FOR)]
+        limits = {GOOD_FOR, *(asked.live_for for asked in self.providers)}
+        turns += [issued + limit for issued in issues for limit in limits]
         notes = list(filter(None, (asked.trouble(zone) for asked in self.providers)))
         if any(layer.rung is Rung.HINDSIGHT for layer in found):
             notes.insert(0, "planned in hindsight: later observations are used")
@@ -156,7 +168,7 @@ class Chain:
                     yield Layer(kind, Rung.HINDSIGHT, f"{later.source}, observed later", later.steps)
             forecast = asked.forecast(zone, kind, now)
             if forecast is not None and _reaches(forecast, now):
-                yield _layer(forecast, now, asked.stale(zone))
+                yield _layer(forecast, now, asked.live_for, asked.stale(zone))
             past = asked.observations(zone, kind, hour - timedelta(days=DAYS), now, now)
             own = same_hours(past.steps, hour, until) if past is not None else None
             if past is not None and own is not None:
@@ -184,8 +196,8 @@ def _reaches(forecast: Forecast, now: datetime) -> bool:
     return now - forecast.issued_at < GOOD_FOR and len(ends) > 0 and int(ends[-1]) > milliseconds(now)
 
 
-def _layer(forecast: Forecast, now: datetime, stale: bool) -> Layer:
-    live = now - forecast.issued_at < LIVE_FOR and not stale
+def _layer(forecast: Forecast, now: datetime, live_for: timedelta, stale: bool) -> Layer:
+    live = now - forecast.issued_at < live_for and not stale
     return Layer(
         forecast.kind,
         Rung.LIVE if live else Rung.LAST_GOOD,

@@ -200,6 +200,28 @@ def test_observations_are_of_the_first_source_that_has_any_and_never_of_the_futu
     assert seen.steps.end_ms[-1] == milliseconds(NOW.replace(minute=0))
 
 
+def test_observations_are_of_the_source_that_covers_most_of_what_is_asked_for() -> None:
+    lately = FakeProvider("lately", series=[observed(LIVE_AVERAGE, 2)])
+    always = FakeProvider("always", series=[observed(PRODUCTION, 48)])
+    found = Chain([lately, always]).observations("DE", Signal.AVERAGE, NOW - 24 * HOUR, NOW, NOW)
+    assert found is not None
+    assert found.kind == PRODUCTION
+    recent = Chain([lately, always]).observations("DE", Signal.AVERAGE, NOW - HOUR, NOW, NOW)
+    assert recent is not None
+    assert recent.kind == LIVE_AVERAGE
+
+
+def test_a_source_that_issues_often_says_how_long_its_forecasts_are_live() -> None:
+    @dataclass
+    class Frequent(FakeProvider):
+        live_for: timedelta = HOUR
+
+    fresh = Frequent(forecasts=[forecast(LIVE_AVERAGE, *[50] * 24, age_h=0.5)])
+    stale = Frequent(forecasts=[forecast(LIVE_AVERAGE, *[50] * 24, age_h=1.5)])
+    assert rungs(ahead(Chain([fresh]), hours=2)) == [Rung.LIVE]
+    assert rungs(ahead(Chain([stale]), hours=2)) == [Rung.LAST_GOOD]
+
+
 def test_profile_and_forecast_are_no_observations() -> None:
     chain = Chain([FakeProvider(forecasts=[forecast(LIVE_AVERAGE, *[50.0] * 25)])])
     assert chain.observations("DE", Signal.AVERAGE, NOW - HOUR, NOW + HOUR, NOW + 2 * HOUR) is None
