@@ -7,14 +7,14 @@ from tidewatt.scheduler.cli.text import painted, parsed
 from tidewatt.scheduler.client import Json
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
-_BAND = "░"
+_ABOVE, _BELOW = "░", "▓"  # of the mean, inside the band from p10 to p90
 _MARGIN = 7  # columns of the axis on the left
 
 
 def chart_lines(
     steps: Sequence[Json], seams: Sequence[datetime], width: int, height: int = 8
 ) -> Iterator[str]:
-    """Columns of equal time, from zero up; a light shade reaches up to p90 where there is one.
+    """Columns of equal time, from zero up to the mean; shades reach from p10 to p90 where there is a band.
 
     `seams` are marked below the axis.
     """
@@ -22,12 +22,14 @@ def chart_lines(
     start, end = spans[0][0], spans[-1][1]
     count = max(min(width - _MARGIN, 96), 12)
     column = (end - start) / count
-    means = [_mean(spans, start + i * column, start + (i + 1) * column, "gco2_per_kwh") for i in range(count)]
-    highs = [_mean(spans, start + i * column, start + (i + 1) * column, "p90") for i in range(count)]
+    edges = [(start + i * column, start + (i + 1) * column) for i in range(count)]
+    means, lows, highs = (
+        [_mean(spans, *edge, key) for edge in edges] for key in ("gco2_per_kwh", "p10", "p90")
+    )
     top = max([value for value in (*means, *highs) if value is not None] or [1.0]) or 1.0
     for row in reversed(range(height)):
         label = f"{top * (row + 1) / height:6.0f}" if row in (height - 1, height // 2 - 1) else " " * 6
-        cells = "".join(_cell(mean, high, row, height / top) for mean, high in zip(means, highs, strict=True))
+        cells = "".join(_cell(*values, row, height / top) for values in zip(means, lows, highs, strict=True))
         yield f"{label} {cells}".rstrip()
     yield f"{0:6} " + "".join(
         "┴" if any(start + i * column <= seam < start + (i + 1) * column for seam in seams) else "─"
@@ -55,13 +57,15 @@ def _mean(
     return weighted / covered if covered else None
 
 
-def _cell(mean: float | None, high: float | None, row: int, rows_per_unit: float) -> str:
+def _cell(mean: float | None, low: float | None, high: float | None, row: int, rows_per_unit: float) -> str:
     if mean is None:
         return " "
     filled = round((mean * rows_per_unit - row) * 8)
+    if filled >= 8:
+        return _BELOW if low is not None and low * rows_per_unit - row < 0.5 else _EIGHTHS[8]
     if filled > 0:
-        return _EIGHTHS[min(filled, 8)]
-    return _BAND if high is not None and high * rows_per_unit - row >= 0.5 else " "
+        return _EIGHTHS[filled]
+    return _ABOVE if high is not None and high * rows_per_unit - row >= 0.5 else " "
 
 
 def _hours(start: datetime, column: timedelta, count: int) -> str:

@@ -84,7 +84,7 @@ def forecast_lines(view: Json, width: int) -> Iterator[str]:
     steps = view["steps"]
     band = any(step["p90"] is not None for step in steps)
     yield f"{painted(view['zone'], 'bold')} {view['zone_name']}: {view['kind']}, g/kWh" + (
-        ", shaded to p90" if band else ""
+        ", shaded from p10 to p90" if band else ""
     )
     yield from chart_lines(
         steps,
