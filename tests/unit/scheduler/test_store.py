@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tidewatt.scheduler.jobs import AttemptState, JobState, SettlementState
 from tidewatt.scheduler.store import MoveError, Store, schema
 from tidewatt.scheduler.store.database import StoreError
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
+from tidewatt.scheduler.store.store import FOREVER_MS
 
 
 def job(**values: Any) -> JobRecord:
@@ -143,6 +145,18 @@ def test_move_that_the_table_does_not_allow_is_refused(store: Store) -> None:
 def test_event_holds_integers_and_strings_only(store: Store, value: object) -> None:
     with pytest.raises(TypeError, match="integers and strings"), store.transaction() as transaction:
         transaction.append(1, "kind", {"value": value})
+
+
+def test_what_accounts_say_of_the_grid_is_cited_until_their_job_has_ended(store: Store) -> None:
+    zones = {"average": "DE", "marginal": "DE"}
+    ended = add(store, submitted_ms=1000, ended_ms=5000, frozen={"home": "a", "home_zones": zones})
+    add(store, submitted_ms=2000, frozen={"home": "a", "home_zones": {"average": "PL"}})
+    add(store, submitted_ms=9000, frozen={"home": "a", "home_zones": {"average": "SE"}})
+    elsewhere = replace(attempt(ended), factors={"zones": {"average": "FR"}})
+    with store.transaction() as transaction:
+        transaction.add_attempt(elsewhere)
+    cited = store.cited(before_ms=9000)
+    assert cited == {("DE", 1000, 5000), ("FR", 1000, 5000), ("PL", 2000, FOREVER_MS)}
 
 
 def test_number_of_a_lost_job_is_not_given_twice_once_acknowledged(store: Store) -> None:

@@ -24,6 +24,7 @@ from tidewatt.scheduler.store import database, schema
 from tidewatt.scheduler.store.database import StoreError
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, plan_of, plan_record
 
+FOREVER_MS = 253_402_300_799_000  # the end of the year 9999
 _COLUMNS = [field.name for field in fields(JobRecord)]
 
 
@@ -86,6 +87,21 @@ class Store:
         """Jobs submitted at or after a time, oldest first."""
         query = sa.select(schema.job).where(schema.job.c.submitted_ms >= since_ms).order_by(schema.job.c.id)
         return [_job(row) for row in self._rows(query)]
+
+    def cited(self, before_ms: int) -> set[tuple[str, int, int]]:
+        """What accounts say of the grid: zone, submission and end of each job submitted before a time.
+
+        A job that has not ended cites everything since its submission.
+        """
+        query = sa.select(
+            schema.job.c.submitted_ms, schema.job.c.ended_ms, schema.job.c.frozen, schema.attempt.c.factors
+        ).join_from(schema.job, schema.attempt, isouter=True)
+        cited = set()
+        for row in self._rows(query.where(schema.job.c.submitted_ms < before_ms)):
+            end_ms = FOREVER_MS if row.ended_ms is None else row.ended_ms
+            zones = row.frozen.get("home_zones", {}), (row.factors or {}).get("zones", {})
+            cited |= {(zone, row.submitted_ms, end_ms) for by_signal in zones for zone in by_signal.values()}
+        return cited
 
     def last_measured(self, user: str, name: str) -> JobRecord | None:
         """The newest ended job of that name and user that has an account; None where there is none."""

@@ -16,7 +16,7 @@ Tidewatt = Callable[..., Any]
 def test_forecast_draws_what_is_known_and_says_from_where(tidewatt: Tidewatt) -> None:
     said = tidewatt("forecast", "DE", "--now", "2026-11-22T00:00Z", "--hours", "48")
     lines = said.out.splitlines()
-    assert lines[0].startswith("DE Germany: average lifecycle CO2eq, production, g/kWh, shaded from p10 to p90")
+    assert lines[0] == "DE Germany: average lifecycle CO2eq, production, g/kWh, shaded from p10 to p90"
     assert all(any(shade in line for line in lines) for shade in "█▓░")
     assert all(len(line) <= 100 for line in lines[:11])
     assert "least" in said.out
