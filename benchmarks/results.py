@@ -1,4 +1,4 @@
-"""What benchmarks found, kept in `.benchmarks/NAME.json`, so that documents quote what was really measured."""
+"""What benchmarks found, kept in `.benchmarks/NAME.json`, so that documents quote what was measured."""
 
 import json
 import subprocess
