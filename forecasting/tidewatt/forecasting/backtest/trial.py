@@ -1,0 +1,184 @@
+"""A trial: several contenders over the same past of one zone, judged by errors and by captured saving."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidewatt.forecasting.backtest.capture import Flags, Outcome, outcome, usable
+from tidewatt.forecasting.backtest.issuing import Issues, continued
+from tidewatt.forecasting.backtest.past import Past
+from tidewatt.forecasting.backtest.scores import Band, Errors, ahead, band, by_day, errors, mean
+from tidewatt.forecasting.errors import ForecastError
+from tidewatt.forecasting.models.forecaster import HOUR_MS
+from tidewatt.forecasting.series import Intensities
+
+LENGTHS_H = (1, 4, 12, 24, 48)
+SLACKS_H = (24, 48)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A sort of job: how long it runs, how much later than that it may be done, whether it may pause."""
+
+    job_h: int
+    slack_h: int
+    interruptible: bool
+
+
+WORKS = tuple(
+    Work(job_h, slack_h, interruptible)
+    for slack_h in SLACKS_H
+    for interruptible in (False, True)
+    for job_h in LENGTHS_H
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How one contender did. `captured` has an outcome for each work that had room in the horizon."""
+
+    name: str
+    errors: Errors
+    by_day: tuple[Errors, ...]
+    band: Band | None
+    captured: dict[Work, Outcome]
+
+    @property
+    def mean_captured(self) -> float | None:
+        """Mean share of the possible saving over all works; None where nothing could be saved."""
+        return mean(found.captured for found in self.captured.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """All verdicts over one zone's past, the best captured saving first.
+
+    `silent` are contenders that predicted nothing at any moment. `mean_g` is the mean observed intensity
+    from the first issue on, gCO2/kWh.
+    """
+
+    zone: str
+    kind: str
+    source: str
+    issues: int
+    hours: int
+    first_ms: int
+    last_ms: int
+    mean_g: float
+    verdicts: tuple[Verdict, ...]
+    silent: tuple[str, ...] = ()
+
+
+def judge(
+    past: Past,
+    contenders: Sequence[Issues],
+    *,
+    arrivals: Sequence[int] = (0,),
+    continuing: Issues | None = None,
+    works: Sequence[Work] = WORKS,
+) -> Trial:
+    """The trial of contenders that were issued at the same moments.
+
+    Errors count where a contender predicted, at moments at which every contender did. For captured saving
+    what a contender leaves open is taken from `continuing`, and only submissions count that every contender
+    could plan.
+
+    Raises:
+        ForecastError: the contenders were issued at different moments, or never all at one.
+    """
+    heard = [each for each in contenders if not np.isnan(each.predicted).all()]
+    silent = tuple(each.name for each in contenders if np.isnan(each.predicted).all())
+    shared = _shared(past.history.zone, heard)
+    heard = [_rows(each, shared) for each in heard]
+    start_ms, hours = heard[0].start_ms, heard[0].predicted.shape[1]
+    actual = past.history.gco2_per_kwh
+    issue_at = (start_ms - past.history.start_ms) // HOUR_MS
+    observed = ahead(actual, issue_at, hours)
+    if np.isnan(observed).all():
+        raise ForecastError(f"nothing of {past.history.zone} was observed after the moments of issue")
+    follow = None if continuing is None else _rows(continuing, shared)
+    plans = [each.predicted if follow is None else continued(each, follow) for each in heard]
+    captured = _captured(actual, plans, issue_at, arrivals, works)
+    verdicts = [_verdict(each, observed, found) for each, found in zip(heard, captured, strict=True)]
+    return Trial(
+        past.history.zone,
+        past.kind,
+        past.source,
+        len(issue_at),
+        hours,
+        int(start_ms[0]),
+        int(start_ms[-1]),
+        float(np.nanmean(observed)),
+        tuple(sorted(verdicts, key=lambda verdict: -(verdict.mean_captured or 0.0))),
+        silent,
+    )
+
+
+def _shared(zone: str, contenders: Sequence[Issues]) -> Flags:
+    """The moments (i,) at which every contender predicted something."""
+    if not contenders:
+        raise ForecastError(
+            f"nobody could predict anything for {zone}: its past is too short or has too many holes"
+        )
+    if any(not np.array_equal(each.start_ms, contenders[0].start_ms) for each in contenders):
+        raise ForecastError("contenders can only be compared at the same moments of issue")
+    shared = np.all([~np.isnan(each.predicted).all(axis=1) for each in contenders], axis=0)
+    if not shared.any():
+        names = ", ".join(each.name for each in contenders)
+        raise ForecastError(f"there is no moment at which all of these predicted {zone}: {names}")
+    return np.asarray(shared)
+
+
+def _verdict(issues: Issues, observed: Intensities, captured: dict[Work, Outcome]) -> Verdict:
+    held = None if issues.p10 is None or issues.p90 is None else band(observed, issues.p10, issues.p90)
+    return Verdict(
+        issues.name,
+        errors(observed, issues.predicted),
+        by_day(observed, issues.predicted),
+        held,
+        captured,
+    )
+
+
+def _captured(
+    actual: Intensities,
+    plans: Sequence[Intensities],
+    issue_at: NDArray[np.int64],
+    arrivals: Sequence[int],
+    works: Sequence[Work],
+) -> list[dict[Work, Outcome]]:
+    """The outcome of each plan and work over submissions that all plans could place."""
+    found: list[dict[Work, Outcome]] = [{} for _ in plans]
+    masks: dict[tuple[int, int], Flags] = {}
+    for work in works:
+        size = {"job_steps": work.job_h, "slack_steps": work.slack_h}
+        shape = work.job_h, work.slack_h
+        if shape not in masks:
+            each = [usable(actual, plan, issue_at, **size, arrivals=arrivals) for plan in plans]
+            masks[shape] = np.all(each, axis=0)
+        if not masks[shape].any():
+            continue
+        for plan, outcomes in zip(plans, found, strict=True):
+            outcomes[work] = outcome(
+                actual,
+                plan,
+                issue_at,
+                **size,
+                arrivals=arrivals,
+                interruptible=work.interruptible,
+                valid=masks[shape],
+            )
+    return found
+
+
+def _rows(issues: Issues, kept: Flags) -> Issues:
+    """The moments that are kept."""
+    return replace(
+        issues,
+        start_ms=issues.start_ms[kept],
+        predicted=issues.predicted[kept],
+        p10=None if issues.p10 is None else issues.p10[kept],
+        p90=None if issues.p90 is None else issues.p90[kept],
+    )
