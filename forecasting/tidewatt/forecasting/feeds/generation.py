@@ -1,0 +1,142 @@
+"""A zone's generation by fuel as services tell it: brought on one grid of time, and turned into intensity."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidewatt.forecasting import quantity
+from tidewatt.forecasting.feeds.feed import Observed
+from tidewatt.forecasting.kind import Basis
+from tidewatt.forecasting.mix import MINOR, intensity, kind
+from tidewatt.forecasting.series import Steps, instant, stepped
+
+Power = NDArray[np.float64]
+
+USUALLY = 0.5  # a part that is known for this share of the steps is expected at every one of them
+BASES = (Basis.LIFECYCLE, Basis.DIRECT)
+INTENSITIES = tuple(quantity.intensity(kind(basis)) for basis in BASES)
+"""The intensities that a mix gives: average, of production, in CO2 equivalents, lifecycle and direct."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Mean power on equal steps: `mw[part]` is (n,), NaN where it is not known; storage may be negative.
+
+    A part is whatever the service tells apart, until `by_fuel` adds parts up to fuels.
+    """
+
+    start_ms: NDArray[np.int64]
+    step_ms: int
+    mw: Mapping[str, Power]
+
+
+def aligned(parts: Mapping[str, Steps]) -> Generation:
+    """All parts on the grid of the shortest step among them; longer steps hold their mean power."""
+    known = {part: steps for part, steps in parts.items() if len(steps.start_ms)}
+    if not known:
+        return Generation(np.empty(0, np.int64), 1, {})
+    step_ms = int(min((steps.end_ms - steps.start_ms).min() for steps in known.values()))
+    first_ms = min(int(steps.start_ms[0]) for steps in known.values())
+    last_ms = max(int(steps.end_ms[-1]) for steps in known.values())
+    start_ms = np.arange(first_ms, last_ms, step_ms, dtype=np.int64)
+    return Generation(start_ms, step_ms, {part: held(steps, start_ms) for part, steps in known.items()})
+
+
+def held(steps: Steps, at_ms: NDArray[np.int64]) -> Power:
+    """The value of the step that each moment lies in; NaN in holes."""
+    if not len(steps.start_ms):
+        return np.full(len(at_ms), np.nan)
+    index = np.searchsorted(steps.start_ms, at_ms, side="right") - 1
+    inside = (index >= 0) & (at_ms < steps.end_ms[index])
+    return np.where(inside, steps.gco2_per_kwh[index], np.nan)
+
+
+def finished(generation: Generation) -> tuple[Generation, tuple[str, ...]]:
+    """The generation without its newest steps in which a usual part has not come yet, and what was left out.
+
+    Services publish parts one after the other, so that the newest hour often lacks some; an intensity made of
+    the rest would be far off.
+    """
+    usual = _usual(generation)
+    n = len(generation.start_ms)
+    if not usual or not n:
+        return generation, ()
+    whole = ~np.isnan([generation.mw[part] for part in usual]).any(axis=0)
+    if not whole.any():
+        return _cut(generation, 0), ("in no step are all usual parts of the mix known: nothing is used",)
+    last = int(np.flatnonzero(whole)[-1]) + 1
+    if last == n:
+        return generation, ()
+    missing = [part for part in usual if np.isnan(generation.mw[part][last:]).any()]
+    since = f"{instant(int(generation.start_ms[last])):%Y-%m-%d %H:%M}"
+    return _cut(generation, last), (f"from {since} UTC on, {', '.join(missing)} has not come yet: left out",)
+
+
+def by_fuel(generation: Generation, fuels: Mapping[str, str]) -> Generation:
+    """The parts added up to fuels by the table; a part of little weight may be missing, others may not.
+
+    Storage is what it gives less what it takes, so there a missing part counts as zero.
+    """
+    usual_mw = {part: _mean(np.abs(power)) for part, power in generation.mw.items()}
+    all_of_it = sum(usual_mw.values())
+    added: dict[str, Power] = {}
+    for part, power in generation.mw.items():
+        fuel = fuels[part]
+        minor = fuel == "storage" or usual_mw[part] < MINOR * all_of_it
+        known = (
+            np.nan_to_num(power, nan=0.0) if minor and len(_siblings(part, fuels, generation)) > 1 else power
+        )
+        added[fuel] = added[fuel] + known if fuel in added else known
+    return Generation(generation.start_ms, generation.step_ms, added)
+
+
+def observed(generation: Generation) -> tuple[Observed, ...]:
+    """Power of each fuel, and the intensity of the mix by both bases; holes where something is not known."""
+    told = [_observed(quantity.generation(fuel), generation, power) for fuel, power in generation.mw.items()]
+    if told:
+        told += [
+            _observed(name, generation, intensity(generation.mw, basis))
+            for name, basis in zip(INTENSITIES, BASES, strict=True)
+        ]
+    return tuple(each for each in told if len(each.steps.start_ms))
+
+
+def fuels_of(parts: Iterable[str]) -> tuple[str, ...]:
+    """The quantities of these fuels, in the order of `quantity.FUELS`, each once."""
+    present = set(parts)
+    return tuple(quantity.generation(fuel) for fuel in quantity.FUELS if fuel in present)
+
+
+def _observed(name: str, generation: Generation, values: Power) -> Observed:
+    known = ~np.isnan(values)
+    start_ms = generation.start_ms[known]
+    return Observed(name, stepped(start_ms, start_ms + generation.step_ms, values[known]))
+
+
+def _usual(generation: Generation) -> list[str]:
+    """The parts that have weight and are known most of the time."""
+    weight = {part: _mean(np.abs(power)) for part, power in generation.mw.items()}
+    all_of_it = sum(weight.values())
+    return [
+        part
+        for part, power in generation.mw.items()
+        if weight[part] >= MINOR * all_of_it and (~np.isnan(power)).mean() >= USUALLY
+    ]
+
+
+def _siblings(part: str, fuels: Mapping[str, str], generation: Generation) -> list[str]:
+    """The parts present that make up the same fuel."""
+    return [other for other in generation.mw if fuels[other] == fuels[part]]
+
+
+def _mean(power: Power) -> float:
+    """The mean of what is known; 0 where nothing is."""
+    known = power[~np.isnan(power)]
+    return float(known.mean()) if len(known) else 0.0
+
+
+def _cut(generation: Generation, last: int) -> Generation:
+    mw = {part: power[:last] for part, power in generation.mw.items()}
+    return Generation(generation.start_ms[:last], generation.step_ms, mw)
