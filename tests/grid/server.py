@@ -1,4 +1,4 @@
-"""A small HTTP server on loopback that stand-ins for services are made of: scripted faults, a log of requests.
+"""A small HTTP server on loopback that stand-ins for services are made of, with scripted faults and a log.
 
 Nothing sleeps: a slow answer waits for an event that the test sets, and time is what the test says it is.
 """
@@ -118,7 +118,7 @@ class GridServer:
             request = Request(parts.path, query, headers, self.now)
             self.requests.append(request)
             fault = self._due(request.path)
-            response = (fault and fault.response) or self.answer(request)
+            response = (fault and fault.response) or self._answered(request)
             if fault and fault.alter:
                 response = fault.alter(response)
         if fault and fault.hold:
@@ -128,6 +128,12 @@ class GridServer:
             handler.close_connection = True
             return
         self._send(handler, response, fault.after_bytes if fault and fault.drop else None)
+
+    def _answered(self, request: Request) -> Response:
+        try:
+            return self.answer(request)
+        except BadRequest as refused:
+            return refused.response
 
     def _due(self, path: str) -> Fault | None:
         for fault in self.faults:
@@ -154,7 +160,7 @@ class GridServer:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - the name that the standard library calls
+            def do_GET(self) -> None:
                 server.handle(self)
 
             def log_message(self, format: str, *args: object) -> None:
