@@ -3,7 +3,7 @@
 Of the last 28 days, power and emissions of the dispatchable plants are told apart from wind and solar, and
 each is taken as a rising function of the residual load (demand less wind less solar): medians of equally
 filled bins, made monotone by pooling adjacent violators (Barlow et al. 1972, Statistical Inference under
-Order Restrictions), straight lines between them. Medians keep single wrong hours out, and rising curves keep the
+Order Restrictions), straight lines between them. Medians keep single wrong hours out, rising curves keep the
 merit order. The intensity follows from forecast wind, solar and demand; the last day's ratio of what was
 observed to what the curves say is carried on, fading over two days. Imports are not modelled: they sit in the
 scatter of the curves.
