@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
+from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -84,7 +85,7 @@ class GridServer:
         """The address, without a slash at the end."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def __enter__(self) -> "GridServer":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

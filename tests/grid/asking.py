@@ -1,0 +1,64 @@
+"""What tests of feeds share: transports that do not wait, and the steps of what was fetched."""
+
+import threading
+from collections.abc import Mapping
+
+import numpy as np
+
+from tests.grid.server import Fault, GridServer, Response
+from tidewatt.forecasting.feeds.feed import Fetched
+from tidewatt.forecasting.feeds.transport import Transport
+from tidewatt.forecasting.series import Steps
+
+PATIENCE_S = 0.2  # a stand-in on this machine answers sooner, one that hangs never does
+
+
+class Clock:
+    """Seconds that pass when a test or a wait says so."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+        self.waited: list[float] = []
+
+    def __call__(self) -> float:
+        return self.at
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass at once."""
+        self.waited.append(seconds)
+        self.at += seconds
+
+
+def transport(name: str, clock: Clock | None = None, **options: int) -> Transport:
+    """A transport whose waits take no time and which gives up soon."""
+    clock = clock or Clock()
+    return Transport(name, timeout_s=(PATIENCE_S, PATIENCE_S), clock=clock, wait=clock.wait, **options)  # type: ignore[arg-type]
+
+
+def observed(fetched: Fetched) -> Steps:
+    """The steps of the one quantity that was observed."""
+    (only,) = fetched.observed
+    return only.steps
+
+
+def issued(fetched: Fetched) -> Steps:
+    """The steps of the one forecast."""
+    (only,) = fetched.issued
+    return only.steps
+
+
+def width_s(steps: Steps) -> list[int]:
+    """How long steps are, each length once."""
+    return sorted({int(width) // 1000 for width in np.asarray(steps.end_ms - steps.start_ms)})
+
+
+def busy(headers: Mapping[str, str] | None = None) -> Fault:
+    """A server that has had too many calls."""
+    return Fault(response=Response(429, {"error": "too many requests"}, headers or {}))
+
+
+def hang(server: GridServer) -> threading.Event:
+    """Makes the next answer wait until the event that is returned is set."""
+    event = threading.Event()
+    server.fail(Fault(hold=event))
+    return event
