@@ -1,8 +1,9 @@
-"""Writes `base.txt` and `dev.txt` beside this file: every package pinned, with its hashes.
+"""Writes `base.txt`, `dev.txt` and `clients.txt` beside this file: every package pinned, with its hashes.
 
 Run by `make lock`. `base.txt` is what `make demo` installs, `dev.txt` what `make test` installs; both hold
-the build backend too, so that the project itself is installed without a network. Neither names an index:
-packages come from wherever the machine's pip is configured to look, and the hashes decide what is accepted.
+the build backend too, so that the project itself is installed without a network. `clients.txt` is what
+`make engines` installs apart from them. None names an index: packages come from wherever the machine's pip is
+configured to look, and the hashes decide what is accepted.
 """
 
 import argparse
@@ -14,6 +15,14 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 EDITABLE = ("editables>=0.5",)  # what hatchling asks for when it builds an editable wheel
+CLIENTS = (
+    "bio-pype-carbon-intensity==0.1.1",
+    "climate-aware-task-scheduler==1.2.1",
+    "electricitymaps==0.0.1",
+    "entsoe-py==0.8.1",
+    "watttime==1.4.0",
+)
+"""Other people's clients of grid services, which tests drive: their versions are part of the tests."""
 QUIET = (
     "--quiet",
     "--no-emit-index-url",
@@ -51,13 +60,14 @@ def lock(requirements: list[str], into: Path, constraints: Path | None, upgrade:
 
 
 def main() -> None:
-    """Locks both files; `--upgrade` takes the newest versions instead of keeping those locked."""
+    """Locks all files; `--upgrade` takes the newest versions instead of keeping those locked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
     upgrade = parser.parse_args().upgrade
     base, everything = wanted(HERE.parent / "pyproject.toml")
     lock(everything, HERE / "dev.txt", None, upgrade)
     lock(base, HERE / "base.txt", HERE / "dev.txt", upgrade)
+    lock(list(CLIENTS), HERE / "clients.txt", None, upgrade)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT / ".." / "shared"
-ENGINES: dict[str, Callable[[], bool]] = {"gcc": lambda: shutil.which("gcc") is not None}
+CLIENTS = ROOT / ".engines" / "bin" / "python"  # other people's clients of grid services
+ENGINES: dict[str, Callable[[], bool]] = {
+    "gcc": lambda: shutil.which("gcc") is not None,
+    "clients": lambda: (ROOT / ".engines" / ".tidewatt-clients").is_file() and CLIENTS.exists(),
+}
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,10 @@ WORKS = "#!/bin/sh\nexit 0\n"
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    """A folder of commands that stands for a bare machine."""
+    """A folder of commands that stands for a bare machine with a Python that writes down what it runs."""
     for name in ("sh", "cat"):
         (tmp_path / name).symlink_to(str(shutil.which(name)))
+    put(tmp_path, "python3", f'#!/bin/sh\n[ "$1" = -c ] || echo "$@" >> {tmp_path}/ran\n')
     return tmp_path
 
 
@@ -35,6 +36,28 @@ def test_nothing_is_installed_where_all_is_there(machine: Path) -> None:
     put(machine, "gcc")
     done = engines(machine)
     assert (done.returncode, done.stdout) == (0, "engines: all there\n")
+    assert not (machine / "asked").exists()
+
+
+def test_clients_of_grid_services_get_an_environment_of_their_own(machine: Path) -> None:
+    put(machine, "gcc")
+    assert engines(machine).returncode == 0
+    assert (machine / "ran").read_text() == f"{SCRIPT.parent / 'environment.py'} clients\n"
+
+
+def test_machine_without_a_python_that_is_new_enough_is_told(machine: Path) -> None:
+    put(machine, "gcc")
+    put(machine, "python3", "#!/bin/sh\nexit 1\n")
+    done = engines(machine)
+    assert done.returncode == 1
+    assert "need Python 3.11 or newer" in done.stderr
+
+
+def test_clients_that_cannot_be_installed_fail_it(machine: Path) -> None:
+    put(machine, "gcc")
+    put(machine, "python3", '#!/bin/sh\n[ "$1" = -c ]\n')
+    done = engines(machine)
+    assert (done.returncode, done.stdout) == (1, "")
 
 
 def test_missing_compiler_is_installed_by_root(machine: Path) -> None:

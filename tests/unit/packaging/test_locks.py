@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[3]
-LOCKS = {name: (ROOT / "requirements" / f"{name}.txt").read_text() for name in ("base", "dev")}
+LOCKS = {name: (ROOT / "requirements" / f"{name}.txt").read_text() for name in ("base", "dev", "clients")}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 BASE = [
     *PROJECT["project"]["dependencies"],
@@ -33,7 +33,7 @@ def test_lock_holds_a_fitting_version_of_all_that_is_asked_for(lock: str, wanted
         assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), text
 
 
-@pytest.mark.parametrize("lock", ["base", "dev"])
+@pytest.mark.parametrize("lock", LOCKS)
 def test_every_pin_has_a_hash(lock: str) -> None:
     entries = re.split(r"\n(?=[A-Za-z0-9])", LOCKS[lock].rstrip())
     packages = [entry for entry in entries if not entry.lstrip().startswith("#")]
@@ -41,7 +41,7 @@ def test_every_pin_has_a_hash(lock: str) -> None:
     assert [entry.split()[0] for entry in packages if "--hash=sha256:" not in entry] == []
 
 
-@pytest.mark.parametrize("lock", ["base", "dev"])
+@pytest.mark.parametrize("lock", LOCKS)
 def test_lock_names_no_place_to_get_packages_from(lock: str) -> None:
     assert re.findall(r"https?:|file:/|--(?:extra-)?index-url|--find-links|--trusted-host", LOCKS[lock]) == []
 
