@@ -1,6 +1,6 @@
 """A zone's generation by fuel as services tell it: brought on one grid of time, and turned into intensity."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,12 @@ from tidewatt.forecasting.feeds.feed import Observed
 from tidewatt.forecasting.kind import Basis
 from tidewatt.forecasting.mix import MINOR, intensity, kind
 from tidewatt.forecasting.series import Steps, instant, stepped
+from tidewatt.forecasting.sun import elevation_deg
+from tidewatt.forecasting.zones import Zone
 
 Power = NDArray[np.float64]
 
+DARK_DEG = -8.0  # of the sun at the zone's centre: dark in all of it but for the widest
 USUALLY = 0.5  # a part that is known for this share of the steps is expected at every one of them
 BASES = (Basis.LIFECYCLE, Basis.DIRECT)
 INTENSITIES = tuple(quantity.intensity(kind(basis)) for basis in BASES)
@@ -53,13 +56,18 @@ def held(steps: Steps, at_ms: NDArray[np.int64]) -> Power:
     return np.where(inside, steps.gco2_per_kwh[index], np.nan)
 
 
-def finished(generation: Generation) -> tuple[Generation, tuple[str, ...]]:
+def finished(generation: Generation, but: Collection[str] = ()) -> tuple[Generation, tuple[str, ...]]:
     """The generation without its newest steps in which a usual part has not come yet, and what was left out.
 
     Services publish parts one after the other, so that the newest hour often lacks some; an intensity made of
-    the rest would be far off.
+    the rest would be far off. Parts in `but` are not waited for.
     """
-    usual = _usual(generation)
+    weight = _weights(generation)
+    usual = [
+        part
+        for part, power in generation.mw.items()
+        if part not in but and weight[part] >= MINOR and (~np.isnan(power)).mean() >= USUALLY
+    ]
     n = len(generation.start_ms)
     if not usual or not n:
         return generation, ()
@@ -74,21 +82,32 @@ def finished(generation: Generation) -> tuple[Generation, tuple[str, ...]]:
     return _cut(generation, last), (f"from {since} UTC on, {', '.join(missing)} has not come yet: left out",)
 
 
-def by_fuel(generation: Generation, fuels: Mapping[str, str]) -> Generation:
-    """The parts added up to fuels by the table; a part of little weight may be missing, others may not.
+def with_nights(generation: Generation, solar: Collection[str], place: Zone) -> Generation:
+    """The generation with zero for the solar parts where they are missing and it is dark."""
+    middle_ms = generation.start_ms + generation.step_ms // 2
+    dark = elevation_deg(place.latitude, place.longitude, middle_ms) < DARK_DEG
+    mw = {
+        part: np.where(dark & np.isnan(power), 0.0, power) if part in solar else power
+        for part, power in generation.mw.items()
+    }
+    return Generation(generation.start_ms, generation.step_ms, mw)
 
-    Storage is what it gives less what it takes, so there a missing part counts as zero.
+
+def by_fuel(generation: Generation, fuels: Mapping[str, str]) -> Generation:
+    """The parts added up to fuels by the table.
+
+    A fuel is not known where a part of weight is missing, or all are. Storage is what it gives less what it
+    takes, so there any part is enough.
     """
-    usual_mw = {part: _mean(np.abs(power)) for part, power in generation.mw.items()}
-    all_of_it = sum(usual_mw.values())
+    weight = _weights(generation)
     added: dict[str, Power] = {}
-    for part, power in generation.mw.items():
-        fuel = fuels[part]
-        minor = fuel == "storage" or usual_mw[part] < MINOR * all_of_it
-        known = (
-            np.nan_to_num(power, nan=0.0) if minor and len(_siblings(part, fuels, generation)) > 1 else power
-        )
-        added[fuel] = added[fuel] + known if fuel in added else known
+    for fuel in dict.fromkeys(fuels[part] for part in generation.mw):
+        parts = [part for part in generation.mw if fuels[part] == fuel]
+        power = np.array([generation.mw[part] for part in parts])
+        missing = np.isnan(power)
+        needed = [fuel != "storage" and weight[part] >= MINOR for part in parts]
+        unknown = missing.all(axis=0) | missing[needed].any(axis=0)
+        added[fuel] = np.where(unknown, np.nan, np.nansum(power, axis=0))
     return Generation(generation.start_ms, generation.step_ms, added)
 
 
@@ -115,20 +134,11 @@ def _observed(name: str, generation: Generation, values: Power) -> Observed:
     return Observed(name, stepped(start_ms, start_ms + generation.step_ms, values[known]))
 
 
-def _usual(generation: Generation) -> list[str]:
-    """The parts that have weight and are known most of the time."""
-    weight = {part: _mean(np.abs(power)) for part, power in generation.mw.items()}
-    all_of_it = sum(weight.values())
-    return [
-        part
-        for part, power in generation.mw.items()
-        if weight[part] >= MINOR * all_of_it and (~np.isnan(power)).mean() >= USUALLY
-    ]
-
-
-def _siblings(part: str, fuels: Mapping[str, str], generation: Generation) -> list[str]:
-    """The parts present that make up the same fuel."""
-    return [other for other in generation.mw if fuels[other] == fuels[part]]
+def _weights(generation: Generation) -> dict[str, float]:
+    """The share of each part in all power that is told, given or taken."""
+    mean = {part: _mean(np.abs(power)) for part, power in generation.mw.items()}
+    all_of_it = sum(mean.values())
+    return {part: value / all_of_it if all_of_it > 0 else 0.0 for part, value in mean.items()}
 
 
 def _mean(power: Power) -> float:
