@@ -3,6 +3,7 @@
 Nothing sleeps: a slow answer waits for an event that the test sets, and time is what the test says it is.
 """
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping
@@ -68,13 +69,15 @@ class Fault:
 class GridServer:
     """Serves on a free port of 127.0.0.1 while in its `with`; subclasses answer by `answer`.
 
-    `now` is the time that the service believes in; `requests` are those that came, in order.
+    `now` is the time that the service believes in; `requests` are those that came, in order. With `etags` an
+    answer that the client has is not sent again.
     """
 
     def __init__(self, now: datetime = NOON) -> None:
         self.now = now
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
+        self.etags = False
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -128,6 +131,8 @@ class GridServer:
         if fault and fault.drop and not fault.after_bytes:
             handler.close_connection = True
             return
+        if self.etags and response.status == 200:
+            response = _conditional(request, response)
         self._send(handler, response, fault.after_bytes if fault and fault.drop else None)
 
     def _answered(self, request: Request) -> Response:
@@ -168,6 +173,13 @@ class GridServer:
                 pass
 
         return Handler
+
+
+def _conditional(request: Request, response: Response) -> Response:
+    etag = f'"{hashlib.sha256(response.content()).hexdigest()[:16]}"'
+    if request.headers.get("if-none-match") == etag:
+        return Response(304, headers={"ETag": etag})
+    return Response(200, response.body, {**response.headers, "ETag": etag})
 
 
 class BadRequest(Exception):  # noqa: N818 - it is an answer, not a failure of the server

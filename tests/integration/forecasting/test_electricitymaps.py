@@ -357,3 +357,12 @@ def test_plans_of_one_zone_are_kept_apart_by_zone(server: ElectricityMapsServer)
 def test_watttimes_areas_are_not_asked_for(server: ElectricityMapsServer) -> None:
     assert feed(server).quantities("WT:CAISO_NORTH") == ()
     assert feed(server).quantities("NOWHERE") == ()
+
+
+def test_unchanged_forecast_is_not_sent_again_and_is_read_the_same(server: ElectricityMapsServer) -> None:
+    server.etags = True
+    asking = feed(server)
+    first, second = (asking.fetch_forecast("DE", NOON) for _ in range(2))
+    assert server.requests[-1].headers["if-none-match"]
+    assert np.array_equal(issued(first).gco2_per_kwh, issued(second).gco2_per_kwh)
+    assert first.issued[0].issued_at == second.issued[0].issued_at

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.grid.asking import busy, hang, issued, observed, transport, width_s
@@ -267,3 +268,12 @@ def test_wrong_options_are_refused(
 )
 def test_stand_in_refuses_what_the_service_refuses(server: GreatBritainServer, path: str) -> None:
     assert transport("gb").get(server.url + path).status == 400
+
+
+def test_unchanged_forecast_is_not_sent_again_and_is_read_the_same(server: GreatBritainServer) -> None:
+    server.etags = True
+    asking = feed(server)
+    first, second = (asking.fetch_forecast("GB", NOON) for _ in range(2))
+    assert server.requests[-1].headers["if-none-match"]
+    assert np.array_equal(issued(first).gco2_per_kwh, issued(second).gco2_per_kwh)
+    assert first.issued[0].issued_at == second.issued[0].issued_at

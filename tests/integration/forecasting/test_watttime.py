@@ -335,3 +335,12 @@ def test_stand_in_refuses_what_the_service_refuses(
         headers={"Authorization": f"Bearer {token['token']}"},
     )
     assert reply.status == 400
+
+
+def test_unchanged_forecast_is_not_sent_again_and_is_read_the_same(server: WattTimeServer) -> None:
+    server.etags = True
+    asking = feed(server)
+    first, second = (asking.fetch_forecast(ZONE, NOON) for _ in range(2))
+    assert server.requests[-1].headers["if-none-match"]
+    assert np.array_equal(issued(first).gco2_per_kwh, issued(second).gco2_per_kwh)
+    assert first.issued[0].issued_at == second.issued[0].issued_at
