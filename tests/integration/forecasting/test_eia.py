@@ -14,6 +14,7 @@ from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.feeds.eia import Eia
 from tidewatt.forecasting.feeds.feed import FeedError, Fetched
 from tidewatt.forecasting.feeds.secret import Secret
+from tidewatt.forecasting.feeds.transport import Transport
 from tidewatt.forecasting.series import Steps, milliseconds
 
 ZONE = "US-CAL-CISO"
@@ -30,7 +31,8 @@ def server() -> Iterator[EiaServer]:
 
 
 def feed(server: EiaServer, key: str = EiaServer.key, **options: Any) -> Eia:
-    return Eia({"base_url": server.url, **options}, {"key": Secret(key)} if key else {}, transport("EIA"))
+    patient = Transport("EIA", timeout_s=(9, 9), wait=lambda seconds: None)
+    return Eia({"base_url": server.url, **options}, {"key": Secret(key)} if key else {}, patient)
 
 
 def told(fetched: Fetched, quantity: str) -> Steps:
@@ -259,8 +261,9 @@ def test_access_says_how_late_the_newest_hour_is(server: EiaServer) -> None:
 
 def test_service_that_hangs_is_left_and_tried_later(server: EiaServer) -> None:
     event = hang(server)
+    hasty = Eia({"base_url": server.url}, {"key": Secret(server.key)}, transport("EIA"))
     with pytest.raises(FeedError, match="did not answer in time") as refused:
-        feed(server).fetch_forecast(ZONE, NOON)
+        hasty.fetch_forecast(ZONE, NOON)
     event.set()
     assert refused.value.transient
 
