@@ -88,6 +88,11 @@ class FileProvider:
             _cut_quantile(track.p90, part),
         )
 
+    def issued(self, zone: str, kind: Kind) -> tuple[datetime, ...]:
+        """The moments at which the file's forecasts were issued, in order."""
+        track = self._read().get((zone, kind))
+        return () if track is None else tuple(instant(ms) for ms in track.issued_ms)
+
     def version(self, zone: str, now: datetime) -> Hashable:
         """The file's content, and how many steps and issues of `zone` were available at `now`."""
         now_ms = milliseconds(now)

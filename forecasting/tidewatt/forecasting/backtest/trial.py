@@ -55,8 +55,8 @@ class Verdict:
 class Trial:
     """All verdicts over one zone's past, the best captured saving first.
 
-    `silent` are contenders that predicted nothing at any moment. `mean_g` is the mean observed intensity
-    from the first issue on, gCO2/kWh.
+    `first_ms` and `last_ms` are the first and the last moment of issue, `mean_g` the mean intensity observed
+    from the first on, gCO2/kWh. `notes` say who took no part, and why.
     """
 
     zone: str
@@ -68,7 +68,7 @@ class Trial:
     last_ms: int
     mean_g: float
     verdicts: tuple[Verdict, ...]
-    silent: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def judge(
@@ -78,6 +78,7 @@ def judge(
     arrivals: Sequence[int] = (0,),
     continuing: Issues | None = None,
     works: Sequence[Work] = WORKS,
+    notes: Sequence[str] = (),
 ) -> Trial:
     """The trial of contenders that were issued at the same moments.
 
@@ -89,7 +90,8 @@ def judge(
         ForecastError: the contenders were issued at different moments, or never all at one.
     """
     heard = [each for each in contenders if not np.isnan(each.predicted).all()]
-    silent = tuple(each.name for each in contenders if np.isnan(each.predicted).all())
+    silent = [each.name for each in contenders if np.isnan(each.predicted).all()]
+    said = (*(f"{name}: the past is too short or has too many holes for it" for name in silent), *notes)
     shared = _shared(past.history.zone, heard)
     heard = [_rows(each, shared) for each in heard]
     start_ms, hours = heard[0].start_ms, heard[0].predicted.shape[1]
@@ -112,7 +114,7 @@ def judge(
         int(start_ms[-1]),
         float(np.nanmean(observed)),
         tuple(sorted(verdicts, key=lambda verdict: -(verdict.mean_captured or 0.0))),
-        silent,
+        said,
     )
 
 

@@ -57,7 +57,10 @@ class Prediction:
 class Forecaster(Protocol):
     """Predicts the hours that follow `history.now_ms` (from the hour that contains it on)."""
 
-    name: str  # "7-day same-hour mean", "gradient boosting"
+    @property
+    def name(self) -> str:
+        """For people: `7-day same-hour mean`, `gradient boosting`."""
+        ...
 
     def predict(self, history: History, hours: int) -> Prediction | None:
         """The next `hours` hours; None where the past is too short or has too many holes."""

@@ -66,7 +66,7 @@ def test_who_never_predicted_is_named_and_judged_no_further() -> None:
     nobody = Issues("nobody", MOMENTS, np.full((12, 96), np.nan))
     trial = tried(flat(), nobody)
     assert [verdict.name for verdict in trial.verdicts] == ["flat"]
-    assert trial.silent == ("nobody",)
+    assert trial.notes == ("nobody: the past is too short or has too many holes for it",)
     with pytest.raises(ForecastError, match="nobody could predict anything for DE"):
         tried(nobody)
 

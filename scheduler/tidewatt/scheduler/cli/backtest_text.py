@@ -1,0 +1,143 @@
+"""A backtest as people read it: errors by day ahead, captured saving by job, and bars."""
+
+from collections.abc import Iterator, Sequence
+
+from tidewatt.forecasting.backtest.scores import CLEAN_GCO2_PER_KWH, clean
+from tidewatt.forecasting.backtest.standing import Standing, possible, standings
+from tidewatt.forecasting.backtest.trial import LENGTHS_H, SLACKS_H, Trial, Work
+from tidewatt.forecasting.series import instant
+from tidewatt.forecasting.zones import zone as named
+from tidewatt.scheduler.cli.text import cut, intensity, painted, table
+
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_BAR = 40
+
+
+def lines(trials: Sequence[Trial], every_h: int, lag_h: float, width: int) -> Iterator[str]:
+    """One zone in full; several zones as their medians, with a line for each."""
+    found = standings(trials)
+    known = "an hour is known at once" if not lag_h else f"an hour is known {lag_h:g} h after its end"
+    if len(trials) == 1:
+        trial = trials[0]
+        yield f"{painted(trial.zone, 'bold')} {named(trial.zone).name}: {trial.kind}, {trial.source}"
+        yield f"  {spanned(trials)}, every {every_h} h; {known}; mean {intensity(trial.mean_g)}"
+    else:
+        yield f"{painted(f'{len(trials)} zones', 'bold')}: {trials[0].kind}; figures are medians over zones"
+        yield f"  {spanned(trials)}, every {every_h} h; {known}"
+        yield ""
+        yield from _by_zone(trials)
+    for trial in trials:
+        for note in trial.notes:
+            yield painted(f"  note: {trial.zone}, {note}", "yellow")
+    name_width = max(len(standing.name) for standing in found)
+    yield ""
+    yield from _errors(found, trials, name_width)
+    yield ""
+    yield "Captured saving: the share of what a perfect forecast saves that plans made with this one obtain"
+    for slack_h in SLACKS_H:
+        for interruptible in (False, True):
+            yield ""
+            yield from _captured(found, possible(trials), slack_h, interruptible, name_width)
+    yield ""
+    yield "Captured, mean over all these jobs"
+    for standing in found:
+        bar = _bar(standing.mean_captured, max(min(_BAR, width - name_width - 9), 10))
+        yield f"{standing.name.ljust(name_width)}  {bar}"
+
+
+def spanned(trials: Sequence[Trial]) -> str:
+    """How many forecasts, how long, from when to when."""
+    first = instant(min(trial.first_ms for trial in trials))
+    last = instant(max(trial.last_ms for trial in trials))
+    issues = sum(trial.issues for trial in trials)
+    return f"{issues} forecasts of {trials[0].hours} h from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+
+
+def _by_zone(trials: Sequence[Trial]) -> Iterator[str]:
+    """The best contender of each zone, and what it is worth."""
+    rows = []
+    for trial in trials:
+        best = trial.verdicts[0]
+        error = (
+            _grams(best.errors.mae_g)
+            if clean(trial.mean_g)
+            else _percent(best.errors.mape_percent, of_hundred=True)
+        )
+        rows.append(
+            (
+                trial.zone,
+                cut(named(trial.zone).name, 24),
+                intensity(trial.mean_g),
+                best.name,
+                _percent(best.mean_captured),
+                error,
+            )
+        )
+    yield from table(("ZONE", "NAME", "MEAN", "BEST", "CAPTURED", "ITS ERROR"), rows, right=(2, 4, 5))
+
+
+def _errors(found: Sequence[Standing], trials: Sequence[Trial], name_width: int) -> Iterator[str]:
+    """MAPE by day ahead, MAE, and how often the band held."""
+    days = max(len(standing.mape_by_day) for standing in found)
+    header = (
+        "ERROR".ljust(name_width),
+        *(f"DAY {day}" for day in range(1, days + 1)),
+        "MAPE",
+        "MAE",
+        "IN BAND",
+    )
+    rows = [
+        (
+            standing.name,
+            *(_percent(mape, of_hundred=True) for mape in standing.mape_by_day),
+            *("" for _ in range(days - len(standing.mape_by_day))),
+            _percent(standing.mape_percent, of_hundred=True),
+            _grams(standing.mae_g),
+            _percent(standing.coverage),
+        )
+        for standing in found
+    ]
+    yield from table(header, rows, right=range(1, len(header)))
+    low = sum(clean(trial.mean_g) for trial in trials)
+    if low:
+        which = "This zone is" if len(trials) == 1 else f"{low} of {len(trials)} zones are"
+        yield f"{which} below {CLEAN_GCO2_PER_KWH:.0f} g/kWh on average: judged by grams, not by percentages"
+    if any(standing.coverage is not None for standing in found):
+        yield "In band: between the 10 % and the 90 % quantile; 80 % is right"
+
+
+def _captured(
+    found: Sequence[Standing],
+    perfect: dict[Work, float | None],
+    slack_h: int,
+    interruptible: bool,
+    name_width: int,
+) -> Iterator[str]:
+    """A block of one slack: contenders by length of job."""
+    works = [Work(job_h, slack_h, interruptible) for job_h in LENGTHS_H]
+    how = "MAY PAUSE" if interruptible else "IN ONE PIECE"
+    header = (f"{slack_h} H OF SLACK, {how}".ljust(name_width), *(f"{job_h} h" for job_h in LENGTHS_H))
+    rows = [(standing.name, *(_percent(standing.captured[work]) for work in works)) for standing in found]
+    rows.append(("a perfect forecast saves", *(_percent(perfect[work]) for work in works)))
+    yield from table(header, rows, right=range(1, len(header)))
+
+
+def _percent(value: float | None, *, of_hundred: bool = False) -> str:
+    """A share, or with `of_hundred` a percentage, with one decimal below ten; empty where unknown."""
+    if value is None:
+        return ""
+    percent = value if of_hundred else 100 * value
+    return f"{percent:.1f} %" if of_hundred and abs(percent) < 9.95 else f"{percent:.0f} %"
+
+
+def _grams(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f} g" if value < 9.95 else f"{value:.0f} g"
+
+
+def _bar(share: float | None, width: int) -> str:
+    """A bar from nothing to all, with the figure; a share below nothing has no bar."""
+    if share is None:
+        return "nothing could be saved"
+    eighths = round(max(share, 0.0) * width * 8)
+    whole, rest = divmod(eighths, 8)
+    return f"{'█' * whole}{_EIGHTHS[rest].strip()} {_percent(share)}".strip()

@@ -1,0 +1,227 @@
+"""`backtest`: how well forecasts would have planned the past."""
+
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidewatt.scheduler.cli import options as given
+from tidewatt.scheduler.cli.session import clock, own_paths
+from tidewatt.scheduler.cli.text import say, say_json, tell
+from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.when import parse_duration, parse_moment
+
+if TYPE_CHECKING:
+    from tidewatt.forecasting.backtest.trial import Trial
+    from tidewatt.forecasting.provider import Provider
+    from tidewatt.forecasting.recorded import FileProvider
+    from tidewatt.scheduler.config import Settings
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What was asked for: from when to when, how often and how far ahead, on what models."""
+
+    start: datetime | None
+    end: datetime | None
+    every_h: int
+    hours: int
+    lag_h: float
+    retrain_every: timedelta | None
+
+
+def backtest(
+    zones: Annotated[
+        list[str] | None, typer.Option("--zone", metavar="ZONE", help="This zone; may be repeated.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="First forecast: 2026-03-01 (UTC) or a time.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="DATE", help="Forecasts before this.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Forecasts (`issued_at`) to compare with.")
+    ] = None,
+    grid: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Observations of this recorded grid file.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Observations of this configured source.")
+    ] = None,
+    signal: given.Signal = None,
+    hours: Annotated[int, typer.Option(metavar="H", help="Each forecast so many hours ahead.")] = 96,
+    every: Annotated[str, typer.Option(metavar="6h", help="A forecast so often.")] = "6h",
+    lag: Annotated[
+        str | None, typer.Option(metavar="1h", help="An hour is known so long after its end.  [at once]")
+    ] = None,
+    retrain: Annotated[str, typer.Option(metavar="28d", help="Train own models anew so often.")] = "28d",
+    models: Annotated[
+        bool, typer.Option("--models/--no-models", help="Without own models it takes seconds.")
+    ] = True,
+    picture: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it, as .png or .svg.")] = None,
+    config: given.Config = None,
+    as_json: given.AsJson = False,
+) -> None:
+    """Issue forecasts through the past as they would have been, and show what plans made with them save."""
+    _refuse_picture(picture)
+    span = Span(
+        None if start is None else _moment(start, "--from"),
+        None if end is None else _moment(end, "--to"),
+        _hours(every, "--every"),
+        hours,
+        0.0 if lag is None else parse_duration(lag, "--lag") / HOUR,
+        parse_duration(retrain, "--retrain") if models else None,
+    )
+    settings = _settings(config, signal)
+    other = None if against is None else _file(against)
+    provider = None if grid is None else _file(grid)
+    trials = [
+        _trial(zone, provider or _configured(settings, zone, source), other, settings, span)
+        for zone in _zones(zones, settings, provider)
+    ]
+    if picture is not None:
+        _draw(picture, trials)
+    if as_json:
+        from tidewatt.scheduler.cli.backtest_schema import answer
+
+        say_json(answer(trials, span.every_h, span.lag_h))
+        return
+    from tidewatt.scheduler.cli.backtest_text import lines
+
+    for line in lines(trials, span.every_h, span.lag_h, shutil.get_terminal_size().columns):
+        say(line)
+    if picture is not None:
+        tell(f"tidewatt: drawn in {picture}")
+
+
+def _trial(
+    zone: str, provider: "Provider", against: "FileProvider | None", settings: "Settings", span: Span
+) -> "Trial":
+    """The trial of one zone."""
+    from tidewatt.forecasting.backtest.contenders import Conditions, Recorded, held
+    from tidewatt.forecasting.backtest.past import kind_of, past
+    from tidewatt.forecasting.backtest.schedule import schedule
+    from tidewatt.forecasting.kind import Signal
+
+    kind = kind_of(provider, zone, Signal(settings.signal))
+    known = past(provider, zone, kind, clock())
+    issued = () if against is None else against.issued(zone, kind)
+    if against is not None and not issued:
+        raise BadInput(
+            f"{against.path} has no forecasts of {zone}, {kind}: it needs rows of that kind with issued_at"
+        )
+    planned = schedule(
+        known.history, span.start, span.end, every_h=span.every_h, hours=span.hours, recorded=issued
+    )
+    sources = [Recorded(f"forecast of {provider.name}", provider)]
+    if against is not None:
+        sources.append(Recorded(f"forecast of {against.name}", against, required=True))
+
+    def progress(name: str) -> None:
+        if sys.stderr.isatty():
+            tell(f"tidewatt: {zone}, {len(planned.moments_ms)} forecasts of {name}")
+
+    return held(known, kind, planned, Conditions(span.lag_h, span.retrain_every), sources, progress)
+
+
+def _file(path: Path) -> "FileProvider":
+    """A recorded grid file; one that cannot be read is bad input, even where it might appear later."""
+    from tidewatt.forecasting.errors import ForecastError
+    from tidewatt.forecasting.recorded import FileProvider
+
+    try:
+        return FileProvider(path)
+    except ForecastError as error:
+        raise BadInput(str(error)) from error
+
+
+def _settings(config: str | None, signal: str | None) -> "Settings":
+    from tidewatt.scheduler.config import load
+
+    return load(None if config is None else Path(config), os.environ, {"signal": signal}).settings
+
+
+def _zones(named: list[str] | None, settings: "Settings", provider: "FileProvider | None") -> list[str]:
+    """Keys of the zones to judge: those named, else the configured one, else all of the file."""
+    from tidewatt.forecasting.zones import zone
+
+    if named:
+        return list(dict.fromkeys(zone(text).key for text in named))
+    if provider is not None:
+        return list(provider.zones())
+    if settings.zone:
+        return [settings.zone]
+    raise BadInput("no zone is configured: name one with --zone, or a recorded grid file with --grid")
+
+
+def _configured(settings: "Settings", zone: str, name: str | None) -> "Provider":
+    """The source that `name` names, else the first that has the signal of a zone."""
+    from tidewatt.forecasting.kind import Signal
+    from tidewatt.scheduler.config import grid
+
+    providers = [asked.provider for asked in grid(settings, own_paths()).chain.providers]
+    if not providers:
+        raise BadInput("no source is configured: add a [[source]], or name a recorded file with --grid")
+    if name is not None:
+        for provider in providers:
+            if provider.name == name:
+                return provider
+        raise BadInput(
+            f"no source is called {name!r}: there are {', '.join(each.name for each in providers)}"
+        )
+    signal = Signal(settings.signal)
+    for provider in providers:
+        if any(kind.signal is signal for kind in provider.kinds(zone)):
+            return provider
+    raise BadInput(
+        f"no configured source has {signal} intensity of {zone}: name another, or a recorded file (--grid)"
+    )
+
+
+def _draw(picture: Path, trials: "list[Trial]") -> None:
+    from tidewatt.forecasting.backtest.picture import draw
+    from tidewatt.forecasting.backtest.standing import standings
+    from tidewatt.scheduler.cli.backtest_text import spanned
+
+    zones = ", ".join(trial.zone for trial in trials[:5]) + (" …" if len(trials) > 5 else "")
+    title = f"{zones}: what forecasts of {trials[0].hours} h are worth"
+    over = "" if len(trials) == 1 else f"; medians over {len(trials)} zones"
+    draw(picture, standings(trials), title=title, source=f"{trials[0].kind}; {spanned(trials)}{over}")
+
+
+def _refuse_picture(picture: Path | None) -> None:
+    """Refuses before minutes of work what could not be drawn after it."""
+    if picture is None:
+        return
+    from importlib.util import find_spec
+
+    if picture.suffix not in {".svg", ".png"}:
+        raise BadInput(f"{picture.name}: pictures are .svg or .png")
+    if not picture.absolute().parent.is_dir():
+        raise BadInput(f"the folder of {picture} does not exist")
+    if find_spec("matplotlib") is None:
+        raise BadInput("pictures need matplotlib, which is not installed: pip install 'tidewatt[pictures]'")
+
+
+def _moment(text: str, what: str) -> datetime:
+    """A date is its midnight UTC, so that the same command judges the same hours everywhere."""
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text.strip()):
+        try:
+            return datetime.fromisoformat(text.strip()).replace(tzinfo=UTC)
+        except ValueError:
+            raise BadInput(f"{what} {text!r} is no date of the calendar") from None
+    return parse_moment(text, clock(), what=what)
+
+
+def _hours(text: str, what: str) -> int:
+    hours = parse_duration(text, what) / HOUR
+    if hours != int(hours):
+        raise BadInput(f"{what} {text!r} is no full number of hours")
+    return int(hours)
