@@ -163,6 +163,22 @@ def test_plan_without_a_past_gives_its_last_day(server: ElectricityMapsServer) -
         asking.fetch_observations("DE", NOON - 10 * DAY, NOON - 5 * DAY, NOON + 2 * DAY)
 
 
+@pytest.mark.parametrize(
+    ("body", "denied", "sentence"),
+    [
+        (b'{"message": "upgrade"}', True, r"no forecast on this plan \(upgrade\)"),
+        (b"<html>blocked</html>", False, r"refused the request \(403\): status 403"),
+    ],
+)
+def test_403_is_the_plans_only_where_the_service_itself_speaks(
+    server: ElectricityMapsServer, body: bytes, denied: bool, sentence: str
+) -> None:
+    server.fail(Fault(response=Response(403, body)))
+    with pytest.raises(FeedError, match=sentence) as refused:
+        feed(server).fetch_forecast("DE", NOON)
+    assert (refused.value.denied, refused.value.transient) == (denied, not denied)
+
+
 def test_zone_outside_the_plan_is_denied(server: ElectricityMapsServer) -> None:
     server.plan = FREE
     with pytest.raises(FeedError, match="Token unauthorized for zoneKey=FR") as refused:

@@ -60,6 +60,8 @@ class ElectricityMaps:
         self._horizon_hours = options.whole("horizon_hours", HORIZON_HOURS, 1, HORIZON_HOURS)
         self._leave_out_estimated = options.flag("leave_out_estimated")
         options.refuse_others()
+        if self._basis is not Basis.LIFECYCLE:
+            self.name = f"{self.name}, {self._basis} factors"  # another source: both may be configured
         self.cadence = Cadence(
             forecast_every=timedelta(hours=1) if self._basis is Basis.LIFECYCLE else None,
             observed_every=timedelta(hours=1),
@@ -162,6 +164,7 @@ class ElectricityMaps:
                 raise FeedError(
                     f"Electricity Maps refused the request ({status}): {wire.said(reply, [key])}",
                     denied=status == 404,
+                    transient=status == 403,
                 )
 
     def _key(self) -> Secret:

@@ -83,7 +83,8 @@ def parsed_observed(
 def not_in_plan(reply: Reply) -> bool:
     """True where the key is good, but its plan lacks this zone or verb."""
     said = wire.said(reply).lower()
-    return reply.status == 403 or any(words in said for words in OUTSIDE_PLAN)
+    forbidden = reply.status == 403 and wire.refusal(reply) is not None  # a page is a proxy's, not the plan's
+    return forbidden or any(words in said for words in OUTSIDE_PLAN)
 
 
 def no_data(reply: Reply) -> bool:

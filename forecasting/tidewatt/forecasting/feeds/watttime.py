@@ -39,9 +39,9 @@ TOKEN_S = 25 * 60.0  # tokens live for 30 minutes
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a login brought, as the header to send, until `ends` on the feed's clock."""
+    """What a login brought, good until `ends` on the feed's clock."""
 
-    header: Secret
+    secret: Secret
     ends: float
 
 
@@ -60,7 +60,7 @@ class WattTime:
         options = Options(NAME, config)
         self._base_url = options.text("base_url", BASE_URL).rstrip("/")
         self._horizon_hours = options.whole("horizon_hours", 72, 0, 72)
-        every = timedelta(minutes=options.whole("every_min", 15, 5, 24 * 60))
+        every = timedelta(minutes=options.whole("every_min", 30, 5, 24 * 60))
         options.refuse_others()
         self.cadence = Cadence(
             forecast_every=every,
@@ -146,7 +146,9 @@ class WattTime:
 
     def _call(self, path: str, query: Pairs, token: Token) -> Reply:
         return self._transport.get(
-            self._base_url + path, params=query, headers={"Authorization": token.header}
+            self._base_url + path,
+            params=query,
+            headers={"Authorization": Secret(f"Bearer {token.secret.reveal()}")},
         )
 
     def _current(self, refused: Token | None) -> Token:
@@ -163,7 +165,7 @@ class WattTime:
         if reply.status == 200:
             token = wire.record(reply.json(), "WattTime's login").get("token")
             if isinstance(token, str) and token and token.isascii() and token.isprintable():
-                return Token(Secret(f"Bearer {token}"), self._clock() + TOKEN_S)
+                return Token(Secret(token), self._clock() + TOKEN_S)
             raise FeedError("WattTime's login brought no token", transient=True)
         if reply.status in (401, 403):
             raise FeedError(
@@ -187,8 +189,8 @@ class WattTime:
 
     def _refused(self, reply: Reply) -> FeedError:
         """What to make of a status that is neither 200 nor a matter of tokens."""
-        secrets = [*self._credentials.values()]
-        words = wire.said(reply, secrets)
+        token = [self._token.secret] if self._token else []
+        words = wire.said(reply, [*self._credentials.values(), *token])
         match reply.status:
             case 401 | 403 if _token_refused(reply):
                 return FeedError("WattTime does not accept its own new token", transient=True)
