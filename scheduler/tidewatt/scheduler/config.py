@@ -4,6 +4,7 @@ Flags win over `TIDEWATT_*`, those over the configuration file, that over the de
 come from the file alone.
 """
 
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 
 from tidewatt.scheduler.complaint import complaint
 from tidewatt.scheduler.errors import BadInput
-from tidewatt.scheduler.paths import user_config
+from tidewatt.scheduler.paths import Paths, user_config
 from tidewatt.scheduler.place import placed
 from tidewatt.scheduler.region import Pool, Region
 from tidewatt.scheduler.settings import RegionTable, SourceTable, ZonesTable
@@ -22,7 +23,10 @@ from tidewatt.scheduler.settings import Settings as Settings
 
 if TYPE_CHECKING:
     from tidewatt.backends.host import Gpu, Host
+    from tidewatt.forecasting.archive import Archive
     from tidewatt.forecasting.chain import Chain
+    from tidewatt.forecasting.feeds.feed import Feed
+    from tidewatt.forecasting.sources import Secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,23 +95,53 @@ def _from_text(key: str, text: str) -> Any:
     return None if text == "" and key in _OPTIONAL else text
 
 
-def chain(settings: Settings, *, hindsight: bool = False) -> "Chain":
-    """The chain of the configured sources.
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What is known of the grid: the chain, the services behind it, and what these have told."""
+
+    chain: "Chain"
+    feeds: "tuple[Feed, ...]"
+    archive: "Archive"
+
+
+def grid(settings: Settings, place: Paths, *, hindsight: bool = False) -> Grid:
+    """The configured sources. Credentials come from the environment, else from the settings' file.
 
     Raises:
-        BadInput: for a source that cannot be made, such as a missing file.
+        BadInput: for a source that cannot be made, such as a missing file, or credentials that others can
+            read.
     """
+    from tidewatt.forecasting.archive import Archive
+    from tidewatt.forecasting.chain import Chain
     from tidewatt.forecasting.errors import ForecastError
-    from tidewatt.forecasting.sources import chain as chained
+    from tidewatt.forecasting.sources import sources
 
+    archive = Archive(place.archive)
     try:
-        return chained([provider_options(source) for source in settings.sources], hindsight)
+        made = sources([source_options(each) for each in settings.sources], secrets(settings), archive)
     except ForecastError as error:
         raise BadInput(str(error)) from error
+    return Grid(Chain(made.providers, hindsight), made.feeds, archive)
 
 
-def provider_options(source: SourceTable) -> dict[str, object]:
-    """A source as the table of providers takes it."""
+def zones_of(settings: Settings) -> tuple[str, ...]:
+    """Keys of the zones that are configured, for any signal."""
+    named = [settings.zone]
+    for region in settings.regions:
+        tables = (region.zones.average, region.zones.marginal) if region.zones else (region.zone,)
+        named += tables
+    return tuple(dict.fromkeys(zone for zone in named if zone))
+
+
+def secrets(settings: Settings) -> "Secrets":
+    """Where feeds find their credentials."""
+    from tidewatt.forecasting.feeds.secret import credential
+
+    return lambda feed, name: credential(feed, name, os.environ, settings.credentials)
+
+
+def source_options(source: SourceTable) -> dict[str, object]:
+    """A source as the tables of sources take it."""
     options = {**source.model_dump(exclude_unset=True), "type": source.type}
     if source.path is not None:
         options["path"] = str(source.path)

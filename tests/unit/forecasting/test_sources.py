@@ -1,4 +1,4 @@
-"""Providers and chains made of a configuration."""
+"""Providers and feeds made of a configuration."""
 
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, EntryPoints
@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tidewatt.forecasting import sources
+from tidewatt.forecasting.archive import Archive
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.fake import FakeProvider
+from tidewatt.forecasting.feeds.feed import Feed
 from tidewatt.forecasting.provider import Provider
 from tidewatt.forecasting.recorded import FileProvider
 
@@ -28,7 +30,7 @@ def test_a_file_source_is_made_with_its_options(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"type": "oracle"}, "unknown type of source 'oracle'; known are: file"),
+        ({"type": "oracle"}, "unknown type of source 'oracle'; known are: .*file"),
         ({}, "unknown type of source None"),
         ({"type": "file"}, "needs a path"),
         ({"type": "file", "path": "none.csv"}, r"none\.csv"),
@@ -44,21 +46,61 @@ def test_wrong_sources_are_refused(config: Mapping[str, object], message: str) -
         sources.provider(config)
 
 
-def test_chain_asks_its_sources_in_order(tmp_path: Path) -> None:
-    for name in ("a.csv", "b.csv"):
-        (tmp_path / name).write_text(ROW)
-    configs = [{"type": "file", "path": tmp_path / name} for name in ("a.csv", "b.csv")]
-    made = sources.chain(configs, hindsight=True)
-    assert [asked.provider.name for asked in made.providers] == ["file a.csv", "file b.csv"]
-    assert made.hindsight
+def test_sources_stay_in_the_operators_order_and_feeds_answer_from_the_archive(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(ROW)
+    configs: list[dict[str, object]] = [
+        {"type": "great_britain"},
+        {"type": "file", "path": tmp_path / "a.csv"},
+    ]
+    with Archive(tmp_path / "grid.db") as archive:
+        made = sources.sources(configs, no_secrets, archive)
+        assert [provider.name for provider in made.providers] == ["GB Carbon Intensity", "file a.csv"]
+        assert [feed.name for feed in made.feeds] == ["GB Carbon Intensity"]
+
+
+def test_a_service_that_is_configured_twice_is_refused(tmp_path: Path) -> None:
+    twice: list[dict[str, object]] = [{"type": "great_britain"}, {"type": "great_britain"}]
+    with Archive(tmp_path / "grid.db") as archive, pytest.raises(ForecastError, match="configured twice"):
+        sources.sources(twice, no_secrets, archive)
+
+
+@pytest.mark.parametrize("kind", sorted(sources.FEEDS))
+def test_every_service_is_made_without_credentials_and_refuses_unknown_options(kind: str) -> None:
+    config: dict[str, object] = {"type": kind}
+    if kind == "http":
+        pytest.skip("it has no defaults: what it needs is tested with it")
+    made = sources.feed(config, no_secrets)
+    assert made is not None
+    with pytest.raises(ForecastError, match="no option 'colour'"):
+        sources.feed(config | {"colour": "green"}, no_secrets)
 
 
 def invented(config: Mapping[str, object]) -> Provider:
     return FakeProvider(name=str(config["label"]))
 
 
+def no_secrets(feed: str, name: str) -> None:
+    return None
+
+
 def test_an_installed_package_can_add_a_provider(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("invented", f"{__name__}:invented", sources.ENTRY_POINTS)
+    point = EntryPoint("invented", f"{__name__}:invented", sources.PROVIDER_POINTS)
     monkeypatch.setattr(EntryPoint, "load", lambda self: invented)
     monkeypatch.setattr(sources, "entry_points", lambda group: EntryPoints([point]).select(group=group))
+    assert sources.feed({"type": "invented"}, no_secrets) is None
     assert sources.provider({"type": "invented", "label": "hello"}).name == "hello"
+
+
+def test_an_installed_package_can_add_a_feed(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("invented", f"{__name__}:invented_feed", sources.FEED_POINTS)
+    monkeypatch.setattr(EntryPoint, "load", lambda self: invented_feed)
+    monkeypatch.setattr(sources, "entry_points", lambda group: EntryPoints([point]).select(group=group))
+    made = sources.feed({"type": "invented"}, no_secrets)
+    assert made is not None
+    assert made.name == "GB Carbon Intensity"
+
+
+def invented_feed(config: Mapping[str, object], secrets: sources.Secrets) -> Feed:
+    made = sources.feed({"type": "great_britain"}, secrets)
+    assert made is not None
+    return made

@@ -6,14 +6,19 @@ from pathlib import Path
 import pytest
 
 from tidewatt.backends.host import Gpu, Host
-from tidewatt.scheduler.config import chain, load, regions
+from tidewatt.scheduler.config import grid, load, regions
 from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.paths import Paths
 from tidewatt.scheduler.settings import Settings
 
 GRID = """\
 zone,start,step_s,gco2_per_kwh,signal,basis,boundary
 DE,2026-01-01T00:00Z,3600,400,average,lifecycle,production
 """
+
+
+def place(folder: Path) -> Paths:
+    return Paths(folder, folder)
 
 
 def host(gpus: int = 2, cpus: int = 8) -> Host:
@@ -127,12 +132,21 @@ def test_source_lies_beside_its_configuration(tmp_path: Path) -> None:
     (tmp_path / "grid.csv").write_text(GRID)
     found = settings(tmp_path, '[[source]]\npath = "grid.csv"\n')
     assert found.sources[0].path == tmp_path / "grid.csv"
-    assert chain(found) is not None
+    assert len(grid(found, place(tmp_path)).chain.providers) == 1
+
+
+def test_credentials_that_others_can_read_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "keys.toml").write_text('[watttime]\nuser = "ada"\npassword = "hunter2"\n')
+    (tmp_path / "keys.toml").chmod(0o644)
+    found = settings(tmp_path, 'credentials = "keys.toml"\n[[source]]\ntype = "watttime"\n')
+    with pytest.raises(BadInput, match=r"chmod 600 .*keys\.toml") as refused:
+        grid(found, place(tmp_path))
+    assert "hunter2" not in str(refused.value)
 
 
 def test_missing_source_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"gone\.csv"):
-        chain(settings(tmp_path, '[[source]]\npath = "gone.csv"\n'))
+        grid(settings(tmp_path, '[[source]]\npath = "gone.csv"\n'), place(tmp_path))
 
 
 def test_host_without_configuration_is_one_region_with_all_it_has() -> None:

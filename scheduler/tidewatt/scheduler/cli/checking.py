@@ -38,7 +38,7 @@ def doctor(config: given.Config = None, as_json: given.AsJson = False) -> int:
 
 def _findings(config: str | None) -> "Iterator[Any]":
     from tidewatt.backends.host import inventory
-    from tidewatt.scheduler.cli import checks
+    from tidewatt.scheduler.cli import checks, grid_checks
     from tidewatt.scheduler.config import load, regions
     from tidewatt.scheduler.errors import BadInput
 
@@ -57,7 +57,7 @@ def _findings(config: str | None) -> "Iterator[Any]":
         yield checks.Finding(
             checks.Verdict.OK, "configuration", f"{loaded.path or 'defaults'}; regions {names}"
         )
-        yield from checks.grid(loaded.settings, clock())
+        yield from grid_checks.findings(loaded.settings, place, clock())
     except BadInput as error:
         yield checks.Finding(checks.Verdict.FAIL, "configuration", str(error))
 
@@ -71,12 +71,12 @@ def configuration(
     as_json: given.AsJson = False,
 ) -> None:
     """Show each setting and where its value comes from."""
-    from tidewatt.scheduler.config import chain, load
+    from tidewatt.scheduler.config import grid, load
 
     path = check or (None if config is None else Path(config))
     loaded = load(path, os.environ if check is None else {}, {})
     if check is not None:
-        chain(loaded.settings)
+        grid(loaded.settings, own_paths())
         say_json({"ok": True, "file": str(check)}) if as_json else say(f"{check}: good")
         return
     values = {key: _written(value) for key, value in loaded.settings.model_dump(by_alias=True).items()}

@@ -1,4 +1,4 @@
-"""What works here, found out by using it: sources, meters, GPUs, the local backend, disk and socket."""
+"""What works here, found out by using it: meters, GPUs, the local backend, disk and socket."""
 
 import os
 import socket
@@ -8,22 +8,17 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidewatt.scheduler.cli.text import lasting
 from tidewatt.scheduler.client import Client, NoDaemon
-from tidewatt.scheduler.config import Settings, provider_options
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.paths import Paths
 
 if TYPE_CHECKING:
     from tidewatt.backends.host import Host
     from tidewatt.backends.meters.reading import Device, Reading
-    from tidewatt.forecasting.kind import Kind
-    from tidewatt.forecasting.provider import Provider
 
 TRIAL_S = 10.0  # a command that does nothing must have ended within this
 METERED_S = 0.5
@@ -46,90 +41,6 @@ class Finding:
     subject: str
     found: str
     advice: str = ""
-
-
-def grid(settings: Settings, now: datetime) -> Iterator[Finding]:
-    """The zone, every source as of now, and what would decide."""
-    if not settings.zone and not settings.regions:
-        yield Finding(
-            Verdict.WARN,
-            "zone",
-            "none is configured, and none is guessed: energy is shown, carbon is not",
-            "find yours with `tidewatt zones TEXT`, then set zone in the configuration, or use --zone",
-        )
-    zones = _zones(settings)
-    for number, table in enumerate(settings.sources, start=1):
-        yield from _source(f"source {number} ({table.type})", provider_options(table), zones, now)
-    for zone in zones:
-        yield _outlook(settings, zone, now)
-
-
-def _zones(settings: Settings) -> tuple[str, ...]:
-    named = [settings.zone]
-    for region in settings.regions:
-        tables = (region.zones.average, region.zones.marginal) if region.zones else (region.zone,)
-        named += tables
-    return tuple(dict.fromkeys(zone for zone in named if zone))
-
-
-def _source(
-    subject: str, options: dict[str, object], zones: tuple[str, ...], now: datetime
-) -> Iterator[Finding]:
-    from tidewatt.forecasting.errors import ForecastError
-    from tidewatt.forecasting.sources import provider
-
-    try:
-        source = provider(options)
-        has = [(zone, kind) for zone in zones for kind in source.kinds(zone)]
-        if not has:
-            wanted = ", ".join(zones) or "any zone: none is configured"
-            yield Finding(
-                Verdict.WARN,
-                subject,
-                f"{source.name} can be read, but has nothing for {wanted}",
-                "check its zone names",
-            )
-        for zone, kind in has:
-            yield _use(subject, source, zone, kind, now)
-    except ForecastError as error:
-        yield Finding(
-            Verdict.FAIL, subject, str(error), "" if error.transient else "correct it, or take the source out"
-        )
-
-
-def _use(subject: str, source: "Provider", zone: str, kind: "Kind", now: datetime) -> Finding:
-    forecast = source.forecast(zone, kind, now)
-    seen = source.observations(zone, kind, now - timedelta(days=7), now, now).steps
-    told = []
-    if forecast is not None:
-        told.append(f"forecast issued {lasting((now - forecast.issued_at).total_seconds())} ago")
-    if len(seen.end_ms):
-        told.append(f"observations until {lasting(now.timestamp() - int(seen.end_ms[-1]) / 1000)} ago")
-    what = f"{source.name}, {zone} ({kind})"
-    if told:
-        return Finding(Verdict.OK, subject, f"{what}: {', '.join(told)}")
-    return Finding(
-        Verdict.WARN, subject, f"{what}: nothing of the last 7 days", "its data end too early: renew them"
-    )
-
-
-def _outlook(settings: Settings, zone: str, now: datetime) -> Finding:
-    from tidewatt.forecasting.kind import Signal
-    from tidewatt.scheduler.config import chain
-
-    subject = f"outlook {zone}"
-    try:
-        outlook = chain(settings).outlook(zone, Signal(settings.signal), now, now + timedelta(days=1))
-    except SchedulerError as error:
-        return Finding(Verdict.FAIL, subject, str(error))
-    if outlook is None:
-        return Finding(
-            Verdict.WARN, subject, "nothing is known: jobs start at once", "add a [[source]] for it"
-        )
-    parts = "; then ".join(dict.fromkeys(part.source for part in outlook.segments))
-    return Finding(
-        Verdict.WARN if outlook.note else Verdict.OK, subject, f"{parts}. {outlook.note}".rstrip(" .")
-    )
 
 
 def gpus(host: "Host") -> Iterator[Finding]:

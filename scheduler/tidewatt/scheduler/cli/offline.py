@@ -10,7 +10,7 @@ from tidewatt.backends.clock import Clock
 from tidewatt.scheduler.cli.session import clock, own_paths
 from tidewatt.scheduler.cli.wish import Wish, plan_request
 from tidewatt.scheduler.client import Json
-from tidewatt.scheduler.config import Settings, chain, load, regions
+from tidewatt.scheduler.config import Settings, grid, load, regions, zones_of
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.region import Pool, Region
@@ -19,6 +19,9 @@ from tidewatt.scheduler.when import parse_moment
 if TYPE_CHECKING:
     from tidewatt.forecasting.chain import Chain
     from tidewatt.scheduler.daemon.site import Site
+
+
+ASKED_WITHIN_S = 10.0  # what services may take for each zone before the next rung answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,25 @@ def settings_of(setting: Setting) -> Settings:
 
 
 def chain_of(setting: Setting, settings: Settings) -> "Chain":
-    """The chain of the recorded file alone, where one was named, else of the configured sources."""
+    """The chain of the recorded file alone, where one was named, else of the configured sources.
+
+    Services are asked for what is due, as nobody else does while no daemon runs; for an earlier moment that
+    was typed nothing is asked.
+    """
     if setting.grid is not None:
         table: Any = {"type": "file", "path": setting.grid.absolute(), "hindsight": setting.hindsight}
         settings = Settings.model_validate({"source": [table]})
-    return chain(settings, hindsight=setting.hindsight)
+    place = own_paths()
+    known = grid(settings, place, hindsight=setting.hindsight)
+    if known.feeds and setting.now is None:
+        from tidewatt.forecasting.refresh import Refresher
+
+        place.make()
+        zones = zones_of(settings)
+        refresher = Refresher(known.feeds, known.archive, lambda: zones, seed=os.uname().nodename)
+        for zone in zones:
+            refresher.refresh_once(clock(), zone, ASKED_WITHIN_S)
+    return known.chain
 
 
 def site_of(setting: Setting, need: Need) -> "Site":
