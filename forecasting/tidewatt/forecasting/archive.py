@@ -14,7 +14,8 @@ from tidewatt.forecasting.feeds.feed import Fetched, Issued
 from tidewatt.forecasting.intake import COLUMNS, TABLES, Intake
 from tidewatt.forecasting.logbook import Attempt, Remark
 from tidewatt.forecasting.packing import units, unpacked
-from tidewatt.forecasting.retention import DAY_MS, Citation
+from tidewatt.forecasting.retention import DAY_MS
+from tidewatt.forecasting.retention import Citation as Citation
 from tidewatt.forecasting.series import Steps, instant, milliseconds, touching
 
 VERSION = 1
@@ -162,9 +163,9 @@ class Archive:
         """Writes down how a fetch ended and when the next one is due."""
         self._database.write(lambda connection: logbook.write_attempt(connection, attempt))
 
-    def attempts(self, source: str | None = None) -> tuple[Attempt, ...]:
-        """How the last fetch of each thing ended."""
-        return self._database.read(lambda connection: logbook.attempts(connection, source))
+    def attempts(self, source: str | None = None, zone: str | None = None) -> tuple[Attempt, ...]:
+        """How the last fetch of each thing ended, of one source and zone or of all."""
+        return self._database.read(lambda connection: logbook.attempts(connection, source, zone))
 
     def prune(self, before: datetime, cited: Iterable[Citation]) -> int:
         """How many days and issues were deleted: what had ended before `before` and nothing cites."""

@@ -94,7 +94,7 @@ class Database:
 
     def outside(self, statement: str) -> None:
         """Runs a statement that no transaction may hold, such as giving free pages back."""
-        self._with(self._writer, lambda connection: connection.execute(statement).fetchall())
+        self._with(self._writer, lambda connection: connection.executescript(statement))
 
     def close(self) -> None:
         """Closes the file; the next use opens it again."""

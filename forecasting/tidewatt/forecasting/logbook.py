@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS remark (
 CREATE TABLE IF NOT EXISTS attempt (
     source TEXT NOT NULL, zone TEXT NOT NULL, what TEXT NOT NULL, at_ms INTEGER NOT NULL,
     outcome TEXT NOT NULL, next_ms INTEGER NOT NULL, text TEXT NOT NULL, failures INTEGER NOT NULL,
-    good_ms INTEGER, reached_ms INTEGER, etags TEXT NOT NULL,
+    good_ms INTEGER, reached_ms INTEGER,
     PRIMARY KEY (source, zone, what)) STRICT, WITHOUT ROWID
 """
 
@@ -43,8 +43,7 @@ class Attempt:
     text: str = ""  # why it failed
     failures: int = 0  # in a row
     good_at: datetime | None = None  # when it last did not fail
-    reached: datetime | None = None  # of "history": how far back the first fill has come
-    etags: str = ""  # what the feed sends so that an unchanged reply need not come again
+    reached: datetime | None = None  # how far observations, or the first fill backwards, have come
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +84,21 @@ def remarks(connection: sqlite3.Connection, since: datetime) -> tuple[Remark, ..
 
 
 def write_attempt(connection: sqlite3.Connection, attempt: Attempt) -> None:
-    """Writes how the last fetch of one thing ended, over the one before."""
+    """Writes how the last fetch of one thing ended, over the one before.
+
+    Where that is another outcome than before, readers of the zone are told that answers have changed.
+    """
+    before = connection.execute(
+        "SELECT outcome, text FROM attempt WHERE source = ? AND zone = ? AND what = ?",
+        (attempt.source, attempt.zone, attempt.what),
+    ).fetchone()
+    if before != (str(attempt.outcome), attempt.text[:LONGEST_TEXT]):
+        connection.execute(
+            "INSERT INTO edition VALUES (?, 1, 0) ON CONFLICT DO UPDATE SET number = number + 1",
+            (attempt.zone,),
+        )
     connection.execute(
-        "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             attempt.source,
             attempt.zone,
@@ -99,18 +110,20 @@ def write_attempt(connection: sqlite3.Connection, attempt: Attempt) -> None:
             attempt.failures,
             _milliseconds(attempt.good_at),
             _milliseconds(attempt.reached),
-            attempt.etags,
         ),
     )
 
 
-def attempts(connection: sqlite3.Connection, source: str | None = None) -> tuple[Attempt, ...]:
-    """The last fetch of each thing, of one source or of all."""
+def attempts(
+    connection: sqlite3.Connection, source: str | None = None, zone: str | None = None
+) -> tuple[Attempt, ...]:
+    """The last fetch of each thing, of one source and zone or of all."""
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
     cursor.execute(
-        "SELECT * FROM attempt WHERE ?1 IS NULL OR source = ?1 ORDER BY source, zone, what",
-        (source,),
+        "SELECT * FROM attempt WHERE (?1 IS NULL OR source = ?1) AND (?2 IS NULL OR zone = ?2)"
+        " ORDER BY source, zone, what",
+        (source, zone),
     )
     return tuple(
         Attempt(
@@ -124,7 +137,6 @@ def attempts(connection: sqlite3.Connection, source: str | None = None) -> tuple
             row["failures"],
             _instant(row["good_ms"]),
             _instant(row["reached_ms"]),
-            row["etags"],
         )
         for row in cursor
     )

@@ -1,6 +1,5 @@
 """Polite and careful HTTP: how every feed asks its service."""
 
-import logging
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -10,15 +9,17 @@ from typing import NoReturn
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
-from requests.auth import AuthBase, HTTPBasicAuth
+from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as PoolTimeout
 
-from tidewatt.forecasting.feeds.deadline import Deadline, DeadlineAdapter
+from tidewatt.forecasting.feeds.deadline import Deadline
 from tidewatt.forecasting.feeds.feed import FeedError
 from tidewatt.forecasting.feeds.patience import Breaker, Bucket, backing_off_s
 from tidewatt.forecasting.feeds.reply import MIB, Failure, Reply, excerpt, retry_after_s, unpacked
 from tidewatt.forecasting.feeds.secret import Secret
+from tidewatt.forecasting.feeds.session import NoLogin, own_session
+from tidewatt.forecasting.feeds.unchanged import Unchanged
 
 CHUNK_BYTES = 65_536
 QUICK_RETRIES = 2
@@ -79,11 +80,12 @@ class Transport:
         self._quiet_s = quiet_s
         self._clock, self._wait = clock, wait
         self._chance = chance or random.Random()  # noqa: S311  # for jitter, not for secrets
-        self._session = session or _session()
+        self._session = session or own_session()
         self._bucket = None if per_minute is None else Bucket(per_minute, clock)
         self._breaker = Breaker(clock, self._chance)
         self._not_before = float("-inf")
         self._refusals = 0
+        self._unchanged = Unchanged()
         self._lock = Lock()
 
     def get(
@@ -99,18 +101,24 @@ class Transport:
     ) -> Reply:
         """The reply, whatever its status below 500 but for 429; whole or not at all, within `total_s`.
 
+        What has not changed since it was asked for in the same words is not sent again. A caller that gives
+        `etag` or `last_modified` itself is told by `not_modified`.
+
         Raises:
             FeedError: transient for 429, 5xx, lost connections, time-outs, and while the service is left in
                 peace; final for an address that is not https (nor http on this machine) or leads elsewhere.
         """
-        conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
-        sent = {**(headers or {}), **{key: value for key, value in conditions.items() if value}}
-        request = Request(url, params or {}, sent, auth, _place(self.name, url))
+        place, params, headers = _place(self.name, url), params or {}, headers or {}
+        asked = (url, tuple(params.items()), tuple(headers.items()), auth)
+        given = {"If-None-Match": etag, "If-Modified-Since": last_modified}
+        own = {key: value for key, value in given.items() if value}
         ends = self._clock() + total_s
         if not self._lock.acquire(timeout=total_s):
             raise FeedError(f"{self.name} is still busy with another call", transient=True)
         try:
-            return self._asked(request, ends)
+            conditions = own or self._unchanged.conditions(asked)
+            reply = self._asked(Request(url, params, {**headers, **conditions}, auth, place), ends)
+            return reply if own else self._unchanged.whole(asked, reply)
         finally:
             self._lock.release()
 
@@ -210,39 +218,12 @@ class Transport:
             request.url,
             params={key: _plain(value) for key, value in request.params.items()},
             headers={"Accept-Encoding": "gzip"} | {k: _plain(v) for k, v in request.headers.items()},
-            auth=_NoLogin() if auth is None else HTTPBasicAuth(_plain(auth[0]), _plain(auth[1])),
+            auth=NoLogin() if auth is None else HTTPBasicAuth(_plain(auth[0]), _plain(auth[1])),
             timeout=self._timeout_s,
             allow_redirects=False,
             stream=True,
             proxies=NO_PROXY if local else None,  # type: ignore[arg-type]  # None switches a proxy off
         )
-
-
-class _NoLogin(AuthBase):
-    """No login at all: neither that of the user's .netrc nor that of an address."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
-
-
-class _WithoutQuery(logging.Filter):
-    """Takes query strings out of what the HTTP library logs: keys stand in them."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(a.partition("?")[0] if isinstance(a, str) else a for a in record.args)
-        return True
-
-
-logging.getLogger("urllib3.connectionpool").addFilter(_WithoutQuery())
-
-
-def _session() -> requests.Session:
-    session = requests.Session()
-    session.headers["User-Agent"] = "tidewatt"
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, DeadlineAdapter(max_retries=0))
-    return session
 
 
 def _judged(
