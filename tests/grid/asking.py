@@ -1,4 +1,4 @@
-"""What tests of feeds share: transports that do not wait, and the steps of what was fetched."""
+"""What tests of feeds share: transports whose waits take no time, and the steps of what was fetched."""
 
 import threading
 from collections.abc import Mapping
@@ -10,7 +10,9 @@ from tidewatt.forecasting.feeds.feed import Fetched
 from tidewatt.forecasting.feeds.transport import Transport
 from tidewatt.forecasting.series import Steps
 
-PATIENCE_S = 0.2  # a stand-in on this machine answers sooner, one that hangs never does
+PATIENCE_S = 20.0  # a stand-in answers sooner, however busy the machine is
+SHORT_S = 0.2  # where it never will
+USUAL_S = 2.0
 
 
 class Clock:
@@ -29,10 +31,10 @@ class Clock:
         self.at += seconds
 
 
-def transport(name: str, clock: Clock | None = None, **options: int) -> Transport:
-    """A transport whose waits take no time and which gives up soon."""
+def transport(name: str, clock: Clock | None = None, patience_s: float = USUAL_S) -> Transport:
+    """A transport whose waits take no time."""
     clock = clock or Clock()
-    return Transport(name, timeout_s=(PATIENCE_S, PATIENCE_S), clock=clock, wait=clock.wait, **options)  # type: ignore[arg-type]
+    return Transport(name, timeout_s=(patience_s, patience_s), clock=clock, wait=clock.wait)
 
 
 def observed(fetched: Fetched) -> Steps:
@@ -57,8 +59,8 @@ def busy(headers: Mapping[str, str] | None = None) -> Fault:
     return Fault(response=Response(429, {"error": "too many requests"}, headers or {}))
 
 
-def hang(server: GridServer) -> threading.Event:
+def hang(server: GridServer, path: str = "") -> threading.Event:
     """Makes the next answer wait until the event that is returned is set."""
     event = threading.Event()
-    server.fail(Fault(hold=event))
+    server.fail(Fault(path, hold=event))
     return event

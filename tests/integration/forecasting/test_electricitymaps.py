@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.grid.asking import busy, hang, issued, observed, transport, width_s
+from tests.grid.asking import PATIENCE_S, SHORT_S, busy, hang, issued, observed, transport, width_s
 from tests.grid.electricitymaps_server import FREE, KEY, ElectricityMapsServer, Plan
 from tests.grid.server import NOON, Fault, Response, altered
 from tidewatt.forecasting.errors import ForecastError
@@ -26,9 +26,12 @@ def server() -> Iterator[ElectricityMapsServer]:
         yield running
 
 
-def feed(server: ElectricityMapsServer, key: str = KEY, **options: Any) -> ElectricityMaps:
+def feed(
+    server: ElectricityMapsServer, key: str = KEY, patience_s: float = PATIENCE_S, **options: Any
+) -> ElectricityMaps:
     config = {"base_url": f"{server.url}/v3", **options}
-    return ElectricityMaps(config, {"key": Secret(key)} if key else {}, transport("Electricity Maps"))
+    asking = transport("Electricity Maps", patience_s=patience_s)
+    return ElectricityMaps(config, {"key": Secret(key)} if key else {}, asking)
 
 
 def test_newest_issue_reaches_72_hours(server: ElectricityMapsServer) -> None:
@@ -318,7 +321,7 @@ def test_body_of_another_form_is_one_clear_sentence(server: ElectricityMapsServe
 def test_service_that_hangs_is_left_and_tried_later(server: ElectricityMapsServer) -> None:
     event = hang(server)
     with pytest.raises(FeedError, match="did not answer in time") as refused:
-        feed(server).fetch_forecast("DE", NOON)
+        feed(server, KEY, SHORT_S).fetch_forecast("DE", NOON)
     event.set()
     assert refused.value.transient
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.grid.asking import busy, hang, issued, observed, transport, width_s
+from tests.grid.asking import PATIENCE_S, SHORT_S, busy, hang, issued, observed, transport, width_s
 from tests.grid.great_britain_server import GreatBritainServer
 from tests.grid.server import NOON, Fault, Response, altered
 from tidewatt.forecasting.errors import ForecastError
@@ -25,8 +25,9 @@ def server() -> Iterator[GreatBritainServer]:
         yield running
 
 
-def feed(server: GreatBritainServer, **options: Any) -> GreatBritain:
-    return GreatBritain({"base_url": server.url, **options}, {}, transport("GB Carbon Intensity"))
+def feed(server: GreatBritainServer, patience_s: float = PATIENCE_S, **options: Any) -> GreatBritain:
+    asking = transport("GB Carbon Intensity", patience_s=patience_s)
+    return GreatBritain({"base_url": server.url, **options}, {}, asking)
 
 
 def test_forecast_of_48_hours_is_taken_as_issued_this_half_hour(server: GreatBritainServer) -> None:
@@ -193,7 +194,7 @@ def test_internal_error_is_tried_later(server: GreatBritainServer) -> None:
 def test_service_that_hangs_is_left_and_tried_later(server: GreatBritainServer) -> None:
     event = hang(server)
     with pytest.raises(FeedError, match="did not answer in time") as refused:
-        feed(server).fetch_forecast("GB", NOON)
+        feed(server, SHORT_S).fetch_forecast("GB", NOON)
     event.set()
     assert refused.value.transient
 

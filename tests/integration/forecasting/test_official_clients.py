@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.grid.asking import issued, observed, transport
+from tests.grid.asking import PATIENCE_S, issued, observed, transport
 from tests.grid.clients import told
 from tests.grid.electricitymaps_server import KEY, ElectricityMapsServer
 from tests.grid.great_britain_server import GreatBritainServer
@@ -102,7 +102,7 @@ def test_watttime_client_reads_the_same(tmp_path: Path) -> None:
     with WattTimeServer() as server:
         server.imputed = {NOON - HOUR}
         credentials = {"user": Secret(USER), "password": Secret(PASSWORD)}
-        feed = WattTime({"base_url": server.url}, credentials, transport("WattTime"))
+        feed = WattTime({"base_url": server.url}, credentials, transport("WattTime", patience_s=PATIENCE_S))
         zone = "WT:CAISO_NORTH"
         start, last = NOON - 40 * DAY, NOON - timedelta(minutes=5)
         theirs = told(
@@ -132,7 +132,9 @@ def test_watttime_client_reads_the_same(tmp_path: Path) -> None:
 def test_electricitymaps_client_reads_the_same(tmp_path: Path) -> None:
     with ElectricityMapsServer() as server:
         url = f"{server.url}/v3"
-        feed = ElectricityMaps({"base_url": url}, {"key": Secret(KEY)}, transport("Electricity Maps"))
+        feed = ElectricityMaps(
+            {"base_url": url}, {"key": Secret(KEY)}, transport("Electricity Maps", patience_s=PATIENCE_S)
+        )
         theirs = told(ELECTRICITYMAPS, tmp_path, url=url, key=KEY)
         ours = as_read(observed(feed.fetch_observations("DE", NOON - 23 * HOUR, NOON, NOON)))
         assert as_told(theirs["history"])[:-1] == ours
@@ -143,7 +145,9 @@ def test_electricitymaps_client_reads_the_same(tmp_path: Path) -> None:
 def test_climate_aware_task_scheduler_reads_the_same(tmp_path: Path) -> None:
     now = NOON + timedelta(minutes=17)
     with GreatBritainServer(now) as server:
-        feed = GreatBritain({"base_url": server.url, "postcode": "RG10"}, {}, transport("GB"))
+        feed = GreatBritain(
+            {"base_url": server.url, "postcode": "RG10"}, {}, transport("GB", patience_s=PATIENCE_S)
+        )
         theirs = told(CATS, tmp_path, url=server.url, now=now.isoformat())
         assert as_told(theirs) == as_read(issued(feed.fetch_forecast("GB", now)))
         assert server.requests[0].path == server.requests[1].path
@@ -153,8 +157,10 @@ def test_bio_pype_reads_the_same(tmp_path: Path) -> None:
     start, end = NOON - 20 * DAY, NOON + 2 * DAY
     with GreatBritainServer() as server:
         server.actual_delay = timedelta(0)
-        national = GreatBritain({"base_url": server.url}, {}, transport("GB"))
-        london = GreatBritain({"base_url": server.url, "region_id": 13}, {}, transport("GB"))
+        national = GreatBritain({"base_url": server.url}, {}, transport("GB", patience_s=PATIENCE_S))
+        london = GreatBritain(
+            {"base_url": server.url, "region_id": 13}, {}, transport("GB", patience_s=PATIENCE_S)
+        )
         theirs = told(
             BIO_PYPE,
             tmp_path,

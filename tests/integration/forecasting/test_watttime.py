@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from tests.grid.asking import Clock, busy, hang, issued, observed, transport, width_s
+from tests.grid.asking import PATIENCE_S, SHORT_S, Clock, busy, hang, issued, observed, transport, width_s
 from tests.grid.server import NOON, Fault, altered
 from tests.grid.watttime_server import PAGE_403, PASSWORD, USER, WattTimeServer
 from tidewatt.forecasting.errors import ForecastError
@@ -27,10 +27,14 @@ def server() -> Iterator[WattTimeServer]:
         yield running
 
 
-def feed(server: WattTimeServer, clock: Clock | None = None, **options: int) -> WattTime:
+def feed(
+    server: WattTimeServer, clock: Clock | None = None, patience_s: float = PATIENCE_S, **options: int
+) -> WattTime:
     clock = clock or Clock()
     credentials = {"user": Secret(USER), "password": Secret(PASSWORD)}
-    return WattTime({"base_url": server.url, **options}, credentials, transport("WattTime", clock), clock)
+    return WattTime(
+        {"base_url": server.url, **options}, credentials, transport("WattTime", clock, patience_s), clock
+    )
 
 
 def test_newest_issue_reaches_72_hours_in_grams(server: WattTimeServer) -> None:
@@ -278,11 +282,9 @@ def test_times_without_a_zone_are_refused(server: WattTimeServer) -> None:
 
 
 def test_service_that_hangs_is_left_and_tried_later(server: WattTimeServer) -> None:
-    asking = feed(server)
-    asking.fetch_forecast(ZONE, NOON)
-    event = hang(server)
+    event = hang(server, "/v3/forecast")
     with pytest.raises(FeedError, match="did not answer in time") as refused:
-        asking.fetch_forecast(ZONE, NOON)
+        feed(server, None, SHORT_S).fetch_forecast(ZONE, NOON)
     event.set()
     assert refused.value.transient
 
@@ -313,7 +315,7 @@ def test_request_that_the_service_refuses_is_told_in_its_words(server: WattTimeS
 )
 def test_wrong_options_are_refused(server: WattTimeServer, options: dict[str, int], sentence: str) -> None:
     with pytest.raises(ForecastError, match=sentence):
-        feed(server, None, **options)
+        feed(server, None, PATIENCE_S, **options)
 
 
 @pytest.mark.parametrize(
