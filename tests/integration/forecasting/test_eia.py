@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.grid.asking import busy, hang, transport, width_s
+from tests.grid.asking import SHORT_S, busy, hang, transport, width_s
 from tests.grid.eia_server import EiaServer
 from tests.grid.server import NOON, Fault, Response, altered
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.feeds.eia import Eia
 from tidewatt.forecasting.feeds.feed import FeedError, Fetched
 from tidewatt.forecasting.feeds.secret import Secret
-from tidewatt.forecasting.feeds.transport import Transport
 from tidewatt.forecasting.series import Steps, milliseconds
 
 ZONE = "US-CAL-CISO"
@@ -31,8 +30,7 @@ def server() -> Iterator[EiaServer]:
 
 
 def feed(server: EiaServer, key: str = EiaServer.key, **options: Any) -> Eia:
-    patient = Transport("EIA", timeout_s=(9, 9), wait=lambda seconds: None)
-    return Eia({"base_url": server.url, **options}, {"key": Secret(key)} if key else {}, patient)
+    return Eia({"base_url": server.url, **options}, {"key": Secret(key)} if key else {}, transport("EIA"))
 
 
 def told(fetched: Fetched, quantity: str) -> Steps:
@@ -261,7 +259,7 @@ def test_access_says_how_late_the_newest_hour_is(server: EiaServer) -> None:
 
 def test_service_that_hangs_is_left_and_tried_later(server: EiaServer) -> None:
     event = hang(server)
-    hasty = Eia({"base_url": server.url}, {"key": Secret(server.key)}, transport("EIA"))
+    hasty = Eia({"base_url": server.url}, {"key": Secret(server.key)}, transport("EIA", patience_s=SHORT_S))
     with pytest.raises(FeedError, match="did not answer in time") as refused:
         hasty.fetch_forecast(ZONE, NOON)
     event.set()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.grid import entsoe_server as grid
-from tests.grid.asking import Clock, busy, hang, transport, width_s
+from tests.grid.asking import PATIENCE_S, SHORT_S, Clock, busy, hang, transport, width_s
 from tests.grid.entsoe_server import NOW, EntsoeServer, acknowledged
 from tests.grid.server import Fault, Response
 from tidewatt.forecasting.errors import ForecastError
@@ -30,17 +30,17 @@ def server() -> Iterator[EntsoeServer]:
         yield running
 
 
-def patient(clock: Clock | None = None, **options: float) -> Transport:
-    """A transport that waits for weeks of quarters to be written."""
-    clock = clock or Clock()
-    return Transport("ENTSO-E", timeout_s=(9, 9), clock=clock, wait=clock.wait, **options)  # type: ignore[arg-type]
+def paced(clock: Clock, **options: float) -> Transport:
+    """A transport with the platform's own limits, whose waits take no time."""
+    timeout_s = (PATIENCE_S, PATIENCE_S)
+    return Transport("ENTSO-E", timeout_s=timeout_s, clock=clock, wait=clock.wait, **options)  # type: ignore[arg-type]
 
 
 def feed(
     server: EntsoeServer, token: str = EntsoeServer.token, through: Transport | None = None, **options: Any
 ) -> Entsoe:
     config = {"base_url": f"{server.url}/api", **options}
-    return Entsoe(config, {"key": Secret(token)} if token else {}, through or patient())
+    return Entsoe(config, {"key": Secret(token)} if token else {}, through or transport("ENTSO-E"))
 
 
 def told(fetched: Fetched, quantity: str) -> Steps:
@@ -224,7 +224,7 @@ def test_pace_stays_below_the_platforms_ban(server: EntsoeServer) -> None:
     """The stand-in bans whoever calls more than 400 times in a minute of its time, which is the clock's."""
     server.delay = timedelta(days=9)
     clock = Clock()
-    asking = feed(server, through=patient(clock, per_minute=PER_MINUTE))
+    asking = feed(server, through=paced(clock, per_minute=PER_MINUTE))
     for _ in range(220):
         server.now = NOW + timedelta(seconds=clock.at)
         asking.fetch_observations("DE", NOW - DAY, NOW, NOW)
@@ -234,7 +234,7 @@ def test_pace_stays_below_the_platforms_ban(server: EntsoeServer) -> None:
 
 def test_ban_is_waited_for(server: EntsoeServer) -> None:
     clock = Clock()
-    asking = feed(server, through=patient(clock, quiet_s=QUIET_S))
+    asking = feed(server, through=paced(clock, quiet_s=QUIET_S))
     server.fail(busy())
     with pytest.raises(FeedError, match="answered 429: too many calls") as refused:
         asking.fetch_forecast("DE", NOW)
@@ -249,7 +249,7 @@ def test_ban_is_waited_for(server: EntsoeServer) -> None:
 def test_service_that_hangs_is_left_and_tried_later(server: EntsoeServer) -> None:
     event = hang(server)
     with pytest.raises(FeedError, match="did not answer in time") as refused:
-        feed(server, through=transport("ENTSO-E")).fetch_forecast("DE", NOW)
+        feed(server, through=transport("ENTSO-E", patience_s=SHORT_S)).fetch_forecast("DE", NOW)
     event.set()
     assert refused.value.transient
 
