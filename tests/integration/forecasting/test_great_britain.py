@@ -43,8 +43,10 @@ def test_forecast_of_48_hours_is_taken_as_issued_this_half_hour(server: GreatBri
 
 
 def test_actual_values_are_observations_and_forecasts_of_the_past_are_not(server: GreatBritainServer) -> None:
-    steps = observed(feed(server).fetch_observations("GB", NOON - DAY, NOON, NOON))
+    fetched = feed(server).fetch_observations("GB", NOON - DAY, NOON, NOON)
+    steps = observed(fetched)
     assert steps.end_ms[-1] == milliseconds(NOON - HALF)  # the newest has no actual value yet
+    assert fetched.notes == ()  # which is as usual
     assert len(steps.start_ms) == 47
     assert steps.gco2_per_kwh[0] == server.forecast(NOON - DAY) + 2
 
@@ -143,6 +145,16 @@ def test_null_in_the_middle_of_a_forecast_is_a_hole(server: GreatBritainServer) 
     fetched = feed(server).fetch_forecast("GB", NOON)
     assert len(issued(fetched).start_ms) == 95
     assert fetched.notes[0] == "the GB Carbon Intensity API: forecast: 1 without a value, left open"
+
+
+def test_actual_value_that_is_null_in_the_middle_is_a_hole(server: GreatBritainServer) -> None:
+    def change(body: dict[str, Any]) -> None:
+        body["data"][4]["intensity"]["actual"] = None
+
+    server.fail(Fault(alter=altered(change)))
+    fetched = feed(server).fetch_observations("GB", NOON - DAY, NOON, NOON)
+    assert len(observed(fetched).start_ms) == 46
+    assert fetched.notes == ("the GB Carbon Intensity API: history: 1 without a value, left open",)
 
 
 def test_repeated_and_unordered_half_hours_are_put_right_and_said(server: GreatBritainServer) -> None:

@@ -135,7 +135,10 @@ def parsed_observed(body: wire.Record, start: datetime, end: datetime) -> Fetche
     """The actual values in `[start, end)` of a national reply; those not known yet are left out."""
     items = _half_hours(body, 0)
     ended = [each for each in items if wire.moment(each.get("to"), f"to of {WHAT}") <= end]
-    steps, notes = assembled((_point(each, "actual") for each in ended), f"{WHAT}: history")
+    points = [_point(each, "actual") for each in ended]
+    newest = max((each.start_ms for each in points if each.value is not None), default=0)
+    known = [each for each in points if each.start_ms <= newest]  # those after it are still to come
+    steps, notes = assembled(known, f"{WHAT}: history")
     if not items:
         notes += (f"{WHAT} sent an empty history",)
     return Fetched(observed=(Observed(QUANTITY, within(steps, start, end)),), notes=notes)
