@@ -38,7 +38,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkout")
     (folder / "requirements").mkdir()
     shutil.copy(ROOT / "requirements" / "environment.py", folder / "requirements")
-    for lock in ("base", "dev"):
+    for lock in ("base", "dev", "clients"):
         (folder / "requirements" / f"{lock}.txt").write_text("")
     (folder / "pyproject.toml").write_text(PROJECT)
     (folder / "backend.py").write_text(BACKEND)
@@ -77,6 +77,14 @@ def test_changed_lock_is_installed(checkout: Path) -> None:
     (checkout / "requirements" / "dev.txt").write_text("# another\n")
     assert "Set up in" in set_up(checkout, "dev")
     assert set_up(checkout, "dev") == ""
+
+
+def test_clients_of_grid_services_live_apart_and_without_the_project(checkout: Path) -> None:
+    assert "Setting up .engines from requirements/clients.txt" in set_up(checkout, "clients")
+    assert set_up(checkout, "clients") == ""
+    assert set_up(checkout, "dev") == ""
+    python = checkout / ".engines" / "bin" / "python"
+    assert subprocess.run([python, "-c", "import stand_in"], capture_output=True, check=False).returncode == 1
 
 
 def test_environment_without_pip_is_made_again(checkout: Path) -> None:
