@@ -22,8 +22,8 @@ WEATHER_RANGES = {
     "weather short_wave_w_m2": (-10.0, 1600.0),
     "weather precipitation_mm": (0.0, 1000.0),
 }
-JUMP = 5.0  # times the level of the last week
 BEYOND = 2.0  # times what the last week reached, which a jump must leave as well
+SPIKE = 5.0  # times both neighbours
 NEVER_ZERO_ABOVE = 30.0  # gCO2/kWh: a zone of that level always burns something
 SPIKE_G = 30.0
 STEADY_MS = 24 * 3_600_000
@@ -140,8 +140,8 @@ class _Told:
         zero = jump = none
         if level is not None:
             low, high = (
-                min(level / JUMP, self.usual.low / BEYOND),
-                max(level * JUMP, self.usual.high * BEYOND),
+                min(level / self.usual.jump, self.usual.low / BEYOND),
+                max(level * self.usual.jump, self.usual.high * BEYOND),
             )
             if falls and level > NEVER_ZERO_ABOVE and self.usual.low > 0:
                 zero = values == 0
@@ -239,8 +239,8 @@ def _spikes(values: Intensities) -> Which:
     before, mid, after = values[:-2], values[1:-1], values[2:]
     lower, upper = np.fmin(before, after), np.fmax(before, after)
     both = ~np.isnan(before) & ~np.isnan(after)
-    above = (mid > JUMP * upper) & (mid - upper > SPIKE_G)
-    below = (JUMP * mid < lower) & (lower - mid > SPIKE_G)
+    above = (mid > SPIKE * upper) & (mid - upper > SPIKE_G)
+    below = (SPIKE * mid < lower) & (lower - mid > SPIKE_G)
     spike[1:-1] = both & (above | below)
     return spike
 

@@ -14,6 +14,8 @@ from tidewatt.forecasting.series import Intensities, Steps
 
 DAYS = timedelta(days=7)
 HOUR_MS = 3_600_000
+JUMP = 5.0
+PROFILE_JUMP = 25.0  # where imports count, a zone may be many times its own production
 RARE = 0.1  # zeros that are rarer are no part of the usual range
 ENOUGH_H = 24  # hours of a past that is believed
 
@@ -22,7 +24,7 @@ ENOUGH_H = 24  # hours of a past that is believed
 class Usual:
     """Level and range of a quantity over its last days, gCO2/kWh where it is an intensity.
 
-    `level` None: nothing is known. `varied` says that it was not always the same; None that nobody knows.
+    `level` None: nothing is known; what is `jump` times more or less is not believed. `varied` says that it was not always the same; None that nobody knows.
     `tail` is the last value and since when (Unix ms) it has been exactly that. `issued_at` is when the newest
     forecast was issued.
     """
@@ -30,6 +32,7 @@ class Usual:
     level: float | None = None
     low: float = 0.0
     high: float = 0.0
+    jump: float = JUMP
     varied: bool | None = None
     tail: tuple[float, int, int] | None = None  # value, since, until
     issued_at: datetime | None = None
@@ -72,8 +75,10 @@ def described(steps: Steps, issued_at: datetime | None = None) -> Usual:
     since = int(steps.start_ms[other[-1] + 1 if len(other) else 0])
     tail = (float(values[-1]), since, int(steps.end_ms[-1]))
     zeros = values == 0
+    if zeros.all():  # a feed that only ever said nothing is no measure
+        return Usual(issued_at=issued_at)
     low = 0.0 if zeros.mean() > RARE else float(values[~zeros].min())
-    return Usual(level, low, float(values.max()), bool(len(other)), tail, issued_at)
+    return Usual(level, low, float(values.max()), JUMP, bool(len(other)), tail, issued_at)
 
 
 def _profiled(zone: str, kind: Kind, issued_at: datetime | None) -> Usual:
@@ -82,4 +87,5 @@ def _profiled(zone: str, kind: Kind, issued_at: datetime | None) -> Usual:
     if found is None:
         return Usual(issued_at=issued_at)
     values: Intensities = np.array([found.gco2_per_kwh]) if found.table is None else found.table
-    return Usual(found.gco2_per_kwh, float(values.min()), float(values.max()), issued_at=issued_at)
+    low, high = float(values.min()), float(values.max())
+    return Usual(found.gco2_per_kwh, low, high, PROFILE_JUMP, issued_at=issued_at)
