@@ -7,6 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
@@ -34,16 +35,18 @@ class Profile:
     """Usual average lifecycle intensity of a zone.
 
     `table` is (12, 2, 24, 3): month, working day or weekend, hour of local time, and mean, p10, p90; None
-    where `flat`, when only the annual mean of a country is known. `zone` is the zone whose numbers these are:
-    the one asked for, else one that contains it.
+    where `flat`, when only the annual mean of a country is known. `modelled`: the hours are computed from
+    the generation of a year, not observed. `zone` is the zone whose numbers these are: the one asked for,
+    else one that contains it.
     """
 
     zone: str
-    label: str  # "built-in profile of DE, 2019-2022", "annual mean of Poland, 2023 (flat)"
+    label: str  # "built-in profile of DE, 2019-2022", "modelled profile of ES, from ..."
     flat: bool
     gco2_per_kwh: float  # mean of the year
     timezone: str
     table: Intensities | None
+    modelled: bool = False
 
     def outlook(self, now: datetime, until: datetime) -> Outlook:
         """The usual intensity over `[now, until)`, in hours. Months are blended around their middles."""
@@ -64,14 +67,28 @@ class Profile:
 
 
 def profile(zone_key: str) -> Profile | None:
-    """The profile of a zone, else of the zone that contains it, else of its country; None where none is."""
+    """What is usual in a zone; None where the zone is unknown or its country's intensity is.
+
+    The zone's own table, else that of a zone that contains it, else a modelled profile of the zone itself,
+    else the annual mean of its country.
+    """
     zone = keyed(zone_key)
+    inner_first: list[Zone] = []
     while zone is not None:
-        found = _own(zone)
-        if found is not None:
-            return found
+        inner_first.append(zone)
         zone = keyed(zone.within)
-    return None
+    if not inner_first:
+        return None
+    from tidewatt.forecasting.modelled_profile import modelled  # here, as it stands on this module
+
+    shaped = next((found for each in inner_first if (found := _own(each)) is not None), None)
+    return shaped or modelled(inner_first[0].key) or _flat(inner_first[-1])
+
+
+def annual_mean(country: str) -> float | None:
+    """Mean intensity of a country's latest year, gCO2eq/kWh, lifecycle; None where it is not known."""
+    found = _annual().get(country)
+    return found[0] if found is not None else None
 
 
 def hourly(table: Intensities, start_ms: Milliseconds, timezone: str) -> Intensities:
@@ -79,37 +96,61 @@ def hourly(table: Intensities, start_ms: Milliseconds, timezone: str) -> Intensi
 
     Between the middles of two months both have weight, so that the first of a month is no cliff.
     """
+    return at(table, calendar(start_ms, timezone))
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Local times, (n,) each: `position` counts months of the year, whole in the middle of a month."""
+
+    position: NDArray[np.float64]
+    weekend: NDArray[np.int64]
+    hour: NDArray[np.int64]
+    day: NDArray[np.int64]  # of the proleptic calendar
+
+
+def calendar(start_ms: Milliseconds, timezone: str) -> Calendar:
+    """The local time of these Unix milliseconds."""
     place = ZoneInfo(timezone)
     local = [instant(int(ms)).astimezone(place) for ms in start_ms]
-    hour = np.array([t.hour for t in local])
-    weekend = np.array([t.weekday() >= 5 for t in local], int)
-    position = np.array([t.month - 1.5 + (t.day - 0.5) / 30.4 for t in local])
-    before = np.floor(position).astype(int)
-    share = (position - before)[:, None]
-    blended = (1 - share) * table[before % 12, weekend, hour] + share * table[
-        (before + 1) % 12, weekend, hour
-    ]
-    return np.asarray(blended, float)
+    return Calendar(
+        np.array([t.month - 1.5 + (t.day - 0.5) / 30.4 for t in local], float),
+        np.array([t.weekday() >= 5 for t in local], np.int64),
+        np.array([t.hour for t in local], np.int64),
+        np.array([t.toordinal() for t in local], np.int64),
+    )
+
+
+def at(table: Intensities, when: Calendar) -> Intensities:
+    """Values of a table at these local times."""
+    before = np.floor(when.position).astype(int)
+    share = (when.position - before)[:, None]
+    first, then = (table[month % 12, when.weekend, when.hour] for month in (before, before + 1))
+    return np.asarray((1 - share) * first + share * then, float)
 
 
 @lru_cache(maxsize=256)
 def _own(zone: Zone) -> Profile | None:
-    """The profile that a zone has of its own."""
+    """The profile of a zone whose hours were observed."""
     lines = _shaped().get(zone.key)
     if lines is None:
-        annual = _annual().get(zone.key)
-        if annual is None:
-            return None
-        gco2_per_kwh, year = annual
-        return Profile(
-            zone.key, f"annual mean of {zone.name}, {year} (flat)", True, gco2_per_kwh, zone.timezone, None
-        )
+        return None
     cells = [line.split(",") for line in lines]
     years = cells[0][1]
     table = np.array([row[5:] for row in cells], float).reshape(12, 2, 3, 24).swapaxes(2, 3)
     days = np.array([5, 2]) / 7
     mean = float(np.einsum("mdh,d->", table[..., MEAN], days) / (12 * 24))
     return Profile(zone.key, f"built-in profile of {zone.key}, {years}", False, mean, zone.timezone, table)
+
+
+def _flat(zone: Zone) -> Profile | None:
+    """The annual mean of a country, for every hour."""
+    annual = _annual().get(zone.key)
+    if annual is None:
+        return None
+    gco2_per_kwh, year = annual
+    label = f"annual mean of {zone.name}, {year} (flat)"
+    return Profile(zone.key, label, True, gco2_per_kwh, zone.timezone, None)
 
 
 @cache

@@ -29,14 +29,16 @@ def of(zone: str) -> Profile:
         ("US-CAL-CISO", "built-in profile of US-CAL-CISO, 2019-2022"),
         ("DK-DK2", "built-in profile of DK, 2019-2022"),
         ("WT:SGIP_CAISO_PGE", "built-in profile of US-CAL-CISO, 2019-2022"),
-        ("ES", "annual mean of Spain, 2023 (flat)"),
-        ("CA-QC", "annual mean of Canada, 2023 (flat)"),
-        ("US-NW-PGE", "annual mean of United States, 2023 (flat)"),
+        ("ES", "modelled profile of ES, from its generation by source in 2023"),
+        ("CA-QC", "modelled profile of CA-QC, from generation by source of all CA in 2023"),
+        ("US-NW-PGE", "modelled profile of US-NW-PGE, from generation by source of all US in 2023"),
+        ("BH", "annual mean of Bahrain, 2022 (flat)"),
     ],
 )
 def test_profile_says_whose_numbers_it_is(zone: str, label: str) -> None:
     assert of(zone).label == label
     assert of(zone).flat == ("flat" in label)
+    assert of(zone).modelled == ("modelled" in label)
 
 
 def test_unknown_zone_has_no_profile() -> None:
@@ -70,7 +72,7 @@ def test_california_is_clean_at_local_noon_and_dirty_after_sunset_the_year_round
 
 
 def test_flat_profile_is_one_step_without_quantiles() -> None:
-    ahead = of("ES").outlook(NOW, NOW + timedelta(hours=30))
+    ahead = of("BH").outlook(NOW, NOW + timedelta(hours=30))
     assert len(ahead.steps.start_ms) == 1
     assert ahead.p10 is None
 

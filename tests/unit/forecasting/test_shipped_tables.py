@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tidewatt.forecasting import profile, zones
+from tidewatt.forecasting import modelled_profile, profile, zones
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = ROOT / "forecasting" / "scripts"
@@ -23,6 +23,14 @@ def test_profiles_are_what_their_script_computes(shared_data: Path, tmp_path: Pa
     script["write_annual"](shared_data, tmp_path)
     assert (tmp_path / "profiles.csv").read_text() == profile.SHAPED.read_text()
     assert (tmp_path / "annual_means.csv").read_text() == profile.ANNUAL.read_text()
+
+
+def test_modelled_profiles_stand_on_what_their_script_computes(shared_data: Path, tmp_path: Path) -> None:
+    script = runpy.run_path(str(SCRIPTS / "modelled_profiles.py"))
+    script["write_behaviour"](shared_data, tmp_path)
+    script["write_generation"](shared_data, tmp_path)
+    assert (tmp_path / "behaviour.csv").read_text() == modelled_profile.BEHAVIOUR.read_text()
+    assert (tmp_path / "generation.csv").read_text() == modelled_profile.GENERATION.read_text()
 
 
 def test_profile_captures_at_least_its_goals(shared_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
