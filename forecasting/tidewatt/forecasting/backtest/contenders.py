@@ -45,7 +45,6 @@ class Recorded:
 
 def held(
     past: Past,
-    kind: Kind,
     schedule: Schedule,
     conditions: Conditions,
     sources: Iterable[Recorded] = (),
@@ -56,8 +55,8 @@ def held(
     Raises:
         ForecastError: a required source has no forecasts at any of the moments, or nobody has.
     """
-    made = list(_forecast(past, kind, schedule, conditions, tell))
-    zone = past.history.zone
+    zone, kind = past.history.zone, past.kind
+    made = list(_forecast(past, schedule, conditions, tell))
     notes = [_seen(zone, schedule)] if PROFILED.continues(kind) else []
     for source in sources:
         found = recorded(source.provider, zone, kind, schedule.moments_ms, schedule.hours, source.name)
@@ -83,10 +82,10 @@ def baselines(kind: Kind) -> tuple[Forecaster, ...]:
 
 
 def _forecast(
-    past: Past, kind: Kind, schedule: Schedule, conditions: Conditions, tell: Callable[[str], None]
+    past: Past, schedule: Schedule, conditions: Conditions, tell: Callable[[str], None]
 ) -> Iterator[Issues]:
     """What baselines and the trained model predict at each moment."""
-    forecasters = list(baselines(kind))
+    forecasters = list(baselines(past.kind))
     if conditions.retrain_every is not None:
         forecasters.append(_trained(conditions.retrain_every))
     for forecaster in forecasters:

@@ -6,7 +6,7 @@ from datetime import datetime
 import numpy as np
 
 from tidewatt.forecasting.errors import ForecastError
-from tidewatt.forecasting.kind import Kind, Signal
+from tidewatt.forecasting.kind import Basis, Kind, Signal
 from tidewatt.forecasting.models.forecaster import HOUR_MS, History
 from tidewatt.forecasting.provider import Provider
 from tidewatt.forecasting.series import Intensities, Steps, instant, milliseconds
@@ -15,12 +15,16 @@ from tidewatt.forecasting.zones import zone as named
 COVERED = 0.5  # share of an hour that must have been observed before it has a value
 
 
+class UnobservedError(ForecastError):
+    """A provider has no observations of what was asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """All that is known of a zone, hourly, with the kind of intensity and where it is from."""
 
     history: History
-    kind: str
+    kind: Kind
     source: str
 
 
@@ -28,14 +32,12 @@ def past(provider: Provider, zone: str, kind: Kind, now: datetime) -> Past:
     """All hours of a kind that the provider had observed at `now`.
 
     Raises:
-        ForecastError: it has none.
+        UnobservedError: it has none.
     """
     series = provider.observations(zone, kind, instant(0), now, now)
     steps = series.steps
     if not len(steps.start_ms):
-        raise ForecastError(
-            f"{provider.name} has no observations of {zone}, {kind}, before {now:%Y-%m-%d %H:%M}Z"
-        )
+        raise UnobservedError(f"{provider.name} has no observations of {zone}, {kind}")
     start_ms = int(steps.start_ms[0]) // HOUR_MS * HOUR_MS
     hours = -(-(int(steps.end_ms[-1]) - start_ms) // HOUR_MS)
     place = named(zone)
@@ -48,21 +50,30 @@ def past(provider: Provider, zone: str, kind: Kind, now: datetime) -> Past:
         latitude=place.latitude,
         longitude=place.longitude,
     )
-    return Past(history, str(kind), series.source)
+    return Past(history, kind, series.source)
 
 
-def kind_of(provider: Provider, zone: str, signal: Signal) -> Kind:
-    """The first kind of a signal that a provider has for a zone.
+def latest_past(provider: Provider, zone: str, signal: Signal, now: datetime) -> Past:
+    """The past of the first kind of a signal that the provider has observed; lifecycle before direct.
 
     Raises:
-        ForecastError: it has none; the text says what it has.
+        UnobservedError: there is no such kind; the text says what it has.
     """
-    kinds = provider.kinds(zone)
+    kinds = sorted(
+        (kind for kind in provider.kinds(zone) if kind.signal is signal),
+        key=lambda kind: kind.basis is not Basis.LIFECYCLE,
+    )
     for kind in kinds:
-        if kind.signal is signal:
-            return kind
-    has = "; it has " + ", ".join(map(str, kinds)) if kinds else ""
-    raise ForecastError(f"{provider.name} has no {signal} intensity of {zone}{has}")
+        try:
+            return past(provider, zone, kind, now)
+        except UnobservedError:
+            continue
+    if kinds:
+        raise UnobservedError(f"{provider.name} has no observations of {zone}, {kinds[0]}")
+    has = ", ".join(map(str, provider.kinds(zone)))
+    raise UnobservedError(
+        f"{provider.name} has no {signal} intensity of {zone}" + (f"; it has {has}" if has else "")
+    )
 
 
 def hourly(steps: Steps, start_ms: int, hours: int) -> Intensities:

@@ -106,7 +106,7 @@ def judge(
     verdicts = [_verdict(each, observed, found) for each, found in zip(heard, captured, strict=True)]
     return Trial(
         past.history.zone,
-        past.kind,
+        str(past.kind),
         past.source,
         len(issue_at),
         hours,

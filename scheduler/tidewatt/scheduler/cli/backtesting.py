@@ -18,6 +18,7 @@ from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.when import parse_duration, parse_moment
 
 if TYPE_CHECKING:
+    from tidewatt.forecasting.backtest.past import Past
     from tidewatt.forecasting.backtest.trial import Trial
     from tidewatt.forecasting.provider import Provider
     from tidewatt.forecasting.recorded import FileProvider
@@ -27,9 +28,12 @@ HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """What was asked for: from when to when, how often and how far ahead, on what models."""
+class Wish:
+    """What was asked for: from when to when, how often and how far ahead, against whom."""
 
+    settings: "Settings"
+    against: "FileProvider | None"
+    source: str | None
     start: datetime | None
     end: datetime | None
     every_h: int
@@ -71,54 +75,53 @@ def backtest(
 ) -> None:
     """Issue forecasts through the past as they would have been, and show what plans made with them save."""
     _refuse_picture(picture)
-    span = Span(
-        None if start is None else _moment(start, "--from"),
-        None if end is None else _moment(end, "--to"),
-        _hours(every, "--every"),
-        hours,
-        0.0 if lag is None else parse_duration(lag, "--lag") / HOUR,
-        parse_duration(retrain, "--retrain") if models else None,
+    if grid is not None and source is not None:
+        raise BadInput("--grid and --source exclude each other: choose one")
+    wish = Wish(
+        settings=_settings(config, signal),
+        against=None if against is None else _file(against),
+        source=source,
+        start=None if start is None else _moment(start, "--from"),
+        end=None if end is None else _moment(end, "--to"),
+        every_h=_hours(every, "--every"),
+        hours=hours,
+        lag_h=0.0 if lag is None else parse_duration(lag, "--lag") / HOUR,
+        retrain_every=parse_duration(retrain, "--retrain") if models else None,
     )
-    settings = _settings(config, signal)
-    other = None if against is None else _file(against)
-    provider = None if grid is None else _file(grid)
-    trials = [
-        _trial(zone, provider or _configured(settings, zone, source), other, settings, span)
-        for zone in _zones(zones, settings, provider)
-    ]
+    file = None if grid is None else _file(grid)
+    trials = [_trial(zone, file, wish) for zone in _zones(zones, wish.settings, file)]
     if picture is not None:
         _draw(picture, trials)
     if as_json:
         from tidewatt.scheduler.cli.backtest_schema import answer
 
-        say_json(answer(trials, span.every_h, span.lag_h))
+        say_json(answer(trials, wish.every_h, wish.lag_h))
         return
     from tidewatt.scheduler.cli.backtest_text import lines
 
-    for line in lines(trials, span.every_h, span.lag_h, shutil.get_terminal_size().columns):
+    for line in lines(trials, wish.every_h, wish.lag_h, shutil.get_terminal_size().columns):
         say(line)
     if picture is not None:
         tell(f"tidewatt: drawn in {picture}")
 
 
-def _trial(
-    zone: str, provider: "Provider", against: "FileProvider | None", settings: "Settings", span: Span
-) -> "Trial":
-    """The trial of one zone."""
+def _trial(zone: str, file: "FileProvider | None", wish: Wish) -> "Trial":
+    """The trial of one zone, on a file's observations, else on those that the daemon has gathered."""
     from tidewatt.forecasting.backtest.contenders import Conditions, Recorded, held
-    from tidewatt.forecasting.backtest.past import kind_of, past
+    from tidewatt.forecasting.backtest.past import latest_past
     from tidewatt.forecasting.backtest.schedule import schedule
     from tidewatt.forecasting.kind import Signal
 
-    kind = kind_of(provider, zone, Signal(settings.signal))
-    known = past(provider, zone, kind, clock())
-    issued = () if against is None else against.issued(zone, kind)
+    settings, against = wish.settings, wish.against
+    if file is None:
+        provider, known = _stored(settings, zone, wish.source)
+    else:
+        provider, known = file, latest_past(file, zone, Signal(settings.signal), clock())
+    issued = () if against is None else against.issued(zone, known.kind)
     if against is not None and not issued:
-        raise BadInput(
-            f"{against.path} has no forecasts of {zone}, {kind}: it needs rows of that kind with issued_at"
-        )
+        raise BadInput(f"{against.path} has no forecasts of {zone}, {known.kind}: such rows have issued_at")
     planned = schedule(
-        known.history, span.start, span.end, every_h=span.every_h, hours=span.hours, recorded=issued
+        known.history, wish.start, wish.end, every_h=wish.every_h, hours=wish.hours, recorded=issued
     )
     sources = [Recorded(f"forecast of {provider.name}", provider)]
     if against is not None:
@@ -128,7 +131,7 @@ def _trial(
         if sys.stderr.isatty():
             tell(f"tidewatt: {zone}, {len(planned.moments_ms)} forecasts of {name}")
 
-    return held(known, kind, planned, Conditions(span.lag_h, span.retrain_every), sources, progress)
+    return held(known, planned, Conditions(wish.lag_h, wish.retrain_every), sources, progress)
 
 
 def _file(path: Path) -> "FileProvider":
@@ -161,27 +164,27 @@ def _zones(named: list[str] | None, settings: "Settings", provider: "FileProvide
     raise BadInput("no zone is configured: name one with --zone, or a recorded grid file with --grid")
 
 
-def _configured(settings: "Settings", zone: str, name: str | None) -> "Provider":
-    """The source that `name` names, else the first that has the signal of a zone."""
+def _stored(settings: "Settings", zone: str, name: str | None) -> tuple["Provider", "Past"]:
+    """The source of that name, else the first that has observed the signal in a zone, with its past."""
+    from tidewatt.forecasting.backtest.past import UnobservedError, latest_past
     from tidewatt.forecasting.kind import Signal
     from tidewatt.scheduler.config import grid
 
     providers = [asked.provider for asked in grid(settings, own_paths()).chain.providers]
     if not providers:
         raise BadInput("no source is configured: add a [[source]], or name a recorded file with --grid")
-    if name is not None:
-        for provider in providers:
-            if provider.name == name:
-                return provider
-        raise BadInput(
-            f"no source is called {name!r}: there are {', '.join(each.name for each in providers)}"
-        )
-    signal = Signal(settings.signal)
-    for provider in providers:
-        if any(kind.signal is signal for kind in provider.kinds(zone)):
-            return provider
+    known = ", ".join(provider.name for provider in providers)
+    chosen = [provider for provider in providers if name in (None, provider.name)]
+    if not chosen:
+        raise BadInput(f"no source is called {name!r}; known are: {known}")
+    for provider in chosen:
+        try:
+            return provider, latest_past(provider, zone, Signal(settings.signal), clock())
+        except UnobservedError:
+            continue
     raise BadInput(
-        f"no configured source has {signal} intensity of {zone}: name another, or a recorded file (--grid)"
+        f"no {settings.signal} intensity of {zone} has been gathered from"
+        f" {', '.join(each.name for each in chosen)}: let the daemon run, or name a recorded file with --grid"
     )
 
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tidewatt.forecasting.backtest.past import Past
+from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.models.forecaster import HOUR_MS, History, Prediction, WeatherIssues
 from tidewatt.forecasting.series import Intensities
 
+KIND = Kind(Signal.AVERAGE, Basis.LIFECYCLE, Boundary.PRODUCTION)
 T0_MS = 1_772_409_600_000  # 2026-03-02 00:00Z, a Monday
 DAY_H = 24
 
@@ -27,7 +29,7 @@ def history(values: Intensities, *, weather: WeatherIssues | None = None, zone: 
 
 def past(values: Intensities) -> Past:
     """The same, as backtests take it."""
-    return Past(history(values), "average lifecycle CO2eq, production", "test")
+    return Past(history(values), KIND, "test")
 
 
 @dataclass

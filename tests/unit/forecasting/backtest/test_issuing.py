@@ -5,15 +5,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from tests.unit.forecasting.backtest.sayings import DAY_H, T0_MS, Repeating, history, shape
+from tests.unit.forecasting.backtest.sayings import DAY_H, KIND, T0_MS, Repeating, history, shape
 from tidewatt.forecasting.backtest.issuing import DAY_MS, Retrained, continued, cut, issue, place, recorded
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.fake import FakeProvider
-from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.models.forecaster import HOUR_MS, History, WeatherIssues
 from tidewatt.forecasting.series import Forecast, instant, stepped
 
-KIND = Kind(Signal.AVERAGE, Basis.LIFECYCLE, Boundary.PRODUCTION)
 DAYS_MS = T0_MS + DAY_MS * np.arange(1, 5)
 
 

@@ -1,5 +1,6 @@
 """A zone's past lies on full hours, whatever the length of its provider's steps."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -7,15 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.forecasting.backtest.sayings import T0_MS
-from tidewatt.forecasting.backtest.past import hourly, kind_of, past
+from tests.unit.forecasting.backtest.sayings import KIND, T0_MS
+from tidewatt.forecasting.backtest.past import UnobservedError, hourly, latest_past, past
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.fake import FakeProvider
-from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
+from tidewatt.forecasting.kind import Basis, Signal
 from tidewatt.forecasting.models.forecaster import HOUR_MS
 from tidewatt.forecasting.series import Series, Steps, empty, instant, mean, stepped
 
-KIND = Kind(Signal.AVERAGE, Basis.LIFECYCLE, Boundary.PRODUCTION)
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
 QUARTER_MS = HOUR_MS // 4
 
@@ -60,8 +60,19 @@ def test_a_zone_without_observations_is_said_to_have_none() -> None:
         past(FakeProvider(), "DE", KIND, NOW)
 
 
+def test_of_several_kinds_the_one_that_was_observed_is_taken_lifecycle_first() -> None:
+    direct = replace(KIND, basis=Basis.DIRECT)
+    steps = quarters([1.0] * 8)
+    silent = Series("DE", KIND, "grid", empty())
+    only_direct = FakeProvider(series=[silent, Series("DE", direct, "grid", steps)])
+    assert latest_past(only_direct, "DE", Signal.AVERAGE, NOW).kind == direct
+    both = FakeProvider(series=[Series("DE", direct, "grid", steps), Series("DE", KIND, "grid", steps)])
+    assert latest_past(both, "DE", Signal.AVERAGE, NOW).kind == KIND
+    with pytest.raises(UnobservedError, match="no observations of DE, average lifecycle"):
+        latest_past(FakeProvider(series=[silent]), "DE", Signal.AVERAGE, NOW)
+
+
 def test_a_signal_that_is_not_there_is_said_with_those_that_are() -> None:
-    provider = FakeProvider(series=[Series("DE", KIND, "grid", empty())])
-    assert kind_of(provider, "DE", Signal.AVERAGE) == KIND
-    with pytest.raises(ForecastError, match="no marginal intensity of DE; it has average lifecycle"):
-        kind_of(provider, "DE", Signal.MARGINAL)
+    provider = FakeProvider(series=[Series("DE", KIND, "grid", quarters([1.0] * 8))])
+    with pytest.raises(UnobservedError, match="no marginal intensity of DE; it has average lifecycle"):
+        latest_past(provider, "DE", Signal.MARGINAL, NOW)

@@ -1,17 +1,27 @@
 """`backtest`: what forecasts of a recorded past are worth, as people and programs read it."""
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from math import cos, pi, sin
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from tidewatt.forecasting.archive import Archive
+from tidewatt.forecasting.feeds.feed import Fetched, Observed
+from tidewatt.forecasting.feeds.great_britain import KIND
+from tidewatt.forecasting.series import milliseconds, stepped
+from tidewatt.scheduler.paths import paths
 
 Tidewatt = Callable[..., Any]
 
+HOUR = timedelta(hours=1)
+
 COLUMNS = "zone,start,step_s,gco2_per_kwh,signal,basis,boundary"
-MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
+MONDAY = datetime(2024, 3, 4, tzinfo=UTC)
 QUICK = ("--no-models", "--every", "24h")
 
 
@@ -53,7 +63,7 @@ def test_a_backtest_shows_errors_captured_saving_and_what_is_possible(tidewatt: 
     assert said.code == 0
     lines = said.out.splitlines()
     assert lines[0] == "DE Germany: average lifecycle CO2eq, production, file de.csv"
-    assert "18 forecasts of 96 h from 2026-03-11 to 2026-03-28, every 24 h" in lines[1]
+    assert "18 forecasts of 96 h from 2024-03-13 to 2024-03-30, every 24 h" in lines[1]
     assert "DAY 4" in said.out
     assert "24 H OF SLACK, IN ONE PIECE" in said.out
     assert "48 H OF SLACK, MAY PAUSE" in said.out
@@ -122,7 +132,7 @@ def test_a_picture_is_drawn_where_one_is_asked_for(tidewatt: Tidewatt, grid: str
 
 
 def test_own_models_are_trained_on_the_past_and_compete(tidewatt: Tidewatt, grid: str) -> None:
-    options = ("--from", "2026-03-23", "--to", "2026-03-27", "--every", "24h", "--json")
+    options = ("--from", "2024-03-25", "--to", "2024-03-29", "--every", "24h", "--json")
     view = tidewatt("backtest", "--grid", grid, *options).json
     own = next(each for each in view["trials"][0]["contenders"] if each["name"] == "gradient boosting")
     assert own["steps"] == 4 * 96
@@ -132,9 +142,27 @@ def test_own_models_are_trained_on_the_past_and_compete(tidewatt: Tidewatt, grid
 def test_the_profile_is_said_to_know_the_years_that_it_was_made_from(
     tidewatt: Tidewatt, tmp_path: Path
 ) -> None:
-    rows = (row.replace("2026-", "2022-") for row in observed(20))
+    rows = (row.replace("2024-", "2022-") for row in observed(20))
     out = tidewatt("backtest", "--grid", write(tmp_path / "old.csv", rows), *QUICK).out
     assert "it was made from 2019-2022, so that it has seen what it is judged by" in out
+
+
+def test_what_the_daemon_has_gathered_is_judged(tidewatt: Tidewatt, tmp_path: Path) -> None:
+    hours = [MONDAY + hour * HOUR for hour in range(40 * 24)]
+    start_ms = np.array([milliseconds(hour) for hour in hours])
+    values = np.array([value(hour) for hour in range(len(hours))])
+    gathered = Observed(str(KIND), stepped(start_ms, start_ms + 3_600_000, values))
+    with Archive(paths(os.environ).archive) as archive:
+        archive.add("GB Carbon Intensity", "GB", Fetched((gathered,)), hours[-1] + 2 * HOUR)
+    (tmp_path / "gb.toml").write_text('zone = "GB"\n[[source]]\ntype = "great_britain"\n')
+    said = tidewatt("backtest", "--config", "gb.toml", *QUICK)
+    assert said.out.splitlines()[0] == f"GB United Kingdom: {KIND}, GB Carbon Intensity"
+    assert "profile" not in said.out  # it is of another basis
+    refused = tidewatt("backtest", "--config", "gb.toml", "--zone", "DE")
+    assert "no average intensity of DE has been gathered from GB Carbon Intensity" in refused.err
+    assert (
+        "known are: GB Carbon Intensity" in tidewatt("backtest", "--config", "gb.toml", "--source", "x").err
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,8 +174,9 @@ def test_the_profile_is_said_to_know_the_years_that_it_was_made_from(
         (("--zone", "PL", "--grid", "de.csv"), "no average intensity of PL"),
         (("--grid", "de.csv", "--signal", "marginal"), "no marginal intensity of DE"),
         (("--grid", "nowhere.csv"), "nowhere.csv cannot be read: No such file"),
-        (("--grid", "de.csv", "--from", "2026-02-01"), "observations from 2026-03-02 00:00Z"),
-        (("--grid", "de.csv", "--from", "2026-02-30"), "no date of the calendar"),
+        (("--grid", "de.csv", "--from", "2024-02-01"), "observations from 2024-03-04 00:00Z"),
+        (("--grid", "de.csv", "--from", "2024-02-30"), "no date of the calendar"),
+        (("--grid", "de.csv", "--source", "x"), "exclude each other"),
         (("--grid", "de.csv", "--every", "5h"), "every 1, 2, 3, 4, 6, 8, 12 or 24 h"),
         (("--grid", "de.csv", "--every", "90m"), "no full number of hours"),
         (("--grid", "de.csv", "--hours", "0"), "up to 336 h"),
