@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tidewatt.forecasting.models import calendar, generation
+from tidewatt.forecasting.models import adaptive, calendar, generation, weather
 from tidewatt.forecasting.models.forecaster import HOUR_MS, History
 from tidewatt.forecasting.models.lookback import mean, windows
 from tidewatt.forecasting.series import Intensities
@@ -19,6 +19,7 @@ AROUND_H = 10 * DAY_H
 FLOOR_G = 1.0  # below a gram per kWh differences mean nothing, and logarithms much
 LOG_LIMIT = 4.0  # a ratio beyond this is dirt
 RECENT_H = (1, 3, 6, 12, 24, 48)
+FADING = ((1, 4.0), (6, 12.0), (24, 36.0))  # hours that are looked at, hours in which their say fades
 
 Integers = NDArray[np.int64]
 Values = NDArray[np.float32]
@@ -58,7 +59,7 @@ def columns(
     groups = (
         _daily(seen, week, same, slot),
         _weekly(seen, same, hours),
-        _recent(seen, same, len(hours)),
+        _recent(seen, same, hours),
         _last_year(history, origins, hours),
         calendar.columns(history, target_ms, hours),
         generation.columns(history.mw, origins, hours),
@@ -69,11 +70,11 @@ def columns(
             parts.append(np.broadcast_to(values, target_ms.shape))
     x = np.stack(parts, axis=-1).astype(np.float32)
     if history.weather is not None:
-        from tidewatt.forecasting.models import weather
-
         moments = history.start_ms + origins * HOUR_MS if moments_ms is None else moments_ms
         more, sky = weather.columns(history.weather, moments, target_ms, history.latitude, history.longitude)
-        names, x = [*names, *more], np.concatenate([x, sky.astype(np.float32)], axis=-1)
+        again, answer = adaptive.columns(history, origins, hours, moments, same[:, slot])
+        names = [*names, *more, *again]
+        x = np.concatenate([x, sky.astype(np.float32), answer.astype(np.float32)], axis=-1)
     return Columns(tuple(names), x, same[:, slot], _swing(seen))
 
 
@@ -120,12 +121,15 @@ def _weekly(seen: Intensities, same: Intensities, hours: Integers) -> Named:
     yield "same weekday and hour, 4 weeks", mean(np.stack(lags), axis=0)
 
 
-def _recent(seen: Intensities, same: Intensities, width: int) -> Named:
+def _recent(seen: Intensities, same: Intensities, hours: Integers) -> Named:
     """How the last hours were against the same hours of the week, and levels against each other."""
     usual = np.tile(same, (1, 7))
     off = seen[:, -WEEK_H:] - usual
     for span in RECENT_H:
         yield f"last {span} h against usual", mean(off[:, -span:], axis=1)[:, None]
+    for span, fades_h in FADING:
+        fading = np.exp(-hours / fades_h)[None, :]
+        yield f"last {span} h against usual, fading", mean(off[:, -span:], axis=1)[:, None] * fading
     yield "ramp of 3 h", (mean(off[:, -3:], axis=1) - mean(off[:, -6:-3], axis=1))[:, None]
     yield "day before against usual", mean(off[:, -48:-24], axis=1)[:, None]
     level = mean(seen[:, -WEEK_H:], axis=1)

@@ -18,7 +18,8 @@ NAME = "gradient boosting"
 LONGEST_H = 168
 LATEST_H = 48  # observations that ended longer ago say too little of what comes
 DAY_H = 24
-STRETCH_H = 3
+STRETCH_H = 3  # hours of the day that share the weights of a line
+STRETCHES = 24 // STRETCH_H
 STEADY = 0.02  # added to every scale of errors: where nothing moved lately something still may
 MEMBERS = ("trees", "trees on the line", "line")
 
@@ -40,11 +41,10 @@ class Block:
     p10: Floats
     p90: Floats
 
-    def log_ratio(self, x: NDArray[np.floating], ahead: Integers) -> Floats:
-        """The log-ratio to the base (issues, hours) for features (issues, hours, features)."""
+    def log_ratio(self, x: NDArray[np.floating], hour: Integers) -> Floats:
+        """The log-ratio to the base for features (issues, hours, features) and UTC hours (issues, hours)."""
         rows = x.reshape(-1, x.shape[-1])
-        stretch = np.tile((ahead - self.start_h) // STRETCH_H, len(x))
-        line = self.line.predict(rows, stretch)
+        line = self.line.predict(rows, np.ravel(hour) // STRETCH_H)
         if self.direct is None or self.rest is None:
             ratio = self.weight[-1] * line
         else:
@@ -108,8 +108,8 @@ class Model:
         for block in self.blocks:
             ahead = np.arange(block.start_h, min(block.end_h, hours))
             if len(ahead):
-                mean = seen.log_base[:, ahead] + block.log_ratio(x[:, ahead], ahead)
                 hour = utc_hour(history, origins, ahead)
+                mean = seen.log_base[:, ahead] + block.log_ratio(x[:, ahead], hour)
                 low, high = np.minimum(block.p10[hour] * scale, 0), np.maximum(block.p90[hour] * scale, 0)
                 parts.append((mean, mean + low, mean + high))
         return Issued(*(np.exp(np.concatenate(each, axis=1)) for each in zip(*parts, strict=True)))

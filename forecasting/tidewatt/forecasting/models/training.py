@@ -18,6 +18,7 @@ from tidewatt.forecasting.models.trained import (
     DAY_H,
     NAME,
     STRETCH_H,
+    STRETCHES,
     Block,
     Model,
     ended,
@@ -72,7 +73,6 @@ class Rows:
     names: tuple[str, ...]
     x: NDArray[np.float32]
     z: Floats
-    ahead: Integers
     scale: Floats
     hour: Integers
     target: Integers
@@ -82,14 +82,13 @@ class Rows:
 class Trio:
     """The members of a block as fitted on some rows; no trees where the past is too short."""
 
-    start_h: int
     direct: Any
     rest: Any
     line: Linear
 
-    def predict(self, x: NDArray[np.floating], ahead: Integers) -> Floats:
-        """What each member predicts: (members, rows)."""
-        line = self.line.predict(x, (ahead - self.start_h) // STRETCH_H)
+    def predict(self, x: NDArray[np.floating], hour: Integers) -> Floats:
+        """What each member predicts for rows of these UTC hours: (members, rows)."""
+        line = self.line.predict(x, hour // STRETCH_H)
         if self.direct is None:
             return np.stack([np.zeros(len(line)), np.zeros(len(line)), line])
         return np.stack([self.direct.predict(x), line + self.rest.predict(x), line])
@@ -136,11 +135,11 @@ def _fitted(
     days = (turns.end - first) / DAY_H
     rows = _rows(history, first, turns.end, span, recipe)
     fold, stretch = turns.fold(rows.target), turns.stretch(rows.target)
-    trios = [_trio(rows, fold != judge, span, days, recipe) for judge in (0, 1)]
+    trios = [_trio(rows, fold != judge, days, recipe) for judge in (0, 1)]
     members = np.empty((3, len(rows.z)))
     for judge, trio in enumerate(trios):
         mine = fold == judge
-        members[:, mine] = trio.predict(rows.x[mine], rows.ahead[mine])
+        members[:, mine] = trio.predict(rows.x[mine], rows.hour[mine])
     trust = days**2 / (days**2 + TRUSTED_DAYS**2)
     weight = trust * stacked(members, rows.z, recipe.pull)
     errors = (rows.z - weight @ members) / rows.scale
@@ -168,24 +167,23 @@ def _rows(history: History, first: int, end: int, span: tuple[int, int], recipe:
         if recipe.sampled < len(ahead):
             taken &= random.random(z.shape).argsort(axis=1) < recipe.sampled
         scale, hour = scales(seen.swing)[:, None], utc_hour(history, origins, ahead)
-        wide = (np.broadcast_to(each, z.shape)[taken] for each in (z, ahead, scale, hour, at))
+        wide = (np.broadcast_to(each, z.shape)[taken] for each in (z, scale, hour, at))
         parts.append((seen.x[taken], *wide))
     x, *others = (np.concatenate(each) for each in zip(*parts, strict=True))
-    x[:, np.isnan(x).all(axis=0)] = 0.0  # what is never known cannot be binned, and splits nothing
     return Rows(seen.names, x, *others)
 
 
-def _trio(rows: Rows, mine: NDArray[np.bool_], span: tuple[int, int], days: float, recipe: Recipe) -> Trio:
+def _trio(rows: Rows, mine: NDArray[np.bool_], days: float, recipe: Recipe) -> Trio:
     """The members as trained on the rows that are `mine`."""
     x, z = rows.x[mine], rows.z[mine]
-    stretch = (rows.ahead[mine] - span[0]) // STRETCH_H
-    stretches = -(-(span[1] - span[0]) // STRETCH_H)
-    line = fit(x, z, stretch, stretches, recipe.shrinkage)
+    x[:, np.isnan(x).all(axis=0)] = 0.0  # what is never known cannot be binned, and splits nothing
+    stretch = rows.hour[mine] // STRETCH_H
+    line = fit(x, z, stretch, STRETCHES, recipe.shrinkage)
     if days < TREES_FROM_DAYS:
-        return Trio(span[0], None, None, line)
+        return Trio(None, None, line)
     direct = _boosted("absolute_error", recipe).fit(x, z)
     rest = _boosted("squared_error", recipe).fit(x, z - line.predict(x, stretch))
-    return Trio(span[0], direct, rest, line)
+    return Trio(direct, rest, line)
 
 
 def _boosted(loss: str, recipe: Recipe) -> Any:
@@ -219,7 +217,8 @@ def _newest(history: History, trio: Trio, weight: Floats, span: tuple[int, int],
     parts = []
     for origins in _slices(judged):
         seen = columns(history, origins, ahead)
-        ratio = weight @ trio.predict(seen.x.reshape(-1, seen.x.shape[-1]), np.tile(ahead, len(origins)))
+        hour = utc_hour(history, origins, ahead).ravel()
+        ratio = weight @ trio.predict(seen.x.reshape(-1, seen.x.shape[-1]), hour)
         parts.append(np.exp(seen.log_base + ratio.reshape(seen.log_base.shape)))
     return np.concatenate(parts)
 

@@ -1,0 +1,137 @@
+"""A zone's hourly past from the archive, or from steps of any length."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidewatt.forecasting.archive import Archive
+from tidewatt.forecasting.backtest.past import hourly
+from tidewatt.forecasting.errors import ForecastError
+from tidewatt.forecasting.feeds.feed import Issued
+from tidewatt.forecasting.kind import Kind
+from tidewatt.forecasting.models.forecaster import HOUR_MS, History, WeatherIssues
+from tidewatt.forecasting.quantity import FUELS, VARIABLES, generation, intensity, weather
+from tidewatt.forecasting.series import Steps, instant, milliseconds
+from tidewatt.forecasting.zones import zone as named
+
+FOR_TRAINING = timedelta(days=3 * 365 + 28)
+FOR_PREDICTION = timedelta(days=52 * 7 + 28)  # the last four weeks, and the same days a year ago
+LEADS_H = 240
+WEATHER_EVERY = timedelta(hours=6)  # of more issues the last in every six hours is taken
+
+
+def archived(
+    archive: Archive,
+    zone: str,
+    kind: Kind,
+    now: datetime,
+    back: timedelta = FOR_PREDICTION,
+    *,
+    source: str | None = None,
+    as_received: bool = True,
+) -> History | None:
+    """What the archive knew of a zone at `now`, hourly, with generation and weather where it has them.
+
+    Intensity is of one source: the given one, else the one that covers most. `as_received` False counts what
+    had ended by `now` though it was received later: for training on a past that was fetched afterwards. None
+    where there is no intensity.
+    """
+    held = archive.quantities(zone)
+    start = now - back
+
+    def steps(name: str, quantity: str) -> Steps:
+        return archive.observations(name, zone, quantity, start, now, now, as_received=as_received)
+
+    sources = [name for name, quantity in held if quantity == intensity(kind)]
+    found = [steps(name, intensity(kind)) for name in sources if source in (None, name)]
+    best = max(found, key=_covered_ms, default=None)
+    if best is None or not len(best.start_ms):
+        return None
+    mw = {}
+    for fuel in (*FUELS, "demand"):
+        powers = [steps(name, quantity) for name, quantity in held if quantity == generation(fuel)]
+        power = max(powers, key=_covered_ms, default=None)
+        if power is not None and len(power.start_ms):
+            mw[fuel] = power
+    issues = {
+        variable: _issues(archive, zone, weather(variable), start, now, as_received) for variable in VARIABLES
+    }
+    return of_steps(zone, best, now, mw, _weather(issues))
+
+
+def of_steps(
+    zone: str,
+    observed: Steps,
+    now: datetime,
+    mw: Mapping[str, Steps] | None = None,
+    weather_issues: WeatherIssues | None = None,
+) -> History:
+    """The hourly past of a zone from steps of any length: means by time of the hours that had ended by `now`.
+
+    Raises:
+        ForecastError: the zone is unknown, or nothing was observed.
+    """
+    place = named(zone)
+    if not len(observed.start_ms):
+        raise ForecastError(f"nothing was observed of {zone}: a past to learn from is needed")
+    now_ms = milliseconds(now)
+    start_ms = int(observed.start_ms[0]) // HOUR_MS * HOUR_MS
+    hours = max(0, (now_ms - start_ms) // HOUR_MS)
+    return History(
+        zone=place.key,
+        start_ms=start_ms,
+        now_ms=now_ms,
+        gco2_per_kwh=hourly(observed, start_ms, hours),
+        timezone=place.timezone,
+        latitude=place.latitude,
+        longitude=place.longitude,
+        mw={fuel: hourly(steps, start_ms, hours) for fuel, steps in (mw or {}).items()},
+        weather=weather_issues,
+    )
+
+
+def _covered_ms(steps: Steps) -> int:
+    return int((steps.end_ms - steps.start_ms).sum())
+
+
+def _issues(
+    archive: Archive, zone: str, quantity: str, start: datetime, now: datetime, as_received: bool
+) -> dict[int, Issued]:
+    """Forecasts of one weather variable by moment of issue, of the source that has most of them."""
+    counts: Counter[str] = Counter()
+    found: dict[str, dict[int, Issued]] = {}
+    for source, held in archive.quantities(zone):
+        if held == quantity:
+            issues = archive.issues(source, zone, quantity, start, now, now, as_received=as_received)
+            thinned = {
+                issue.issued_at.timestamp() // WEATHER_EVERY.total_seconds(): issue for issue in issues
+            }
+            found[source] = {milliseconds(issue.issued_at): issue for issue in thinned.values()}
+            counts[source] = len(thinned)
+    return found[counts.most_common(1)[0][0]] if counts else {}
+
+
+def _weather(issues: Mapping[str, Mapping[int, Issued]]) -> WeatherIssues | None:
+    """Issues of all variables together, on hours from the one that contains the moment of issue."""
+    moments = sorted({moment for by_moment in issues.values() for moment in by_moment})
+    if not moments:
+        return None
+    available = np.array(moments, np.int64)
+    start = available // HOUR_MS * HOUR_MS
+    values: dict[str, NDArray[np.float64]] = {}
+    for variable, by_moment in issues.items():
+        table = np.full((len(moments), LEADS_H), np.nan)
+        for row, moment in enumerate(moments):
+            if moment in by_moment:
+                table[row] = hourly(by_moment[moment].steps, int(start[row]), LEADS_H)
+        values[variable] = table
+    return WeatherIssues(start, available, values)
+
+
+def until(history: History) -> datetime:
+    """When the last hour with a value ended."""
+    known = np.flatnonzero(~np.isnan(history.gco2_per_kwh))
+    return instant(history.start_ms + (int(known[-1]) + 1 if len(known) else 0) * HOUR_MS)
