@@ -25,7 +25,7 @@ from tidewatt.forecasting.feeds.wire import Record, record, records, words
 from tidewatt.forecasting.series import Steps, milliseconds, stepped
 from tidewatt.forecasting.zones import Zone, every, keyed
 
-NAME = "open-meteo"
+NAME = "open_meteo"
 BASE_URL = "https://api.open-meteo.com"
 KEYED_URL = "https://customer-api.open-meteo.com"
 PER_MINUTE = 60.0  # 600 are allowed for each address of a network
