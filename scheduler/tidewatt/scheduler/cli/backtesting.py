@@ -166,20 +166,23 @@ def _zones(named: list[str] | None, settings: "Settings", provider: "FileProvide
 
 def _stored(settings: "Settings", zone: str, name: str | None) -> tuple["Provider", "Past"]:
     """The source of that name, else the first that has observed the signal in a zone, with its past."""
+    from tidewatt.forecasting.backtest.gathered import with_more
     from tidewatt.forecasting.backtest.past import UnobservedError, latest_past
     from tidewatt.forecasting.kind import Signal
     from tidewatt.scheduler.config import grid
 
-    providers = [asked.provider for asked in grid(settings, own_paths()).chain.providers]
+    gathered = grid(settings, own_paths())
+    providers = [asked.provider for asked in gathered.chain.providers]
     if not providers:
         raise BadInput("no source is configured: add a [[source]], or name a recorded file with --grid")
-    known = ", ".join(provider.name for provider in providers)
+    names = ", ".join(provider.name for provider in providers)
     chosen = [provider for provider in providers if name in (None, provider.name)]
     if not chosen:
-        raise BadInput(f"no source is called {name!r}; known are: {known}")
+        raise BadInput(f"no source is called {name!r}; known are: {names}")
     for provider in chosen:
         try:
-            return provider, latest_past(provider, zone, Signal(settings.signal), clock())
+            known = latest_past(provider, zone, Signal(settings.signal), clock())
+            return provider, with_more(known, gathered.archive, provider.name)
         except UnobservedError:
             continue
     raise BadInput(
