@@ -146,8 +146,11 @@ class EntsoeServer(GridServer):
                 f"{combination[1]}] is not valid, or the requested data is not allowed"
             )
         known = {"securityToken", "documentType", "processType", area, "periodStart", "periodEnd", "psrType"}
+        also = (
+            {"out_Domain"} if combination[0] == "A65" else set()
+        )  # entsoe-py sends it, and gets its answers
         for name, _ in request.query:
-            if name not in known:
+            if name not in known | also:
                 raise self._refused(
                     f"Input parameter does not exist: {name}; check you request against dependency tables"
                 )

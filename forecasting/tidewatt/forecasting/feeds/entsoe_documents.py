@@ -1,5 +1,6 @@
 """Documents of the ENTSO-E transparency platform: which to ask for, and what stands in them."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ STEPS_MS = {"PT15M": 15 * MINUTE_MS, "PT30M": 30 * MINUTE_MS, "PT60M": 60 * MINU
 MEGAWATT = "MAW"
 NOTHING = "no matching data found"
 REPEATING = "A03"  # positions that repeat the one before are left out
+THOUSANDS = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d+)?")
 LONGEST_STEPS = 40_000  # of one period: a year of quarters
 
 
@@ -118,7 +120,8 @@ def _points(period: Node, *, repeating: bool, what: str) -> Iterator[Point]:
             yield Point(at_ms, at_ms + step_ms, value)
 
 
-def _position(text: str, count: int, what: str) -> int:
+def _position(told: str, count: int, what: str) -> int:
+    text = _plain(told)
     if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= count:
         raise FeedError(f"{what} has a point outside of its period (position {words(text)!r}): refused")
     return int(text)
@@ -126,9 +129,14 @@ def _position(text: str, count: int, what: str) -> int:
 
 def _quantity(text: str, what: str) -> float:
     try:
-        value = float(text)
+        value = float(_plain(text))
     except ValueError:
         value = float("nan")
     if not abs(value) < float("inf"):
         raise FeedError(f"{what} has a quantity that is no number ({words(text)!r}): refused")
     return value
+
+
+def _plain(text: str) -> str:
+    """A number without the commas that some documents put between thousands."""
+    return text.replace(",", "") if THOUSANDS.fullmatch(text) else text

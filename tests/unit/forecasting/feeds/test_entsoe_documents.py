@@ -189,6 +189,13 @@ def test_body_that_is_not_xml_is_one_clear_sentence(body: bytes) -> None:
     assert refused.value.transient
 
 
+def test_commas_between_thousands_are_no_decimals() -> None:
+    written = series("B04", period({1: 1234.5, 2: 5}, hours=2)).replace(">1234.5<", ">1,234.5<")
+    assert power(told(written), "mw gas").gco2_per_kwh.tolist() == [1234.5, 5]
+    with pytest.raises(FeedError, match="a quantity that is no number"):
+        told(written.replace(">1,234.5<", ">1,23<"))
+
+
 def test_deep_nesting_is_refused() -> None:
     with pytest.raises(FeedError, match="nested too deeply"):
         document(b"<a>" * 100, "the reply")
