@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from tidewatt.forecasting.kind import Kind
-from tidewatt.forecasting.provider import Provider, Versioned
+from tidewatt.forecasting.provider import Provider, Troubled, Versioned
 from tidewatt.forecasting.series import Forecast, Series, milliseconds
 
 T = TypeVar("T")
@@ -34,15 +34,15 @@ class Asked:
         told = getattr(self.provider, "live_for", LIVE_FOR)
         return told if isinstance(told, timedelta) else LIVE_FOR
 
-    def trouble(self, zone: str) -> str:
+    def trouble(self, zone: str, now: datetime) -> str:
         """What is wrong with the provider, for people; empty where nothing is."""
         failures = (text for (_, of), text in list(self._failures.items()) if of == zone)
-        return next(failures, str(getattr(self.provider, "trouble", "")))
+        return next(failures, self._told_trouble(zone, now))
 
-    def stale(self, zone: str) -> bool:
+    def stale(self, zone: str, now: datetime) -> bool:
         """True where forecasts are those of before a failure."""
         failed = any((question, zone) in self._failures for question in ("kinds", "forecast"))
-        return failed or bool(getattr(self.provider, "trouble", ""))
+        return failed or bool(self._told_trouble(zone, now))
 
     def version(self, zone: str, now: datetime) -> Hashable:
         """Equal to an earlier value where what the provider says need not be asked again."""
@@ -78,6 +78,13 @@ class Asked:
         return self._ask(
             "observations", zone, lambda: self.provider.observations(zone, kind, start, end, now)
         )
+
+    def _told_trouble(self, zone: str, now: datetime) -> str:
+        provider = self.provider
+        if isinstance(provider, Troubled):
+            troubled = provider
+            return self._ask("trouble", zone, lambda: troubled.trouble_of(zone, now)) or ""
+        return str(getattr(provider, "trouble", ""))
 
     def _ask(self, question: str, zone: str, answer: Callable[[], T]) -> T | None:
         """The answer, or None and a note where the provider raises anything at all."""

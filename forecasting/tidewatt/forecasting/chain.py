@@ -133,7 +133,10 @@ class Chain:
         turns = [hour + timedelta(hours=1), *ends]
         limits = {GOOD_FOR, *(asked.live_for for asked in self.providers)}
         turns += [issued + limit for issued in issues for limit in limits]
-        notes = list(filter(None, (asked.trouble(zone) for asked in self.providers)))
+        concerned = (
+            asked for asked in self.providers if _of(signal, asked.kinds(zone)) or not asked.kinds(zone)
+        )
+        notes = list(filter(None, (asked.trouble(zone, now) for asked in concerned)))
         if any(layer.rung is Rung.HINDSIGHT for layer in found):
             notes.insert(0, "planned in hindsight: later observations are used")
         layers = sorted(found, key=lambda layer: RANKS.index(layer.rung)) + _usual(
@@ -168,7 +171,7 @@ class Chain:
                     yield Layer(kind, Rung.HINDSIGHT, f"{later.source}, observed later", later.steps)
             forecast = asked.forecast(zone, kind, now)
             if forecast is not None and _reaches(forecast, now):
-                yield _layer(forecast, now, asked.live_for, asked.stale(zone))
+                yield _layer(forecast, now, asked.live_for, asked.stale(zone, now))
             past = asked.observations(zone, kind, hour - timedelta(days=DAYS), now, now)
             own = same_hours(past.steps, hour, until) if past is not None else None
             if past is not None and own is not None:

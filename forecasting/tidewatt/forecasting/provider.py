@@ -36,3 +36,12 @@ class Versioned(Protocol):
     def version(self, zone: str, now: datetime) -> Hashable:
         """Equal to an earlier value where every answer for `zone` would be the same as then."""
         ...
+
+
+@runtime_checkable
+class Troubled(Protocol):
+    """A provider that tells what is wrong with it, zone by zone."""
+
+    def trouble_of(self, zone: str, now: datetime) -> str:
+        """Why what it says of `zone` may not be the newest, for people; empty where all is well."""
+        ...

@@ -67,9 +67,9 @@ def _service(subject: str, service: "Feed", zones: tuple[str, ...], now: datetim
 
 
 def _accessible(subject: str, name: str, access: "Access") -> Finding:
-    told = f"{name}, {access.zone}: may read {' and '.join(access.may) or 'nothing'}"
+    told = f"{name}, {access.zone}: may read {', '.join(access.may) or 'nothing'}"
     if access.may_not:
-        told += f", not {' nor '.join(access.may_not)}"
+        told += f", but not {', '.join(access.may_not)}"
     verdict = Verdict.OK if access.may and not access.may_not else Verdict.WARN
     advice = "" if access.may else "the next source of the chain answers instead"
     return Finding(verdict, subject, f"{told} ({access.detail})" if access.detail else told, advice)

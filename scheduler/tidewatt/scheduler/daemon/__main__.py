@@ -25,6 +25,7 @@ from tidewatt.backends.local import LocalBackend
 from tidewatt.scheduler import config
 from tidewatt.scheduler.daemon import api
 from tidewatt.scheduler.daemon.doors import Doors, tcp_socket
+from tidewatt.scheduler.daemon.gathering import Gatherer
 from tidewatt.scheduler.daemon.guarding import Guardian
 from tidewatt.scheduler.daemon.launching import Launcher
 from tidewatt.scheduler.daemon.lifetime import lifelong, remembered
@@ -47,6 +48,8 @@ LOG_BYTES = 10_000_000
 LOOK_EVERY_S = 5.0  # real seconds between two looks at the socket and the ticker
 LATE_S = 15.0  # a round that did not come for so long
 SETTLE_EVERY_S = 1.0  # real seconds between two looks at the open accounts
+GATHER_EVERY_S = 5.0  # real seconds between two looks at what is due from live sources
+TEND_EVERY_S = 3600.0  # real seconds between two looks at what need not be kept any more
 FOREIGN_EVERY_S = 5.0  # real seconds between two looks at who uses our GPUs
 
 
@@ -128,16 +131,18 @@ def _run(options: Options) -> int:
                 loaded.settings.tdp_w
             )  # read by the inventory and by the meter
         gpus = GpuHost()
-        site = _site(place, loaded.settings, options, gpus)
+        known = config.grid(loaded.settings, place, hindsight=options.hindsight)
+        site = _site(place, loaded.settings, options, gpus, known)
         store = Store(place.database)
         try:
-            return _serve(site, store, gpus, options)
+            return _serve(site, store, gpus, Gatherer(site, known, store), options)
         finally:
             store.close()
             gpus.close()
+            known.archive.close()
 
 
-def _site(place: Paths, settings: Settings, options: Options, gpus: GpuHost) -> Site:
+def _site(place: Paths, settings: Settings, options: Options, gpus: GpuHost, known: config.Grid) -> Site:
     host = gpus.inventory()
     return Site(
         paths=place,
@@ -145,13 +150,13 @@ def _site(place: Paths, settings: Settings, options: Options, gpus: GpuHost) -> 
         clock=options.clock,
         host=host,
         regions=config.regions(settings, host),
-        chain=PatientChain(config.chain(settings, hindsight=options.hindsight)),
+        chain=PatientChain(known.chain),
         backend=LocalBackend(),
         hindsight=options.hindsight or any(source.hindsight for source in settings.sources),
     )
 
 
-def _serve(site: Site, store: Store, gpus: GpuHost, options: Options) -> int:
+def _serve(site: Site, store: Store, gpus: GpuHost, gatherer: Gatherer, options: Options) -> int:
     lock = threading.RLock()
     launcher = Launcher(site, store)
     watcher = Watcher(site, store, launcher)
@@ -160,14 +165,14 @@ def _serve(site: Site, store: Store, gpus: GpuHost, options: Options) -> int:
     guardian = Guardian(site, store, service, launcher, lock)
     sweep(site, store)
     watcher.recover()
-    ticker = _ticker(site, rounds, guardian)
+    ticker = _ticker(site, rounds, guardian, gatherer)
     service.wake = lambda cause: _wake(ticker, rounds, cause)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     tcp = tcp_socket(options.listen, options.token_sha256) if options.listen else None
     listen = "" if tcp is None else "{}:{}".format(*tcp.getsockname())
-    doors = Doors(api.app(service, Overview(service, listen), stop.set), site.paths.socket)
+    doors = Doors(api.app(service, Overview(service, gatherer, listen), stop.set), site.paths.socket)
     doors.open_unix()
     if tcp is not None:
         doors.open_tcp(tcp, options.token_sha256)
@@ -178,6 +183,7 @@ def _serve(site: Site, store: Store, gpus: GpuHost, options: Options) -> int:
         if time.monotonic() - rounds.turned_at > LATE_S:
             _rouse(ticker)  # the ticker goes by the wall clock, which somebody has set back
     rounds.stop()
+    gatherer.stop()
     ticker.shutdown(wait=False)
     doors.close()
     with lock:  # a round that is under way ends first
@@ -185,8 +191,8 @@ def _serve(site: Site, store: Store, gpus: GpuHost, options: Options) -> int:
     return 0
 
 
-def _ticker(site: Site, rounds: Rounds, guardian: Guardian) -> BackgroundScheduler:
-    """Four jobs, each in a thread of its own: none of them waits for another, least of all the guard."""
+def _ticker(site: Site, rounds: Rounds, guardian: Guardian, gatherer: Gatherer) -> BackgroundScheduler:
+    """Six jobs, each in a thread of its own: none of them waits for another, least of all the guard."""
     tick_s = site.settings.tick_s
     if site.clock.replaying:
         tick_s = min(tick_s, REPLAYED_TICK_MS / 1000 / site.clock.factor)
@@ -200,6 +206,8 @@ def _ticker(site: Site, rounds: Rounds, guardian: Guardian) -> BackgroundSchedul
         ("guard", guardian.turn, tick_s),
         ("foreign", rounds.look_around, FOREIGN_EVERY_S),
         ("settle", rounds.settle, max(tick_s, SETTLE_EVERY_S)),
+        ("gather", gatherer.gather, GATHER_EVERY_S),
+        ("tend", gatherer.tend, TEND_EVERY_S),
     ):
         trigger = IntervalTrigger(seconds=every_s, timezone=UTC)
         ticker.add_job(turn, trigger, id=name, next_run_time=datetime.now(UTC), **alone)

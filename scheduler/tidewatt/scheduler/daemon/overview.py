@@ -10,6 +10,7 @@ from tidewatt.forecasting.zones import zone as zone_of
 from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.accounting.report import ReportRow, report
 from tidewatt.scheduler.accounting.report_schema import Report
+from tidewatt.scheduler.daemon.gathering import Gatherer
 from tidewatt.scheduler.daemon.outlook_view import outlook_view
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.views import job_views, whole_view
@@ -25,8 +26,9 @@ LONGEST_FORECAST_H = 24 * 14
 class Overview:
     """The daemon's answers that change nothing; `listen` is its TCP address, "" where there is none."""
 
-    def __init__(self, service: Service, listen: str) -> None:
+    def __init__(self, service: Service, gatherer: Gatherer, listen: str) -> None:
         self._service = service
+        self._gatherer = gatherer
         self._site = service.site
         self._store = service.store
         self._listen = listen
@@ -88,6 +90,7 @@ class Overview:
             raise BadInput(f"there is no signal {signal!r}: choose average or marginal")
         if not 0 < hours <= LONGEST_FORECAST_H:
             raise BadInput(f"a forecast of {hours:g} h cannot be shown: choose up to {LONGEST_FORECAST_H} h")
+        self._gatherer.look_at(key)
         now = self._site.clock.now()
         wanted = Signal(signal or self._site.settings.signal)
         outlook = self._site.chain.outlook(key, wanted, now, now + timedelta(hours=hours))
@@ -141,6 +144,7 @@ class Overview:
             )
         if self._site.host.gpu_note:
             found.append(self._site.host.gpu_note)
+        found += self._gatherer.troubles()
         return tuple(found)
 
     def _home_zone(self) -> str:
