@@ -24,9 +24,9 @@ ENOUGH_H = 24  # hours of a past that is believed
 class Usual:
     """Level and range of a quantity over its last days, gCO2/kWh where it is an intensity.
 
-    `level` None: nothing is known; what is `jump` times more or less is not believed. `varied` says that it was not always the same; None that nobody knows.
-    `tail` is the last value and since when (Unix ms) it has been exactly that. `issued_at` is when the newest
-    forecast was issued.
+    `level` None: nothing is known. What is `jump` times more or less is not believed. `varied` says that it
+    was not always the same; None that nobody knows. `tail` is the last value, since when and until when
+    (Unix ms) it has been exactly that. `issued_at` is when the newest forecast was issued.
     """
 
     level: float | None = None

@@ -129,9 +129,12 @@ def _tables(file: Path) -> dict[str, object]:
         return {}
     except OSError as error:
         raise ForecastError(f"the credentials in {file} cannot be read: {error.strerror}") from None
-    with os.fdopen(opened, "rb") as stream:
-        _check_owner(file, os.fstat(stream.fileno()))
-        content = stream.read(LARGEST_BYTES + 1)
+    try:
+        _check_owner(file, os.fstat(opened))
+        with open(opened, "rb", closefd=False) as stream:
+            content = stream.read(LARGEST_BYTES + 1)
+    finally:
+        os.close(opened)
     if len(content) > LARGEST_BYTES:
         raise ForecastError(f"{file} is too large for a file of credentials")
     line = ""

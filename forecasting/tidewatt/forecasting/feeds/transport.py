@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import NoReturn
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -38,7 +38,7 @@ Login = tuple[str | Secret, str | Secret]
 class Request:
     """One GET, credentials still hidden; `place` is what of its address may be shown."""
 
-    url: str
+    url: str = field(repr=False)  # after a redirection it is what the service wrote
     params: Pairs
     headers: Words
     auth: Login | None
@@ -180,11 +180,11 @@ class Transport:
             answer = self._once(request, ends)
             if isinstance(answer, Failure) or answer.status not in REDIRECTS:
                 return answer
-            target = _target(request.url, answer.headers.get("location", ""))
-            if target is None:
+            onward = _onward(request, answer.headers.get("location", ""))
+            if onward is None:
                 text = f"{request.place} leads to another host: this is not followed; check the address"
                 return Failure(text, transient=False)
-            request = Request(target, {}, request.headers, request.auth, request.place)
+            request = onward
         return Failure(f"{request.place} leads from one address to the next without end", transient=False)
 
     def _once(self, request: Request, ends: float) -> Reply | Failure:
@@ -264,11 +264,11 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     return parts.scheme, parts.hostname or "", parts.port
 
 
-def _target(url: str, location: str) -> str | None:
-    """Where a redirection leads; None for anywhere else than the same host."""
+def _onward(request: Request, location: str) -> Request | None:
+    """The request that a redirection asks for; None where it leads anywhere else than to the same host."""
     try:
-        target = urljoin(url, location)
-        return target if _origin(target) == _origin(url) else None
+        onward = replace(request, url=urljoin(request.url, location), params={})
+        return onward if _origin(onward.url) == _origin(request.url) else None
     except ValueError:
         return None
 
