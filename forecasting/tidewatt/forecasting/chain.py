@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tidewatt.forecasting.asking import Asked
-from tidewatt.forecasting.climatology import DAYS, same_hours
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.kind import Basis, Kind, Signal
 from tidewatt.forecasting.layers import Layer, clipped, compose
+from tidewatt.forecasting.own import Models, layers
 from tidewatt.forecasting.profile import profile
 from tidewatt.forecasting.provider import Provider
 from tidewatt.forecasting.series import (
@@ -58,13 +58,16 @@ class Chain:
     """Asks providers in order, continues what ends early, and never raises because a provider did.
 
     With `hindsight` (of the chain, or of a single provider) outlooks hold later observations wherever there
-    are any, and say so. `observations` are always those available at `now`. An outlook depends on what the
-    providers tell, not on what was asked before.
+    are any, and say so. `models` are those trained here. `observations` are always those available at `now`.
+    An outlook depends on what the providers tell, not on what was asked before.
     """
 
-    def __init__(self, providers: Sequence[Provider] = (), hindsight: bool = False) -> None:
+    def __init__(
+        self, providers: Sequence[Provider] = (), hindsight: bool = False, models: Models | None = None
+    ) -> None:
         self.providers = tuple(Asked(provider) for provider in providers)
         self.hindsight = hindsight
+        self.models = models
         self._kept: dict[tuple[str, Signal], Kept] = {}
 
     def outlook(self, zone: str, signal: Signal, now: datetime, until: datetime) -> Outlook | None:
@@ -172,10 +175,7 @@ class Chain:
             forecast = asked.forecast(zone, kind, now)
             if forecast is not None and _reaches(forecast, now):
                 yield _layer(forecast, now, asked.live_for, asked.stale(zone, now))
-            past = asked.observations(zone, kind, hour - timedelta(days=DAYS), now, now)
-            own = same_hours(past.steps, hour, until) if past is not None else None
-            if past is not None and own is not None:
-                yield Layer(kind, Rung.OWN, f"{own.label} ({past.source})", own.steps)
+            yield from layers(asked, zone, kind, hour, now, until, self.models)
 
 
 def _usual(zone: str, signal: Signal, found: Sequence[Layer], hour: datetime, until: datetime) -> list[Layer]:

@@ -55,7 +55,7 @@ class Rung(StrEnum):
 
     LIVE = "live"  # the provider's newest forecast
     LAST_GOOD = "last good"  # an older forecast, still fresh enough
-    OWN = "own"  # same-hour mean of the last days' observations, later own models
+    OWN = "own"  # a model trained here, or the same-hour mean of the last days' observations
     PROFILE = "profile"  # the built-in table
     HINDSIGHT = "hindsight"  # later observations: only where asked for
 

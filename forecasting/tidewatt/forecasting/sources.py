@@ -48,6 +48,12 @@ def _service(module: str, name: str, credentials: tuple[str, ...] = ()) -> FeedF
     return made
 
 
+def _http(config: Config, secrets: Secrets) -> "Feed":
+    from tidewatt.forecasting.feeds.http_json import made
+
+    return made(config, secrets)
+
+
 PROVIDERS: dict[str, Factory] = {"file": _file}
 """Providers that answer by themselves, by `type`; entry points of `tidewatt.providers` extend the table."""
 
@@ -58,6 +64,7 @@ FEEDS: dict[str, FeedFactory] = {
     "eia": _service("eia", "Eia", ("key",)),
     "entsoe": _service("entsoe", "Entsoe", ("key",)),
     "open_meteo": _service("open_meteo", "OpenMeteo", ("key",)),
+    "http": _http,
 }
 """Services on the network, by `type`; entry points of `tidewatt.feeds` extend the table."""
 

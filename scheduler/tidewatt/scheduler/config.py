@@ -114,6 +114,8 @@ def grid(settings: Settings, place: Paths, *, hindsight: bool = False) -> Grid:
     from tidewatt.forecasting.archive import Archive
     from tidewatt.forecasting.chain import Chain
     from tidewatt.forecasting.errors import ForecastError
+    from tidewatt.forecasting.models.shelf import Shelf
+    from tidewatt.forecasting.own import Models
     from tidewatt.forecasting.sources import sources
 
     archive = Archive(place.archive)
@@ -121,7 +123,8 @@ def grid(settings: Settings, place: Paths, *, hindsight: bool = False) -> Grid:
         made = sources([source_options(each) for each in settings.sources], secrets(settings), archive)
     except ForecastError as error:
         raise BadInput(str(error)) from error
-    return Grid(Chain(made.providers, hindsight), made.feeds, archive)
+    models = Models(Shelf(place.models), archive) if made.feeds else None
+    return Grid(Chain(made.providers, hindsight, models), made.feeds, archive)
 
 
 def zones_of(settings: Settings) -> tuple[str, ...]:
