@@ -17,7 +17,7 @@ FUELS = (
     "storage",
     "other",
 )
-"""Fuels of a generation mix; `demand` and `imports` may stand beside them as `mw demand`, `mw imports`."""
+"""Fuels of a generation mix; beside them may stand `mw demand`, `mw imports`, `mw generation` (all fuels)."""
 
 VARIABLES = ("temperature_k", "dew_point_k", "wind_m_s", "short_wave_w_m2", "precipitation_mm")
 """Weather at the zone, as mean over its places; wind at 10 m unless a source only has another height."""

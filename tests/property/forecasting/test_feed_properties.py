@@ -1,99 +1,103 @@
-"""Whatever a service sends, its feed takes values from it or refuses, and never makes any."""
+"""What feeds make of replies, under all inputs."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tidewatt.forecasting.feeds import electricitymaps_replies, great_britain, watttime_replies, wire
-from tidewatt.forecasting.feeds.feed import FeedError, Fetched
-from tidewatt.forecasting.feeds.points import Point, assembled
-from tidewatt.forecasting.kind import Basis
+from tidewatt.forecasting.errors import ForecastError
+from tidewatt.forecasting.feeds.address import address
+from tidewatt.forecasting.feeds.eia import parameters
+from tidewatt.forecasting.feeds.entsoe_documents import document
+from tidewatt.forecasting.feeds.feed import FeedError
+from tidewatt.forecasting.feeds.generation import Generation, by_fuel, finished
+from tidewatt.forecasting.feeds.json_path import path
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
-MOMENTS = [f"2026-03-01T{hour:02}:{minute}Z" for hour in range(24) for minute in ("00", "30")]
-TIMES = st.sampled_from(MOMENTS)
-LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | TIMES
-NAMES = st.sampled_from(["data", "forecast", "history", "meta", "intensity", "zone", "regionid"])
-JSON = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner), max_leaves=9
+minutes = st.integers(-3000, 3000)
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
 )
-VALUES = st.floats(0, 900) | st.none()
+powers = st.lists(st.floats(0, 1e5, width=32) | st.just(float("nan")), min_size=6, max_size=6)
 
 
-def item(at: int, value: float | None, odd: object) -> dict[str, object]:
-    """A point in the shapes of all services at once; `odd` makes some of them wrong."""
-    plain: dict[str, object] = {
-        "point_time": MOMENTS[at],
-        "datetime": MOMENTS[at // 2 * 2],
-        "from": MOMENTS[at],
-        "to": MOMENTS[(at + 1) % 48],
-        "value": value,
-        "carbonIntensity": value,
-        "intensity": {"forecast": value, "actual": value},
-    }
-    return plain | (odd if isinstance(odd, dict) else {})
-
-
-ODD = st.just(None) | st.dictionaries(
-    st.sampled_from(["point_time", "datetime", "to", "value"]), LEAVES, max_size=1
-)
-ITEMS = st.lists(st.builds(item, st.integers(0, 46), VALUES, ODD), max_size=8)
-PLAUSIBLE = ITEMS.map(lambda items: {"data": items, "forecast": items})
-BODIES = PLAUSIBLE | st.dictionaries(NAMES, JSON, max_size=4)
-META = {
-    "units": "lbs_co2_per_mwh",
-    "signal_type": "co2_moer",
-    "region": "R",
-    "data_point_period_seconds": 300,
-    "generated_at": "2026-03-01T00:00Z",
-}
-READERS: dict[str, Callable[[wire.Record], Fetched]] = {
-    "watttime forecast": lambda body: watttime_replies.parsed_forecast({"meta": META, **body}, "R"),
-    "watttime history": lambda body: watttime_replies.parsed_historical(
-        {"meta": META, **body}, "R", T0, T0 + timedelta(days=1)
-    ),
-    "electricitymaps forecast": lambda body: electricitymaps_replies.parsed_forecast(body, "DE", T0),
-    "electricitymaps history": lambda body: electricitymaps_replies.parsed_observed(
-        body, "DE", Basis.LIFECYCLE, T0, T0 + timedelta(days=1), False
-    ),
-    "great britain forecast": lambda body: great_britain.parsed_forecast(body, T0),
-    "great britain history": lambda body: great_britain.parsed_observed(body, T0, T0 + timedelta(days=1)),
-}
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 30), st.none() | st.floats(-10, 3000, allow_nan=False)),
-        max_size=40,
+def xml(values: list[int], curve: str) -> bytes:
+    """One series of these values; on curve A03 without repeats."""
+    points = "".join(
+        f"<Point><position>{i + 1}</position><quantity>{value}</quantity></Point>"
+        for i, value in enumerate(values)
+        if curve == "A01" or i == 0 or value != values[i - 1]
     )
-)
-def test_points_are_sorted_and_never_invented(rows: list[tuple[int, float | None]]) -> None:
-    points = [Point(3_600_000 * hour, 3_600_000 * (hour + 1), value) for hour, value in rows]
-    steps, notes = assembled(points, "x")
-    last = dict(rows)
-    expected = sorted((3_600_000 * hour, value) for hour, value in last.items() if value is not None)
-    assert list(zip(steps.start_ms.tolist(), steps.gco2_per_kwh.tolist(), strict=True)) == expected
-    assert bool(notes) == (
-        len(rows) > len(last) or rows != sorted(rows, key=lambda row: row[0]) or None in last.values()
-    )
+    end = T0 + timedelta(minutes=15 * len(values))
+    return (
+        f"<GL_MarketDocument><TimeSeries><quantity_Measure_Unit.name>MAW</quantity_Measure_Unit.name>"
+        f"<curveType>{curve}</curveType><Period><timeInterval><start>{T0:%Y-%m-%dT%H:%MZ}</start>"
+        f"<end>{end:%Y-%m-%dT%H:%MZ}</end></timeInterval><resolution>PT15M</resolution>{points}"
+        f"</Period></TimeSeries></GL_MarketDocument>"
+    ).encode()
 
 
-@pytest.mark.parametrize("reader", READERS)
-@settings(max_examples=60)
-@given(body=BODIES)
-def test_any_body_is_read_or_refused_with_one_sentence(reader: str, body: dict[str, object]) -> None:
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=30))
+def test_repeats_that_are_left_out_are_put_back_exactly(values: list[int]) -> None:
+    (short,), (whole,) = (document(xml(values, curve), "it").tracks for curve in ("A03", "A01"))
+    assert short.points == whole.points
+    assert [point.value for point in short.points] == values
+
+
+@given(st.binary(max_size=60) | st.text(alphabet="<>/a!&;[] \n", max_size=60).map(str.encode))
+def test_any_bytes_are_a_document_or_one_clear_error(body: bytes) -> None:
+    said = "it is a document"
     try:
-        fetched = READERS[reader](body)
+        document(body, "it")
     except FeedError as error:
-        refused = str(error)
-    else:
-        refused = ""
-        for steps in (*(o.steps for o in fetched.observed), *(i.steps for i in fetched.issued)):
-            assert np.isfinite(steps.gco2_per_kwh).all()
-            assert (steps.start_ms < steps.end_ms).all()
-            assert (steps.start_ms[1:] >= steps.end_ms[:-1]).all()
-    assert refused.isprintable()
+        said = str(error)
+    assert said.startswith("it ")
+
+
+@given(minutes, minutes)
+def test_hours_asked_of_eia_are_exactly_those_inside(first: int, second: int) -> None:
+    start, end = (T0 + timedelta(minutes=each) for each in sorted((first, second)))
+    query = parameters("CISO", start, end)
+    ends = [datetime.strptime(query[name], "%Y-%m-%dT%H").replace(tzinfo=UTC) for name in ("start", "end")]
+    hours = [T0 + timedelta(hours=i) for i in range(-52, 52)]
+    inside = [hour for hour in hours if start <= hour and hour + timedelta(hours=1) <= end]
+    asked = [hour for hour in hours if ends[0] <= hour + timedelta(hours=1) <= ends[1]]
+    assert asked == inside
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), powers, min_size=1))
+def test_adding_parts_up_neither_loses_nor_makes_power(mw: dict[str, list[float]]) -> None:
+    start_ms = 3_600_000 * np.arange(6)
+    told = Generation(start_ms, 3_600_000, {part: np.array(values, float) for part, values in mw.items()})
+    fuels = {"a": "coal", "b": "coal", "c": "gas", "d": "storage"}
+    added = by_fuel(told, fuels)
+    for i in range(6):
+        if all(np.isfinite(told.mw[part][i]) for part in told.mw):
+            parts, sums = (sum(power[i] for power in each.mw.values()) for each in (told, added))
+            assert np.isclose(parts, sums)
+    kept, _ = finished(told)
+    assert kept.start_ms.tolist() == start_ms[: len(kept.start_ms)].tolist()
+
+
+@given(st.text(max_size=20), json)
+def test_any_text_is_a_path_that_finds_something_or_one_clear_error(text: str, body: object) -> None:
+    said = "value was found on the way to the end"
+    try:
+        assert isinstance(path(text, "value").values(body), list)
+    except ForecastError as error:
+        said = str(error)
+    assert said.startswith("value ") or "on the way to" in said
+
+
+@given(st.text(alphabet="https:/.{}zone%Y@ab", max_size=40), st.text(max_size=10))
+def test_any_address_keeps_its_host_or_is_refused(template: str, zone: str) -> None:
+    filled, said = "https://h.example/", "url is well"
+    try:
+        filled = address(f"https://h.example/{template}", ("zone",), "url").filled(zone, {})
+    except ForecastError as error:
+        said = str(error)
+    assert filled.startswith("https://h.example/")
+    assert said.startswith("url")

@@ -57,6 +57,7 @@ FUELS: Mapping[str, str] = {
     "UNK": "other",
 }
 """Our fuel of each of EIA's energy sources; biomass is part of EIA's "other"."""
+SOLAR = [part for part, fuel in FUELS.items() if fuel == "solar"]
 
 
 class Eia:
@@ -218,10 +219,8 @@ def generation(
         parts[part], repairs = assembled(points, f"EIA's {part}")
         notes += repairs
     fuels = {part: FUELS.get(part, "other") for part in parts}
-    storage, solar = (
-        [part for part, fuel in fuels.items() if fuel == which] for which in ("storage", "solar")
-    )
-    whole, left_out = finished(with_nights(aligned(parts), solar, place), storage)
+    storage = [part for part, fuel in fuels.items() if fuel == "storage"]
+    whole, left_out = finished(with_nights(aligned(parts), SOLAR, place), storage)
     return observed(by_fuel(whole, fuels)), (*notes, *(f"EIA: {note}" for note in left_out))
 
 

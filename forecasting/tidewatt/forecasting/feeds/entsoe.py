@@ -39,6 +39,7 @@ NAME = "entsoe"
 BASE_URL = "https://web-api.tp.entsoe.eu/api"
 PER_MINUTE = 300.0  # 400 are allowed; more are answered by a ban
 QUIET_S = 600.0  # the ban's length
+SPAN = timedelta(days=14)  # a year is allowed, but takes the platform minutes
 LOOKED_BACK = timedelta(days=3)  # so much is always asked for: it shows which plants are usual
 AHEAD = timedelta(days=3)
 OVERLAP = timedelta(days=1)
@@ -59,7 +60,7 @@ class Entsoe:
         self.cadence = Cadence(
             forecast_every=timedelta(hours=1),
             observed_every=timedelta(hours=1),
-            span=timedelta(days=28),
+            span=SPAN,
             backfill=backfill,
             revised_for=timedelta(days=3),
         )
@@ -77,7 +78,8 @@ class Entsoe:
     def fetch_forecast(self, zone: str, now: datetime) -> Fetched:
         """Wind, sun, load and all generation as forecast, MW, and the intensity that follows from them."""
         begin, end = now - timedelta(hours=1), now + AHEAD
-        told, notes = driven([self._asked(each, zone, begin, end) for each in DRIVEN_AHEAD])
+        place = _covered(zone)[1]
+        told, notes = driven([self._asked(each, zone, begin, end) for each in DRIVEN_AHEAD], place)
         for name, asked in (("demand", LOAD_AHEAD), ("generation", GENERATION_AHEAD)):
             told[name], repairs = total(self._asked(asked, zone, begin, end), f"ENTSO-E's {name} ahead")
             notes = (*notes, *repairs)
@@ -152,13 +154,15 @@ class Entsoe:
         newest = max((int(steps.end_ms[-1]) for steps in known.values() if len(steps.end_ms)), default=0)
         gap_s = now.timestamp() - newest / 1000
         since = now - min(PAST, timedelta(seconds=gap_s) + OVERLAP)
-        fresh = self.fetch_observations(zone, since, now, now)
         first_ms = milliseconds(now - PAST)
         past = dict(known)
-        for each in fresh.observed:
-            if each.quantity.startswith(quantity.MW):
-                name = each.quantity.removeprefix(quantity.MW)
-                past[name] = _joined(past.get(name, empty()), each.steps, first_ms)
+        while since < now:
+            until = min(since + SPAN, now)
+            for each in self.fetch_observations(zone, since, until, now).observed:
+                if each.quantity.startswith(quantity.MW):
+                    name = each.quantity.removeprefix(quantity.MW)
+                    past[name] = _joined(past.get(name, empty()), each.steps, first_ms)
+            since = until
         with self._lock:
             self._past[zone] = past
         return past

@@ -36,6 +36,7 @@ FUELS: Mapping[str, str] = {
     "B25": "storage",
 }
 """Our fuel of each of ENTSO-E's plant types (psrType)."""
+SOLAR = [part for part, fuel in FUELS.items() if fuel == "solar"]
 TAKEN = " taken"  # ends the name of a part that is consumption
 
 
@@ -59,7 +60,7 @@ def mix(told: Document, place: Zone) -> tuple[tuple[Observed, ...], tuple[str, .
     return observed(by_fuel(whole, fuels)), (*notes, *strange, *remarks)
 
 
-def driven(newest_first: Sequence[Document]) -> tuple[dict[str, Steps], tuple[str, ...]]:
+def driven(newest_first: Sequence[Document], place: Zone) -> tuple[dict[str, Steps], tuple[str, ...]]:
     """Power ahead of wind and solar from several forecasts; at each step the newest that has one counts."""
     layers: dict[str, list[Steps]] = {}
     remarks: list[str] = []
@@ -68,7 +69,8 @@ def driven(newest_first: Sequence[Document]) -> tuple[dict[str, Steps], tuple[st
         remarks += notes
         for part, steps in parts.items():
             layers.setdefault(part, []).append(steps)
-    told = by_fuel(aligned({part: _overlaid(steps) for part, steps in layers.items()}), FUELS)
+    whole = aligned({part: _overlaid(steps) for part, steps in layers.items()})
+    told = by_fuel(with_nights(whole, SOLAR, place), FUELS)
     known = {fuel: ~np.isnan(power) for fuel, power in told.mw.items()}
     return {
         fuel: stepped(

@@ -56,7 +56,7 @@ def test_platforms_own_sample_is_read(shared_reference: Path) -> None:
     sample = (shared_reference / "wire/entsoe/A69_wind_solar_forecast_200.xml").read_bytes()
     found = document(sample, "the sample")
     assert found.made_at == datetime(2026, 3, 1, 10, tzinfo=UTC)
-    ahead, _ = driven([found])
+    ahead, _ = driven([found], GERMANY)
     assert ahead["solar"].gco2_per_kwh.tolist() == [0, 12]
     assert ahead["solar"].start_ms[0] == milliseconds(datetime(2026, 3, 1, 23, tzinfo=UTC))
 
@@ -217,14 +217,24 @@ def test_of_several_forecasts_the_newest_that_has_a_step_counts() -> None:
     day_ahead = told(
         series("B16", period({1: 90, 2: 91}, hours=2)), series("B19", period({1: 80, 2: 81}, hours=2))
     )
-    ahead, _ = driven([current, told(), day_ahead])
+    ahead, _ = driven([current, told(), day_ahead], GERMANY)
     assert ahead["solar"].gco2_per_kwh.tolist() == [11, 91]
     assert ahead["wind"].gco2_per_kwh.tolist() == [1, 2]
 
 
+def test_sun_that_is_not_forecast_at_night_is_zero_then() -> None:
+    wind = series("B19", period(dict.fromkeys(range(1, 25), 9.0), hours=24))
+    sun = series("B16", period({8: 3.0}, T0 + 4 * HOUR, 8))
+    ahead, _ = driven([told(wind, sun)], GERMANY)
+    hours = (ahead["solar"].start_ms - milliseconds(T0)) // 3_600_000
+    assert {0, 1, 2, 3, 11, 20, 23} <= {*hours.tolist()}
+    assert not {9, 10, 12, 13} & {*hours.tolist()}  # by day, what is missing stays so
+    assert ahead["solar"].gco2_per_kwh.sum() == 3
+
+
 def test_wind_at_sea_and_on_land_are_added_up() -> None:
     found = told(series("B18", period({1: 3}, hours=1)), series("B19", period({1: 4}, hours=1)))
-    assert driven([found])[0]["wind"].gco2_per_kwh.tolist() == [7]
+    assert driven([found], GERMANY)[0]["wind"].gco2_per_kwh.tolist() == [7]
 
 
 def test_total_of_generation_is_not_mixed_with_what_is_taken_beside_it() -> None:
