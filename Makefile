@@ -27,14 +27,14 @@ lint: dev  ## ruff, mypy and the direction of dependencies
 soak: dev  ## 200 kills at random instants of a scripted day; minutes, prints its counts
 	@TIDEWATT_SOAK_KILLS=200 $(BIN)/python -m pytest tests/acceptance/test_crash_soak.py -s --timeout=3600
 
-engines:  ## installs what some tests drive (a C compiler); needs apt-get, as root or through sudo
+engines:  ## installs what some tests drive: a C compiler (apt-get, as root or through sudo), other clients of grid services
 	@./requirements/engines
 
 lock: dev  ## pins the newest packages that fit pyproject.toml, with their hashes
 	@$(BIN)/python requirements/lock.py --upgrade
 
 clean:  ## removes what the other targets made
-	@rm -rf .venv tidewatt-demo.* build dist .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf .venv .engines tidewatt-demo.* build dist .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 base dev:
