@@ -19,7 +19,7 @@ from scipy.optimize import nnls
 from tidewatt.forecasting.dispatch import Behaviour, Parts, Place, parts, within_days
 from tidewatt.forecasting.mix import DISPATCHABLE
 from tidewatt.forecasting.series import Intensities
-from tidewatt.forecasting.zones import EARTH_RADIUS_KM, zone
+from tidewatt.forecasting.zones import EARTH_RADIUS_KM, every, zone
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from scripts import profile_tables  # the cleaning that the built-in profiles use as well
@@ -55,6 +55,8 @@ MOST_OF_ONE = 0.98  # of one fuel: a few plants, not a grid
 TRUSTED = ("sun", "demand", "wind", "month", "day")
 LATITUDES = np.arange(25.0, 60.0, 5.0)
 NEAR_DEG = 5.0  # zones count exp(-|difference of latitude| / this)
+NEAR_KM = 300.0  # around a zone inside a country, zones count exp(-distance / this)
+SURROUNDED_KM = 500.0  # without a known zone so near, a zone keeps its country's shares
 OF_NOTE = 0.05  # a fuel with this share has a response worth measuring
 APART_KM = 1000.0  # zones this near to each other are alike: they are never judged by one another
 PRIOR = 1.0  # of ridge regression of trusts towards 1, against as many squared relative errors of zones
@@ -73,6 +75,9 @@ GENERATION_HEADER = """\
 # is known); written by forecasting/scripts/modelled_profiles.py.
 # Source: Our World in Data and Ember, CC BY 4.0, through the package codecarbon (MIT). Its other fossil
 # generation is called oil, its other renewables geothermal.
+# Zones US-* inside the country: what grid zones around them generated, 2019 to 2022, nearer ones counting
+# more; as prepared by CarbonCast (Apache-2.0) from EIA-930 of the U.S. Energy Information Administration
+# (public domain).
 """
 
 
@@ -241,6 +246,21 @@ def lines(behaviour: Behaviour) -> Iterator[list[str]]:
     yield ["widest", "", "", "", f"{behaviour.widest:.2f}"]
 
 
+def surroundings(zones: list[Known]) -> Iterator[tuple[str, dict[str, float]]]:
+    """Shares of zones that are not known themselves, where others of their country are."""
+    keys = {each.key for each in zones}
+    grids = [each for each in zones if max(each.shares.values()) < MOST_OF_ONE]
+    for target in every():
+        place = Place(target.latitude, target.longitude, target.timezone)
+        inside = target.within == target.country and target.key not in keys
+        near = [z for z in grids if inside and z.key.startswith(f"{target.country}-")]
+        away = np.array([distance_km(z.place, place) for z in near])
+        if len(near) and away.min() < SURROUNDED_KM:
+            weight = np.exp(-away / NEAR_KM) / np.exp(-away / NEAR_KM).sum()
+            shares = weight @ np.array([[z.shares[fuel] for fuel in FUELS] for z in near])
+            yield target.key, dict(zip(FUELS, shares.tolist(), strict=True))
+
+
 def write_behaviour(data: Path, out: Path = OUT) -> None:
     """Writes `behaviour.csv`."""
     with (out / "behaviour.csv").open("w", encoding="utf-8", newline="") as file:
@@ -258,12 +278,18 @@ def write_generation(data: Path, out: Path = OUT) -> None:
     ):
         file.write(GENERATION_HEADER)
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["zone", "year", *ANNUAL.values()])
+        rows.writerow(["zone", "year", *FUELS])
         for row in csv.DictReader(source):
-            twh = [float(row[column]) for column in ANNUAL]
-            if sum(twh) > 0:
-                shares = (f"{1000 * each / sum(twh):.0f}" for each in twh)
-                rows.writerow([zone(f"iso3:{row['iso3']}").key, row["year"], *shares])
+            twh = {fuel: float(row[column]) for column, fuel in ANNUAL.items()}
+            if sum(twh.values()) > 0:
+                rows.writerow([zone(f"iso3:{row['iso3']}").key, row["year"], *_thousandths(twh)])
+        for key, shares in surroundings(known(data)):
+            rows.writerow([key, "2019-2022", *_thousandths(shares)])
+
+
+def _thousandths(parts: Mapping[str, float]) -> list[str]:
+    """Parts of the whole by fuel, in the order of the table."""
+    return [f"{1000 * parts.get(fuel, 0.0) / sum(parts.values()):.0f}" for fuel in FUELS]
 
 
 if __name__ == "__main__":

@@ -39,6 +39,15 @@ CLOUD_ZONES = {
     "gcp:us-east2": "US-SE-SOCO",  # Georgia
 }
 CLOUD_PLACES = {"azure:northeurope": "Ireland: North Europe", "azure:westus": "California: West US"}
+# Where most of the country lives, of those whose first line in `zone.tab` is an edge of it.
+PRINCIPAL = {
+    "America/Sao_Paulo",
+    "America/Toronto",
+    "Asia/Tashkent",
+    "Australia/Sydney",
+    "Europe/Kyiv",
+    "Europe/Moscow",
+}
 NOT_REGIONS = {"azure:asiapacific"}  # a geography of several regions
 
 
@@ -64,13 +73,17 @@ def records(path: Path) -> Iterator[dict[str, str]]:
 
 
 def principal_places() -> dict[str, tuple[str, float, float]]:
-    """Time zone, latitude and longitude of each country's first line in `zone.tab`, by two-letter code."""
+    """Time zone, latitude and longitude of each country's principal city, by two-letter code.
+
+    It is the country's first line in `zone.tab`, but for countries that are listed from east to west.
+    """
     places: dict[str, tuple[str, float, float]] = {}
     for line in files("tzdata").joinpath("zoneinfo", "zone.tab").read_text("utf-8").splitlines():
         if not line.startswith("#"):
             country, position, timezone = line.split("\t")[:3]
             latitude, longitude = re.findall(r"[+-]\d+", position)
-            places.setdefault(country, (timezone, degrees(latitude), degrees(longitude)))
+            if country not in places or timezone in PRINCIPAL:
+                places[country] = timezone, degrees(latitude), degrees(longitude)
     return places
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tidewatt.forecasting.dispatch import Behaviour, Place, shape
+from tidewatt.forecasting.dispatch import FACTORS, Behaviour, Place, shape
 from tidewatt.forecasting.profile import MEAN, Profile, annual_mean
 from tidewatt.forecasting.zones import Zone, keyed
 
@@ -19,33 +19,38 @@ FLAT = 0.005  # a grid that moves less than this about the mean of its days has 
 def modelled(zone_key: str) -> Profile | None:
     """The modelled profile of a country or a zone inside one.
 
-    A zone inside a country has the country's generation and level, with its own sun and clock. None where
-    the country's generation is not known, or is of one kind only, so that no hour differs from another.
+    A zone inside a country has its own sun and clock, with the generation that is known around it, else the
+    country's generation and level. None where no generation is known, or where it is of one kind only, so
+    that no hour differs from another.
     """
     zone = keyed(zone_key)
     if zone is None:
         return None
-    generation = generations().get(zone.country)
-    level = annual_mean(zone.country)
-    if generation is None or level is None or level <= 0:
+    of = zone.key if zone.key in generations() else zone.country
+    if of not in generations():
         return None
-    year, shares = generation
+    year, shares = generations()[of]
+    level = annual_mean(of) or sum(FACTORS[fuel] * share for fuel, share in shares.items())
     relative = shape(shares, Place(zone.latitude, zone.longitude, zone.timezone), behaviour())
     within = relative[..., MEAN] / relative[..., MEAN].mean(-1, keepdims=True) - 1
     if np.abs(within).max() < FLAT:
         return None
-    return Profile(zone.key, _label(zone, year), False, level, zone.timezone, relative * level, modelled=True)
+    return Profile(
+        zone.key, _label(zone, of, year), False, level, zone.timezone, relative * level, modelled=True
+    )
 
 
-def _label(zone: Zone, year: str) -> str:
+def _label(zone: Zone, of: str, year: str) -> str:
+    """Whose generation it was: the country's own, that around a zone inside it, or the whole country's."""
     if zone.key == zone.country:
         return f"modelled profile of {zone.key}, from its generation by source in {year}"
-    return f"modelled profile of {zone.key}, from generation by source of all {zone.country} in {year}"
+    whose = "generation by source around it" if of == zone.key else f"generation by source of all {of}"
+    return f"modelled profile of {zone.key}, from {whose} in {year}"
 
 
 @cache
 def generations() -> dict[str, tuple[str, dict[str, float]]]:
-    """Year and shares of generation by fuel, by country."""
+    """Year and shares of generation by fuel, by zone: countries, and zones whose surroundings are known."""
     rows = csv.reader(line for line in GENERATION.read_text("utf-8").splitlines() if line[:1] != "#")
     fuels = next(rows)[2:]
     found = {}

@@ -138,3 +138,13 @@ def test_profiles_capture_what_they_promise_in_countries_that_nothing_was_fitted
         assert min(judged[zone].captured(benchmark["modelled_table"](zone))) > least, zone
     flat = judged["ES"].captured(np.ones((12, 2, 24)))
     assert flat == [0.0, 0.0]
+
+
+def test_a_zone_without_hours_takes_the_generation_around_it_and_a_far_island_its_countrys() -> None:
+    _, oregon = generations()["US-NW-PGE"]
+    _, sacramento = generations()["US-CAL-BANC"]
+    assert oregon["hydro"] > 0.25 > 0.05 > sacramento["nuclear"]
+    assert sacramento["solar"] > 0.06
+    assert "US-HI-OA" not in generations()
+    assert "of all US" in of("US-HI-OA").label
+    assert of("US-NW-PGE").gco2_per_kwh < of("US-HI-OA").gco2_per_kwh

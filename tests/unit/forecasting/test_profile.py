@@ -31,7 +31,7 @@ def of(zone: str) -> Profile:
         ("WT:SGIP_CAISO_PGE", "built-in profile of US-CAL-CISO, 2019-2022"),
         ("ES", "modelled profile of ES, from its generation by source in 2023"),
         ("CA-QC", "modelled profile of CA-QC, from generation by source of all CA in 2023"),
-        ("US-NW-PGE", "modelled profile of US-NW-PGE, from generation by source of all US in 2023"),
+        ("US-NW-PGE", "modelled profile of US-NW-PGE, from generation by source around it in 2019-2022"),
         ("BH", "annual mean of Bahrain, 2022 (flat)"),
     ],
 )
