@@ -28,6 +28,7 @@ from tidewatt.forecasting.series import Steps, empty, milliseconds, stepped
 Values = NDArray[np.float64]
 
 PAST: Final = timedelta(days=28)
+METHOD: Final = f"from forecast wind, solar and load, by the residual load of the last {PAST.days} days"
 DAY_MS = 86_400_000
 CHECKED_DAYS = 7
 LEAST_DAYS = 14
@@ -80,11 +81,10 @@ class Fit:
 
     @property
     def label(self) -> str:
-        """How the forecast was got, for people."""
+        """How well it does, for people."""
         return (
-            f"from forecast wind, solar and demand by the residual load of the last {PAST.days} days "
-            f"(error with the true ones last week {self.error_g:.3g} g, "
-            f"of the mean of the same hours {self.same_hours_error_g:.3g} g)"
+            f"error {self.error_g:.3g} g last week with the wind, sun and load that came, "
+            f"of the mean of the same hours {self.same_hours_error_g:.3g} g"
         )
 
     def predicted(self, ahead: Mapping[str, Steps]) -> Steps:

@@ -83,7 +83,7 @@ def test_newest_hour_that_lacks_a_usual_fuel_is_left_out_and_said(server: EiaSer
     fetched = feed(server).fetch_observations(ZONE, NOON - 6 * HOUR, NOON, NOON)
     assert told(fetched, LIFECYCLE).end_ms[-1] == milliseconds(NOON - 2 * HOUR)
     assert told(fetched, "mw demand").end_ms[-1] == milliseconds(NOON - HOUR)
-    assert fetched.notes[-1] == "EIA: from 2026-03-01 10:00 UTC on, WND has not come yet: left out"
+    assert fetched.notes[-1] == "EIA: WND comes later than the rest: the newest steps wait"
 
 
 def test_usual_fuels_are_known_even_where_only_the_newest_hour_is_wanted(server: EiaServer) -> None:

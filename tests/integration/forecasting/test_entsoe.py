@@ -87,7 +87,7 @@ def test_newest_steps_that_lack_a_usual_plant_type_are_left_out_and_said(server:
     server.now = noon
     fetched = feed(server).fetch_observations("DE", noon - 6 * HOUR, noon, noon)
     assert told(fetched, LIFECYCLE).end_ms[-1] == milliseconds(noon - 2 * HOUR)
-    assert "ENTSO-E: from 2026-03-01 10:00 UTC on, B16 has not come yet: left out" in fetched.notes
+    assert "ENTSO-E: B16 comes later than the rest: the newest steps wait" in fetched.notes
 
 
 def test_gap_in_a_plant_type_of_weight_is_a_hole_in_the_intensity(server: EntsoeServer) -> None:
@@ -139,7 +139,7 @@ def test_intensity_ahead_follows_from_wind_sun_and_load(server: EntsoeServer) ->
     true = np.array([true_intensity(at) for at in ahead.start_ms.tolist()])
     assert np.abs(ahead.gco2_per_kwh - true).mean() < 0.05 * true.mean()
     assert any(
-        note.startswith(f"{LIFECYCLE}: from forecast wind, solar and demand by the residual load")
+        note.startswith(f"{LIFECYCLE}: from forecast wind, solar and load, by the residual load")
         for note in fetched.notes
     )
 
@@ -278,7 +278,7 @@ def test_body_of_another_form_is_one_clear_sentence(server: EntsoeServer, body: 
 def test_access_tells_what_the_platform_has(server: EntsoeServer) -> None:
     access = feed(server).access("DE", NOW)
     assert access.may == ("history", "forecast", "wind, solar and load forecasts")
-    assert access.detail.startswith("area 10Y1001A1001A82H: newest 1.0 h ago")
+    assert access.detail.startswith("area 10Y1001A1001A82H: newest 1.0 h ago; intensity ahead: error 0.04")
 
 
 def test_wrong_options_are_refused(server: EntsoeServer) -> None:

@@ -31,7 +31,7 @@ from tidewatt.forecasting.feeds.options import Options
 from tidewatt.forecasting.feeds.points import within
 from tidewatt.forecasting.feeds.secret import Secret, variables
 from tidewatt.forecasting.feeds.transport import Transport
-from tidewatt.forecasting.residual import PAST, fitted
+from tidewatt.forecasting.residual import METHOD, PAST, fitted
 from tidewatt.forecasting.series import Steps, empty, milliseconds, stepped
 from tidewatt.forecasting.zones import Zone, keyed
 
@@ -66,6 +66,7 @@ class Entsoe:
         )
         self._credentials, self._transport = credentials, transport
         self._past: dict[str, dict[str, Steps]] = {}  # by zone: what the intensity's forecast is fitted to
+        self._labels: dict[str, str] = {}  # by zone: how good the newest fit is
         self._lock = Lock()
 
     def quantities(self, zone: str) -> tuple[str, ...]:
@@ -122,7 +123,7 @@ class Entsoe:
             zone,
             tuple(verb for verb, given in verbs.items() if given),
             tuple(verb for verb, given in verbs.items() if not given),
-            f"area {area(zone)}: {late}" + "".join(f"; {note}" for note in ahead.notes[-1:]),
+            f"area {area(zone)}: {late}; intensity ahead: {self._labels.get(zone) or ahead.notes[-1]}",
         )
 
     def _intensities(
@@ -144,7 +145,8 @@ class Entsoe:
             told = fit.predicted(ahead) if fit.holds else empty()
             if len(told.start_ms):
                 issued.append(Issued(name, now, told))
-            notes.append(f"{name}: {fit.label}{'' if fit.holds else ': not good enough, no forecast'}")
+            notes.append(f"{name}: {METHOD}{'' if fit.holds else ': not good enough here, no forecast'}")
+            self._labels[zone] = fit.label
         return tuple(issued), tuple(dict.fromkeys(notes))
 
     def _remembered(self, zone: str, now: datetime) -> dict[str, Steps]:

@@ -10,7 +10,7 @@ from tidewatt.forecasting import quantity
 from tidewatt.forecasting.feeds.feed import Observed
 from tidewatt.forecasting.kind import Basis
 from tidewatt.forecasting.mix import MINOR, intensity, kind
-from tidewatt.forecasting.series import Steps, instant, stepped
+from tidewatt.forecasting.series import Steps, stepped
 from tidewatt.forecasting.sun import elevation_deg
 from tidewatt.forecasting.zones import Zone
 
@@ -78,8 +78,7 @@ def finished(generation: Generation, but: Collection[str] = ()) -> tuple[Generat
     if last == n:
         return generation, ()
     missing = [part for part in usual if np.isnan(generation.mw[part][last:]).any()]
-    since = f"{instant(int(generation.start_ms[last])):%Y-%m-%d %H:%M}"
-    return _cut(generation, last), (f"from {since} UTC on, {', '.join(missing)} has not come yet: left out",)
+    return _cut(generation, last), (f"{', '.join(missing)} comes later than the rest: the newest steps wait",)
 
 
 def with_nights(generation: Generation, solar: Collection[str], place: Zone) -> Generation:

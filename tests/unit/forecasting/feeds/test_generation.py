@@ -53,7 +53,7 @@ def test_nothing_told_is_nothing() -> None:
 def test_newest_steps_without_a_usual_part_are_left_out() -> None:
     told, notes = finished(generation(gas=[5, 5, 5, 5], wind=[5, 5, NAN, NAN]))
     assert len(told.start_ms) == 2
-    assert notes == ("from 2026-03-01 02:00 UTC on, wind has not come yet: left out",)
+    assert notes == ("wind comes later than the rest: the newest steps wait",)
 
 
 def test_hole_before_a_whole_step_is_kept_as_a_hole() -> None:
