@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,23 @@ def test_sun_that_is_not_told_at_night_is_zero_then(server: EiaServer) -> None:
     fetched = feed(server).fetch_observations(ZONE, NOON - 10 * HOUR, NOON - 2 * HOUR, NOON)
     assert len(told(fetched, LIFECYCLE).start_ms) == 8
     assert not told(fetched, "mw solar").gco2_per_kwh.any()
+
+
+def test_body_as_documented_is_read(server: EiaServer, shared_reference: Path) -> None:
+    sample = (shared_reference / "wire/eia/fuel_type_data_200.json").read_bytes()
+    server.fail(Fault(path="fuel-type-data", response=Response(200, sample)))
+    five = NOON.replace(hour=5)
+    fetched = feed(server).fetch_observations(ZONE, five - HOUR, five, NOON)
+    assert told(fetched, "mw gas").gco2_per_kwh.tolist() == [8123]
+    assert told(fetched, "mw gas").start_ms.tolist() == [milliseconds(five - HOUR)]
+    assert "EIA's WND: 1 without a value, left open" in fetched.notes
+
+
+def test_span_without_a_whole_hour_is_not_asked_for(server: EiaServer) -> None:
+    start = NOON - timedelta(minutes=100)
+    fetched = feed(server).fetch_observations(ZONE, start, start + timedelta(minutes=70), NOON)
+    assert fetched.observed == ()
+    assert not server.asked("region-data")
 
 
 def test_long_spans_come_page_after_page(server: EiaServer) -> None:

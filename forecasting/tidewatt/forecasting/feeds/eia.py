@@ -136,6 +136,8 @@ class Eia:
     ) -> list[tuple[int, Record]]:
         """Every row whose hour lies in `[start, end)`, with the start of its hour; page after page."""
         rows: list[Record] = []
+        if end - _rounded_up(start) < timedelta(hours=1):
+            return []
         for page in range(MOST_PAGES):
             query = parameters(respondent(zone), start, end, page * PAGE, kind)
             part = records(self._asked(route, query).get("data"), "EIA's data")
