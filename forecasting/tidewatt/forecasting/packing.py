@@ -15,9 +15,9 @@ Whole = NDArray[np.int64]
 
 def thousandths(values: Intensities) -> Whole:
     """Whole thousandths; NaN and what cannot be kept become `UNKNOWN`."""
-    scaled = np.rint(np.asarray(values, float) * PER_UNIT)
-    fits = np.isfinite(scaled) & (np.abs(scaled) < LARGEST)
-    return np.where(fits, np.where(fits, scaled, 0.0).astype(np.int64), UNKNOWN)
+    values = np.asarray(values, float)
+    fits = np.abs(values) < LARGEST / PER_UNIT  # neither NaN nor without end
+    return np.where(fits, np.rint(np.where(fits, values, 0.0) * PER_UNIT).astype(np.int64), UNKNOWN)
 
 
 def units(whole: Whole) -> Intensities:

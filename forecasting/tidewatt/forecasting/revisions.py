@@ -9,11 +9,12 @@ from tidewatt.forecasting.packing import UNKNOWN, Whole, packed, thousandths, un
 from tidewatt.forecasting.series import Milliseconds, Steps
 
 COLUMNS = 4
+FAR_MS = 2**62
 
 
 @dataclass(frozen=True, slots=True)
 class Revisions:
-    """Steps in the order in which they were received; the last of equal starts is the newest. (n,) each."""
+    """Steps in the order in which they were received; the last of equal steps is the newest. (n,) each."""
 
     start_ms: Milliseconds
     end_ms: Milliseconds
@@ -27,16 +28,17 @@ class Revisions:
     def news(self, steps: Steps, received_ms: int) -> "Revisions":
         """The steps that are new or say something else than what is known by now."""
         values = thousandths(steps.gco2_per_kwh)
-        newest = {
-            start: (end, value)
-            for start, end, value in zip(
-                self.start_ms.tolist(), self.end_ms.tolist(), self.thousandths.tolist(), strict=True
+        now = self.known(FAR_MS, as_received=False)
+        known = set(
+            zip(
+                now.start_ms.tolist(),
+                now.end_ms.tolist(),
+                thousandths(now.gco2_per_kwh).tolist(),
+                strict=True,
             )
-        }
-        told = zip(steps.start_ms.tolist(), steps.end_ms.tolist(), values.tolist(), strict=True)
-        new = np.array(
-            [value != UNKNOWN and newest.get(start) != (end, value) for start, end, value in told], bool
         )
+        told = zip(steps.start_ms.tolist(), steps.end_ms.tolist(), values.tolist(), strict=True)
+        new = np.array([step[2] != UNKNOWN and step not in known for step in told], bool)
         received = np.full(int(new.sum()), received_ms, np.int64)
         return Revisions(steps.start_ms[new], steps.end_ms[new], values[new], received)
 
@@ -49,9 +51,10 @@ class Revisions:
         if as_received:
             there &= self.received_ms <= now_ms
         order = np.flatnonzero(there)
-        order = order[np.argsort(self.start_ms[order], kind="stable")]
-        start_ms = self.start_ms[order]
-        newest = order[np.append(start_ms[1:] != start_ms[:-1], np.ones(min(1, len(order)), bool))]
+        order = order[np.lexsort((self.end_ms[order], self.start_ms[order]))]  # stable: the newest come last
+        start_ms, end_ms = self.start_ms[order], self.end_ms[order]
+        again = (start_ms[1:] == start_ms[:-1]) & (end_ms[1:] == end_ms[:-1])
+        newest = order[np.append(~again, np.ones(min(1, len(order)), bool))]
         if (self.start_ms[newest][1:] < self.end_ms[newest][:-1]).any():
             return self._painted(np.flatnonzero(there))
         return Steps(self.start_ms[newest], self.end_ms[newest], units(self.thousandths[newest]))
