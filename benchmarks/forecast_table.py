@@ -19,7 +19,7 @@ from benchmarks.results import Results, Row, kept  # noqa: E402  # a script find
 
 DOCUMENT = ROOT / "docs" / "forecasting.md"
 BEGIN, END = "<!-- benchmarks/forecast_table.py writes from here -->", "<!-- to here -->"
-NAMES = ("forecast_history", "forecast_weather", "profile_world", "forecast_marginal")
+NAMES = ("forecast_history", "forecast_weather", "profile_world", "forecast_marginal", "forecast_speed")
 
 
 def table(found: dict[str, Results | None]) -> str:

@@ -4,10 +4,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from tidewatt.forecasting.backtest.issuing import Issues, Retrained, issue, recorded
+from tidewatt.forecasting.backtest.issuing import Issues, issue, recorded
+from tidewatt.forecasting.backtest.own import own_forecasters
 from tidewatt.forecasting.backtest.past import Past
 from tidewatt.forecasting.backtest.schedule import Schedule
 from tidewatt.forecasting.backtest.trial import Trial, judge
@@ -84,14 +87,15 @@ def baselines(kind: Kind) -> tuple[Forecaster, ...]:
 def _forecast(
     past: Past, schedule: Schedule, conditions: Conditions, tell: Callable[[str], None]
 ) -> Iterator[Issues]:
-    """What baselines and the trained model predict at each moment."""
-    forecasters = list(baselines(past.kind))
-    if conditions.retrain_every is not None:
-        forecasters.append(_trained(conditions.retrain_every))
-    for forecaster in forecasters:
-        tell(forecaster.name)
-        lag_ms = round(conditions.lag_h * HOUR_MS)
-        yield issue(forecaster, past.history, schedule.moments_ms, schedule.hours, lag_ms=lag_ms)
+    """What baselines and own models predict at each moment."""
+    lag_ms = round(conditions.lag_h * HOUR_MS)
+    with TemporaryDirectory(prefix="tidewatt-") as folder:
+        forecasters = list(baselines(past.kind))
+        if conditions.retrain_every is not None:
+            forecasters += own_forecasters(past.kind, conditions.retrain_every, Path(folder))
+        for forecaster in forecasters:
+            tell(forecaster.name)
+            yield issue(forecaster, past.history, schedule.moments_ms, schedule.hours, lag_ms=lag_ms)
 
 
 def _seen(zone: str, schedule: Schedule) -> str:
@@ -105,9 +109,3 @@ def _seen(zone: str, schedule: Schedule) -> str:
     if not any(first <= year <= last for year in judged):
         return ""
     return f"{ProfileBaseline().name}: it was made from {years[0]}, so that it has seen what it is judged by"
-
-
-def _trained(every: timedelta) -> Forecaster:
-    from tidewatt.forecasting.models.training import trained  # loads scikit-learn
-
-    return Retrained("gradient boosting", trained, every / timedelta(days=1))
