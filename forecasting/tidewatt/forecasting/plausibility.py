@@ -146,7 +146,11 @@ class _Told:
             if falls and level > NEVER_ZERO_ABOVE and self.usual.low > 0:
                 zero = values == 0
             jump = ~zero & ((values > max(high, SPIKE_G)) | (falls & (values < low) & (level > SPIKE_G)))
-        spike = _spikes(np.where(zero | jump, np.nan, values)) if falls else none
+        spike = none
+        if falls:
+            spike = _spikes(np.where(zero | jump, np.nan, values))
+            if level is not None:
+                spike &= (values < self.usual.low) | (values > self.usual.high)
         if zero.any():
             self.say(f"{int(zero.sum())} zeros where {level:.0f} g is usual: left open")
         if jump.any() and 2 * jump.sum() > (~bad).sum():

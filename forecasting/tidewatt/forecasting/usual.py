@@ -12,10 +12,11 @@ from tidewatt.forecasting.profile import profile
 from tidewatt.forecasting.quantity import kind_of
 from tidewatt.forecasting.series import Intensities, Steps
 
-DAYS = timedelta(days=7)
+DAYS, LONG = timedelta(days=7), timedelta(days=60)
 HOUR_MS = 3_600_000
 JUMP = 5.0
 PROFILE_JUMP = 25.0  # where imports count, a zone may be many times its own production
+BURNS_ABOVE = 100.0  # gCO2/kWh by life cycle
 RARE = 0.1  # zeros that are rarer are no part of the usual range
 ENOUGH_H = 24  # hours of a past that is believed
 
@@ -55,16 +56,19 @@ class Held(Protocol):
 def usual(held: Held, source: str, zone: str, quantity: str, now: datetime) -> Usual:
     """What the quantity was like over the last seven days.
 
-    From observations, else from the newest forecast, else from the built-in profile where it is of that kind.
+    From observations, and older ones where there are too few; else from the newest forecast, else from the
+    built-in profile of the zone.
     """
-    steps = held.observations(source, zone, quantity, now - DAYS, now + DAYS, now)
     newest = held.issue(source, zone, quantity, now)
     issued_at = None if newest is None else newest.issued_at
-    for past in (steps, None if newest is None else newest.steps):
-        if past is not None and float((past.end_ms - past.start_ms).sum()) >= ENOUGH_H * HOUR_MS:
+    for days in (DAYS, LONG):
+        past = held.observations(source, zone, quantity, now - days, now, now)
+        if _enough(past):
             return described(past, issued_at)
+    if newest is not None and _enough(newest.steps):
+        return described(newest.steps, issued_at)
     kind = kind_of(quantity)
-    return _profiled(zone, kind, issued_at) if kind is not None else Usual(issued_at=issued_at)
+    return Usual(issued_at=issued_at) if kind is None else _profiled(zone, kind, issued_at)
 
 
 def described(steps: Steps, issued_at: datetime | None = None) -> Usual:
@@ -81,10 +85,17 @@ def described(steps: Steps, issued_at: datetime | None = None) -> Usual:
     return Usual(level, low, float(values.max()), JUMP, bool(len(other)), tail, issued_at)
 
 
+def _enough(steps: Steps) -> bool:
+    return int((steps.end_ms - steps.start_ms).sum()) >= ENOUGH_H * HOUR_MS
+
+
 def _profiled(zone: str, kind: Kind, issued_at: datetime | None) -> Usual:
-    """The range of the built-in profile; whether the real thing varies it does not tell."""
-    found = profile(zone) if (kind.signal, kind.basis) == (Signal.AVERAGE, Basis.LIFECYCLE) else None
-    if found is None:
+    """The range of the built-in profile, generously; whether the real thing varies it does not tell.
+
+    It is one of life cycles, but a zone far above that of clean plants always burns something.
+    """
+    found = profile(zone) if kind.signal is Signal.AVERAGE else None
+    if found is None or (kind.basis is not Basis.LIFECYCLE and found.gco2_per_kwh < BURNS_ABOVE):
         return Usual(issued_at=issued_at)
     values: Intensities = np.array([found.gco2_per_kwh]) if found.table is None else found.table
     low, high = float(values.min()), float(values.max())
