@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tidewatt.forecasting.archive import Archive
-from tidewatt.forecasting.feeds.feed import Feed
+from tidewatt.forecasting.feeds.feed import Computed, Feed
 from tidewatt.forecasting.kind import Kind
 from tidewatt.forecasting.logbook import Attempt, Outcome
 from tidewatt.forecasting.quantity import intensity, kind_of
@@ -54,7 +54,7 @@ class Archived:
         part = touching(known.steps, start_ms, end_ms)
         steps = known.steps
         cut = Steps(steps.start_ms[part], steps.end_ms[part], steps.gco2_per_kwh[part])
-        return Series(zone, kind, self.name, cut)
+        return Series(zone, kind, self._label(kind, ahead=False), cut)
 
     def forecast(self, zone: str, kind: Kind, now: datetime) -> Forecast | None:
         """The newest forecast that was here at `now`; None where there is none."""
@@ -75,6 +75,12 @@ class Archived:
         if now - last.at > MISSED * self._every + LATE:
             return f"{self.name} was not asked since {_minute(last.at)}"
         return ""
+
+    def _label(self, kind: Kind, *, ahead: bool) -> str:
+        """The source's name, with the method where the number is computed here."""
+        if isinstance(self._feed, Computed):
+            return f"{self.name}, {self._feed.method(kind, ahead=ahead)}"
+        return self.name
 
     def _attempt(self, zone: str, now: datetime) -> Attempt | None:
         """The last fetch of what the chain needs most of this service."""
@@ -104,7 +110,8 @@ class Archived:
         issued = self._archive.issue(self.name, zone, quantity, now)
         forecast = None
         if issued is not None:
-            forecast = Forecast(zone, kind, self.name, issued.issued_at, issued.steps, issued.p10, issued.p90)
+            label = self._label(kind, ahead=True)
+            forecast = Forecast(zone, kind, label, issued.issued_at, issued.steps, issued.p10, issued.p90)
         return Remembered(version, since_ms, steps, forecast)
 
 

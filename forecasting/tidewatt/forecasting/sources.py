@@ -42,7 +42,9 @@ def _service(module: str, name: str, credentials: tuple[str, ...] = ()) -> FeedF
 
         home = import_module(f"tidewatt.forecasting.feeds.{module}")
         found = {key: secret for key in credentials if (secret := secrets(home.NAME, key))}
-        feed: Feed = getattr(home, name)(config, found, Transport(home.NAME, per_minute=home.PER_MINUTE))
+        quiet_s = getattr(home, "QUIET_S", 60.0)
+        transport = Transport(home.NAME, per_minute=home.PER_MINUTE, quiet_s=quiet_s)
+        feed: Feed = getattr(home, name)(config, found, transport)
         return feed
 
     return made

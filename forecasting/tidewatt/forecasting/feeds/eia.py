@@ -24,6 +24,8 @@ from tidewatt.forecasting.feeds.points import Point, assembled, within
 from tidewatt.forecasting.feeds.secret import Secret, variables
 from tidewatt.forecasting.feeds.transport import Transport
 from tidewatt.forecasting.feeds.wire import Record, record, records, words
+from tidewatt.forecasting.kind import Kind
+from tidewatt.forecasting.mix import method as mix_method
 from tidewatt.forecasting.series import Steps, empty, milliseconds
 from tidewatt.forecasting.zones import Zone, keyed
 
@@ -87,6 +89,10 @@ class Eia:
             return ()
         others = (quantity.generation("demand"), quantity.generation("imports"))
         return (*INTENSITIES, *fuels_of(FUELS.values()), *others)
+
+    def method(self, kind: Kind, *, ahead: bool) -> str:
+        """The factors that turn the mix into intensity."""
+        return mix_method(kind.basis)
 
     def fetch_forecast(self, zone: str, now: datetime) -> Fetched:
         """The day-ahead forecast of demand, MW; EIA does not say when it was made, so it is as of `now`."""

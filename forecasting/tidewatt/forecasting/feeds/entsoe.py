@@ -31,6 +31,8 @@ from tidewatt.forecasting.feeds.options import Options
 from tidewatt.forecasting.feeds.points import within
 from tidewatt.forecasting.feeds.secret import Secret, variables
 from tidewatt.forecasting.feeds.transport import Transport
+from tidewatt.forecasting.kind import Kind
+from tidewatt.forecasting.mix import method as mix_method
 from tidewatt.forecasting.residual import METHOD, PAST, fitted
 from tidewatt.forecasting.series import Steps, empty, milliseconds, stepped
 from tidewatt.forecasting.zones import Zone, keyed
@@ -75,6 +77,10 @@ class Entsoe:
             return ()
         others = (quantity.generation("demand"), quantity.generation("generation"))
         return (*INTENSITIES, *fuels_of(FUELS.values()), *others)
+
+    def method(self, kind: Kind, *, ahead: bool) -> str:
+        """The factors that turn the mix into intensity; ahead, how it follows from the platform's forecasts."""
+        return METHOD if ahead else mix_method(kind.basis)
 
     def fetch_forecast(self, zone: str, now: datetime) -> Fetched:
         """Wind, sun, load and all generation as forecast, MW, and the intensity that follows from them."""

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tidewatt.forecasting.errors import ForecastError
+from tidewatt.forecasting.kind import Kind
 from tidewatt.forecasting.series import Intensities, Steps
 
 
@@ -97,4 +98,13 @@ class Feed(Protocol):
 
     def access(self, zone: str, now: datetime) -> Access:
         """What the credentials may do, proved by real calls."""
+        ...
+
+
+@runtime_checkable
+class Computed(Protocol):
+    """A feed whose intensities are computed here from something else that its service tells."""
+
+    def method(self, kind: Kind, *, ahead: bool) -> str:
+        """How an intensity of this kind is got, for people; `ahead` of forecasts, else of observations."""
         ...
