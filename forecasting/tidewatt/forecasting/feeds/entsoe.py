@@ -79,7 +79,7 @@ class Entsoe:
         return (*INTENSITIES, *fuels_of(FUELS.values()), *others)
 
     def method(self, kind: Kind, *, ahead: bool) -> str:
-        """The factors that turn the mix into intensity; ahead, how it follows from the platform's forecasts."""
+        """The factors that turn the mix into intensity; ahead, how it follows from other forecasts."""
         return METHOD if ahead else mix_method(kind.basis)
 
     def fetch_forecast(self, zone: str, now: datetime) -> Fetched:

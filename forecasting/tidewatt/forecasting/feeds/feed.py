@@ -81,8 +81,15 @@ class Access:
 class Feed(Protocol):
     """A service. Every fetch is one or a few calls; what they raise is a FeedError."""
 
-    name: str
-    cadence: Cadence
+    @property
+    def name(self) -> str:
+        """What people call it; its data are kept under this name."""
+        ...
+
+    @property
+    def cadence(self) -> Cadence:
+        """How often to ask."""
+        ...
 
     def quantities(self, zone: str) -> tuple[str, ...]:
         """What the service may have for `zone`, known without asking it; empty where it covers it not."""
