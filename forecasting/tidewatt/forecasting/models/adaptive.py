@@ -6,13 +6,15 @@ Recursive least squares with exponential forgetting (Haykin, Adaptive Filter The
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.models import calendar
-from tidewatt.forecasting.models.forecaster import HOUR_MS, History
-from tidewatt.forecasting.models.weather import Sky, clearness, same_hours
+from tidewatt.forecasting.models.forecaster import HOUR_MS, History, WeatherIssues
+from tidewatt.forecasting.models.weather import Same, clearness, same_hours, sky
 from tidewatt.forecasting.series import Intensities
 from tidewatt.forecasting.sun import clear_sky_w_m2
 
@@ -20,7 +22,6 @@ DAY_H = 24
 DAY_MS = DAY_H * HOUR_MS
 WEEK_D = 7
 HALF_LIFE_D = 60.0
-LONGEST_D = 300  # what is older has a thirtieth of the weight
 FEWEST_D = 7
 SHRINKAGE = 3.0
 RECENT_H = (6, 24, 72)
@@ -53,12 +54,13 @@ def columns(
     """
     if history.weather is None or not len(history.weather.start_ms):
         return (), np.empty((len(origins), len(hours), 0))
-    zone = _Zone(history, Sky(history.weather), origins)
+    zone = _zone(Same(history))
+    known = zone.coefficients(origins)
     parts = []
     names: tuple[str, ...] = ()
     for at in range(0, len(origins), AT_ONCE):
         few = slice(at, at + AT_ONCE)
-        named = list(zone.columns(origins[few], hours, moments_ms[few], log_base[few]))
+        named = list(zone.columns(origins[few], hours, moments_ms[few], log_base[few], known[few]))
         names = tuple(name for name, _ in named)
         parts.append(np.stack([values for _, values in named], axis=-1))
     return names, np.concatenate(parts) if parts else np.empty((0, len(hours), 0))
@@ -74,17 +76,18 @@ def forgetting(
     """
     known = ~np.isnan(np.concatenate([x, y], axis=-1)).any(axis=-1, keepdims=True)
     x, y = np.where(known, x, 0.0), np.where(known, y, 0.0)
-    terms = x.shape[-1]
+    width = x.shape[-1]
     keep = 0.5 ** (1 / half_life_d)
-    penalty = SHRINKAGE * np.eye(terms)
+    penalty = SHRINKAGE * np.eye(width)
     penalty[0, 0] = 1e-6  # the level is free
-    square: Intensities = np.zeros((terms, terms))
-    product: Intensities = np.zeros((terms, y.shape[-1]))
+    square: Intensities = np.zeros((width, width))
+    product: Intensities = np.zeros((width, y.shape[-1]))
     wanted: dict[int, Intensities] = {}
     before = 0
     for day in sorted({int(day) for day in days}):
-        new_x, new_y = x[before:day].reshape(-1, terms), y[before:day].reshape(-1, y.shape[-1])
-        weighed = new_x * np.repeat(keep ** np.arange(day - before - 1, -1, -1), DAY_H)[:, None]
+        new_x, new_y = x[before:day].reshape(-1, width), y[before:day].reshape(-1, y.shape[-1])
+        age_d = day - 1 - np.arange(before, min(day, len(x)))
+        weighed = new_x * np.repeat(keep**age_d, DAY_H)[:, None]
         square = keep ** (day - before) * square + weighed.T @ new_x
         product = keep ** (day - before) * product + weighed.T @ new_y
         enough = known[:day].sum() >= FEWEST_D * DAY_H
@@ -97,37 +100,43 @@ def forgetting(
 class _Zone:
     """One zone's weather, tracks and coefficients by day."""
 
-    def __init__(self, history: History, sky: Sky, origins: Integers) -> None:
+    def __init__(self, history: History, weather: WeatherIssues) -> None:
         self.history = history
-        self.sky = sky
+        self.sky = sky(weather)
         self.tracks = [
             Track("intensity", np.log(np.maximum(history.gco2_per_kwh, FLOOR_G))),
             *_mix(history.mw),
         ]
-        first_ms = history.start_ms + int(origins.min(initial=0)) * HOUR_MS - LONGEST_D * DAY_MS
-        self.first_day = -(-max(history.start_ms, first_ms) // DAY_MS)
-        days = (history.start_ms + origins * HOUR_MS) // DAY_MS
-        self.days = np.unique(np.maximum(days - self.first_day, 0))
-        time_ms = self.first_day * DAY_MS + HOUR_MS * np.arange(int(self.days.max(initial=0)) * DAY_H)
+        self.first_day = -(-history.start_ms // DAY_MS)
+        days = max(0, history.start_ms // HOUR_MS + len(history.gco2_per_kwh)) // DAY_H - self.first_day
+        time_ms = self.first_day * DAY_MS + HOUR_MS * np.arange(max(0, days) * DAY_H)
         x = terms(self._past(time_ms), time_ms, history)
-        x = x.reshape(-1, DAY_H, x.shape[-1])
-        y = [self._track(track, time_ms).reshape(-1, DAY_H, 1) for track in self.tracks]
+        self.x = x.reshape(-1, DAY_H, x.shape[-1])
+        self.y = [self._track(track, time_ms).reshape(-1, DAY_H, 1) for track in self.tracks]
+
+    def coefficients(self, origins: Integers) -> Intensities:
+        """As known at the start of each origin's day: (issues, terms, tracks)."""
+        origin_ms = self.history.start_ms + origins * HOUR_MS
+        days = np.maximum(origin_ms // DAY_MS - self.first_day, 0)
         # Intensity apart from the mix: a mix that fails must not take it along.
-        own = forgetting(x, y[0], self.days)
-        mix = [forgetting(x, np.concatenate(y[1:], axis=-1), self.days)] if len(y) > 1 else []
-        self.coefficients = np.concatenate([own, *mix], axis=-1)
+        own = forgetting(self.x, self.y[0], days)
+        mix = [forgetting(self.x, np.concatenate(self.y[1:], axis=-1), days)] if len(self.y) > 1 else []
+        return np.concatenate([own, *mix], axis=-1)
 
     def columns(
-        self, origins: Integers, hours: Integers, moments_ms: Integers, log_base: Intensities
+        self,
+        origins: Integers,
+        hours: Integers,
+        moments_ms: Integers,
+        log_base: Intensities,
+        coefficients: Intensities,
     ) -> Iterator[tuple[str, Intensities]]:
         """Features of some issues."""
         history = self.history
         origin_ms = history.start_ms + origins * HOUR_MS
-        day = np.maximum(origin_ms // DAY_MS - self.first_day, 0)
-        coefficients = self.coefficients[np.searchsorted(self.days, day)]
         target_ms = origin_ms[:, None] + hours * HOUR_MS
-        sky = {name: self.sky.ahead(name, moments_ms, target_ms) for name in self.sky.values}
-        said = np.einsum("ihp,ipk->ihk", terms(sky, target_ms, history), coefficients)
+        ahead = {name: self.sky.ahead(name, moments_ms, target_ms) for name in self.sky.values}
+        said = np.einsum("ihp,ipk->ihk", terms(ahead, target_ms, history), coefficients)
         yield "adaptive", said[..., 0] - log_base
         recent_ms = origin_ms[:, None] - HOUR_MS * np.arange(1, max(RECENT_H) + 1)
         was = np.einsum("ihp,ip->ih", terms(self._past(recent_ms), recent_ms, history), coefficients[..., 0])
@@ -184,6 +193,14 @@ def terms(sky: Mapping[str, Intensities], time_ms: Integers, history: History) -
     if "precipitation_mm" in sky:
         parts.append(sky["precipitation_mm"] / 2)
     return np.stack(parts, axis=-1)
+
+
+@lru_cache(maxsize=1)  # training asks for one past again and again
+def _zone(history: Same[History]) -> _Zone:
+    weather = history.it.weather
+    if weather is None:
+        raise ForecastError(f"there is no weather for {history.it.zone} to regress on")
+    return _Zone(history.it, weather)
 
 
 def _mix(mw: Mapping[str, Intensities]) -> Iterator[Track]:

@@ -1,6 +1,8 @@
 """Weather as a model sees it: what is forecast for an hour, and how that differs from the last days."""
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ AROUND_H = 12
 SUN_W_M2 = 20.0  # below this cloudless irradiance a share of it means nothing
 COMFORT_K = (288.0, 293.0)  # heated below, cooled above
 
+T = TypeVar("T")
 Integers = NDArray[np.int64]
 Named = Iterator[tuple[str, Intensities]]
 
@@ -24,6 +27,19 @@ POWER: dict[str, tuple[str, Callable[[Intensities], Intensities]]] = {
     "heating": ("temperature_k", lambda kelvin: np.maximum(COMFORT_K[0] - kelvin, 0.0)),
     "cooling": ("temperature_k", lambda kelvin: np.maximum(kelvin - COMFORT_K[1], 0.0)),
 }
+
+
+class Same(Generic[T]):
+    """Stands for one object: equal only to what stands for the very same, so that its results can be kept."""
+
+    def __init__(self, it: T) -> None:
+        self.it = it
+
+    def __hash__(self) -> int:
+        return id(self.it)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.it is other.it
 
 
 class Sky:
@@ -67,6 +83,11 @@ class Sky:
         return np.where(known, said, np.nan)
 
 
+def sky(weather: WeatherIssues) -> Sky:
+    """The issues in order; the last is kept, as training asks for it again and again."""
+    return _sky(Same(weather))
+
+
 def columns(
     weather: WeatherIssues, moments_ms: Integers, target_ms: Integers, latitude: float, longitude: float
 ) -> tuple[tuple[str, ...], Intensities]:
@@ -75,13 +96,13 @@ def columns(
     Each row uses the newest issue available at its moment (issues,), and of earlier ones what they said of
     hours before that moment.
     """
-    sky = Sky(weather)
-    if not len(sky.start_ms):
+    if not len(weather.start_ms):
         return (), np.empty((*target_ms.shape, 0))
-    groups = [_variable(sky, name, moments_ms, target_ms) for name in sky.values]
-    groups += [_derived(sky, moments_ms, target_ms), _nearby(sky, moments_ms, target_ms)]
-    if "short_wave_w_m2" in sky.values:
-        groups.append(_clearness(sky, moments_ms, target_ms, latitude, longitude))
+    there = sky(weather)
+    groups = [_variable(there, name, moments_ms, target_ms) for name in there.values]
+    groups += [_derived(there, moments_ms, target_ms), _nearby(there, moments_ms, target_ms)]
+    if "short_wave_w_m2" in there.values:
+        groups.append(_clearness(there, moments_ms, target_ms, latitude, longitude))
     named = [each for group in groups for each in group]
     return tuple(name for name, _ in named), np.stack([values for _, values in named], axis=-1)
 
@@ -97,6 +118,11 @@ def same_hours(moments_ms: Integers, target_ms: Integers) -> Integers:
     day_ms = DAY_H * HOUR_MS
     back = (target_ms - moments_ms[:, None] // HOUR_MS * HOUR_MS) // day_ms + 1
     return np.asarray(target_ms - back * day_ms, np.int64)
+
+
+@lru_cache(maxsize=1)
+def _sky(weather: Same[WeatherIssues]) -> Sky:
+    return Sky(weather.it)
 
 
 def _variable(sky: Sky, name: str, moments_ms: Integers, target_ms: Integers) -> Named:
