@@ -1,7 +1,7 @@
 """Features of the calendar and of the sun: known for any hour ahead."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -36,11 +36,20 @@ def columns(
 
 def local(time_ms: Integers, timezone: str) -> Integers:
     """Milliseconds of the local clock, as though it were UTC."""
+    day, inverse = np.unique(time_ms // DAY_MS, return_inverse=True)
+    begins, ends = (_offset_ms(each * DAY_MS, timezone) for each in (day, day + 1))
+    steady = (begins == ends)[inverse].reshape(time_ms.shape)
+    local_ms = time_ms + begins[inverse].reshape(time_ms.shape)
+    if not steady.all():  # the clock changes within the day
+        local_ms[~steady] = time_ms[~steady] + _offset_ms(time_ms[~steady], timezone)
+    return np.asarray(local_ms, np.int64)
+
+
+def _offset_ms(time_ms: Integers, timezone: str) -> Integers:
+    """What the local clock is ahead of UTC at each moment."""
     place = ZoneInfo(timezone)
-    hour, inverse = np.unique(time_ms // HOUR_MS, return_inverse=True)
-    stamps = (datetime.fromtimestamp(each * 3600, UTC).astimezone(place) for each in hour.tolist())
-    offset_s = np.array([moment.utcoffset().total_seconds() for moment in stamps], np.int64)  # type: ignore[union-attr]
-    return np.asarray(time_ms + offset_s[inverse].reshape(time_ms.shape) * 1000, np.int64)
+    offsets = (datetime.fromtimestamp(each / 1000, place).utcoffset() for each in time_ms.tolist())
+    return np.array([0 if each is None else each.total_seconds() * 1000 for each in offsets], np.int64)
 
 
 def sun(latitude: float, longitude: float, start_ms: Integers) -> NDArray[np.float64]:

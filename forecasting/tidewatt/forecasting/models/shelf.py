@@ -1,6 +1,5 @@
 """The shelf of trained models: what is used for a zone now, and why."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -46,16 +45,10 @@ class Shelf:
         trained = instant(model.to_ms)
         if history.now_ms - model.to_ms > GOOD_FOR.total_seconds() * 1000:
             return _by(SameHourMean(), history, hours, f"; the model of {trained:%Y-%m-%d} is too old")
-        best, rival = _two(model)
-        if best == model.name:
-            made = model.predict(history, hours)
-            if made is not None:
-                reason = _reason(model.captured, best, rival, model.judged_days)
-                return Own(made, f"{model.name} of {trained:%Y-%m-%d}, {reason}")
-            return _by(SameHourMean(), history, hours, "; too little is known for the model")
-        forecaster = next(each for each in BASELINES if each.name == best)
-        reason = ", " + _reason(model.captured, best, model.name, model.judged_days)
-        return _by(forecaster, history, hours, reason if best in model.captured else "; nothing to be saved")
+        chosen = preferred(model)
+        called = f" of {trained:%Y-%m-%d}" if chosen is model else ""
+        made = _by(chosen, history, hours, f"{called}{_reason(model, chosen.name)}")
+        return made or _by(SameHourMean(), history, hours, "; too little is known for the model")
 
     def model(self, zone: str, kind: Kind) -> Model | str | None:
         """The stored model; why it is refused, where it is; None where there is none."""
@@ -82,23 +75,28 @@ def _loaded(path: Path, zone: str, quantity: str) -> Model | str:
     return model
 
 
-def _two(model: Model) -> tuple[str, str]:
-    """Who captured most lately, and who came next; the same-hour mean where nothing could be saved."""
-    plain = SameHourMean().name
-    known = {name for name in (model.name, *(each.name for each in BASELINES)) if name in model.captured}
-    if model.name not in known:
-        return plain, model.name
-    ranked = sorted(known, key=lambda name: (-model.captured[name], name == model.name, name))
-    return ranked[0], ranked[1] if len(ranked) > 1 else plain
+def preferred(model: Model) -> Forecaster:
+    """The model, or the baseline that captured at least as much as it in the last days of its training.
+
+    The same-hour mean where nothing could be saved then.
+    """
+    if model.name not in model.captured:
+        return SameHourMean()
+    rivals = [each for each in BASELINES if each.name in model.captured]
+    best = max(rivals, key=lambda each: model.captured[each.name], default=None)
+    return model if best is None or model.captured[model.name] > model.captured[best.name] else best
 
 
-def _reason(captured: Mapping[str, float], best: str, rival: str, days: float) -> str:
-    if best not in captured:
-        return ""
-    against = f" against {captured[rival]:.0%} of the {rival}" if rival in captured else ""
-    return f"{captured[best]:.0%} of the possible saving in the last {days:.0f} days{against}".replace(
-        "%", " %"
-    )
+def _reason(model: Model, chosen: str) -> str:
+    """What the chosen one captured, against the best of the others."""
+    share = model.captured.get(chosen)
+    if share is None:
+        return "; nothing could be saved lately"
+    rivals = {name: each for name, each in model.captured.items() if name != chosen}
+    rival = max(rivals, key=lambda name: rivals[name], default=None)
+    against = "" if rival is None else f" against {100 * rivals[rival]:.0f} % of the {rival}"
+    days = f"{model.judged_days:.0f} day{'s' if model.judged_days != 1 else ''}"
+    return f", {100 * share:.0f} % of the possible saving in the last {days}{against}"
 
 
 def _by(forecaster: Forecaster, history: History, hours: int, why: str) -> Own | None:

@@ -39,12 +39,16 @@ def path_of(folder: Path, zone: str, quantity: str) -> Path:
 
 def save(model: Model, path: Path) -> None:
     """Writes the model, readable by its owner alone; who reads meanwhile sees the old one or the new one."""
-    packed = _Packed.of(model)
+    write(_Packed.of(model).arrays(), path)
+
+
+def write(arrays: Mapping[str, Array], path: Path) -> None:
+    """Replaces the file by one of these arrays, readable by its owner alone, all of it or not at all."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, allow_pickle=False, **packed.arrays())
+            np.savez(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)
@@ -60,9 +64,9 @@ def load(path: Path) -> Model:
         ForecastError: it is not there, not a regular file of this user, writable by others, damaged or of
             another format; the text says which.
     """
-    content = _own(path)
+    owned = content(path)
     try:
-        with np.load(BytesIO(content), allow_pickle=False) as file:
+        with np.load(BytesIO(owned), allow_pickle=False) as file:
             header = json.loads(bytes(file["header"]).decode())
             if header.get("format") != FORMAT:
                 raise ForecastError(
@@ -83,8 +87,12 @@ def load(path: Path) -> Model:
         ) from error
 
 
-def _own(path: Path) -> bytes:
-    """The bytes of a regular file that this user owns and nobody else can write."""
+def content(path: Path) -> bytes:
+    """The bytes of a regular file that this user owns and nobody else can write.
+
+    Raises:
+        ForecastError: it is none, or larger than any model.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:

@@ -49,10 +49,10 @@ class Recipe:
 
     every_h: int = 7
     sampled: int = 8
-    trees: int = 100
+    trees: int = 60
     leaves: int = 20
     leaf_rows: int = 40
-    rate: float = 0.08
+    rate: float = 0.1
     feature_share: float = 0.4
     shrinkage: float = 200.0
     pull: float = 0.05
