@@ -122,7 +122,7 @@ def ridge_table(key: str, factors: NDArray[np.float64]) -> Intensities:
     place = keyed(key)
     assert place is not None
     at = Place(place.latitude, place.longitude, place.timezone)
-    return np.asarray(1 + _terms(generations()[key][1], at) @ factors, float)
+    return np.asarray(1 + _terms(generations()[key].shares, at) @ factors, float)
 
 
 def held_out(data: Path, zones: Sequence[Known]) -> Iterator[tuple[str, list[float]]]:

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from scripts import profile_tables  # the cleaning that the built-in profiles use as well
 
 OUT = profile_tables.OUT
+SUBNATIONAL = Path(__file__).parent / "subnational.csv"
 COLUMNS = {
     "mw_coal": "coal",
     "mw_nat_gas": "gas",
@@ -75,6 +76,7 @@ GENERATION_HEADER = """\
 # is known); written by forecasting/scripts/modelled_profiles.py.
 # Source: Our World in Data and Ember, CC BY 4.0, through the package codecarbon (MIT). Its other fossil
 # generation is called oil, its other renewables geothermal.
+# Zones inside Australia and Canada: forecasting/scripts/subnational.csv names the sources.
 # Zones US-* inside the country: what grid zones around them generated, 2019 to 2022, nearer ones counting
 # more; as prepared by CarbonCast (Apache-2.0) from EIA-930 of the U.S. Energy Information Administration
 # (public domain).
@@ -278,13 +280,22 @@ def write_generation(data: Path, out: Path = OUT) -> None:
     ):
         file.write(GENERATION_HEADER)
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["zone", "year", *FUELS])
+        rows.writerow(["zone", "year", "whose", *FUELS])
         for row in csv.DictReader(source):
             twh = {fuel: float(row[column]) for column, fuel in ANNUAL.items()}
             if sum(twh.values()) > 0:
-                rows.writerow([zone(f"iso3:{row['iso3']}").key, row["year"], *_thousandths(twh)])
+                rows.writerow([zone(f"iso3:{row['iso3']}").key, row["year"], "own", *_thousandths(twh)])
+        for row in _records(SUBNATIONAL):
+            shares = {fuel: float(row.get(fuel, 0)) for fuel in FUELS}
+            rows.writerow([row["zone"], row["year"], "own", *_thousandths(shares)])
         for key, shares in surroundings(known(data)):
-            rows.writerow([key, "2019-2022", *_thousandths(shares)])
+            rows.writerow([key, "2019-2022", "around", *_thousandths(shares)])
+
+
+def _records(path: Path) -> Iterator[dict[str, str]]:
+    """Rows of a CSV file whose comment lines start with `#`."""
+    with path.open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(line for line in file if not line.startswith("#"))
 
 
 def _thousandths(parts: Mapping[str, float]) -> list[str]:

@@ -1,6 +1,8 @@
 """Profiles of zones whose hours are not openly known, from what their country generates in a year."""
 
 import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import numpy as np
 
 from tidewatt.forecasting.dispatch import FACTORS, Behaviour, Place, shape
 from tidewatt.forecasting.profile import MEAN, Profile, annual_mean
-from tidewatt.forecasting.zones import Zone, keyed
+from tidewatt.forecasting.zones import keyed
 
 BEHAVIOUR = Path(__file__).parent / "data" / "behaviour.csv"
 GENERATION = Path(__file__).parent / "data" / "generation.csv"
@@ -19,9 +21,9 @@ FLAT = 0.005  # a grid that moves less than this about the mean of its days has 
 def modelled(zone_key: str) -> Profile | None:
     """The modelled profile of a country or a zone inside one.
 
-    A zone inside a country has its own sun and clock, with the generation that is known around it, else the
-    country's generation and level. None where no generation is known, or where it is of one kind only, so
-    that no hour differs from another.
+    A zone inside a country has its own sun and clock, and its own generation where that is known, else what
+    is generated around it, else the country's generation and level. Flat where hardly anything but one source
+    runs, so that no hour differs from another; None where that is true of a country, or nothing is known.
     """
     zone = keyed(zone_key)
     if zone is None:
@@ -29,35 +31,44 @@ def modelled(zone_key: str) -> Profile | None:
     of = zone.key if zone.key in generations() else zone.country
     if of not in generations():
         return None
-    year, shares = generations()[of]
+    generation = generations()[of]
+    shares = generation.shares
     level = annual_mean(of) or sum(FACTORS[fuel] * share for fuel, share in shares.items())
+    label = f"modelled profile of {zone.key}, from {_described(generation)}"
     relative = shape(shares, Place(zone.latitude, zone.longitude, zone.timezone), behaviour())
     within = relative[..., MEAN] / relative[..., MEAN].mean(-1, keepdims=True) - 1
     if np.abs(within).max() < FLAT:
-        return None
-    return Profile(
-        zone.key, _label(zone, of, year), False, level, zone.timezone, relative * level, modelled=True
-    )
+        if annual_mean(of) is not None:
+            return None
+        return Profile(zone.key, f"{label} (flat)", True, level, zone.timezone, None, modelled=True)
+    return Profile(zone.key, label, False, level, zone.timezone, relative * level, modelled=True)
 
 
-def _label(zone: Zone, of: str, year: str) -> str:
-    """Whose generation it was: the country's own, that around a zone inside it, or the whole country's."""
-    if zone.key == zone.country:
-        return f"modelled profile of {zone.key}, from its generation by source in {year}"
-    whose = "generation by source around it" if of == zone.key else f"generation by source of all {of}"
-    return f"modelled profile of {zone.key}, from {whose} in {year}"
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Shares of a year's generation by fuel; `whose` says whether of the `zone`: "own", or "around" it."""
+
+    zone: str
+    year: str
+    whose: str
+    shares: Mapping[str, float]
 
 
 @cache
-def generations() -> dict[str, tuple[str, dict[str, float]]]:
-    """Year and shares of generation by fuel, by zone: countries, and zones whose surroundings are known."""
+def generations() -> dict[str, Generation]:
+    """What is generated in each country, and in zones inside some, or around them."""
     rows = csv.reader(line for line in GENERATION.read_text("utf-8").splitlines() if line[:1] != "#")
-    fuels = next(rows)[2:]
+    fuels = next(rows)[3:]
     found = {}
-    for key, year, *thousandths in rows:
+    for key, year, whose, *thousandths in rows:
         twh = np.array(thousandths, float)
-        found[key] = year, dict(zip(fuels, (twh / twh.sum()).tolist(), strict=True))
+        found[key] = Generation(key, year, whose, dict(zip(fuels, (twh / twh.sum()).tolist(), strict=True)))
     return found
+
+
+def _described(generation: Generation) -> str:
+    where = "around it" if generation.whose == "around" else f"of {generation.zone}"
+    return f"generation by source {where} in {generation.year}"
 
 
 @cache
