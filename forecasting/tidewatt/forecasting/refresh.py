@@ -65,10 +65,14 @@ class Refresher:
     def turn(self, now: datetime) -> datetime:
         """Does what is due at `now`; returns when the next thing is."""
         zones = self._follow()
-        for service in self._services:
-            if not service.busy and service.collector.due(zones, now) <= now:
-                _start(service, lambda collector: collector.collect(zones, now))
-        _wait(self._services, self._patience_s)
+        started = [
+            service
+            for service in self._services
+            if not service.busy and service.collector.due(zones, now) <= now
+        ]
+        for service in started:
+            _start(service, lambda collector: collector.collect(zones, now))
+        _wait(started, self._patience_s)
         dues = [
             now + BUSY_AGAIN if service.busy else service.collector.due(zones, now)
             for service in self._services
@@ -103,7 +107,7 @@ class Refresher:
             if service.busy and waited_s > HANGS_AFTER_S:
                 text = f"{service.collector.name} has kept us waiting for {waited_s / 60:.0f} min"
                 told.append(Health(service.collector.name, "", "answer", False, None, text))
-        return tuple(told)
+        return tuple(sorted(told, key=lambda each: (each.source, each.zone, each.what)))
 
     def _follow(self) -> tuple[str, ...]:
         """The zones to follow; those of before where that cannot be told."""

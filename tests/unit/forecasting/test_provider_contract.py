@@ -9,10 +9,15 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from tidewatt.forecasting.archive import Archive
+from tidewatt.forecasting.archived import Archived
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.fake import FakeProvider
+from tidewatt.forecasting.feeds.fake import FakeFeed
+from tidewatt.forecasting.feeds.feed import Fetched, Issued, Observed
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.provider import Provider, Versioned
+from tidewatt.forecasting.quantity import intensity
 from tidewatt.forecasting.recorded import FileProvider
 from tidewatt.forecasting.series import Forecast, Series, Steps, instant, milliseconds
 
@@ -54,7 +59,18 @@ def parquet(folder: Path) -> Provider:
     return FileProvider(folder / "grid.parquet")
 
 
-@pytest.fixture(params=[fake, csv, parquet], ids=lambda make: make.__name__)
+def archived(folder: Path) -> Provider:
+    quantity, archive = intensity(KIND), Archive(folder / "archive.db")
+    for number in range(len(OBSERVED.start_ms)):
+        one = slice(number, number + 1)
+        step = Steps(OBSERVED.start_ms[one], OBSERVED.end_ms[one], OBSERVED.gco2_per_kwh[one])
+        archive.add("a feed", "DE", Fetched((Observed(quantity, step),)), instant(int(step.end_ms[0])))
+    for issued_at, steps in FORECASTS:
+        archive.add("a feed", "DE", Fetched(issued=(Issued(quantity, issued_at, steps),)), issued_at)
+    return Archived(FakeFeed("a feed"), archive)
+
+
+@pytest.fixture(params=[fake, csv, parquet, archived], ids=lambda make: make.__name__)
 def provider(request: pytest.FixtureRequest, tmp_path: Path) -> Provider:
     make: Callable[[Path], Provider] = request.param
     return make(tmp_path)
