@@ -89,7 +89,7 @@ def backtest(
         retrain_every=parse_duration(retrain, "--retrain") if models else None,
     )
     file = None if grid is None else _file(grid)
-    trials = [_trial(zone, file, wish) for zone in _zones(zones, wish.settings, file)]
+    trials = [_trial(zone, file, wish) for zone in _zones(zones, wish, file)]
     if picture is not None:
         _draw(picture, trials)
     if as_json:
@@ -151,16 +151,20 @@ def _settings(config: str | None, signal: str | None) -> "Settings":
     return load(None if config is None else Path(config), os.environ, {"signal": signal}).settings
 
 
-def _zones(named: list[str] | None, settings: "Settings", provider: "FileProvider | None") -> list[str]:
-    """Keys of the zones to judge: those named, else the configured one, else all of the file."""
+def _zones(named: list[str] | None, wish: Wish, file: "FileProvider | None") -> list[str]:
+    """Keys of the zones to judge: those named, else all of the file, else the configured one.
+
+    Of a file's zones those that the forecasts to compare with have, too.
+    """
     from tidewatt.forecasting.zones import zone
 
     if named:
         return list(dict.fromkeys(zone(text).key for text in named))
-    if provider is not None:
-        return list(provider.zones())
-    if settings.zone:
-        return [settings.zone]
+    if file is not None:
+        other = file.zones() if wish.against is None else wish.against.zones()
+        return [key for key in file.zones() if key in other] or list(file.zones())
+    if wish.settings.zone:
+        return [wish.settings.zone]
     raise BadInput("no zone is configured: name one with --zone, or a recorded grid file with --grid")
 
 

@@ -117,6 +117,9 @@ def test_several_zones_are_summed_up_by_medians(tidewatt: Tidewatt, tmp_path: Pa
     assert out.startswith("3 zones: average lifecycle CO2eq, production; figures are medians over zones")
     assert "1 of 3 zones are below 50 g/kWh on average: judged by grams, not by percentages" in out
     assert [line.split()[0] for line in out.splitlines()[4:7]] == ["DE", "FR", "PL"]
+    other = write(tmp_path / "theirs.csv", predicted(range(8, 12)), ",issued_at")
+    both = tidewatt("backtest", "--grid", grid, "--against", other, *QUICK, "--json").json
+    assert [trial["zone"] for trial in both["trials"]] == ["DE"]
     named = tidewatt("backtest", "--grid", grid, "--zone", "DEU", "--zone", "PL", *QUICK, "--json").json
     assert [trial["zone"] for trial in named["trials"]] == ["DE", "PL"]
 
