@@ -167,10 +167,15 @@ class Archive:
         """How the last fetch of each thing ended, of one source and zone or of all."""
         return self._database.read(lambda connection: logbook.attempts(connection, source, zone))
 
-    def prune(self, before: datetime, cited: Iterable[Citation]) -> int:
-        """How many days and issues were deleted: what had ended before `before` and nothing cites."""
-        citations = list(cited)
-        deleted = self._database.write(lambda connection: retention.prune(connection, before, citations))
+    def prune(self, before: datetime, cited: Iterable[Citation], *, thin: datetime | None = None) -> int:
+        """How many days and issues were deleted: what had ended before `before` and nothing cites.
+
+        With `thin`, of uncited issues from before that time only the first of each hour is kept.
+        """
+        citations = list(cited)  # a change may be made twice
+        deleted = self._database.write(
+            lambda connection: retention.prune(connection, before, citations, thin)
+        )
         for statement in ("PRAGMA incremental_vacuum", "PRAGMA wal_checkpoint(TRUNCATE)"):
             self._database.outside(statement)
         return deleted

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tidewatt.forecasting.series import Milliseconds, milliseconds
 
 DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
 FOREVER_MS = 2**62
 
 
@@ -37,18 +38,22 @@ class Spans:
         return np.asarray(begun > ended, bool)
 
 
-def prune(connection: sqlite3.Connection, before: datetime, cited: Iterable[Citation]) -> int:
+def prune(
+    connection: sqlite3.Connection, before: datetime, cited: Iterable[Citation], thin: datetime | None = None
+) -> int:
     """How many days and issues were deleted: those that had ended before `before` and that nothing cites.
 
-    An issue is cited while it is in force: from when it was issued until the next one was.
+    An issue is cited while it is in force: from when it was issued until the next one was. Of uncited issues
+    from before `thin` the first of each hour is kept.
     """
     before_ms = milliseconds(before)
+    thin_ms = before_ms if thin is None else milliseconds(thin)
     citations = list(cited)
     deleted = 0
     for series, zone, longest_ms in connection.execute("SELECT id, zone, longest_ms FROM series").fetchall():
         spans = _spans(citation for citation in citations if citation.zone == zone)
         gone = _days(connection, series, longest_ms, before_ms, spans)
-        gone += _issues(connection, series, before_ms, spans)
+        gone += _issues(connection, series, before_ms, thin_ms, spans)
         if gone:
             connection.execute("UPDATE edition SET number = number + 1 WHERE zone = ?", (zone,))
         deleted += gone
@@ -66,14 +71,16 @@ def _days(connection: sqlite3.Connection, series: int, longest_ms: int, before_m
     return len(old)
 
 
-def _issues(connection: sqlite3.Connection, series: int, before_ms: int, spans: Spans) -> int:
+def _issues(connection: sqlite3.Connection, series: int, before_ms: int, thin_ms: int, spans: Spans) -> int:
     rows = connection.execute(
         "SELECT issued_ms, max(end_ms) FROM issue WHERE series = ? GROUP BY issued_ms ORDER BY issued_ms",
         (series,),
     ).fetchall()
     issued_ms, end_ms = np.array(rows, np.int64).reshape(-1, 2).T
     until_ms = np.append(issued_ms[1:], FOREVER_MS)[: len(issued_ms)]
-    old = issued_ms[(end_ms <= before_ms) & ~spans.touched(issued_ms, until_ms)].tolist()
+    hour = issued_ms // HOUR_MS
+    more = np.append(False, hour[1:] == hour[:-1])[: len(hour)] & (issued_ms < thin_ms)
+    old = issued_ms[((end_ms <= before_ms) | more) & ~spans.touched(issued_ms, until_ms)].tolist()
     gone = connection.executemany(
         "DELETE FROM issue WHERE series = ? AND issued_ms = ?", [(series, each) for each in old]
     )

@@ -61,14 +61,16 @@ def usual(held: Held, source: str, zone: str, quantity: str, now: datetime) -> U
     """
     newest = held.issue(source, zone, quantity, now)
     issued_at = None if newest is None else newest.issued_at
+    kind = kind_of(quantity)
+    if kind is None:  # of power and weather nothing is compared
+        return Usual(issued_at=issued_at)
     for days in (DAYS, LONG):
         past = held.observations(source, zone, quantity, now - days, now, now)
         if _enough(past):
             return described(past, issued_at)
     if newest is not None and _enough(newest.steps):
         return described(newest.steps, issued_at)
-    kind = kind_of(quantity)
-    return Usual(issued_at=issued_at) if kind is None else _profiled(zone, kind, issued_at)
+    return _profiled(zone, kind, issued_at)
 
 
 def described(steps: Steps, issued_at: datetime | None = None) -> Usual:

@@ -300,6 +300,16 @@ def test_an_issue_that_was_in_force_for_a_cited_time_is_kept(archive: Archive) -
     assert left == [T0 + hour * HOUR for hour in (18, 24, 30, 72, 78, 84, 90)]
 
 
+def test_of_older_issues_one_an_hour_is_kept_and_all_that_are_cited(archive: Archive) -> None:
+    for quarter in range(16):
+        at = T0 + quarter * HOUR / 4
+        archive.add("EIA", "DE", issued(at, quarter), at)
+    cited = [Citation("DE", T0 + 1.3 * HOUR, T0 + 1.6 * HOUR)]
+    assert archive.prune(T0, cited, thin=T0 + 3 * HOUR) == 7
+    left = [each.issued_at for each in archive.issues("EIA", "DE", Q, T0, LATER, LATER)]
+    assert [(at - T0) / HOUR for at in left] == [0, 1, 1.25, 1.5, 2, 3, 3.25, 3.5, 3.75]
+
+
 def test_pruning_gives_the_space_back(archive: Archive) -> None:
     chance = np.random.default_rng(0)
     for day in range(40):
