@@ -6,8 +6,9 @@ first, how grids behave (`behaviour.csv`); from the second, what countries gener
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from math import asin, cos, radians, sin, sqrt
 from pathlib import Path
 
@@ -103,19 +104,19 @@ class Known:
         return np.asarray(np.sum(list(self.generation.values()), axis=0))
 
 
-def known(data: Path, keys: Iterable[str] = ()) -> list[Known]:
-    """The zones of the mix file, or those of them that are asked for."""
+@cache
+def known(data: Path) -> list[Known]:
+    """The zones of the mix file."""
     columns = ["zone", "ts", "ci_direct", "ci_lifecycle", *COLUMNS]
     frame = pd.read_parquet(data / profile_tables.MIX, columns=columns)
-    wanted, found = set(keys), []
+    found = []
     for name, rows in frame.groupby("zone", observed=True):
         place = zone(str(name) if str(name) != "SC" else "eia:SC")
-        if not wanted or place.key in wanted:
-            series = profile_tables.clean(rows)
-            power = rows.set_index("ts").loc[series.index, list(COLUMNS)].fillna(0).clip(lower=0)
-            table = profile_tables.fitted(series, place.timezone)
-            at = Place(place.latitude, place.longitude, place.timezone)
-            found.append(Known(place.key, at, _generation(power, place.timezone), table))
+        series = profile_tables.clean(rows)
+        power = rows.set_index("ts").loc[series.index, list(COLUMNS)].fillna(0).clip(lower=0)
+        table = profile_tables.fitted(series, place.timezone)
+        at = Place(place.latitude, place.longitude, place.timezone)
+        found.append(Known(place.key, at, _generation(power, place.timezone), table))
     return sorted(found, key=lambda each: each.key)
 
 
