@@ -37,7 +37,7 @@ WORKS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How one contender did. `captured` has an outcome for each work that had room in the horizon."""
+    """How one contender did. `captured` has an outcome for each work that fits the horizon with its slack."""
 
     name: str
     errors: Errors
@@ -155,6 +155,8 @@ def _captured(
     found: list[dict[Work, Outcome]] = [{} for _ in plans]
     masks: dict[tuple[int, int], Flags] = {}
     for work in works:
+        if work.job_h + work.slack_h > plans[0].shape[1]:
+            continue
         size = {"job_steps": work.job_h, "slack_steps": work.slack_h}
         shape = work.job_h, work.slack_h
         if shape not in masks:

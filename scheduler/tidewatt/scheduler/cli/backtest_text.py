@@ -11,38 +11,56 @@ from tidewatt.scheduler.cli.text import cut, intensity, painted, table
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _BAR = 40
+_FEW = 5
 
 
 def lines(trials: Sequence[Trial], every_h: int, lag_h: float, width: int) -> Iterator[str]:
     """One zone in full; several zones as their medians, with a line for each."""
     found = standings(trials)
-    known = "an hour is known at once" if not lag_h else f"an hour is known {lag_h:g} h after its end"
-    if len(trials) == 1:
-        trial = trials[0]
-        yield f"{painted(trial.zone, 'bold')} {named(trial.zone).name}: {trial.kind}, {trial.source}"
-        yield f"  {spanned(trials)}, every {every_h} h; {known}; mean {intensity(trial.mean_g)}"
-    else:
-        yield f"{painted(f'{len(trials)} zones', 'bold')}: {trials[0].kind}; figures are medians over zones"
-        yield f"  {spanned(trials)}, every {every_h} h; {known}"
-        yield ""
-        yield from _by_zone(trials)
-    for trial in trials:
-        for note in trial.notes:
-            yield painted(f"  note: {trial.zone}, {note}", "yellow")
     name_width = max(len(standing.name) for standing in found)
+    known = "an hour is known at once" if not lag_h else f"an hour is known {lag_h:g} h after its end"
+    yield from _head(trials, f"{spanned(trials)}, every {every_h} h; {known}")
+    yield from _notes(trials)
     yield ""
     yield from _errors(found, trials, name_width)
     yield ""
     yield "Captured saving: the share of what a perfect forecast saves that plans made with this one obtain"
+    fitting = possible(trials)
+    if all(share is None for share in fitting.values()):
+        yield f"  none: forecasts of {trials[0].hours} h hold no job with its slack (--hours 25 is the least)"
+        return
     for slack_h in SLACKS_H:
         for interruptible in (False, True):
-            yield ""
-            yield from _captured(found, possible(trials), slack_h, interruptible, name_width)
+            yield from _captured(found, fitting, slack_h, interruptible, name_width)
     yield ""
     yield "Captured, mean over all these jobs"
     for standing in found:
         bar = _bar(standing.mean_captured, max(min(_BAR, width - name_width - 9), 10))
         yield f"{standing.name.ljust(name_width)}  {bar}"
+
+
+def _head(trials: Sequence[Trial], what: str) -> Iterator[str]:
+    first = trials[0]
+    if len(trials) == 1:
+        yield f"{painted(first.zone, 'bold')} {named(first.zone).name}: {first.kind}, {first.source}"
+        yield f"  {what}; mean {intensity(first.mean_g)}"
+        return
+    kinds = " and ".join(dict.fromkeys(trial.kind for trial in trials))
+    yield f"{painted(f'{len(trials)} zones', 'bold')}: {kinds}; figures are medians over zones"
+    yield f"  {what}"
+    yield ""
+    yield from _by_zone(trials)
+
+
+def _notes(trials: Sequence[Trial]) -> Iterator[str]:
+    """Each note once, with the zones that it is of."""
+    zones: dict[str, list[str]] = {}
+    for trial in trials:
+        for note in trial.notes:
+            zones.setdefault(note, []).append(trial.zone)
+    for note, those in zones.items():
+        which = ", ".join(those) if len(those) <= _FEW else f"{len(those)} zones"
+        yield painted(f"  note: {which}, {note}", "yellow")
 
 
 def spanned(trials: Sequence[Trial]) -> str:
@@ -113,10 +131,14 @@ def _captured(
     interruptible: bool,
     name_width: int,
 ) -> Iterator[str]:
-    """A block of one slack: contenders by length of job."""
+    """A block of one slack, contenders by length of job; nothing where the forecasts hold no such job."""
     works = [Work(job_h, slack_h, interruptible) for job_h in LENGTHS_H]
+    works = [work for work in works if perfect[work] is not None]
+    if not works:
+        return
+    yield ""
     how = "MAY PAUSE" if interruptible else "IN ONE PIECE"
-    header = (f"{slack_h} H OF SLACK, {how}".ljust(name_width), *(f"{job_h} h" for job_h in LENGTHS_H))
+    header = (f"{slack_h} H OF SLACK, {how}".ljust(name_width), *(f"{work.job_h} h" for work in works))
     rows = [(standing.name, *(_percent(standing.captured[work]) for work in works)) for standing in found]
     rows.append(("a perfect forecast saves", *(_percent(perfect[work]) for work in works)))
     yield from table(header, rows, right=range(1, len(header)))

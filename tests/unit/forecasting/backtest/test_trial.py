@@ -90,8 +90,10 @@ def test_a_band_is_judged_where_there_is_one() -> None:
 
 
 def test_works_that_do_not_fit_the_horizon_are_left_out() -> None:
-    trial = tried(perfect(24), flat(24))
-    assert {work.job_h for work in trial.verdicts[0].captured} == {1, 4, 12, 24}
+    trial = tried(perfect(48), flat(48))
+    found = {(work.job_h, work.slack_h) for work in trial.verdicts[0].captured}
+    assert found == {(1, 24), (4, 24), (12, 24), (24, 24)}
+    assert tried(perfect(24)).verdicts[0].mean_captured is None
 
 
 def _ending(predicted: NDArray[np.float64], hours: int) -> NDArray[np.float64]:

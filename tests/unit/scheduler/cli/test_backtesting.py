@@ -73,6 +73,14 @@ def test_a_backtest_shows_errors_captured_saving_and_what_is_possible(tidewatt: 
     assert all(len(line) <= 100 for line in lines[2:])
 
 
+def test_jobs_that_forecasts_do_not_reach_over_are_left_out(tidewatt: Tidewatt, grid: str) -> None:
+    short = tidewatt("backtest", "--grid", grid, *QUICK, "--hours", "48").out
+    assert "24 H OF SLACK, MAY PAUSE" in short
+    assert "48 H OF SLACK" not in short
+    shortest = tidewatt("backtest", "--grid", grid, *QUICK, "--hours", "24").out
+    assert "forecasts of 24 h hold no job with its slack (--hours 25 is the least)" in shortest
+
+
 def test_a_program_reads_the_same_as_json(tidewatt: Tidewatt, grid: str) -> None:
     view = tidewatt("backtest", "--grid", grid, *QUICK, "--json").json
     trial = view["trials"][0]
