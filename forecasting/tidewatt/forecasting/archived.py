@@ -70,7 +70,7 @@ class Archived:
         if last is None:
             return ""
         if last.outcome in (Outcome.FAILED, Outcome.DENIED):
-            since = "never heard of" if last.good_at is None else f"last heard of at {_minute(last.good_at)}"
+            since = "never heard from" if last.good_at is None else f"last heard from at {_minute(last.good_at)}"
             return f"{last.text} ({self.name} was {since})"
         if now - last.at > MISSED * self._every + LATE:
             return f"{self.name} was not asked since {_minute(last.at)}"

@@ -125,7 +125,7 @@ def test_trouble_is_told_with_since_when_and_ends_with_it(archive: Archive, feed
     feed.failure = FeedError("fake feed answered 503", transient=True)
     followed.turn(T0 + 2 * HOUR)
     told = provider.trouble_of("DE", T0 + 2 * HOUR)
-    assert told == "fake feed answered 503 (fake feed was last heard of at 2026-03-10 00:00 UTC)"
+    assert told == "fake feed answered 503 (fake feed was last heard from at 2026-03-10 00:00 UTC)"
     assert provider.version("DE", T0 + 2 * HOUR) != before
     outlook = Chain([provider]).outlook("DE", Signal.AVERAGE, T0 + 2 * HOUR, T0 + DAY)
     assert outlook is not None
