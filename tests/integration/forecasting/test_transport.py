@@ -345,6 +345,13 @@ def test_no_error_and_no_log_shows_a_credential(
     assert KEY in server.heads[0]
 
 
+@pytest.mark.parametrize("prefix", ["", "Bearer ", "Token token=", "key:"])
+def test_a_key_that_a_service_quotes_is_hidden_whatever_stands_before_it(time: Time, prefix: str) -> None:
+    with serving(reply(500, f"no such key {KEY}".encode())) as server:
+        caught = failing(transport(time), server.url, headers={"Authorization": Secret(prefix + KEY)})
+    assert str(caught).endswith('answered 500: "no such key (hidden)"')
+
+
 def test_a_refused_connection_shows_no_credential(time: Time) -> None:
     with serving(OK) as server:
         pass

@@ -1,6 +1,7 @@
 """Polite and careful HTTP: how every feed asks its service."""
 
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -48,7 +49,7 @@ class Request:
         """The credentials that it carries, in every shape in which a reply might quote them."""
         values = (*self.params.values(), *self.headers.values(), *(self.auth or ()))
         carried = [value for value in values if isinstance(value, Secret)]
-        tokens = [Secret(value.reveal().rpartition(" ")[2]) for value in carried]  # "Bearer TOKEN"
+        tokens = [Secret(re.split(r"[\s=:;,]", value.reveal())[-1]) for value in carried]  # "Bearer TOKEN"
         login = [Secret(":".join(map(_plain, self.auth)))] if self.auth else []
         return [*carried, *tokens, *login]
 
