@@ -10,6 +10,7 @@ from tidewatt.forecasting.zones import zone as named
 from tidewatt.scheduler.cli.text import cut, intensity, painted, table
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
+_COLUMNS = "▁▂▃▄▅▆▇█"
 _BAR = 40
 _FEW = 5
 
@@ -95,27 +96,29 @@ def _by_zone(trials: Sequence[Trial]) -> Iterator[str]:
 
 
 def _errors(found: Sequence[Standing], trials: Sequence[Trial], name_width: int) -> Iterator[str]:
-    """MAPE by day ahead, MAE, and how often the band held."""
-    days = max(len(standing.mape_by_day) for standing in found)
-    header = (
+    """MAPE by day ahead in figures and as bars, MAE, and how often the band held."""
+    days = range(max(len(standing.mape_by_day) for standing in found))
+    names = (
         "ERROR".ljust(name_width),
-        *(f"DAY {day}" for day in range(1, days + 1)),
+        *(f"DAY {day + 1}" for day in days),
+        "BY DAY",
         "MAPE",
         "MAE",
         "IN BAND",
     )
+    highest = max((mape for each in found for mape in each.mape_by_day if mape is not None), default=0.0)
     rows = [
         (
             standing.name,
             *(_percent(mape, of_hundred=True) for mape in standing.mape_by_day),
-            *("" for _ in range(days - len(standing.mape_by_day))),
+            "".join(_column(mape, highest) for mape in standing.mape_by_day).rstrip(),
             _percent(standing.mape_percent, of_hundred=True),
             _grams(standing.mae_g),
             _percent(standing.coverage),
         )
         for standing in found
     ]
-    yield from table(header, rows, right=range(1, len(header)))
+    yield from table(names, rows, right=[at for at, name in enumerate(names) if at and name != "BY DAY"])
     low = sum(clean(trial.mean_g) for trial in trials)
     if low:
         which = "This zone is" if len(trials) == 1 else f"{low} of {len(trials)} zones are"
@@ -154,6 +157,11 @@ def _percent(value: float | None, *, of_hundred: bool = False) -> str:
 
 def _grams(value: float | None) -> str:
     return "" if value is None else f"{value:.1f} g" if value < 9.95 else f"{value:.0f} g"
+
+
+def _column(value: float | None, highest: float) -> str:
+    """One column of a small chart from nothing up to the highest; blank where nothing is known."""
+    return " " if value is None or highest <= 0 else _COLUMNS[min(int(8 * value / highest), 7)]
 
 
 def _bar(share: float | None, width: int) -> str:

@@ -64,7 +64,8 @@ def test_a_backtest_shows_errors_captured_saving_and_what_is_possible(tidewatt: 
     lines = said.out.splitlines()
     assert lines[0] == "DE Germany: average lifecycle CO2eq, production, file de.csv"
     assert "18 forecasts of 96 h from 2024-03-13 to 2024-03-30, every 24 h" in lines[1]
-    assert "DAY 4" in said.out
+    assert "DAY 4  BY DAY" in said.out
+    assert any("█ " in line and line.startswith("profile") for line in lines)
     assert "24 H OF SLACK, IN ONE PIECE" in said.out
     assert "48 H OF SLACK, MAY PAUSE" in said.out
     assert sum(line.startswith("a perfect forecast saves") for line in lines) == 4
