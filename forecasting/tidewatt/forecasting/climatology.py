@@ -16,10 +16,11 @@ SHAPE_NEEDS = 0.5  # share of the day that must have been seen before its shape 
 
 @dataclass(frozen=True, slots=True)
 class Climatology:
-    """The same-hour mean over `[start, end)` of its steps; `label` says how it was got."""
+    """The same-hour mean over `[start, end)` of its steps, of `days` days; `label` says how it was got."""
 
     steps: Steps
     label: str
+    days: int
 
 
 def same_hours(observed: Steps, start: datetime, until: datetime) -> Climatology | None:
@@ -45,12 +46,13 @@ def same_hours(observed: Steps, start: datetime, until: datetime) -> Climatology
         return Climatology(
             Steps(np.array([start_ms]), np.array([until_ms]), np.array([level])),
             f"mean of the {hours:.3g} h observed, held flat",
+            0,
         )
     slots = np.full(len(seen), np.nan)
     slots[seen] = grams.sum(axis=0)[seen] / covered.sum(axis=0)[seen]
     days = min(DAYS, int((covered.sum(axis=1) > 0).sum()))
     label = f"mean of the same hours, {days} day{'s' if days != 1 else ''}"
-    return Climatology(_ahead(_filled(slots, seen), start_ms, until_ms, step_ms), label)
+    return Climatology(_ahead(_filled(slots, seen), start_ms, until_ms, step_ms), label, days)
 
 
 def _step_ms(observed: Steps) -> int:

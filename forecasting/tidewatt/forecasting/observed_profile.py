@@ -49,7 +49,8 @@ def blended(profile: Profile, observed: Steps, now: datetime) -> Profile:
     distance = _distances(table, value / at(mean[..., None], when)[:, 0] - 1, when)
     new = np.stack([mean, mean * (1 - distance[..., 0]), mean * (1 + distance[..., 1])], -1)
     level = float(mean.mean(axis=(0, 2)) @ np.array([5, 2]) / 7)
-    label = f"{profile.label}, with {len(days.ratio)} days of its own observations"
+    seen = len(days.ratio)
+    label = f"{profile.label}, with {seen} day{'s' if seen != 1 else ''} of its own observations"
     return replace(profile, label=label, flat=False, gco2_per_kwh=level, table=new)
 
 

@@ -10,7 +10,9 @@ from tidewatt.forecasting.climatology import DAYS, same_hours
 from tidewatt.forecasting.kind import Kind
 from tidewatt.forecasting.layers import Layer
 from tidewatt.forecasting.models.forecaster import HOUR_MS, Prediction
-from tidewatt.forecasting.series import Rung, Steps, milliseconds
+from tidewatt.forecasting.observed_profile import blended
+from tidewatt.forecasting.profile import KIND, profile
+from tidewatt.forecasting.series import Rung, Series, Steps, milliseconds
 
 if TYPE_CHECKING:
     from tidewatt.forecasting.archive import Archive
@@ -50,8 +52,22 @@ def layers(
     past = asked.observations(zone, kind, hour - timedelta(days=DAYS), now, now)
     plain = None if past is None else same_hours(past.steps, hour, until)
     if past is not None and plain is not None:
-        found.append(Layer(kind, Rung.OWN, f"{plain.label} ({past.source})", plain.steps))
+        young = _taken_over(zone, past, hour, now, until) if plain.days < DAYS else None
+        found.append(young or Layer(kind, Rung.OWN, f"{plain.label} ({past.source})", plain.steps))
     return found
+
+
+def _taken_over(zone: str, past: Series, hour: datetime, now: datetime, until: datetime) -> Layer | None:
+    """The zone's profile with less than a week of its own observations in it; None where there is none."""
+    usual = profile(zone)
+    if usual is None or not past.kind.continues(KIND):
+        return None
+    ahead = blended(usual, past.steps, now)
+    if ahead is usual:  # less than a day was seen
+        return None
+    made = ahead.outlook(hour, until)
+    label = f"{ahead.label} ({past.source})"
+    return Layer(past.kind, Rung.OWN, label, made.steps, None, made.p10, made.p90)
 
 
 def _steps(made: Prediction) -> Steps:

@@ -81,6 +81,19 @@ def test_observations_alone_make_a_forecast() -> None:
     assert outlook.kind == LIVE_AVERAGE
 
 
+def test_few_days_of_observations_take_the_profile_over_little_by_little() -> None:
+    outlook = ahead(Chain([FakeProvider(series=[observed(LIVE_AVERAGE, 48)])]))
+    (segment,) = outlook.segments
+    assert segment.source == (
+        "built-in profile of DE, 2019-2022, with 1 day of its own observations (a meter)"  # one whole one
+    )
+    level = mean(outlook.steps, NOW, NOW + 24 * HOUR)
+    assert level is not None
+    assert 100 < level < 350  # between what was seen and the profile
+    week = ahead(Chain([FakeProvider(series=[observed(LIVE_AVERAGE, 8 * 24)])]))
+    assert week.segments[0].source == "mean of the same hours, 7 days (a meter)"
+
+
 def test_profile_continues_an_average_forecast_at_its_level() -> None:
     outlook = ahead(Chain([FakeProvider(forecasts=[forecast(LIVE_AVERAGE, 50, 50, 50)])]))
     assert rungs(outlook) == [Rung.LIVE, Rung.PROFILE]

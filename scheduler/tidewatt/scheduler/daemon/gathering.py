@@ -22,6 +22,7 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 TRAIN_EVERY = timedelta(days=1)
 AFTER_START = timedelta(minutes=5)  # the first training waits for the first fill
 ASKED_FOR = timedelta(days=1)  # so long a zone that somebody looked at is followed
+STOPS_WITHIN_S = 2.0
 LOOK_WITHIN_S = 1.5  # what a first look at a zone may take; what comes later is there for the next
 
 
@@ -94,15 +95,20 @@ class Gatherer:
 
     def stop(self) -> None:
         """Ends a training that is under way; the models of before stay."""
-        if self._training is not None and self._training.poll() is None:
-            with suppress(ProcessLookupError):
-                self._training.terminate()
+        if self._training is not None:
+            self._training.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._training.wait(STOPS_WITHIN_S)
 
     def _train(self, now: datetime) -> None:
         """Starts a training where one is due: a process of its own, at the lowest priority."""
-        place = self._site.paths
-        busy = self._training is not None and self._training.poll() is None
-        if busy or not self._site.settings.own_models or now < max(self._train_at, _trained_at(place.models)):
+        place, before = self._site.paths, self._training
+        if before is not None:
+            if before.poll() is None:
+                return
+            self._training = None
+            log.info("models.trained", exit_code=before.returncode)  # 1: `training.log` tells what failed
+        if not self._site.settings.own_models or now < max(self._train_at, _trained_at(place.models)):
             return
         self._train_at = now + TRAIN_EVERY
         command = [sys.executable, "-m", "tidewatt.forecasting.models.retrain"]
