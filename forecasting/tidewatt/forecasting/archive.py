@@ -93,7 +93,9 @@ class Archive:
             ).fetchall()
 
         days = (revisions.read(row[0]) for row in self._database.read(question))
-        known = revisions.joined([day for day in days if day is not None]).known(now_ms, as_received)
+        known = revisions.joined([day for day in days if day is not None]).known(
+            now_ms, now_ms if as_received else None
+        )
         part = touching(known, start_ms, end_ms)
         return Steps(known.start_ms[part], known.end_ms[part], known.gco2_per_kwh[part])
 

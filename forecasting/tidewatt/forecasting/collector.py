@@ -41,7 +41,7 @@ class Collector:
             for what in whats:
                 for zone in zones:
                     moment = now + timedelta(seconds=self._clock() - began)
-                    if self._is_task(zone, what, moment) and self._last(zone, what, now).next_due <= now:
+                    if self._is_task(zone, what, moment) and self._is_due(zone, what, now):
                         self._do(zone, what, moment)
 
     def due(self, zones: Sequence[str], now: datetime) -> datetime:
@@ -69,6 +69,9 @@ class Collector:
         newest = self._last(zone, OBSERVATIONS, now)
         return newest.good_at is not None and self._oldest(zone, now) > now - cadence.backfill
 
+    def _is_due(self, zone: str, what: str, now: datetime) -> bool:
+        return turns.due_at(self._last(zone, what, now), now) <= now
+
     def _do(self, zone: str, what: str, now: datetime) -> None:
         """One fetch and what came of it."""
         last, began = self._last(zone, what, now), self._clock()
@@ -95,11 +98,12 @@ class Collector:
             end = self._oldest(zone, now)
             return max(end - cadence.span, now - cadence.backfill), end
         reached = self._last(zone, OBSERVATIONS, now).reached
-        if what == FORECAST or reached is None:
+        if what == FORECAST or reached is None or reached > now:
             return now - cadence.span, now
-        again = min(cadence.revised_for, cadence.span / 2)
+        late = 2 * (cadence.observed_every or timedelta())  # steps that had begun, but not ended
+        again = min(max(cadence.revised_for, late), cadence.span / 2)
         start = max(reached - again, now - cadence.backfill)
-        return min(start, now), min(now, start + cadence.span)
+        return start, min(now, start + cadence.span)
 
     def _oldest(self, zone: str, now: datetime) -> datetime:
         """How far back the first fill has come."""

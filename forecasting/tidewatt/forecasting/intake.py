@@ -67,8 +67,9 @@ class Intake:
         content = self._content(packed(start_ms, end_ms - start_ms, *values))
         series, issued_ms = self._series(issued.quantity, 0), milliseconds(issued.issued_at)
         last = self._connection.execute(
-            "SELECT content FROM issue WHERE series = ? AND issued_ms = ? ORDER BY received_ms DESC LIMIT 1",
-            (series, issued_ms),
+            "SELECT content FROM issue WHERE series = ? AND issued_ms = ? AND received_ms <= ?"
+            " ORDER BY received_ms DESC LIMIT 1",
+            (series, issued_ms, self._received_ms),
         ).fetchone()
         if last == (content,):
             return

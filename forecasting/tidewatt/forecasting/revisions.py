@@ -26,9 +26,9 @@ class Revisions:
         return packed(self.start_ms, self.end_ms - self.start_ms, self.thousandths, self.received_ms)
 
     def news(self, steps: Steps, received_ms: int) -> "Revisions":
-        """The steps that are new or say something else than what is known by now."""
+        """The steps that are new or say something else than what was known when they were received."""
         values = thousandths(steps.gco2_per_kwh)
-        now = self.known(FAR_MS, as_received=False)
+        now = self.known(FAR_MS, received_ms)
         known = set(
             zip(
                 now.start_ms.tolist(),
@@ -42,14 +42,14 @@ class Revisions:
         received = np.full(int(new.sum()), received_ms, np.int64)
         return Revisions(steps.start_ms[new], steps.end_ms[new], values[new], received)
 
-    def known(self, now_ms: int, as_received: bool = True) -> Steps:
-        """What was known at `now_ms`: of steps that had ended, the newest revision then received.
+    def known(self, ended_ms: int, received_ms: int | None) -> Steps:
+        """Of steps that had ended at `ended_ms`, the newest revision that was received by `received_ms`.
 
-        With `as_received` False the newest revision of all, whenever it came.
+        With None the newest of all, whenever it came.
         """
-        there = self.end_ms <= now_ms
-        if as_received:
-            there &= self.received_ms <= now_ms
+        there = self.end_ms <= ended_ms
+        if received_ms is not None:
+            there &= self.received_ms <= received_ms
         order = np.flatnonzero(there)
         order = order[np.lexsort((self.end_ms[order], self.start_ms[order]))]  # stable: the newest come last
         start_ms, end_ms = self.start_ms[order], self.end_ms[order]

@@ -19,6 +19,7 @@ HISTORY_EVERY = timedelta(seconds=5)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 FINAL_PAUSE, LONGEST_FINAL = timedelta(minutes=15), timedelta(hours=6)  # where asking again may not help
 DENIED_PAUSE = timedelta(days=1)
+CLOCK_AHEAD = timedelta(minutes=5)
 AFTER_START = timedelta(minutes=5)  # a new start may have brought a new key
 
 
@@ -89,9 +90,14 @@ def phase(seed: str, *names: str) -> float:
     return int.from_bytes(digest, "big") / 2**64
 
 
+def due_at(attempt: Attempt, now: datetime) -> datetime:
+    """When the next fetch is due; at once where the last one was made by a clock that was ahead."""
+    return now if attempt.at > now + CLOCK_AHEAD else attempt.next_due
+
+
 def soonest(attempts: Iterable[Attempt], now: datetime) -> datetime:
     """When the next of these is due; in half an hour where there are none."""
-    return min((attempt.next_due for attempt in attempts), default=now + AGAIN)
+    return min((due_at(attempt, now) for attempt in attempts), default=now + AGAIN)
 
 
 def _next(every: timedelta | None, now: datetime, newest: datetime, news: int, phase: float) -> datetime:

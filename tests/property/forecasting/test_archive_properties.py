@@ -67,7 +67,7 @@ def test_what_was_known_is_what_a_plain_list_remembers(
         assert not len(kept.news(steps, received_ms).start_ms)
         if not as_received or received_ms <= now_ms:
             quarters |= painted(steps, now_ms)
-    known = kept.known(now_ms, as_received)
+    known = kept.known(now_ms, now_ms if as_received else None)
     assert (known.start_ms[1:] >= known.end_ms[:-1]).all()
     assert painted(known, now_ms) == quarters
 

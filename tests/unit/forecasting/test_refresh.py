@@ -120,6 +120,15 @@ def test_what_may_still_be_restated_is_asked_for_again(archive: Archive) -> None
     ) == {1}
 
 
+def test_no_step_is_missed_where_nothing_is_ever_restated(archive: Archive) -> None:
+    feed = filled()
+    feed.cadence = replace(HOURLY, revised_for=timedelta())
+    run(refresher(archive, feed), T0 + 7 * MINUTE, T0 + DAY)
+    found = archive.observations("fake feed", "DE", Q, T0 - DAY, T0 + DAY, T0 + DAY)
+    assert len(found.start_ms) >= 47
+    assert (found.start_ms[1:] == found.end_ms[:-1]).all()
+
+
 def test_a_gap_while_nobody_asked_is_filled(archive: Archive) -> None:
     feed = filled()
     feed.cadence = replace(HOURLY, span=2 * DAY)
@@ -191,6 +200,18 @@ def test_a_restart_keeps_pauses_but_asks_again_where_a_key_was_refused(archive: 
     assert again.turn(T0 + 2 * HOUR) >= T0 + DAY
     refresher(archive, feed).turn(T0 + 2 * HOUR)
     assert len(feed.asked) == 6
+
+
+def test_a_clock_that_was_ahead_stops_nothing_once_it_is_right(archive: Archive) -> None:
+    feed = filled()
+    refresher(archive, feed).turn(T0 + 4 * DAY)
+    feed.asked.clear()
+    followed = refresher(archive, feed)
+    assert followed.turn(T0) <= T0 + HOUR
+    assert asked(feed, "forecast") == [(T0, T0)]
+    assert len(archive.issues("fake feed", "DE", Q, T0, T0 + HOUR, T0)) == 1
+    assert len(archive.observations("fake feed", "DE", Q, T0 - DAY, T0, T0).start_ms) == 24
+    assert all(start < end <= T0 for start, end in asked(feed, "observations"))
 
 
 def test_a_service_that_hangs_holds_up_no_other(archive: Archive) -> None:
