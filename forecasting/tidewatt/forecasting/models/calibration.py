@@ -35,7 +35,7 @@ def covered(errors: Floats, hour: Integers, low: Floats, high: Floats) -> float:
 
 
 def stacked(members: Floats, z: Floats, pull: float) -> Floats:
-    """Weights, none negative, with which members (members, rows) together come closest to `z` (rows,).
+    """Weights, none negative, 1 at most together, with which members (members, rows) come closest to `z`.
 
     `pull` draws them to equal weights that sum to 1: so much of the members' own variance is the penalty.
     Stacking: Breiman, Machine Learning 24 (1996) 49-64.
@@ -46,4 +46,5 @@ def stacked(members: Floats, z: Floats, pull: float) -> Floats:
     spread = np.sqrt(pull * rows * max(float(np.mean(members**2)), 1e-12))
     a = np.concatenate([members.T, spread * np.eye(count)])
     b = np.concatenate([z, np.full(count, spread / count)])
-    return np.asarray(nnls(a, b)[0], float)
+    weight = np.asarray(nnls(a, b)[0], float)
+    return weight / max(1.0, float(weight.sum()))

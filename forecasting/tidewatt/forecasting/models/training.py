@@ -32,9 +32,10 @@ Integers = NDArray[np.int64]
 
 BLOCKS = ((0, 24), (24, 48), (48, 72), (72, 96), (96, 168))
 LEAST_DAYS = 7
-LONGEST_DAYS = 3 * 365 + 28
+YEAR_DAYS = 365
+LONGEST_DAYS = 3 * YEAR_DAYS + 28
 TREES_FROM_DAYS = 56
-TRUSTED_DAYS = 28  # so much past gives half of the trust
+TRUSTED_DAYS = 45  # with so many days of past a model counts half, its base the other half
 JUDGED_EVERY_H = 3
 AT_ONCE = 400  # issues whose features are in memory at a time
 
@@ -123,7 +124,7 @@ def trained(history: History, recipe: Recipe = DEFAULT, quantity: str = "") -> M
         features=fitted[0].names,
         blocks=tuple(each.block for each in fitted),
         captured=_captured(history, end, judged, newest),
-        judged_days=turns.length_h / DAY_H,
+        judged_days=(end - int(judged[0])) / DAY_H,
         coverage=float(np.mean([each.coverage for each in fitted])),
     )
 
@@ -140,7 +141,7 @@ def _fitted(
     for judge, trio in enumerate(trios):
         mine = fold == judge
         members[:, mine] = trio.predict(rows.x[mine], rows.hour[mine])
-    trust = days**2 / (days**2 + TRUSTED_DAYS**2)
+    trust = days**3 / (days**3 + TRUSTED_DAYS**3)
     weight = trust * stacked(members, rows.z, recipe.pull)
     errors = (rows.z - weight @ members) / rows.scale
     low, high = band(errors, rows.hour)
@@ -178,7 +179,7 @@ def _trio(rows: Rows, mine: NDArray[np.bool_], days: float, recipe: Recipe) -> T
     x, z = rows.x[mine], rows.z[mine]
     x[:, np.isnan(x).all(axis=0)] = 0.0  # what is never known cannot be binned, and splits nothing
     stretch = rows.hour[mine] // STRETCH_H
-    line = fit(x, z, stretch, STRETCHES, recipe.shrinkage)
+    line = fit(x, z, stretch, STRETCHES, recipe.shrinkage * max(1.0, YEAR_DAYS / days))
     if days < TREES_FROM_DAYS:
         return Trio(None, None, line)
     direct = _boosted("absolute_error", recipe).fit(x, z)
