@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tidewatt.forecasting import modelled_profile, profile, zones
+from tidewatt.forecasting import marginal_profile, modelled_profile, profile, zones
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = ROOT / "forecasting" / "scripts"
@@ -31,6 +31,11 @@ def test_modelled_profiles_stand_on_what_their_script_computes(shared_data: Path
     script["write_generation"](shared_data, tmp_path)
     assert (tmp_path / "behaviour.csv").read_text() == modelled_profile.BEHAVIOUR.read_text()
     assert (tmp_path / "generation.csv").read_text() == modelled_profile.GENERATION.read_text()
+
+
+def test_marginal_profiles_are_what_their_script_computes(shared_data: Path, tmp_path: Path) -> None:
+    runpy.run_path(str(SCRIPTS / "modelled_marginals.py"))["write"](shared_data, tmp_path)
+    assert (tmp_path / "marginals.csv").read_text() == marginal_profile.TABLE.read_text()
 
 
 def test_profile_captures_at_least_its_goals(shared_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
