@@ -51,17 +51,6 @@ def fit(x: NDArray[np.floating], z: Floats, stretch: Integers, stretches: int, s
     return Linear(centre, scale, weight, start)
 
 
-def averaged(lines: list[Linear]) -> Linear:
-    """One line whose prediction is the mean of these, but for what they cut off at the edges."""
-    centre = np.mean([line.centre for line in lines], axis=0)
-    scale = np.mean([line.scale for line in lines], axis=0)
-    weight = np.mean([line.weight / line.scale for line in lines], axis=0) * scale
-    start = np.mean(
-        [line.start + (line.weight / line.scale) @ (centre - line.centre) for line in lines], axis=0
-    )
-    return Linear(centre, scale, weight, start)
-
-
 def _moments(x: NDArray[np.floating]) -> tuple[Floats, Floats]:
     """Mean and spread of what is known of each feature; the spread of what never changes counts as 1."""
     known = ~np.isnan(x)

@@ -13,7 +13,7 @@ from tidewatt.forecasting.models.calibration import band, covered, stacked
 from tidewatt.forecasting.models.features import columns, targets
 from tidewatt.forecasting.models.folds import Folds, folds
 from tidewatt.forecasting.models.forecaster import HOUR_MS, History
-from tidewatt.forecasting.models.linear import Linear, averaged, fit
+from tidewatt.forecasting.models.linear import Linear, fit
 from tidewatt.forecasting.models.trained import (
     DAY_H,
     NAME,
@@ -132,7 +132,7 @@ def trained(history: History, recipe: Recipe = DEFAULT, quantity: str = "") -> M
 def _fitted(
     history: History, first: int, span: tuple[int, int], turns: Folds, judged: Integers, recipe: Recipe
 ) -> Fitted:
-    """One block: two trios, each trained on one fold and judged on the other, then joined."""
+    """One block: two trios, each trained on one fold and judged on the other, their trees joined."""
     days = (turns.end - first) / DAY_H
     rows = _rows(history, first, turns.end, span, recipe)
     fold, stretch = turns.fold(rows.target), turns.stretch(rows.target)
@@ -148,7 +148,7 @@ def _fitted(
     older = stretch > 0
     past_weight = trust * stacked(members[:, older], rows.z[older], recipe.pull) if older.any() else weight
     return Fitted(
-        Block(*span, *_joined(trios), averaged([trio.line for trio in trios]), weight, low, high),
+        Block(*span, *_joined(trios), _line(rows.x, rows.z, rows.hour, days, recipe), weight, low, high),
         rows.names,
         _newest(history, trios[0], past_weight, span, judged),
         _coverage(rows, rows.z - past_weight @ members, older),
@@ -178,13 +178,16 @@ def _trio(rows: Rows, mine: NDArray[np.bool_], days: float, recipe: Recipe) -> T
     """The members as trained on the rows that are `mine`."""
     x, z = rows.x[mine], rows.z[mine]
     x[:, np.isnan(x).all(axis=0)] = 0.0  # what is never known cannot be binned, and splits nothing
-    stretch = rows.hour[mine] // STRETCH_H
-    line = fit(x, z, stretch, STRETCHES, recipe.shrinkage * max(1.0, YEAR_DAYS / days))
+    line = _line(x, z, rows.hour[mine], days, recipe)
     if days < TREES_FROM_DAYS:
         return Trio(None, None, line)
     direct = _boosted("absolute_error", recipe).fit(x, z)
-    rest = _boosted("squared_error", recipe).fit(x, z - line.predict(x, stretch))
+    rest = _boosted("squared_error", recipe).fit(x, z - line.predict(x, rows.hour[mine] // STRETCH_H))
     return Trio(direct, rest, line)
+
+
+def _line(x: NDArray[np.float32], z: Floats, hour: Integers, days: float, recipe: Recipe) -> Linear:
+    return fit(x, z, hour // STRETCH_H, STRETCHES, recipe.shrinkage * max(1.0, YEAR_DAYS / days))
 
 
 def _boosted(loss: str, recipe: Recipe) -> Any:
