@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidewatt.forecasting.feeds.feed import Fetched, Issued, Observed
-from tidewatt.forecasting.kind import Signal
+from tidewatt.forecasting.kind import Basis, Kind, Signal
 from tidewatt.forecasting.quantity import MW, WEATHER, kind_of
 from tidewatt.forecasting.series import Intensities, Steps, empty, milliseconds
 from tidewatt.forecasting.usual import Usual
@@ -24,6 +24,7 @@ WEATHER_RANGES = {
 }
 BEYOND = 2.0  # times what the last week reached, which a jump must leave as well
 SPIKE = 5.0  # times both neighbours
+FALLS_FURTHER = 5.0  # at the stack a rainy or windy week leaves next to nothing, by life cycle never
 NEVER_ZERO_ABOVE = 30.0  # gCO2/kWh: a zone of that level always burns something
 SPIKE_G = 30.0
 STEADY_MS = 24 * 3_600_000
@@ -83,8 +84,9 @@ class _Told:
             return empty(), tuple(each[:0] for each in beside)
         steps, beside = _only(steps, beside, order)
         bad = self._impossible(steps.gco2_per_kwh)
-        if kind_of(self.quantity) is not None:
-            bad |= self._unusual(steps, bad) | self._stuck(steps)
+        kind = kind_of(self.quantity)
+        if kind is not None:
+            bad |= self._unusual(kind, steps, bad) | self._stuck(steps)
         return _only(steps, beside, ~bad)
 
     def _ordered(self, steps: Steps) -> NDArray[np.int64] | None:
@@ -131,18 +133,16 @@ class _Told:
             return WEATHER_RANGES.get(self.quantity, (-np.inf, np.inf))
         return 0.0, HIGHEST_GCO2_PER_KWH
 
-    def _unusual(self, steps: Steps, bad: Which) -> Which:
+    def _unusual(self, kind: Kind, steps: Steps, bad: Which) -> Which:
         """Zeros, jumps and spikes. What one more kWh causes may well be nothing, or jump."""
         values, level = np.where(bad, np.nan, steps.gco2_per_kwh), self.usual.level
-        kind = kind_of(self.quantity)
-        falls = kind is not None and kind.signal is Signal.AVERAGE
+        falls = kind.signal is Signal.AVERAGE
         none = np.zeros(len(values), bool)
         zero = jump = none
         if level is not None:
-            low, high = (
-                min(level / self.usual.jump, self.usual.low / BEYOND),
-                max(level * self.usual.jump, self.usual.high * BEYOND),
-            )
+            least = level / self.usual.jump / (FALLS_FURTHER if kind.basis is Basis.DIRECT else 1.0)
+            low = min(least, self.usual.low / BEYOND)
+            high = max(level * self.usual.jump, self.usual.high * BEYOND)
             if falls and level > NEVER_ZERO_ABOVE and self.usual.low > 0:
                 zero = values == 0
             jump = ~zero & ((values > max(high, SPIKE_G)) | (falls & (values < low) & (level > SPIKE_G)))

@@ -17,7 +17,8 @@ from tidewatt.forecasting.usual import Usual, described, usual
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 HOUR_MS = 3_600_000
-AVERAGE = intensity(Kind(Signal.AVERAGE, Basis.DIRECT, Boundary.PRODUCTION))
+AVERAGE = intensity(Kind(Signal.AVERAGE, Basis.LIFECYCLE, Boundary.PRODUCTION))
+DIRECT = intensity(Kind(Signal.AVERAGE, Basis.DIRECT, Boundary.PRODUCTION))
 MARGINAL = intensity(Kind(Signal.MARGINAL, Basis.DIRECT, Boundary.CONSUMPTION, "CO2"))
 NAN = float("nan")
 DAY = [200 + 10 * hour for hour in range(24)]
@@ -89,6 +90,11 @@ def test_one_more_kwh_may_cause_nothing_at_all() -> None:
     outcome = seen(300, 0, 0, 5, 310, quantity=MARGINAL)
     assert (kept(outcome), outcome.remarks) == ([300, 0, 0, 5, 310], ())
     assert kept(seen(300, 1900, quantity=MARGINAL)) == [300]
+
+
+def test_at_the_stack_a_windy_week_may_leave_next_to_nothing() -> None:
+    assert kept(seen(300, 40, 30, 20, quantity=DIRECT)) == [300, 40, 30, 20]
+    assert kept(seen(300, 12, 300, 0, quantity=DIRECT)) == [300, 300]
 
 
 def test_a_zone_that_was_at_zero_lately_may_be_so_again() -> None:
@@ -218,6 +224,7 @@ def test_power_and_weather_have_ranges_of_their_own(
     ("zone", "code", "column", "least", "most"),
     [
         ("ES", "SPA", "ci_direct", 0.95, 0.30),
+        ("AT", "AT", "ci_direct", 1.0, 0.001),
         ("NL", "NL", "ci_direct", 1.0, 0.001),
         ("US-NW-PACW", "PACW", "ci_lifecycle", 1.0, 0.001),
         ("US-FLA-FPL", "FPL", "ci_lifecycle", 1.0, 0.001),
