@@ -39,10 +39,10 @@ class Asked:
         failures = (text for (_, of), text in list(self._failures.items()) if of == zone)
         return next(failures, self._told_trouble(zone, now))
 
-    def stale(self, zone: str, now: datetime) -> bool:
-        """True where forecasts are those of before a failure."""
+    def stale(self, zone: str) -> bool:
+        """True where forecasts are those of before a failure, of whatever age."""
         failed = any((question, zone) in self._failures for question in ("kinds", "forecast"))
-        return failed or bool(self._told_trouble(zone, now))
+        return failed or bool(getattr(self.provider, "trouble", ""))
 
     def version(self, zone: str, now: datetime) -> Hashable:
         """Equal to an earlier value where what the provider says need not be asked again."""

@@ -174,7 +174,7 @@ class Chain:
                     yield Layer(kind, Rung.HINDSIGHT, f"{later.source}, observed later", later.steps)
             forecast = asked.forecast(zone, kind, now)
             if forecast is not None and _reaches(forecast, now):
-                yield _layer(forecast, now, asked.live_for, asked.stale(zone, now))
+                yield _layer(forecast, now, asked.live_for, asked.stale(zone))
             yield from layers(asked, zone, kind, hour, now, until, self.models)
 
 

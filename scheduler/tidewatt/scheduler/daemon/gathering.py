@@ -23,6 +23,7 @@ TRAIN_EVERY = timedelta(days=1)
 AFTER_START = timedelta(minutes=5)  # the first training waits for the first fill
 ASKED_FOR = timedelta(days=1)  # so long a zone that somebody looked at is followed
 STOPS_WITHIN_S = 2.0
+ALL_ISSUES_FOR = timedelta(days=14)  # of older forecasts that no account cites one an hour is kept
 LOOK_WITHIN_S = 1.5  # what a first look at a zone may take; what comes later is there for the next
 
 
@@ -86,10 +87,11 @@ class Gatherer:
         return bool(self._grid.feeds) and not self._site.clock.replaying
 
     def _prune(self) -> None:
-        before = self._site.clock.now() - self._site.settings.grid_retention
+        now = self._site.clock.now()
+        before = now - self._site.settings.grid_retention
         cited = self._store.cited(time_ms(before))
         spans = [Citation(zone, moment(start_ms), moment(end_ms)) for zone, start_ms, end_ms in cited]
-        gone = self._grid.archive.prune(before, spans)
+        gone = self._grid.archive.prune(before, spans, thin=now - ALL_ISSUES_FOR)
         if gone:
             log.info("grid.pruned", pieces=gone, before=before.isoformat())
 
