@@ -14,6 +14,7 @@ from tidewatt.forecasting.series import Forecast, Series, Steps, instant, millis
 BACK = timedelta(days=8)  # what is kept in memory reaches back so far, or as far as was asked for
 LATE = timedelta(hours=2)
 AGAIN_MS = 60_000  # how often a fetch is looked up that ended as the one before
+FAILURES = (Outcome.FAILED, Outcome.DENIED)
 MISSED = 4  # intervals without a successful fetch, until one says so
 
 
@@ -39,7 +40,7 @@ class Archived:
         self._every = feed.cadence.forecast_every or feed.cadence.observed_every or timedelta(days=1)
         self.live_for = self._every + LATE
         self._remembered: dict[tuple[str, Kind], Remembered] = {}
-        self._attempts: dict[str, tuple[Hashable, Attempt | None]] = {}
+        self._troubles: dict[str, tuple[Hashable, str]] = {}
 
     def kinds(self, zone: str) -> tuple[Kind, ...]:
         """Kinds that the service may have for `zone`, and those that the archive holds from it."""
@@ -66,31 +67,52 @@ class Archived:
 
     def trouble_of(self, zone: str, now: datetime) -> str:
         """Why what there is of `zone` may not be the newest, for people; empty where all is well."""
-        last = self._attempt(zone, now)
+        version = (self._archive.version(zone, now), milliseconds(now) // AGAIN_MS)
+        kept = self._troubles.get(zone)
+        if kept is None or kept[0] != version:
+            kept = self._troubles[zone] = (version, self._trouble(zone, now))
+        return kept[1]
+
+    def _trouble(self, zone: str, now: datetime) -> str:
+        found = {attempt.what: attempt for attempt in self._archive.attempts(self.name, zone)}
+        last = found.get("forecast" if self._feed.cadence.forecast_every else "observations")
         if last is None:
             return ""
-        if last.outcome in (Outcome.FAILED, Outcome.DENIED):
-            since = "never heard from" if last.good_at is None else f"last heard from at {_minute(last.good_at)}"
-            return f"{last.text} ({self.name} was {since})"
+        if last.outcome in FAILURES:
+            return self._failure(last)
         if now - last.at > MISSED * self._every + LATE:
             return f"{self.name} was not asked since {_minute(last.at)}"
-        return ""
+        return self._silence(zone, now, last, found.get("observations"))
+
+    def _silence(self, zone: str, now: datetime, last: Attempt, observed: Attempt | None) -> str:
+        """What to say of a service that answers, but has nothing new of the intensity."""
+        kinds = [kind for kind in map(kind_of, self._feed.quantities(zone)) if kind is not None]
+        issued = [told.issued_at for kind in kinds if (told := self.forecast(zone, kind, now)) is not None]
+        if issued:
+            late = last.at - max(issued) > self.live_for
+            return f"{self.name} has told no new forecast since {_minute(max(issued))}" if late else ""
+        if observed is None or not kinds:
+            return ""
+        if observed.outcome in FAILURES:
+            return self._failure(observed)
+        ends = [self._recalled(zone, kind, milliseconds(now), now).steps.end_ms[-1:] for kind in kinds]
+        newest = max((int(end[0]) for end in ends if len(end)), default=None)
+        if newest is None:
+            return f"{self.name} has told no carbon intensity of {zone} of late"
+        every = self._feed.cadence.observed_every or self._every
+        late = observed.at - instant(newest) > MISSED * every + LATE
+        return f"{self.name} has told no carbon intensity since {_minute(instant(newest))}" if late else ""
+
+    def _failure(self, last: Attempt) -> str:
+        """What a fetch ended with, and when one of the same last ended well."""
+        since = "none came yet" if last.good_at is None else f"the last came at {_minute(last.good_at)}"
+        return f"{last.text} ({self.name}'s {last.what}: {since})"
 
     def _label(self, kind: Kind, *, ahead: bool) -> str:
         """The source's name, with the method where the number is computed here."""
         if isinstance(self._feed, Computed):
             return f"{self.name}, {self._feed.method(kind, ahead=ahead)}"
         return self.name
-
-    def _attempt(self, zone: str, now: datetime) -> Attempt | None:
-        """The last fetch of what the chain needs most of this service."""
-        version = (self._archive.version(zone, now), milliseconds(now) // AGAIN_MS)
-        kept = self._attempts.get(zone)
-        if kept is None or kept[0] != version:
-            what = "forecast" if self._feed.cadence.forecast_every else "observations"
-            found = {a.what: a for a in self._archive.attempts(self.name, zone)}
-            kept = self._attempts[zone] = (version, found.get(what))
-        return kept[1]
 
     def _recalled(self, zone: str, kind: Kind, start_ms: int, now: datetime) -> Remembered:
         """What is known at `now`, from `start_ms` on at least."""

@@ -79,6 +79,8 @@ class Collector:
         try:
             start, end = self._span(zone, what, now)
             fetched = self._fetched(zone, what, start, end, now)
+            if what == FORECAST and not fetched.issued:
+                raise self._silence(fetched)
             received = now + timedelta(seconds=self._clock() - began)
             news = self._keep(zone, fetched, received)
             due = self._next(what, received, end, fetched, news, phase)
@@ -127,8 +129,14 @@ class Collector:
         held.remark(received, self.name, zone, *told)
         left = believed.fetched.observed or believed.fetched.issued
         if believed.remarks and not left:
-            raise FeedError(f"{self.name}: {believed.remarks[0]}", transient=True)
+            why = next((text for text in believed.remarks if "refused" in text), believed.remarks[0])
+            raise FeedError(f"{self.name}: {why}", transient=True)
         return news
+
+    def _silence(self, fetched: Fetched) -> FeedError:
+        """What to say where a service answers well, and has no forecast."""
+        said = fetched.notes[-1] if fetched.notes else "it sent none"
+        return FeedError(f"{self.name}: no forecast: {said}", transient=True)
 
     def _next(
         self, what: str, now: datetime, end: datetime, fetched: Fetched, news: int, phase: float

@@ -45,8 +45,8 @@ def archive(tmp_path: Path, feed: FakeFeed) -> Iterator[Archive]:
         yield made
 
 
-def refresher(archive: Archive, feed: FakeFeed) -> Refresher:
-    return Refresher([feed], archive, lambda: ["DE"], seed="", clock=lambda: 0.0)
+def refresher(archive: Archive, feed: FakeFeed, zone: str = "DE") -> Refresher:
+    return Refresher([feed], archive, lambda: [zone], seed="", clock=lambda: 0.0)
 
 
 def test_kinds_are_those_the_service_may_have_and_the_archive_holds(archive: Archive, feed: FakeFeed) -> None:
@@ -125,14 +125,38 @@ def test_trouble_is_told_with_since_when_and_ends_with_it(archive: Archive, feed
     feed.failure = FeedError("fake feed answered 503", transient=True)
     followed.turn(T0 + 2 * HOUR)
     told = provider.trouble_of("DE", T0 + 2 * HOUR)
-    assert told == "fake feed answered 503 (fake feed was last heard from at 2026-03-10 00:00 UTC)"
+    assert told == "fake feed answered 503 (fake feed's forecast: the last came at 2026-03-10 00:00 UTC)"
     assert provider.version("DE", T0 + 2 * HOUR) != before
     outlook = Chain([provider]).outlook("DE", Signal.AVERAGE, T0 + 2 * HOUR, T0 + DAY)
     assert outlook is not None
-    assert (outlook.segments[0].rung, outlook.note) == (Rung.LAST_GOOD, told)
+    assert (outlook.segments[0].rung, outlook.note) == (Rung.LIVE, told)  # it is still fresh
     feed.failure = None
+    feed.issued["DE"].append(Issued(Q, T0 + 4 * HOUR, hours(T0 + 4 * HOUR, 72)))
     followed.turn(T0 + 4 * HOUR)
     assert provider.trouble_of("DE", T0 + 4 * HOUR) == ""
+
+
+def test_a_service_that_answers_without_anything_new_is_trouble(archive: Archive, feed: FakeFeed) -> None:
+    provider, followed = Archived(feed, archive), refresher(archive, feed)
+    followed.turn(T0 + 4 * HOUR)
+    told = provider.trouble_of("DE", T0 + 4 * HOUR)
+    assert told == "fake feed has told no new forecast since 2026-03-10 00:00 UTC"
+    feed.issued["DE"].clear()
+    followed.turn(T0 + 6 * HOUR)
+    told = provider.trouble_of("DE", T0 + 6 * HOUR)
+    assert told.startswith("fake feed: no forecast: it sent none (fake feed's forecast: the last came at ")
+
+
+def test_observations_count_where_no_forecast_of_the_intensity_ever_came(archive: Archive) -> None:
+    feed = FakeFeed("mix")
+    feed.issued["FR"] = [Issued("mw demand", T0 + i * HOUR, hours(T0 + i * HOUR, 72)) for i in range(99)]
+    feed.observed["FR"] = [Observed(Q, hours(T0 - 2 * DAY, 48))]
+    provider, followed = Archived(feed, archive), refresher(archive, feed, "FR")
+    followed.turn(T0)
+    assert provider.trouble_of("FR", T0) == ""
+    followed.turn(T0 + 9 * HOUR)
+    told = provider.trouble_of("FR", T0 + 9 * HOUR)
+    assert told == "mix has told no carbon intensity since 2026-03-10 00:00 UTC"
 
 
 def test_a_service_that_nobody_asks_any_more_is_trouble_too(archive: Archive, feed: FakeFeed) -> None:

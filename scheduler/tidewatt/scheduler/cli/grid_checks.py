@@ -58,12 +58,16 @@ def _service(subject: str, service: "Feed", zones: tuple[str, ...], now: datetim
     covered = [zone for zone in zones if service.quantities(zone)]
     if not covered:
         yield _nothing_for(subject, service.name, zones)
-    for zone in covered:
+    for number, zone in enumerate(covered, start=1):
         try:
             yield _accessible(subject, service.name, service.access(zone, now))
         except FeedError as error:
+            left = ", ".join(covered[number:]) if error.transient else ""
             advice = "" if error.transient else "the next source of the chain answers until this is mended"
-            yield Finding(Verdict.WARN, subject, f"{zone}: {error}", advice)
+            found = f"{zone}: {error}" + (f"; it was not asked for {left} after that" if left else "")
+            yield Finding(Verdict.WARN, subject, found, advice)
+            if left:  # it would keep us waiting, or asked for a pause
+                return
 
 
 def _accessible(subject: str, name: str, access: "Access") -> Finding:
