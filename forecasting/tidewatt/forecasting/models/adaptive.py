@@ -71,7 +71,7 @@ def forgetting(
 ) -> Intensities:
     """Ridge coefficients (len(days), terms, tracks) of `y` (d, 24, tracks) on `x` (d, 24, terms).
 
-    Those for a day use what lies before it, each day older by a half-life half as much; zero where that is
+    Those for a day use what lies before it, each day older by a half-life half as much; NaN where that is
     less than a week. Hours with a hole do not count.
     """
     known = ~np.isnan(np.concatenate([x, y], axis=-1)).any(axis=-1, keepdims=True)
@@ -92,7 +92,7 @@ def forgetting(
         product = keep ** (day - before) * product + weighed.T @ new_y
         enough = known[:day].sum() >= FEWEST_D * DAY_H
         solved = np.linalg.solve(square + penalty, product)
-        wanted[day] = np.asarray(solved, float) if enough else np.zeros_like(product)
+        wanted[day] = np.asarray(solved, float) if enough else np.full_like(product, np.nan)
         before = day
     return np.stack([wanted[int(day)] for day in days])
 
