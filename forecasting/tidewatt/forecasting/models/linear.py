@@ -37,7 +37,7 @@ def fit(x: NDArray[np.floating], z: Floats, stretch: Integers, stretches: int, s
     """
     centre, scale = _moments(x)
     standard = _standard(x, centre, scale)
-    middle = float(z.mean())
+    middle = float(z.mean()) if len(z) else 0.0
     common = _solved(standard, z - middle, shrinkage)
     rest = z - middle - standard @ common
     weight = np.tile(common, (stretches, 1))

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Trains what is asked for; 1 where a model could not be trained though there was a past, else 0."""
     asked = _parser().parse_args(arguments)
     now = asked.now or datetime.now(UTC)
-    _step_back(asked.memory_mb, asked.threads)
+    _step_back(asked.niceness, asked.memory_mb, asked.threads)
     failed = False
     with Archive(asked.archive, read_only=True) as archive:
         for report in reports(archive, asked.models, now, asked.zone, asked.force):
@@ -103,12 +103,10 @@ def _described(model: Model, took_s: float) -> Report:
     }
 
 
-def _step_back(memory_mb: int, threads: int) -> None:
+def _step_back(niceness: int, memory_mb: int, threads: int) -> None:
     """Everything else on the machine comes first, and no more memory and cores are taken than allowed."""
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read when scikit-learn is loaded, which is later
-    os.nice(19)
-    if hasattr(os, "SCHED_IDLE"):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    os.nice(niceness)
     limit = memory_mb * 1024 * 1024
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     if hard == resource.RLIM_INFINITY or limit < hard:
@@ -133,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--force", action="store_true", help="train also where the model is of the last hours"
     )
+    parser.add_argument("--niceness", type=int, default=19, help="how far all else comes first (default: 19)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--memory-mb", type=int, default=MEMORY_MB)
     return parser

@@ -5,8 +5,10 @@ import json
 import os
 import re
 import stat
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -28,6 +30,12 @@ KINDS = ("float64", "int32", "int16", "bool")
 TREE = ("root", "feature", "threshold", "missing_left", "left", "right", "value")
 LINE = ("centre", "scale", "weight", "start")
 Array = NDArray[Any]
+
+DAMAGE = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError),
+    *(TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error),
+)
+"""What zipfile, numpy, json and our own reading may raise on bytes that are not what was written."""
 
 
 def path_of(folder: Path, zone: str, quantity: str) -> Path:
@@ -73,15 +81,7 @@ def load(path: Path) -> Model:
                     f"{path.name} has format {header.get('format')}, this release reads {FORMAT}"
                 )
             return _Packed(header, {kind: file[kind] for kind in KINDS}).model()
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        IndexError,
-        AttributeError,
-        OSError,
-        zipfile.BadZipFile,
-    ) as error:
+    except DAMAGE as error:
         raise ForecastError(
             f"{path.name} is damaged ({type(error).__name__}): it will be trained anew"
         ) from error
@@ -97,10 +97,11 @@ def content(path: Path) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise ForecastError(f"{path.name} cannot be read: {error.strerror}") from error
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise ForecastError(f"{path.name} is not a regular file")
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise ForecastError(f"{path.name} is not a regular file")
         if status.st_uid != os.geteuid():
             raise ForecastError(f"{path.name} belongs to another user: its content is not trusted")
         if status.st_mode & 0o022:
