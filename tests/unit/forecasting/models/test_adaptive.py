@@ -101,7 +101,7 @@ def test_a_zone_without_weather_has_no_such_features() -> None:
 
 
 def test_a_trained_model_sees_the_storm_that_its_weather_tells_of() -> None:
-    days = 75
+    days = 100
     zone = windy(days)
     at = (days - 5) * DAY_H + LATE_H
     model = trained(cut(zone, START_MS + at * HOUR_MS), QUICK)
@@ -114,4 +114,4 @@ def test_a_trained_model_sees_the_storm_that_its_weather_tells_of() -> None:
         made = each.predict(cut(past, START_MS + at * HOUR_MS), 96)
         assert made is not None
         errors.append(np.abs(made.gco2_per_kwh / there - 1).mean())
-    assert errors[0] < 0.3 * errors[1]
+    assert errors[0] < 0.5 * errors[1]
