@@ -6,8 +6,8 @@ Row 1: nine zones, 2022-07-01..12-31, lifecycle, models of history and generatio
 that CarbonCast issued for that time with weather. Joined on the hour that is forecast; an issue of ours uses
 only hours that had ended by the first hour that CarbonCast's issue forecasts. Models are trained anew every
 30 days on what was known then, as the daemon does. Row 3: 121 zones, 2023, history only, one model trained
-on 2021 and 2022; every week the forecaster is chosen by what each captured in the last 84 days, as the shelf
-does. The profile there is a table of month, weekend and local hour fitted on 2021 and 2022.
+on 2021 and 2022; every week it is blended with the plain forecasts by what each captured in the last 84 days,
+or left to the best of them, by the shelf's rule. The profile there is a table of month, weekend and local hour fitted on 2021 and 2022.
 
 Captured is the share of a perfect forecast's saving: issues at 00:00 UTC, jobs of 4 and 12 h, contiguous and
 interruptible, that arrive every 3 h of the first day and may be done 24 h later than at the earliest. What a
@@ -19,7 +19,7 @@ import argparse
 import hashlib
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -31,8 +31,9 @@ from tidewatt.forecasting import models
 from tidewatt.forecasting.backtest.capture import outcome, usable
 from tidewatt.forecasting.backtest.issuing import cut
 from tidewatt.forecasting.models.baselines import LastWeek, SameHourMean, Yesterday
+from tidewatt.forecasting.models.blend import blended, says
 from tidewatt.forecasting.models.forecaster import HOUR_MS, History
-from tidewatt.forecasting.models.shelf import preferred
+from tidewatt.forecasting.models.trained import NAME as MODEL
 from tidewatt.forecasting.models.training import trained
 from tidewatt.forecasting.profile import MEAN, hourly
 from tidewatt.forecasting.zones import zone as named
@@ -63,6 +64,8 @@ FUELS = {
 RETRAINED_DAYS = 30
 CHOSEN_DAYS, CHOSEN_BY_DAYS = 7, 84
 JOBS_H, SLACK_H = (4, 12), 24
+PLAIN = (SameHourMean().name, Yesterday().name, LastWeek().name, "profile")
+FIRST_CHOSEN_DAY = 21
 ARRIVALS = range(0, 24, 3)
 NEAR = 0.01  # of the possible saving
 CODED_IN = (
@@ -198,7 +201,7 @@ def world(data: Path, zones: list[str] | None) -> list[Row]:
     gaps, coverages, shares = [], [], []
     every.sort(key=lambda name: hashlib.sha256(name.encode()).digest())  # what is done first is of everywhere
     for name in every if zones is None else [each for each in zones if each in every]:
-        judged = kept(f"world-{name}", partial(of_2023, data, name))
+        judged = chosen(kept(f"world-{name}", partial(of_2023, data, name)))
         captured = judged.captured()
         gap = captured[OURS] - max(
             captured[each] for each in ("profile", SameHourMean().name, Yesterday().name)
@@ -252,7 +255,7 @@ def against_carboncast(data: Path, name: str) -> Judged:
 
 
 def of_2023(data: Path, name: str, split: str = "2023-01-01", end: str = "2024-01-01") -> Judged:
-    """Issues of one model and of the plain forecasts, and of whom the shelf would have chosen each week."""
+    """Issues of one model and of the plain forecasts."""
     history = average(data, name)
     first, last = (
         (pd.Timestamp(text, tz="UTC").value // 10**6 - history.start_ms) // HOUR_MS for text in (split, end)
@@ -267,15 +270,34 @@ def of_2023(data: Path, name: str, split: str = "2023-01-01", end: str = "2024-0
         each.name: each.issued(history, origins, 72) for each in (SameHourMean(), Yesterday(), LastWeek())
     }
     predictions = {model.name: made.mean, **plain, "profile": climatology(past, history, origins, 72)}
-    judged = Judged(history.gco2_per_kwh, origins, predictions, made.p10, made.p90)
-    own = np.array(predictions[preferred(model).name])
-    for week in range(CHOSEN_BY_DAYS, len(origins), CHOSEN_DAYS):
-        known = np.arange(week - CHOSEN_BY_DAYS, week - 2)  # their hours have all come
-        captured = judged.captured(known)
-        best = max(captured, key=lambda name: (captured[name], name == model.name))
+    return Judged(history.gco2_per_kwh, origins, predictions, made.p10, made.p90)
+
+
+def chosen(judged: Judged) -> Judged:
+    """With our own forecast: who captured most in the last 84 days has most to say, by the shelf's rule.
+
+    In the first three weeks, of which no issue can be judged, it is the model alone.
+    """
+    own, heard = np.array(judged.predictions[MODEL]), (MODEL, *PLAIN)
+    predictions = {name: judged.predictions[name] for name in heard}
+    for week in range(FIRST_CHOSEN_DAY, len(judged.origins), CHOSEN_DAYS):
+        known = np.arange(max(0, week - CHOSEN_BY_DAYS), week - 2)  # their hours have all come
         rows = slice(week, week + CHOSEN_DAYS)
-        own[rows] = predictions[SameHourMean().name if np.isnan(captured[best]) else best][rows]
-    return Judged(judged.actual, origins, {OURS: own, **predictions}, made.p10, made.p90)
+        captured = {name: judged.captured(known)[name] for name in heard}
+        if np.isnan(captured[MODEL]):
+            own[rows] = predictions[SameHourMean().name][rows]
+            continue
+        mixed = blended(predictions, says(captured))
+        of_mixed = replace(judged, predictions={**predictions, OURS: mixed}).captured(known)[OURS]
+        best = max(PLAIN, key=lambda name: captured[name])
+        own[rows] = (mixed if of_mixed > captured[best] else predictions[best])[rows]
+    moved = own / judged.predictions[MODEL]
+    return replace(
+        judged,
+        predictions={OURS: own, **judged.predictions},
+        p10=judged.p10 * moved,
+        p90=judged.p90 * moved,
+    )
 
 
 def climatology(past: History, history: History, origins: Integers, hours: int) -> Floats:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.kind import Kind
+from tidewatt.forecasting.models import blend
 from tidewatt.forecasting.models.baselines import BASELINES, SameHourMean
 from tidewatt.forecasting.models.forecaster import Forecaster, History, Prediction
 from tidewatt.forecasting.models.stored import load, path_of
@@ -33,7 +34,7 @@ class Shelf:
         self._read: dict[Path, tuple[Stamp, Model | str]] = {}
 
     def own(self, zone: str, kind: Kind, history: History, hours: int) -> Own | None:
-        """The forecast of the zone's model where that captured more than all baselines lately, else the best.
+        """The zone's model blended with baselines where that captured more than each of them, else the best.
 
         None where there is no model, or where neither it nor a baseline can say anything.
         """
@@ -46,9 +47,10 @@ class Shelf:
         if history.now_ms - model.to_ms > GOOD_FOR.total_seconds() * 1000:
             return _by(SameHourMean(), history, hours, f"; the model of {trained:%Y-%m-%d} is too old")
         chosen = preferred(model)
-        called = f" of {trained:%Y-%m-%d}" if chosen is model else ""
-        made = _by(chosen, history, hours, f"{called}{_reason(model, chosen.name)}")
-        return made or _by(SameHourMean(), history, hours, "; too little is known for the model")
+        made = chosen.predict(history, hours)
+        if made is not None:
+            return Own(made, f"{_called(chosen, model)}{_reason(model, chosen)}")
+        return _by(SameHourMean(), history, hours, "; too little is known for the model")
 
     def model(self, zone: str, kind: Kind) -> Model | str | None:
         """The stored model; why it is refused, where it is; None where there is none."""
@@ -76,23 +78,41 @@ def _loaded(path: Path, zone: str, quantity: str) -> Model | str:
 
 
 def preferred(model: Model) -> Forecaster:
-    """The model, or the baseline that captured at least as much as it in the last days of its training.
+    """The model blended with baselines, or a baseline that captured at least as much in the days it was judged.
 
-    The same-hour mean where nothing could be saved then.
+    The model alone where only that captured more than all baselines; the same-hour mean where nothing could
+    be saved then.
     """
-    if model.name not in model.captured:
+    captured = model.captured
+    if model.name not in captured:
         return SameHourMean()
-    rivals = [each for each in BASELINES if each.name in model.captured]
-    best = max(rivals, key=lambda each: model.captured[each.name], default=None)
-    return model if best is None or model.captured[model.name] > model.captured[best.name] else best
+    rivals = [each for each in BASELINES if each.name in captured]
+    best = max(rivals, key=lambda each: captured[each.name], default=None)
+    if best is None or captured.get(blend.NAME, -1.0) > captured[best.name]:
+        return blend.Blend(model, blend.says(captured))
+    return model if captured[model.name] > captured[best.name] else best
 
 
-def _reason(model: Model, chosen: str) -> str:
+def _called(chosen: Forecaster, model: Model) -> str:
+    """The name of the chosen one: of a model its day, of a blend what is in it."""
+    if not isinstance(chosen, Model | blend.Blend):
+        return chosen.name
+    called = f"{model.name} of {instant(model.to_ms):%Y-%m-%d}"
+    weight = chosen.weight if isinstance(chosen, blend.Blend) else {}
+    beside = sorted(set(weight) - {model.name}, key=lambda name: -weight[name])
+    parts = [f"{100 * weight[name]:.0f} % {name}" for name in beside]
+    return f"{called} blended with {' and '.join(parts)}" if parts else called
+
+
+def _reason(model: Model, chosen: Forecaster) -> str:
     """What the chosen one captured, against the best of the others."""
-    share = model.captured.get(chosen)
+    mixed = isinstance(chosen, blend.Blend) and blend.NAME in model.captured
+    key = blend.NAME if mixed else chosen.name
+    share = model.captured.get(key)
     if share is None:
         return "; nothing could be saved lately"
-    rivals = {name: each for name, each in model.captured.items() if name != chosen}
+    apart = {key, blend.NAME, model.name} if isinstance(chosen, Model | blend.Blend) else {key, blend.NAME}
+    rivals = {name: each for name, each in model.captured.items() if name not in apart}
     rival = max(rivals, key=lambda name: rivals[name], default=None)
     against = "" if rival is None else f" against {100 * rivals[rival]:.0f} % of the {rival}"
     days = f"{model.judged_days:.0f} day{'s' if model.judged_days != 1 else ''}"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tidewatt.forecasting.models import judging
+from tidewatt.forecasting.models import blend, judging
 from tidewatt.forecasting.models.baselines import BASELINES
 from tidewatt.forecasting.models.calibration import band, covered, stacked
 from tidewatt.forecasting.models.features import columns, targets
@@ -228,8 +228,15 @@ def _newest(history: History, trio: Trio, weight: Floats, span: tuple[int, int],
 
 
 def _captured(history: History, end: int, judged: Integers, newest: Floats) -> dict[str, float]:
+    """What the model, each baseline, and all of them blended captured in the newest stretch."""
+    actual = history.gco2_per_kwh[:end]
     predictions = {base.name: base.issued(history, judged, judging.JUDGED_H) for base in BASELINES}
-    return judging.captured(history.gco2_per_kwh[:end], judged, {NAME: newest, **predictions})
+    predictions[NAME] = newest
+    captured = judging.captured(actual, judged, predictions)
+    if NAME not in captured:
+        return captured
+    together = blend.blended(predictions, blend.says(captured))
+    return judging.captured(actual, judged, {**predictions, blend.NAME: together})
 
 
 def _coverage(rows: Rows, off: Floats, older: NDArray[np.bool_]) -> float:

@@ -44,7 +44,7 @@ def is_by(found: Own, baseline: Baseline) -> bool:
 
 
 def test_the_model_is_used_where_it_captured_more(shelf: Shelf) -> None:
-    put(shelf, {"gradient boosting": 0.712, "7-day same-hour mean": 0.634, "yesterday": 0.5})
+    put(shelf, {"gradient boosting": 0.712, "7-day same-hour mean": 0.634, "blend": 0.6, "yesterday": 0.5})
     found = own(shelf)
     assert found.label == (
         "gradient boosting of 2022-03-22, 71 % of the possible saving in the last 28 days"
@@ -54,6 +54,24 @@ def test_the_model_is_used_where_it_captured_more(shelf: Shelf) -> None:
     assert made is not None
     assert np.array_equal(found.prediction.gco2_per_kwh, made.gco2_per_kwh)
     assert found.prediction.p10 is not None
+
+
+def test_a_blend_is_used_where_it_captured_more_than_each_plain_forecast(shelf: Shelf) -> None:
+    put(shelf, {"gradient boosting": 0.71, "7-day same-hour mean": 0.70, "yesterday": 0.3, "blend": 0.72})
+    found = own(shelf)
+    assert found.label == (
+        "gradient boosting of 2022-03-22 blended with 29 % 7-day same-hour mean, 72 % of the possible saving"
+        " in the last 28 days against 70 % of the 7-day same-hour mean"
+    )
+    model, plain = small().predict(PAST, 24), SameHourMean().predict(PAST, 24)
+    assert model is not None
+    assert plain is not None
+    low, high = (each(model.gco2_per_kwh, plain.gco2_per_kwh) for each in (np.minimum, np.maximum))
+    made = found.prediction
+    assert ((low <= made.gco2_per_kwh) & (made.gco2_per_kwh <= high)).all()
+    assert made.p10 is not None
+    assert made.p90 is not None
+    assert ((made.p10 <= made.gco2_per_kwh) & (made.gco2_per_kwh <= made.p90)).all()
 
 
 def test_a_baseline_that_captured_more_is_used_instead(shelf: Shelf) -> None:
