@@ -21,7 +21,7 @@ LEAST_G = 1.0
 
 
 def says(captured: Mapping[str, float]) -> dict[str, float]:
-    """Weights of the model and the baselines that sum to 1, by the share of the possible saving each captured.
+    """Weights of model and baselines, 1 together, by what share of the possible saving each captured.
 
     As exponentially weighted experts have them: Cesa-Bianchi and Lugosi, Prediction, Learning, and Games
     (2006), section 2.2; the model's counts twice.

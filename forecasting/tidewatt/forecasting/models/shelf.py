@@ -78,7 +78,7 @@ def _loaded(path: Path, zone: str, quantity: str) -> Model | str:
 
 
 def preferred(model: Model) -> Forecaster:
-    """The model blended with baselines, or a baseline that captured at least as much in the days it was judged.
+    """The model blended with baselines, or a baseline that captured as much in the days that were judged.
 
     The model alone where only that captured more than all baselines; the same-hour mean where nothing could
     be saved then.
