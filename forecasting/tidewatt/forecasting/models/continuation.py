@@ -92,7 +92,10 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """A trained model of one zone. `errors` (2, lead blocks, hour blocks): 10 % and 90 % of scaled errors."""
+    """A trained model of one zone.
+
+    `errors` (2, lead blocks, hour blocks): 10 % and 90 % of errors over the swing of the week.
+    """
 
     zone: str
     trained_ms: int
@@ -147,7 +150,8 @@ class Continuation:
         slots = found.base.reshape(shape) + off * scale
         values = np.repeat(slots, signal.per_slot, axis=1) + within(past, moments_ms)
         start = moments_ms // signal.slot_ms * signal.slot_ms
-        band = self.errors[:, *cells(signal, start, values.shape[1])] * scale
+        swing = past.swing((moments_ms - signal.start_ms) // signal.slot_ms)[:, None]
+        band = self.errors[:, *cells(signal, start, values.shape[1])] * swing
         floor = SOFT * scale
         return _above_zero(values, floor), np.maximum(values + band[0], 0), np.maximum(values + band[1], 0)
 

@@ -35,6 +35,8 @@ NEEDS_DAYS = 28
 OLDEST_DAYS = 14  # what the features of one moment look back on
 HOLES = 0.5
 HELD_OUT = 0.25
+TRUSTED_DAYS = 30
+WIDEST = 1.5  # more than that is no drift, but a fault
 JUDGED_EVERY = 3  # hours between the held-out moments
 ROWS = 90_000  # of each member: neighbouring slots tell nearly the same
 MEMBERS = 2  # whose mean is less a matter of chance
@@ -121,19 +123,14 @@ def _grown(past: Past, issued: Issues, moments_ms: Integers, shift: Intensities,
 def _judged(
     model: Continuation, signal: Signal, issued: Issues, moments_ms: Integers
 ) -> tuple[Intensities, Worth]:
-    """Quantiles of scaled errors, and the worth, at moments that the model was not taught."""
+    """Quantiles of errors over the swing of the week, and the worth, at moments that were not taught."""
     made = model.many(signal, issued, moments_ms)
     at = (made.start_ms - signal.start_ms) // signal.step_ms
     steps = np.arange(made.gco2_per_kwh.shape[1])
     actual = signal.gco2_per_kwh[np.minimum(at[:, None] + steps, len(signal.gco2_per_kwh) - 1)]
-    scale = Past(signal).mean((moments_ms - signal.start_ms) // signal.slot_ms, WEEK * signal.day)
-    off = (actual - made.gco2_per_kwh) / np.maximum(scale, FLOOR_G)[:, None]
-    lead, block = cells(signal, made.start_ms, len(steps))
-    errors = np.zeros((2, len(LEADS_H) - 1, 24 // BLOCK_H))
-    for where in np.ndindex(errors.shape[1:]):
-        values = off[(lead == where[0]) & (block == where[1])]
-        if (~np.isnan(values)).any():
-            errors[:, *where] = np.nanquantile(values, (0.1, 0.9))
+    swing = Past(signal).swing((moments_ms - signal.start_ms) // signal.slot_ms)
+    off = (actual - made.gco2_per_kwh) / swing[:, None]
+    errors = _band(off, cells(signal, made.start_ms, len(steps)))
     hour = HOUR_MS // signal.step_ms
     shares = []
     for predicted in (made.gco2_per_kwh, usual(signal, issued, moments_ms)):
@@ -144,6 +141,36 @@ def _judged(
         shares.append(mean(np.array([one.captured for one in outcomes], float), axis=0))
     own, without = (None if np.isnan(share) else float(share) for share in shares)
     return errors, Worth(own, without, round(len(moments_ms) * JUDGED_EVERY / 24))
+
+
+def _band(off: Intensities, where: tuple[Integers, Integers]) -> Intensities:
+    """10 % and 90 % of scaled errors (moments, steps) by block of leads and of local hours.
+
+    Errors grow as the season moves on from what was taught. So much as the band of the first half of the
+    moments had to be wider to hold 80 % of the second half, the band of all is made wider, by less where
+    there were few days.
+    """
+    half = len(off) // 2
+    lead, block = where
+    earlier = _quantiles(off[:half], (lead[:half], block[:half]))
+    later = off[half:]
+    low, high = earlier[:, lead[half:], block[half:]]
+    edge = np.where(later > 0, np.maximum(high, 1e-3), np.minimum(low, -1e-3))
+    needed = (later / edge)[~np.isnan(later)]
+    wider = float(np.quantile(needed, 0.8)) if len(needed) else 1.0
+    days = len(off) * JUDGED_EVERY / 24
+    wider = float(np.clip(wider, 1.0, WIDEST)) ** (days / (days + TRUSTED_DAYS))
+    return np.asarray(_quantiles(off, where) * wider, float)
+
+
+def _quantiles(off: Intensities, where: tuple[Integers, Integers]) -> Intensities:
+    errors = np.zeros((2, len(LEADS_H) - 1, 24 // BLOCK_H))
+    lead, block = where
+    for cell in np.ndindex(errors.shape[1:]):
+        values = off[(lead == cell[0]) & (block == cell[1])]
+        if (~np.isnan(values)).any():
+            errors[:, *cell] = np.nanquantile(values, (0.1, 0.9))
+    return errors
 
 
 def _some_leads(signal: Signal, moments: int, random: np.random.Generator) -> Integers:

@@ -155,6 +155,7 @@ class Past:
         self.values = signal.slots()
         known = ~np.isnan(self.values)
         self._sums = np.append(0.0, np.cumsum(np.where(known, self.values, 0.0)))
+        self._squares = np.append(0.0, np.cumsum(np.where(known, self.values, 0.0) ** 2))
         self._counts = np.append(0, np.cumsum(known))
 
     def at(self, index: Integers) -> Intensities:
@@ -169,6 +170,15 @@ class Past:
         count = self._counts[last] - self._counts[first]
         total = self._sums[last] - self._sums[first]
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+    def swing(self, end: Integers) -> Intensities:
+        """Standard deviation of the week before each `end`, a gram at least."""
+        last = np.clip(end, 0, len(self.values))
+        first = np.clip(end - WEEK * self.signal.day, 0, len(self.values))
+        count = np.maximum(self._counts[last] - self._counts[first], 1)
+        square = (self._squares[last] - self._squares[first]) / count
+        variance = square - ((self._sums[last] - self._sums[first]) / count) ** 2
+        return np.asarray(np.sqrt(np.maximum(variance, FLOOR_G**2)), float)
 
     def week(self, end: Integers, width: int) -> Intensities:
         """Mean of the same stretches one to seven days before."""
