@@ -8,6 +8,7 @@ from tidewatt.forecasting.asking import Asked
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.kind import Basis, Kind, Signal
 from tidewatt.forecasting.layers import Layer, clipped, compose
+from tidewatt.forecasting.marginal_profile import marginal_profile
 from tidewatt.forecasting.own import Models, layers
 from tidewatt.forecasting.profile import profile
 from tidewatt.forecasting.provider import Provider
@@ -142,15 +143,26 @@ class Chain:
         notes = list(filter(None, (asked.trouble(zone, now) for asked in concerned)))
         if any(layer.rung is Rung.HINDSIGHT for layer in found):
             notes.insert(0, "planned in hindsight: later observations are used")
-        layers = sorted(found, key=lambda layer: RANKS.index(layer.rung)) + _usual(
-            zone, signal, found, hour, until
-        )
+        layers = sorted(found, key=lambda layer: RANKS.index(layer.rung))
+        if signal is Signal.MARGINAL and not layers:
+            layers = self._modelled(zone, hour, now, until)
+            notes += [f"no source has a marginal signal of {zone}: modelled, not observed"] if layers else []
+        layers += _usual(zone, signal, found, hour, until)
         outlook = None
         if layers:
             fitting = [layer for layer in layers if layer.kind.continues(layers[0].kind)]
             outlook = _noted(compose(zone, fitting, hour, until), *notes)
         before = min(turn for turn in turns if turn > now)
         return Kept(versions, now, before, until, outlook, tuple(notes))
+
+    def _modelled(self, zone: str, hour: datetime, now: datetime, until: datetime) -> list[Layer]:
+        """The marginal signal of a zone of which no source has one: from its mix, else its usual one."""
+        made = None if self.models is None else self.models.marginal(zone, hour, now, until)
+        found = [] if made is None else [made]
+        usual = marginal_profile(zone)
+        if usual is not None:
+            found.append(_profiled(usual.label, usual.outlook(hour, until)))
+        return found
 
     def _stand_in(self, zone: str, signal: Signal, now: datetime, until: datetime) -> Outlook | None:
         """What decides where nothing is known of this zone and signal itself."""
@@ -183,8 +195,11 @@ def _usual(zone: str, signal: Signal, found: Sequence[Layer], hour: datetime, un
     usual = profile(zone) if signal is Signal.AVERAGE else None
     if usual is None or not (found or usual.zone == zone):
         return []
-    ahead = usual.outlook(hour, until)
-    return [Layer(ahead.kind, Rung.PROFILE, usual.label, ahead.steps, None, ahead.p10, ahead.p90)]
+    return [_profiled(usual.label, usual.outlook(hour, until))]
+
+
+def _profiled(label: str, ahead: Outlook) -> Layer:
+    return Layer(ahead.kind, Rung.PROFILE, label, ahead.steps, None, ahead.p10, ahead.p90)
 
 
 def _of(signal: Signal, kinds: Iterable[Kind]) -> list[Kind]:

@@ -114,6 +114,7 @@ def grid(settings: Settings, place: Paths, *, hindsight: bool = False) -> Grid:
     from tidewatt.forecasting.archive import Archive
     from tidewatt.forecasting.chain import Chain
     from tidewatt.forecasting.errors import ForecastError
+    from tidewatt.forecasting.models.continuation_shelf import Continuations
     from tidewatt.forecasting.models.shelf import Shelf
     from tidewatt.forecasting.own import Models
     from tidewatt.forecasting.sources import sources
@@ -123,8 +124,10 @@ def grid(settings: Settings, place: Paths, *, hindsight: bool = False) -> Grid:
         made = sources([source_options(each) for each in settings.sources], secrets(settings), archive)
     except ForecastError as error:
         raise BadInput(str(error)) from error
-    models = Models(Shelf(place.models), archive) if made.feeds else None
-    return Grid(Chain(made.providers, hindsight, models), made.feeds, archive)
+    own = None
+    if made.feeds:
+        own = Models(Shelf(place.models), Continuations(place.models, archive), archive)
+    return Grid(Chain(made.providers, hindsight, own), made.feeds, archive)
 
 
 def zones_of(settings: Settings) -> tuple[str, ...]:

@@ -129,12 +129,27 @@ def test_second_source_of_another_basis_is_left_out() -> None:
 
 
 def test_no_marginal_signal_leaves_the_average_and_says_so() -> None:
-    outlook = ahead(Chain(), Signal.MARGINAL)
+    outlook = ahead(Chain(), Signal.MARGINAL, zone="NG")
     assert outlook.kind.signal is Signal.AVERAGE
-    assert outlook.note == "average only: no marginal signal for DE"
-    live = ahead(Chain([FakeProvider(forecasts=[forecast(LIVE_AVERAGE, *[7.0] * 25)])]), Signal.MARGINAL)
-    assert rungs(live) == [Rung.LIVE]
-    assert live.note.startswith("average only")
+    assert outlook.note == "average only: no marginal signal for NG"
+    live = forecast(LIVE_AVERAGE, *[7.0] * 25)
+    outlook = ahead(Chain([FakeProvider(forecasts=[replace(live, zone="NG")])]), Signal.MARGINAL, zone="NG")
+    assert rungs(outlook) == [Rung.LIVE]
+    assert outlook.note.startswith("average only")
+
+
+def test_without_a_marginal_signal_the_usual_one_is_modelled_where_the_mix_is_known() -> None:
+    outlook = ahead(Chain(), Signal.MARGINAL)
+    assert outlook.kind.signal is Signal.MARGINAL
+    assert rungs(outlook) == [Rung.PROFILE]
+    assert outlook.segments[0].source.startswith("modelled marginal profile of DE")
+    assert outlook.note == "no source has a marginal signal of DE: modelled, not observed"
+
+
+def test_a_source_with_a_marginal_signal_is_never_continued_by_a_modelled_one() -> None:
+    outlook = ahead(Chain([FakeProvider(forecasts=[forecast(MARGINAL, 200, 210, 220)])]), Signal.MARGINAL)
+    assert "modelled" not in " ".join(segment.source for segment in outlook.segments)
+    assert outlook.kind == MARGINAL
 
 
 def test_marginal_area_falls_back_on_the_grid_around_it() -> None:
