@@ -112,8 +112,8 @@ class Continuation:
         if own is None or usual is None:
             return "gradient boosting of quarter hours"
         return (
-            f"gradient boosting of quarter hours, {own:.0%} of the possible saving in the last "
-            f"{self.worth.days} days against {usual:.0%} of the same-hour mean"
+            f"gradient boosting of quarter hours, {100 * own:.0f} % of the possible saving in the last "
+            f"{self.worth.days} days against {100 * usual:.0f} % of the issued forecast and same-hour means"
         )
 
     def predict(
