@@ -143,7 +143,7 @@ class Chain:
         notes = list(filter(None, (asked.trouble(zone, now) for asked in concerned)))
         if any(layer.rung is Rung.HINDSIGHT for layer in found):
             notes.insert(0, "planned in hindsight: later observations are used")
-        layers = sorted(found, key=lambda layer: RANKS.index(layer.rung))
+        layers = sorted(found, key=_rank)
         if signal is Signal.MARGINAL and not layers:
             layers = self._modelled(zone, hour, now, until)
             notes += [f"no source has a marginal signal of {zone}: modelled, not observed"] if layers else []
@@ -212,6 +212,10 @@ def _reaches(forecast: Forecast, now: datetime) -> bool:
     """True where a forecast is not too old and says something about what comes."""
     ends = forecast.steps.end_ms
     return now - forecast.issued_at < GOOD_FOR and len(ends) > 0 and int(ends[-1]) > milliseconds(now)
+
+
+def _rank(layer: Layer) -> tuple[bool, bool, int]:
+    return layer.rung is not Rung.HINDSIGHT, not layer.leads, RANKS.index(layer.rung)
 
 
 def _layer(forecast: Forecast, now: datetime, live_for: timedelta, stale: bool) -> Layer:

@@ -29,7 +29,10 @@ FACTORS = (0.1, 10.0)  # a level further off than this is another quantity, not 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What one source says, with where it stands in the chain."""
+    """What one source says, with where it stands in the chain.
+
+    `leads`: it has seen the newest issue of its source and proved to be worth more, so it comes first.
+    """
 
     kind: Kind
     rung: Rung
@@ -38,6 +41,7 @@ class Layer:
     issued_at: datetime | None = None
     p10: Intensities | None = None
     p90: Intensities | None = None
+    leads: bool = False
 
 
 @dataclass(frozen=True, slots=True)

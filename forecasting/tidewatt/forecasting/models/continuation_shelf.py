@@ -46,7 +46,7 @@ class Continuations:
             return None
         steps, p10, p90 = made
         label = f"{model.label}, trained {instant(model.trained_ms):%Y-%m-%d} ({source})"
-        return Layer(kind, Rung.OWN, label, steps, None, p10, p90)
+        return Layer(kind, Rung.OWN, label, steps, None, p10, p90, leads=True)
 
     def _model(self, path: Path) -> Continuation | None:
         try:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from tidewatt.forecasting.archive import Archive
 from tidewatt.forecasting.errors import ForecastError
-from tidewatt.forecasting.kind import Kind
+from tidewatt.forecasting.kind import Kind, Signal
+from tidewatt.forecasting.models.continuation_shelf import retrained
 from tidewatt.forecasting.models.forecaster import History
 from tidewatt.forecasting.models.history import FOR_TRAINING, archived, until
 from tidewatt.forecasting.models.stored import load, path_of, save
@@ -27,6 +28,7 @@ from tidewatt.forecasting.zones import every
 
 FRESH_FOR = timedelta(hours=20)
 MEMORY_MB = 2048
+TROUBLE = (ForecastError, OSError, MemoryError, ValueError)  # of one zone; the next one may be trainable
 Report = dict[str, object]
 
 
@@ -49,14 +51,43 @@ def reports(
 ) -> Iterator[Report]:
     """Trains and stores one model after another, and says of each what came of it."""
     for zone in zones or [each.key for each in every()]:
-        held = dict.fromkeys(kind_of(quantity) for _, quantity in archive.quantities(zone))
-        for kind in held:
-            if kind is not None:
-                yield {
-                    "zone": zone,
-                    "quantity": intensity(kind),
-                    **_report(archive, folder, zone, kind, now, force),
-                }
+        held = [(source, kind_of(quantity)) for source, quantity in archive.quantities(zone)]
+        for kind in dict.fromkeys(kind for _, kind in held if kind is not None):
+            told = {"zone": zone, "quantity": intensity(kind)}
+            yield {**told, **_report(archive, folder, zone, kind, now, force)}
+            if kind.signal is Signal.MARGINAL:
+                for source in (source for source, other in held if other == kind):
+                    yield {
+                        **told,
+                        "source": source,
+                        **_continued(archive, folder, source, zone, kind, now, force),
+                    }
+
+
+def _continued(
+    archive: Archive, folder: Path, source: str, zone: str, kind: Kind, now: datetime, force: bool
+) -> Report:
+    """What came of the model that continues what a source issues of a fast signal."""
+    began = time.monotonic()
+    try:
+        path = continuation_stored.place(folder, zone, source, intensity(kind))
+        if not force and _young(path, now):
+            return {"skipped": "the continuation is of the last hours"}
+        made = retrained(archive, folder, source, zone, kind, now)
+    except TROUBLE as error:
+        return {"failed": f"{type(error).__name__}: {error}"}
+    if made is None:
+        return {"skipped": "no continuation: the steps are long, too few, or full of holes"}
+    captured = {"continuation": made.worth.own, "plain means": made.worth.usual}
+    known = {name: round(share, 4) for name, share in captured.items() if share is not None}
+    return {"captured": known, "judged_days": made.worth.days, "seconds": round(time.monotonic() - began, 1)}
+
+
+def _young(path: Path, now: datetime) -> bool:
+    try:
+        return now - instant(continuation_stored.load(path).trained_ms) < FRESH_FOR
+    except ForecastError:
+        return False
 
 
 def _report(archive: Archive, folder: Path, zone: str, kind: Kind, now: datetime, force: bool) -> Report:
@@ -72,7 +103,7 @@ def _report(archive: Archive, folder: Path, zone: str, kind: Kind, now: datetime
         if model is None:
             return {"skipped": "less than a week was observed"}
         save(model, path)
-    except (ForecastError, OSError, MemoryError, ValueError) as error:  # the next zone may be trainable
+    except TROUBLE as error:
         return {"failed": f"{type(error).__name__}: {error}"}
     return _described(model, time.monotonic() - began)
 

@@ -12,13 +12,19 @@ import pytest
 
 from tests.unit.forecasting.models.fast import DAYS, PLACE, START_MS, STEP_MS, issued, quick, signal, trained
 from tidewatt.forecasting.archive import Archive
+from tidewatt.forecasting.archived import Archived
+from tidewatt.forecasting.chain import Chain
 from tidewatt.forecasting.errors import ForecastError
+from tidewatt.forecasting.feeds.fake import FakeFeed
 from tidewatt.forecasting.feeds.feed import Fetched, Issued, Observed
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.models.continuation import Worth
 from tidewatt.forecasting.models.continuation_shelf import Continuations, gathered, retrained
 from tidewatt.forecasting.models.continuation_stored import load, place, save
+from tidewatt.forecasting.models.retrain import reports
+from tidewatt.forecasting.models.shelf import Shelf
 from tidewatt.forecasting.models.slots import DAY_MS, HOUR_MS
+from tidewatt.forecasting.own import Models
 from tidewatt.forecasting.quantity import intensity
 from tidewatt.forecasting.series import Rung, Steps, instant
 
@@ -123,6 +129,29 @@ def test_an_installation_trains_keeps_and_uses_it_where_it_was_better(
         assert layer.source.endswith("trained 2022-02-20 (watttime)")
         assert layer.steps.start_ms[0] <= NOW.timestamp() * 1000 < layer.steps.end_ms[0] + 2 * STEP_MS
         assert layer.steps.end_ms[-1] - layer.steps.start_ms[0] == 48 * HOUR_MS
+
+
+def test_the_daily_training_makes_it_and_the_chain_puts_it_before_the_issue_that_it_has_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(monkeypatch)
+    with archive_of(tmp_path) as archive:
+        told = [each for each in reports(archive, tmp_path / "models", NOW, [ZONE]) if "continues" in each]
+        assert told[0]["continues"] == SOURCE
+        assert "captured" in told[0]
+        again = [each for each in reports(archive, tmp_path / "models", NOW, [ZONE]) if "continues" in each]
+        assert again[0]["skipped"] == "the model is of the last hours"
+        folder = tmp_path / "models"
+        models = Models(Shelf(folder), Continuations(folder, archive), archive)
+        chain = Chain([Archived(FakeFeed(SOURCE), archive)], models=models)
+        outlook = chain.outlook(ZONE, Signal.MARGINAL, NOW, NOW + timedelta(hours=30))
+        assert outlook is not None
+        assert outlook.segments[0].source.startswith("gradient boosting of quarter hours")
+        assert outlook.segments[0].rung is Rung.OWN
+        plain = Chain([Archived(FakeFeed(SOURCE), archive)])
+        issue = plain.outlook(ZONE, Signal.MARGINAL, NOW, NOW + timedelta(hours=30))
+        assert issue is not None
+        assert issue.segments[0].rung is Rung.LIVE
 
 
 def test_a_model_that_was_not_better_or_is_old_is_not_used(tmp_path: Path) -> None:
