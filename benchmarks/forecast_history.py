@@ -5,10 +5,10 @@
 Row 1: nine zones, 2022-07-01..12-31, lifecycle, models of history and generation mix, against the forecasts
 that CarbonCast issued for that time with weather. Joined on the hour that is forecast; an issue of ours uses
 only hours that had ended by the first hour that CarbonCast's issue forecasts. Models are trained anew every
-30 days on what was known then, as the daemon does. Row 3: 121 zones, 2023, history only, one
-model trained on 2021 and 2022; every week it is blended with the plain forecasts by what each captured in the
-last 84 days, or left to the best of them, by the shelf's rule. The profile there is a table of month, weekend
-and local hour fitted on 2021 and 2022.
+30 days on what was known then, as the daemon does, and on issues of that hour of the day. Row 3: 121 zones,
+2023, history only, one model trained on 2021 and 2022; every week it is blended with the plain forecasts by
+what each captured in the last 84 days, or left to the best of them, by the shelf's rule. The profile there is
+a table of month, weekend and local hour fitted on 2021 and 2022.
 
 Captured is the share of a perfect forecast's saving: issues at 00:00 UTC, jobs of 4 and 12 h, contiguous and
 interruptible, that arrive every 3 h of the first day and may be done 24 h later than at the earliest. What a
@@ -35,7 +35,7 @@ from tidewatt.forecasting.models.baselines import LastWeek, SameHourMean, Yester
 from tidewatt.forecasting.models.blend import blended, says
 from tidewatt.forecasting.models.forecaster import HOUR_MS, History
 from tidewatt.forecasting.models.trained import NAME as MODEL
-from tidewatt.forecasting.models.training import trained
+from tidewatt.forecasting.models.training import DEFAULT, trained
 from tidewatt.forecasting.profile import MEAN, hourly
 from tidewatt.forecasting.zones import zone as named
 
@@ -63,6 +63,7 @@ FUELS = {
     "mw_unknown": "unknown",
 }
 RETRAINED_DAYS = 30
+DAILY = replace(DEFAULT, every_h=24, sampled=24)  # all issues that are judged begin at one hour of the day
 CHOSEN_DAYS, CHOSEN_BY_DAYS = 7, 84
 JOBS_H, SLACK_H = (4, 12), 24
 PLAIN = (SameHourMean().name, Yesterday().name, LastWeek().name, "profile")
@@ -242,9 +243,10 @@ def against_carboncast(data: Path, name: str) -> Judged:
     table = theirs.pivot(index="issue_time", columns="horizon_h", values="fc_lifecycle").sort_index()
     first = theirs[theirs.horizon_h == 0].sort_values("issue_time").ts
     origins = (first.dt.as_unit("ms").astype("int64").to_numpy() - history.start_ms) // HOUR_MS
+    history, origins = _from(history, int(origins[0]) % 24), origins - int(origins[0]) % 24
     parts = []
     for at in range(0, len(origins), RETRAINED_DAYS):
-        model = trained(cut(history, history.start_ms + int(origins[at]) * HOUR_MS))
+        model = trained(cut(history, history.start_ms + int(origins[at]) * HOUR_MS), DAILY)
         if model is None:
             raise SystemExit(f"{name} has too short a past")
         parts.append(model.issued(history, origins[at : at + RETRAINED_DAYS], 96))
@@ -253,6 +255,16 @@ def against_carboncast(data: Path, name: str) -> Judged:
     )
     predictions = {OURS: mean_g, "CarbonCast": table.to_numpy(float)}
     return Judged(history.gco2_per_kwh, origins, predictions, p10, p90)
+
+
+def _from(history: History, first: int) -> History:
+    """The history from its hour `first` on: training begins at the hour of the day at which issues do."""
+    return replace(
+        history,
+        start_ms=history.start_ms + first * HOUR_MS,
+        gco2_per_kwh=history.gco2_per_kwh[first:],
+        mw={fuel: power[first:] for fuel, power in history.mw.items()},
+    )
 
 
 def of_2023(data: Path, name: str, split: str = "2023-01-01", end: str = "2024-01-01") -> Judged:

@@ -17,6 +17,7 @@ from pathlib import Path
 from tidewatt.forecasting.archive import Archive
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.kind import Kind, Signal
+from tidewatt.forecasting.models import continuation_stored
 from tidewatt.forecasting.models.continuation_shelf import retrained
 from tidewatt.forecasting.models.forecaster import History
 from tidewatt.forecasting.models.history import FOR_TRAINING, archived, until
