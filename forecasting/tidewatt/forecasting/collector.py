@@ -135,8 +135,8 @@ class Collector:
 
     def _silence(self, fetched: Fetched) -> FeedError:
         """What to say where a service answers well, and has no forecast."""
-        said = fetched.notes[-1] if fetched.notes else "it sent none"
-        return FeedError(f"{self.name}: no forecast: {said}", transient=True)
+        said = "; ".join(fetched.notes) or f"{self.name} sent no forecast"
+        return FeedError(said if self.name in said else f"{self.name}: {said}", transient=True)
 
     def _next(
         self, what: str, now: datetime, end: datetime, fetched: Fetched, news: int, phase: float

@@ -144,7 +144,7 @@ def test_a_service_that_answers_without_anything_new_is_trouble(archive: Archive
     feed.issued["DE"].clear()
     followed.turn(T0 + 6 * HOUR)
     told = provider.trouble_of("DE", T0 + 6 * HOUR)
-    assert told.startswith("fake feed: no forecast: it sent none (fake feed's forecast: the last came at ")
+    assert told.startswith("fake feed sent no forecast (fake feed's forecast: the last came at ")
 
 
 def test_observations_count_where_no_forecast_of_the_intensity_ever_came(archive: Archive) -> None:

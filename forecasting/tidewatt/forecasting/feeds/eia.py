@@ -23,7 +23,7 @@ from tidewatt.forecasting.feeds.options import Options
 from tidewatt.forecasting.feeds.points import Point, assembled, within
 from tidewatt.forecasting.feeds.secret import Secret, variables
 from tidewatt.forecasting.feeds.transport import Transport
-from tidewatt.forecasting.feeds.wire import Record, record, records, words
+from tidewatt.forecasting.feeds.wire import Record, check_page, record, records, words
 from tidewatt.forecasting.kind import Kind
 from tidewatt.forecasting.mix import method as mix_method
 from tidewatt.forecasting.series import Steps, empty, milliseconds
@@ -155,6 +155,7 @@ class Eia:
     def _asked(self, route: str, query: Mapping[str, str]) -> Record:
         """The `response` of one call."""
         reply = self._transport.get(f"{self._base_url}/{route}", params={"api_key": self._key(), **query})
+        check_page(reply, self.name)
         if reply.status in (401, 403):
             raise FeedError(
                 f"EIA does not accept this key ({reply.status}): check {variables(NAME, 'key')[0]}, or key "

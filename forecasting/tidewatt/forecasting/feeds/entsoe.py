@@ -31,6 +31,7 @@ from tidewatt.forecasting.feeds.options import Options
 from tidewatt.forecasting.feeds.points import within
 from tidewatt.forecasting.feeds.secret import Secret, variables
 from tidewatt.forecasting.feeds.transport import Transport
+from tidewatt.forecasting.feeds.wire import check_page
 from tidewatt.forecasting.kind import Kind
 from tidewatt.forecasting.mix import method as mix_method
 from tidewatt.forecasting.residual import METHOD, PAST, fitted
@@ -180,6 +181,7 @@ class Entsoe:
         what = f"ENTSO-E's document {asked.document}/{asked.process}"
         query = parameters(asked, _covered(zone)[0], start, end)
         reply = self._transport.get(self._base_url, params={"securityToken": self._key(), **query})
+        check_page(reply, self.name)  # a token that is refused is answered with 401, and a page too
         if reply.status in (401, 403):
             raise FeedError(
                 f"ENTSO-E does not accept this token ({reply.status}): check {variables(NAME, 'key')[0]}, or "

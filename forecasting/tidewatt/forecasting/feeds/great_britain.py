@@ -94,6 +94,7 @@ class GreatBritain:
     def _asked(self, path: str) -> wire.Record:
         """The body of a call; an empty one is an empty object."""
         reply = self._transport.get(self._base_url + path)
+        wire.check_page(reply, WHAT)
         if reply.status != 200:
             raise FeedError(
                 f"{WHAT} refused the request ({reply.status}): {wire.said(reply)}",

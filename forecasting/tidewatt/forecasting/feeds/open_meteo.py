@@ -21,7 +21,7 @@ from tidewatt.forecasting.feeds.options import Options
 from tidewatt.forecasting.feeds.points import within
 from tidewatt.forecasting.feeds.secret import Secret
 from tidewatt.forecasting.feeds.transport import Pairs, Transport
-from tidewatt.forecasting.feeds.wire import Record, record, records, words
+from tidewatt.forecasting.feeds.wire import Record, check_page, record, records, words
 from tidewatt.forecasting.series import Steps, milliseconds, stepped
 from tidewatt.forecasting.zones import Zone, every, keyed
 
@@ -124,6 +124,7 @@ class OpenMeteo:
         places = self.places(zone)
         query = {**parameters(places), **span, **({"apikey": self._key} if self._key else {})}
         reply = self._transport.get(f"{self.base_url}/v1/forecast", params=query)
+        check_page(reply, self.name)
         if reply.status in (401, 403):
             raise FeedError("Open-Meteo does not accept this key: check OPEN_METEO_KEY", denied=True)
         if reply.status != 200:

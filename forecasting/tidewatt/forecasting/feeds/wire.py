@@ -69,6 +69,12 @@ def refusal(reply: Reply) -> Record | None:
     return body if isinstance(body, dict) else None
 
 
+def check_page(reply: Reply, name: str) -> None:
+    """Refuses a 403 that is no JSON object: what a proxy or a portal says is no word on the key."""
+    if reply.status == 403 and refusal(reply) is None:
+        raise FeedError(f"{name} answered 403 with a page, as proxies and portals do", transient=True)
+
+
 def said(reply: Reply, secrets: Iterable[Secret] = ()) -> str:
     """What an error tells people, whichever of the usual fields holds it, without these credentials."""
     body = refusal(reply) or {}
