@@ -55,14 +55,12 @@ SLACK_H = 24
 ARRIVALS = range(0, DAY_H, 3)
 PLAIN, OWN, ANY = "plain", "own", "own, any hour"
 RECIPES = {
-    OWN: replace(training.DEFAULT, every_h=DAY_H, sampled=DAY_H),
-    ANY: training.DEFAULT,
+    OWN: replace(training.WITH_WEATHER, every_h=DAY_H, sampled=DAY_H),
+    ANY: training.WITH_WEATHER,
 }
 CONTENDERS = (PLAIN, *RECIPES)
-MAKERS = (
-    *("adaptive", "calendar", "calibration", "features", "folds", "generation", "linear", "lookback"),
-    *("trained", "training", "trees", "weather"),
-)
+SEEN = ("adaptive", "calendar", "features", "generation", "lookback", "weather")  # modules of the models
+LEARNED = ("calibration", "folds", "linear", "trained", "training", "trees")
 
 Integers = NDArray[np.int64]
 Case = tuple[int, bool]
@@ -134,17 +132,22 @@ def made(whole: History, judged: Integers, contender: str) -> Made:
     return Made(issued.mean, float(inside.mean()), train_s)
 
 
+def made_by(modules: Sequence[str]) -> str:
+    """Which code of the models, and of the data's reading, a result is of."""
+    source = b"".join(Path(trained.__file__).with_name(f"{name}.py").read_bytes() for name in modules)
+    source += Path(__file__).with_name("recorded_weather.py").read_bytes()
+    return hashlib.sha256(source).hexdigest()[:12]
+
+
 def trial(data: Path, zone: str, late_h: int) -> Trial:
     """All contenders on one zone; what was made before with the same code is taken as it is."""
     whole = history(data, zone, late_h)
     judged = origins(whole, FROM, TO)
-    source = b"".join(Path(trained.__file__).with_name(f"{name}.py").read_bytes() for name in MAKERS)
-    source += Path(__file__).with_name("recorded_weather.py").read_bytes()
-    version = hashlib.sha256(source).hexdigest()[:12]
     folder = FOLDER / "forecast_weather"
     folder.mkdir(parents=True, exist_ok=True)
     results = {}
     for contender in CONTENDERS:
+        version = made_by(SEEN if contender == PLAIN else SEEN + LEARNED)
         path = folder / f"{zone}-{contender.replace(' ', '-')}-{late_h}h-{version}.npz"
         if not path.exists():
             new = made(whole, judged, contender)

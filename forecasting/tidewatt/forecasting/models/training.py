@@ -61,6 +61,7 @@ class Recipe:
 
 
 DEFAULT = Recipe()
+WITH_WEATHER = Recipe(trees=100, rate=0.08)  # more to learn from; without weather it gains nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,10 @@ class Fitted:
     coverage: float
 
 
-def trained(history: History, recipe: Recipe = DEFAULT, quantity: str = "") -> Model | None:
+def trained(history: History, recipe: Recipe | None = None, quantity: str = "") -> Model | None:
     """The model of a zone's past, three years at most; None where that is under a week or mostly holes."""
+    if recipe is None:
+        recipe = DEFAULT if history.weather is None else WITH_WEATHER
     end = ended(history)
     known = np.flatnonzero(~np.isnan(history.gco2_per_kwh[max(0, end - LONGEST_DAYS * DAY_H) : end]))
     if len(known) < LEAST_DAYS * DAY_H * 0.9:
