@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 TRAIN_EVERY = timedelta(days=1)
 AFTER_START = timedelta(minutes=5)  # the first training waits for the first fill
 ASKED_FOR = timedelta(days=1)  # so long a zone that somebody looked at is followed
+NEEDED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH")
 STOPS_WITHIN_S = 2.0
 ALL_ISSUES_FOR = timedelta(days=14)  # of older forecasts that no account cites one an hour is kept
 LOOK_WITHIN_S = 1.5  # what a first look at a zone may take; what comes later is there for the next
@@ -36,7 +38,7 @@ class Gatherer:
     def __init__(self, site: Site, grid: Grid, store: Store) -> None:
         self._site, self._grid, self._store = site, grid, store
         self._looked_at: dict[str, datetime] = {}
-        self._due = LONG_AGO
+        self._asked_at = self._due = LONG_AGO
         self._training: subprocess.Popen[bytes] | None = None
         self._train_at = site.clock.now() + AFTER_START
         self.refresher = Refresher(grid.feeds, grid.archive, self.zones, seed=os.uname().nodename)
@@ -51,7 +53,8 @@ class Gatherer:
     def gather(self) -> None:
         """Asks what is due."""
         now = self._site.clock.now()
-        if self._asks and now >= self._due:
+        if self._asks and not self._asked_at <= now < self._due:  # before: the clock was set back
+            self._asked_at = now
             with told("gather"):
                 self._due = self.refresher.turn(now)
 
@@ -88,10 +91,10 @@ class Gatherer:
 
     def _prune(self) -> None:
         now = self._site.clock.now()
-        before = now - self._site.settings.grid_retention
-        cited = self._store.cited(time_ms(before))
+        before, thin = now - self._site.settings.grid_retention, now - ALL_ISSUES_FOR
+        cited = self._store.cited(time_ms(max(before, thin)))
         spans = [Citation(zone, moment(start_ms), moment(end_ms)) for zone, start_ms, end_ms in cited]
-        gone = self._grid.archive.prune(before, spans, thin=now - ALL_ISSUES_FOR)
+        gone = self._grid.archive.prune(before, spans, thin=thin)
         if gone:
             log.info("grid.pruned", pieces=gone, before=before.isoformat())
 
@@ -116,8 +119,15 @@ class Gatherer:
         command = [sys.executable, "-m", "tidewatt.forecasting.models.retrain"]
         command += ["--archive", str(place.archive), "--models", str(place.models)]
         with (place.log_folder / "training.log").open("ab") as told:
-            self._training = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=told, stderr=told)
+            self._training = subprocess.Popen(
+                command, env=_without_keys(os.environ), stdin=subprocess.DEVNULL, stdout=told, stderr=told
+            )
         log.info("models.training", pid=self._training.pid)
+
+
+def _without_keys(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a training needs of our environment: no credential of a service is among it."""
+    return {name: environ[name] for name in NEEDED if name in environ}
 
 
 def _trained_at(models: Path) -> datetime:
