@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import time_machine
 
+from tests.unit.scheduler.test_store import job
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.host import Host
 from tidewatt.backends.local import LocalBackend
@@ -126,6 +127,39 @@ def test_old_data_goes_when_the_operator_says_so(tmp_path: Path, now: time_machi
     left = place.archive.observations("fake feed", "GB", Q, NOW - 20 * DAY, NOW, NOW).start_ms
     assert len(left) == 24
     assert left[0] >= milliseconds(NOW - 2 * DAY)
+    place.close()
+
+
+def test_of_old_forecasts_all_are_kept_that_a_job_was_planned_on(
+    tmp_path: Path, now: time_machine.Traveller
+) -> None:
+    place = Place(tmp_path, feed("GB"), Clock(), own_models=False)
+    begun = NOW.replace(minute=0) - 20 * DAY
+    for k in range(12):  # every ten minutes for two hours
+        issued_at = begun + k * 10 * MINUTE
+        told = Fetched(issued=(Issued(Q, issued_at, hours(issued_at, 24)),))
+        place.archive.add("fake feed", "GB", told, issued_at)
+    frozen = {"home": "local", "home_zones": {"average": "GB"}}
+    ended_ms = milliseconds(begun + 65 * MINUTE)
+    with place.store.transaction() as transaction:
+        transaction.add_job(job(submitted_ms=milliseconds(begun), ended_ms=ended_ms, frozen=frozen))
+    place.gatherer.tend()
+    left = place.archive.issues("fake feed", "GB", Q, begun, NOW, NOW)
+    assert [(each.issued_at - begun) / MINUTE for each in left] == [0, 10, 20, 30, 40, 50, 60]
+    place.close()
+
+
+def test_a_clock_that_was_set_back_does_not_stop_the_asking(
+    tmp_path: Path, now: time_machine.Traveller
+) -> None:
+    source = feed("GB")
+    place = Place(tmp_path, source, Clock(), own_models=False)
+    now.move_to(NOW + 3 * DAY)
+    place.gatherer.gather()
+    now.move_to(NOW)
+    asked = len(source.asked)
+    place.gatherer.gather()
+    assert len(source.asked) > asked
     place.close()
 
 
