@@ -31,14 +31,14 @@ class Continuations:
     def layer(self, source: str, zone: str, kind: Kind, now: datetime, until: datetime) -> Layer | None:
         """What the continuation of a source's series says, as far ahead as it reaches.
 
-        None without one, where plain means were better lately, where it is too old, and where its file is
-        refused.
+        None without one, where plain means were better lately, where it is too old or younger than `now`, and
+        where its file is refused.
         """
         model = self._model(place(self.folder, zone, source, intensity(kind)))
         now_ms = milliseconds(now)
         if model is None or not model.worth.better or model.zone != zone:
             return None
-        if now_ms - model.trained_ms > GOOD_FOR.total_seconds() * 1000:
+        if not 0 <= now_ms - model.trained_ms <= GOOD_FOR.total_seconds() * 1000:
             return None
         past = gathered(self._archive, source, zone, kind, now, FOR_PREDICTION)
         made = None if past is None else model.predict(*past, now_ms)

@@ -44,6 +44,8 @@ class Shelf:
         if isinstance(model, str):
             return _by(SameHourMean(), history, hours, f"; {model}")
         trained = instant(model.to_ms)
+        if model.to_ms > history.now_ms:
+            return _by(SameHourMean(), history, hours, f"; the model of {trained:%Y-%m-%d} is younger")
         if history.now_ms - model.to_ms > GOOD_FOR.total_seconds() * 1000:
             return _by(SameHourMean(), history, hours, f"; the model of {trained:%Y-%m-%d} is too old")
         chosen = preferred(model)

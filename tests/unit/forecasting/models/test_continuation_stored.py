@@ -26,7 +26,7 @@ from tidewatt.forecasting.models.shelf import Shelf
 from tidewatt.forecasting.models.slots import DAY_MS, HOUR_MS
 from tidewatt.forecasting.own import Models
 from tidewatt.forecasting.quantity import intensity
-from tidewatt.forecasting.series import Rung, Steps, instant
+from tidewatt.forecasting.series import Rung, Steps, instant, milliseconds
 
 KIND = Kind(Signal.MARGINAL, Basis.DIRECT, Boundary.CONSUMPTION, "CO2")
 SOURCE, ZONE = "watttime", PLACE[0]
@@ -136,10 +136,10 @@ def test_the_daily_training_makes_it_and_the_chain_puts_it_before_the_issue_that
 ) -> None:
     quick(monkeypatch)
     with archive_of(tmp_path) as archive:
-        told = [each for each in reports(archive, tmp_path / "models", NOW, [ZONE]) if "continues" in each]
-        assert told[0]["continues"] == SOURCE
+        told = [each for each in reports(archive, tmp_path / "models", NOW, [ZONE]) if "source" in each]
+        assert told[0]["source"] == SOURCE
         assert "captured" in told[0]
-        again = [each for each in reports(archive, tmp_path / "models", NOW, [ZONE]) if "continues" in each]
+        again = [each for each in reports(archive, tmp_path / "models", NOW, [ZONE]) if "source" in each]
         assert again[0]["skipped"] == "the model is of the last hours"
         folder = tmp_path / "models"
         models = Models(Shelf(folder), Continuations(folder, archive), archive)
@@ -169,6 +169,8 @@ def test_a_model_that_was_not_better_or_is_old_is_not_used(tmp_path: Path) -> No
         assert not used()
         save(replace(trained(), worth=Worth(0.7, 0.6, 30), trained_ms=START_MS - 20 * DAY_MS), path)
         assert not used()
+        save(replace(trained(), worth=Worth(0.7, 0.6, 30), trained_ms=milliseconds(NOW) + 1), path)
+        assert not used()  # it has seen what came after that moment
 
 
 def test_what_was_received_later_is_not_used(tmp_path: Path) -> None:

@@ -119,6 +119,15 @@ def test_an_old_model_is_not_used(shelf: Shelf) -> None:
     assert found.label == "7-day same-hour mean; the model of 2022-03-22 is too old"
 
 
+def test_a_model_that_was_trained_after_the_moment_asked_about_is_not_used(shelf: Shelf) -> None:
+    put(shelf, {"gradient boosting": 1.0})
+    hours = 70 * DAY_H
+    earlier = replace(PAST, gco2_per_kwh=PAST.gco2_per_kwh[:hours], now_ms=PAST.start_ms + hours * HOUR_MS)
+    found = shelf.own(ZONE, KIND, earlier, 24)
+    assert found is not None
+    assert found.label == "7-day same-hour mean; the model of 2022-03-22 is younger"
+
+
 def test_after_silent_days_the_mean_of_what_is_known_is_used(shelf: Shelf) -> None:
     put(shelf, {"gradient boosting": 1.0})
     found = shelf.own(ZONE, KIND, replace(PAST, now_ms=PAST.now_ms + 60 * HOUR_MS), 24)
