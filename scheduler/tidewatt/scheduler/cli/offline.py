@@ -1,6 +1,7 @@
 """Plans and forecasts without a daemon: on this host, or on a recorded grid file that anybody can check."""
 
 import os
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tidewatt.scheduler.daemon.site import Site
 
 
-ASKED_WITHIN_S = 10.0  # what services may take for each zone before the next rung answers
+ASKED_WITHIN_S = 10.0  # what services may take for all zones before the next rung answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,9 @@ def chain_of(setting: Setting, settings: Settings) -> "Chain":
         place.make()
         zones = zones_of(settings)
         refresher = Refresher(known.feeds, known.archive, lambda: zones, seed=os.uname().nodename)
+        ends = time.monotonic() + ASKED_WITHIN_S
         for zone in zones:
-            refresher.refresh_once(clock(), zone, ASKED_WITHIN_S)
+            refresher.refresh_once(clock(), zone, max(0.0, ends - time.monotonic()))
     return known.chain
 
 

@@ -1,7 +1,9 @@
 """`forecast`, `zones`, `config` and `doctor`: what works without a daemon."""
 
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from tidewatt.scheduler import cli
+from tidewatt.scheduler.cli import offline
 
 Tidewatt = Callable[..., Any]
 
@@ -36,6 +39,34 @@ def test_forecast_of_a_file_marks_its_seams(tidewatt: Tidewatt, tmp_path: Path) 
     assert "┴" in out
     assert "until today 13:00 CET: file de.csv (live, issued 2 h ago)" in out
     assert "now 300 g/kWh; least" in out
+
+
+def test_a_dead_network_keeps_nobody_waiting_longer_for_more_zones(
+    tidewatt: Tidewatt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offline, "ASKED_WITHIN_S", 0.7)
+    zones = ("DE", "FR", "ES", "GB", "PL", "NL")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        source = f"""
+            [[source]]
+            type = "http"
+            name = "in-house"
+            zones = {list(zones)}
+            basis = "lifecycle"
+            boundary = "production"
+            [source.forecast]
+            url = "http://127.0.0.1:{silent.getsockname()[1]}/{{zone}}"
+            time = "t[*]"
+            value = "v[*]"
+            unit = "g/kWh"
+            step_s = 3600
+            """
+        regions = "".join(f'[[region]]\nname = "{zone}"\nzone = "{zone}"\ncpus = 1\n' for zone in zones)
+        (tmp_path / "grid.toml").write_text(source + regions)
+        began = time.monotonic()
+        out = tidewatt("forecast", "DE", "--config", "grid.toml").out
+    assert "built-in profile of DE" in out
+    assert time.monotonic() - began < 6 * 0.7
 
 
 @pytest.mark.parametrize(
