@@ -7,6 +7,7 @@ from xml.parsers import expat  # document types, and with them all entities, are
 from tidewatt.forecasting.feeds.feed import FeedError
 
 DEEPEST = 32
+MOST = 500_000  # elements: 16 MiB of points, with their values and closing tags, hold fewer
 
 
 @dataclass(slots=True)
@@ -38,8 +39,8 @@ def parsed(body: bytes, what: str) -> Node:
     """The root of a document.
 
     Raises:
-        FeedError: it is not XML, or it declares a document type: entities could make a small document huge
-            or name files of this machine, and no service here needs them.
+        FeedError: it is not XML, has far too many elements, or declares a document type: entities could make
+            a small document huge or name files of this machine, and no service here needs them.
     """
     reader = _Reader(what)
     parser = expat.ParserCreate(namespace_separator="|")
@@ -62,6 +63,7 @@ class _Reader:
         self.root = Node("")
         self._what = what
         self._open = [self.root]
+        self._count = 0
 
     def refuse(self, *declared: object) -> None:
         raise FeedError(f"{self._what} declares a document type: refused")
@@ -69,6 +71,9 @@ class _Reader:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if len(self._open) > DEEPEST:
             raise FeedError(f"{self._what} is nested too deeply: refused")
+        self._count += 1
+        if self._count > MOST:
+            raise FeedError(f"{self._what} has more than {MOST} elements: refused")
         node = Node(name.rpartition("|")[2])
         self._open[-1].children.append(node)
         self._open.append(node)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.grid.entsoe_server import acknowledged
+from tidewatt.forecasting.feeds import markup
 from tidewatt.forecasting.feeds.areas import areas
 from tidewatt.forecasting.feeds.entsoe_documents import GENERATION, LOAD, Document, document, parameters
 from tidewatt.forecasting.feeds.entsoe_tracks import FUELS, driven, mix, total
@@ -199,6 +200,12 @@ def test_commas_between_thousands_are_no_decimals() -> None:
 def test_deep_nesting_is_refused() -> None:
     with pytest.raises(FeedError, match="nested too deeply"):
         document(b"<a>" * 100, "the reply")
+
+
+def test_more_elements_than_any_document_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(markup, "MOST", 100)
+    with pytest.raises(FeedError, match="more than 100 elements"):
+        document(b"<a>" + b"<b/>" * 100 + b"</a>", "the reply")
 
 
 def test_document_of_another_kind_is_refused() -> None:
