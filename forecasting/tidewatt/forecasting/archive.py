@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Hashable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 
@@ -121,15 +121,19 @@ class Archive:
         now: datetime,
         *,
         as_received: bool = True,
+        every: timedelta | None = None,
     ) -> list[Issued]:
-        """Forecasts issued in `[start, end)` and by `now`, in order; restated ones as known then."""
-        now_ms = milliseconds(now)
-        found = self._issues(
+        """Forecasts issued in `[start, end)` and by `now`, in order; restated ones as known then.
+
+        With `every` of each such stretch of time (counted from 1970) only the last is read.
+        """
+        now_ms, every_ms = milliseconds(now), max(1, (every or timedelta()) // timedelta(milliseconds=1))
+        return self._issues(
             f"WHERE {NAMED} AND issued_ms >= ? AND issued_ms < ? AND issued_ms <= ?"
             " AND (received_ms <= ? OR NOT ?) ORDER BY issued_ms, received_ms",
             (source, zone, quantity, milliseconds(start), milliseconds(end), now_ms, now_ms, as_received),
+            every_ms,
         )
-        return list({issued.issued_at: issued for issued in found}.values())
 
     def quantities(self, zone: str) -> tuple[tuple[str, str], ...]:
         """What it holds of a zone: source and quantity."""
@@ -182,13 +186,14 @@ class Archive:
             self._database.outside(statement)
         return deleted
 
-    def _issues(self, where: str, values: tuple[object, ...]) -> list[Issued]:
+    def _issues(self, where: str, values: tuple[object, ...], every_ms: int = 1) -> list[Issued]:
+        """What is found, unpacked; of what was issued in the same stretch only the last."""
         rows = self._database.read(
             lambda connection: connection.execute(
                 f"{FIND.format('quantity, issued_ms, steps')} {where}", values
             ).fetchall()
         )
-        found = (_issued(*row) for row in rows)
+        found = (_issued(*row) for row in {row[1] // every_ms: row for row in rows}.values())
         return [issued for issued in found if issued is not None]
 
     def _own_up(self) -> None:

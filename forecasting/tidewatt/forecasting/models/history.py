@@ -1,8 +1,9 @@
 """A zone's hourly past from the archive, or from steps of any length."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.feeds.feed import Issued
 from tidewatt.forecasting.kind import Kind
 from tidewatt.forecasting.models.forecaster import HOUR_MS, History, WeatherIssues
+from tidewatt.forecasting.models.weather import Same
 from tidewatt.forecasting.quantity import FUELS, VARIABLES, generation, intensity, weather
 from tidewatt.forecasting.series import Steps, instant, milliseconds
 from tidewatt.forecasting.zones import zone as named
@@ -39,27 +41,41 @@ def archived(
     had ended by `now` though it was received later: for training on a past that was fetched afterwards. None
     where there is no intensity.
     """
-    held = archive.quantities(zone)
     start = now - back
+    names = [name for name, quantity in archive.quantities(zone) if quantity == intensity(kind)]
+    found = [
+        archive.observations(name, zone, intensity(kind), start, now, now, as_received=as_received)
+        for name in names
+        if source in (None, name)
+    ]
+    best = max(found, key=_covered_ms, default=None)
+    if best is None or not len(best.start_ms):
+        return None
+    mw, sky = _beside(Same(archive), archive.version(zone, now), zone, start, now, as_received)
+    return of_steps(zone, best, now, mw, sky)
+
+
+@lru_cache(maxsize=1)  # a source's kinds are asked for one after the other
+def _beside(
+    held: Same[Archive], version: Hashable, zone: str, start: datetime, now: datetime, as_received: bool
+) -> tuple[dict[str, Steps], WeatherIssues | None]:
+    """Generation by fuel and weather, which go with every kind of intensity."""
+    archive = held.it
+    quantities = archive.quantities(zone)
 
     def steps(name: str, quantity: str) -> Steps:
         return archive.observations(name, zone, quantity, start, now, now, as_received=as_received)
 
-    sources = [name for name, quantity in held if quantity == intensity(kind)]
-    found = [steps(name, intensity(kind)) for name in sources if source in (None, name)]
-    best = max(found, key=_covered_ms, default=None)
-    if best is None or not len(best.start_ms):
-        return None
     mw = {}
     for fuel in (*FUELS, "demand"):
-        powers = [steps(name, quantity) for name, quantity in held if quantity == generation(fuel)]
+        powers = [steps(name, quantity) for name, quantity in quantities if quantity == generation(fuel)]
         power = max(powers, key=_covered_ms, default=None)
         if power is not None and len(power.start_ms):
             mw[fuel] = power
     issues = {
         variable: _issues(archive, zone, weather(variable), start, now, as_received) for variable in VARIABLES
     }
-    return of_steps(zone, best, now, mw, _weather(issues))
+    return mw, _weather(issues)
 
 
 def of_steps(
@@ -105,12 +121,11 @@ def _issues(
     found: dict[str, dict[int, Issued]] = {}
     for source, held in archive.quantities(zone):
         if held == quantity:
-            issues = archive.issues(source, zone, quantity, start, now, now, as_received=as_received)
-            thinned = {
-                issue.issued_at.timestamp() // WEATHER_EVERY.total_seconds(): issue for issue in issues
-            }
-            found[source] = {milliseconds(issue.issued_at): issue for issue in thinned.values()}
-            counts[source] = len(thinned)
+            issues = archive.issues(
+                source, zone, quantity, start, now, now, as_received=as_received, every=WEATHER_EVERY
+            )
+            found[source] = {milliseconds(issue.issued_at): issue for issue in issues}
+            counts[source] = len(issues)
     return found[counts.most_common(1)[0][0]] if counts else {}
 
 
@@ -126,9 +141,21 @@ def _weather(issues: Mapping[str, Mapping[int, Issued]]) -> WeatherIssues | None
         table = np.full((len(moments), LEADS_H), np.nan)
         for row, moment in enumerate(moments):
             if moment in by_moment:
-                table[row] = hourly(by_moment[moment].steps, int(start[row]), LEADS_H)
+                table[row] = _leads(by_moment[moment].steps, int(start[row]))
         values[variable] = table
     return WeatherIssues(start, available, values)
+
+
+def _leads(steps: Steps, start_ms: int) -> NDArray[np.float64]:
+    """The first hours of an issue from `start_ms` on; steps of an hour each, as most are, need no means."""
+    at = (steps.start_ms - start_ms) // HOUR_MS
+    whole = (steps.start_ms - start_ms) % HOUR_MS + (steps.end_ms - steps.start_ms) == HOUR_MS
+    if not whole.all():
+        return hourly(steps, start_ms, LEADS_H)
+    ahead = (at >= 0) & (at < LEADS_H)
+    leads = np.full(LEADS_H, np.nan)
+    leads[at[ahead]] = steps.gco2_per_kwh[ahead]
+    return leads
 
 
 def until(history: History) -> datetime:

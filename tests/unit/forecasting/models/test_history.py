@@ -62,6 +62,35 @@ def test_five_minutes_become_hours_and_the_mix_and_the_weather_come_along(archiv
     assert np.isnan(issues.values["wind_m_s"][:, 24:]).all()
 
 
+def test_weather_on_other_steps_becomes_hours_too(archive: Archive) -> None:
+    name, at = weather("short_wave_w_m2"), START + timedelta(hours=12)
+    archive.add("one", "DE", Fetched(issued=(Issued(name, at, steps(48, 30, None, at)),)), NOW)
+    history = archived(archive, "DE", KIND, NOW)
+    assert history is not None
+    assert history.weather is not None
+    assert history.weather.values["short_wave_w_m2"][1, :24].tolist() == [
+        2 * hour + 0.5 for hour in range(24)
+    ]
+
+
+def test_generation_and_weather_are_read_once_for_the_kinds_of_a_moment(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    direct = Kind(Signal.AVERAGE, Basis.DIRECT, Boundary.PRODUCTION)
+    archive.add("one", "DE", Fetched((Observed(intensity(direct), steps(48, 60)),)), NOW)
+    first = archived(archive, "DE", KIND, NOW)
+    monkeypatch.setattr(archive, "issues", None)  # whoever asked again would fail
+    second = archived(archive, "DE", direct, NOW)
+    assert first is not None
+    assert second is not None
+    assert second.weather is first.weather
+    monkeypatch.undo()
+    archive.add("one", "DE", Fetched((Observed(generation("wind"), steps(48, 60, 9.0)),)), NOW)
+    third = archived(archive, "DE", direct, NOW)
+    assert third is not None
+    assert third.mw["wind"].tolist() == [9.0] * 48
+
+
 def test_what_came_later_is_known_only_where_that_is_asked_for(archive: Archive) -> None:
     before = START + timedelta(days=1)
     assert archived(archive, "DE", KIND, before) is None
