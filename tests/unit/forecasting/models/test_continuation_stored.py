@@ -140,7 +140,7 @@ def test_the_daily_training_makes_it_and_the_chain_puts_it_before_the_issue_that
         assert told[0]["source"] == SOURCE
         assert "captured" in told[0]
         again = [each for each in reports(archive, tmp_path / "models", NOW, [ZONE]) if "source" in each]
-        assert again[0]["skipped"] == "the model is of the last hours"
+        assert again[0]["skipped"] == "the continuation is of the last hours"
         folder = tmp_path / "models"
         models = Models(Shelf(folder), Continuations(folder, archive), archive)
         chain = Chain([Archived(FakeFeed(SOURCE), archive)], models=models)
