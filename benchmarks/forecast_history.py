@@ -33,6 +33,8 @@ from tidewatt.forecasting.backtest.capture import outcome, usable
 from tidewatt.forecasting.backtest.issuing import cut
 from tidewatt.forecasting.models.baselines import LastWeek, SameHourMean, Yesterday
 from tidewatt.forecasting.models.blend import blended, says
+from tidewatt.forecasting.models.calibration import widening
+from tidewatt.forecasting.models.features import FLOOR_G
 from tidewatt.forecasting.models.forecaster import HOUR_MS, History
 from tidewatt.forecasting.models.trained import NAME as MODEL
 from tidewatt.forecasting.models.training import DEFAULT, trained
@@ -282,7 +284,9 @@ def of_2023(data: Path, name: str, split: str = "2023-01-01", end: str = "2024-0
     plain = {
         each.name: each.issued(history, origins, 72) for each in (SameHourMean(), Yesterday(), LastWeek())
     }
-    predictions = {model.name: made.mean, **plain, "profile": climatology(past, history, origins, 72)}
+    usual = climatology(past, history, origins, 72)
+    usual = np.where(np.isnan(usual), plain[SameHourMean().name], usual)  # what the chain would take there
+    predictions = {model.name: made.mean, **plain, "profile": usual}
     return Judged(history.gco2_per_kwh, origins, predictions, made.p10, made.p90)
 
 
@@ -304,13 +308,23 @@ def chosen(judged: Judged) -> Judged:
         of_mixed = replace(judged, predictions={**predictions, OURS: mixed}).captured(known)[OURS]
         best = max(PLAIN, key=lambda name: captured[name])
         own[rows] = (mixed if of_mixed > captured[best] else predictions[best])[rows]
-    moved = own / judged.predictions[MODEL]
-    return replace(
-        judged,
-        predictions={OURS: own, **predictions},
-        p10=judged.p10 * moved,
-        p90=judged.p90 * moved,
-    )
+    p10, p90 = rebanded(judged, own)
+    return replace(judged, predictions={OURS: own, **predictions}, p10=p10, p90=p90)
+
+
+def rebanded(judged: Judged, own: Floats) -> tuple[Floats, Floats]:
+    """The model's band around our own forecast, each week as wide as the errors of the last 84 days ask for.
+
+    By the rule of the training, which the daemon repeats with what has come.
+    """
+    centre = np.log(judged.predictions[MODEL])
+    low, high = np.log(judged.p10) - centre, np.log(judged.p90) - centre
+    off = np.log(np.maximum(judged.ahead(own.shape[1]), FLOOR_G)) - np.log(own)
+    wider = np.ones((len(own), 1))
+    for week in range(FIRST_CHOSEN_DAY, len(own), CHOSEN_DAYS):
+        known = slice(max(0, week - CHOSEN_BY_DAYS), week - 2)
+        wider[week : week + CHOSEN_DAYS] = widening(off[known], low[known], high[known])
+    return own * np.exp(low * wider), own * np.exp(high * wider)
 
 
 def climatology(past: History, history: History, origins: Integers, hours: int) -> Floats:

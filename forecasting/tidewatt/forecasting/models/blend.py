@@ -68,6 +68,10 @@ class Blend:
                 predictions[baseline.name] = plain.gco2_per_kwh
         heard = {name: share for name, share in self.weight.items() if name in predictions}
         mean = blended(predictions, heard) if heard else made.gco2_per_kwh
-        moved = mean / made.gco2_per_kwh
-        p10, p90 = (None if each is None else each * moved for each in (made.p10, made.p90))
+        p10, p90 = (_around(mean, each, made.gco2_per_kwh) for each in (made.p10, made.p90))
         return Prediction(made.start_ms, mean, p10, p90)
+
+
+def _around(mean: Floats, quantile: Floats | None, centre: Floats) -> Floats | None:
+    """A quantile as far from `mean`, in logarithms, as it was from `centre`."""
+    return None if quantile is None else np.asarray(mean * quantile / centre, float)

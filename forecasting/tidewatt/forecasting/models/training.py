@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tidewatt.forecasting.models import blend, judging
 from tidewatt.forecasting.models.baselines import BASELINES
-from tidewatt.forecasting.models.calibration import band, covered, stacked
+from tidewatt.forecasting.models.calibration import band, covered, stacked, widening
 from tidewatt.forecasting.models.features import columns, targets
 from tidewatt.forecasting.models.folds import Folds, folds
 from tidewatt.forecasting.models.forecaster import HOUR_MS, History
@@ -150,11 +150,19 @@ def _fitted(
     low, high = band(errors, rows.hour)
     older = stretch > 0
     past_weight = trust * stacked(members[:, older], rows.z[older], recipe.pull) if older.any() else weight
+    coverage, wider = _late(rows, rows.z - past_weight @ members, older)
     return Fitted(
-        Block(*span, *_joined(trios), _line(rows.x, rows.z, rows.hour, days, recipe), weight, low, high),
+        Block(
+            *span,
+            *_joined(trios),
+            _line(rows.x, rows.z, rows.hour, days, recipe),
+            weight,
+            low * wider,
+            high * wider,
+        ),
         rows.names,
         _newest(history, trios[0], past_weight, span, judged),
-        _coverage(rows, rows.z - past_weight @ members, older),
+        coverage,
     )
 
 
@@ -242,13 +250,17 @@ def _captured(history: History, end: int, judged: Integers, newest: Floats) -> d
     return judging.captured(actual, judged, {**predictions, blend.NAME: together})
 
 
-def _coverage(rows: Rows, off: Floats, older: NDArray[np.bool_]) -> float:
-    """Coverage of the newest stretch by the band of those before it; NaN where there is only one."""
+def _late(rows: Rows, off: Floats, older: NDArray[np.bool_]) -> tuple[float, float]:
+    """Coverage of the newest stretch by the band of those before it, and how much wider that should be.
+
+    NaN and 1 where there is only one stretch.
+    """
     errors = off / rows.scale
     if older.all() or not older.any():
-        return float("nan")
+        return float("nan"), 1.0
     low, high = band(errors[older], rows.hour[older])
-    return covered(errors[~older], rows.hour[~older], low, high)
+    late, hour = errors[~older], rows.hour[~older]
+    return covered(late, hour, low, high), widening(late, low[hour], high[hour])
 
 
 def _slices(origins: Integers) -> Iterator[Integers]:

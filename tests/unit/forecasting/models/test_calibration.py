@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tidewatt.forecasting.models.calibration import band, covered, stacked
+from tidewatt.forecasting.models.calibration import band, covered, stacked, widening
 
 RANDOM = np.random.default_rng(11)
 
@@ -38,3 +38,13 @@ def test_members_that_say_nothing_get_no_weight_and_none_is_trusted_beyond_its_w
     assert stacked(RANDOM.normal(size=(3, 5000)), z, 0.0).sum() < 0.05
     assert stacked(np.stack([z / 2, z / 3, z / 4]), z, 0.0).sum() <= 1 + 1e-12
     assert stacked(np.zeros((3, 100)), np.zeros(100), 0.05).sum() <= 1 + 1e-12
+
+
+def test_a_band_is_widened_half_of_the_way_to_what_late_errors_ask_for() -> None:
+    off = RANDOM.normal(size=20_000)
+    reach = 1.2816  # of a normal error, what holds four fifths
+    assert widening(off, np.full(off.shape, -reach), np.full(off.shape, reach)) == pytest.approx(1, abs=0.02)
+    narrow = widening(off, np.full(off.shape, -reach / 4), np.full(off.shape, reach / 4))
+    assert narrow == pytest.approx(2, abs=0.04)
+    assert widening(off, np.zeros(off.shape), np.zeros(off.shape)) == pytest.approx(2)  # never more than that
+    assert widening(np.full(3, np.nan), np.ones(3), np.ones(3)) == 1
