@@ -272,6 +272,22 @@ def test_two_kinds_are_never_subtracted() -> None:
     settlement = settle(frozen(10, average="DE"), [abroad], at(10), observations, MONTH_LATER)
     assert settlement.ledgers == ()
     assert any("different kinds" in note for note in settlement.notes)
+    assert settlement.state is SettlementState.UNVERIFIED
+
+
+def test_a_source_that_is_late_for_one_zone_closes_no_account() -> None:
+    def observations(zone: str, signal: str, start: datetime, end: datetime) -> Series | None:
+        basis = Basis.DIRECT if zone == "FR" and not come else Basis.LIFECYCLE
+        return observed({(zone, "average"): (10, (100.0,) * 6)}, basis=basis)(zone, signal, start, end)
+
+    abroad = run([span(12, 13, 100)], 12, 13, region="paris", average="FR")
+    come = False
+    early = settle(frozen(10, average="DE"), [abroad], at(10), observations, at(16))
+    assert early.state is SettlementState.NONE
+    assert any("different kinds" in note for note in early.notes)
+    come = True
+    later = settle(frozen(10, average="DE"), [abroad], at(10), observations, at(17))
+    assert later.state is SettlementState.PROVISIONAL
 
 
 def test_home_that_could_never_hold_the_job_gives_no_feasible_baseline() -> None:

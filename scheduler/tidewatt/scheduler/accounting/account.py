@@ -51,8 +51,8 @@ def account(
     }
     ran = [_Stretch(run.zones[signal], run.usage.start_ms, run.usage.end_ms) for run in runs]
     observed = _Observed(signal, observations, [*ran, *baselines.values()])
-    if observed.conflict:
-        return Account(signal, None, (observed.conflict,), True)
+    if observed.conflict:  # the source that covers most answers for each zone: more may yet come from another
+        return Account(signal, None, (observed.conflict,))
     if lacks := observed.gaps(ran):
         return Account(signal, None, lacks)
     never = _never(signal, frozen, feasible_start)
