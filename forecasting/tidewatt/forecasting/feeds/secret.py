@@ -1,5 +1,6 @@
 """Credentials: where they may stand, and how they stay out of everything that is shown or kept."""
 
+import json
 import os
 import re
 import stat
@@ -7,6 +8,7 @@ import tomllib
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from hmac import compare_digest
+from html import escape
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote, quote_plus
@@ -104,11 +106,13 @@ def credential(feed: str, name: str, environ: Mapping[str, str], file: Path | No
 
 
 def scrub(text: str, secrets: Iterable[Secret]) -> str:
-    """The text without these credentials, also where they stand encoded for a URL or in base 64."""
+    """The text without these credentials, also encoded for a URL, in base 64, or quoted in JSON or a page."""
     values = sorted({s.reveal() for s in secrets if s}, key=len, reverse=True)
     for value in values:
-        plain = b64encode(value.encode()).decode()
-        for shape in dict.fromkeys((value, quote(value, safe=""), quote(value), quote_plus(value), plain)):
+        plain, quoted = b64encode(value.encode()).decode(), json.dumps(value)[1:-1]
+        urls = (quote(value, safe=""), quote(value), quote_plus(value))
+        texts = (quoted, quoted.replace("/", "\\/"), escape(value))
+        for shape in dict.fromkeys((value, *urls, *texts, plain)):
             text = text.replace(shape, HIDDEN)
     return text
 

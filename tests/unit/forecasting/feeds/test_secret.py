@@ -136,5 +136,10 @@ def test_a_text_is_scrubbed_of_every_shape_of_a_credential(shape: str) -> None:
     assert scrub(f"GET /?key={shape} failed", [Secret(KEY), Secret("")]) == "GET /?key=(hidden) failed"
 
 
+@pytest.mark.parametrize("shape", [r"pa\"ss<\/&", 'pa\\"ss</&', "pa&quot;ss&lt;/&amp;"])
+def test_a_text_is_scrubbed_of_a_credential_that_json_or_a_page_quotes(shape: str) -> None:
+    assert scrub(f"no user {shape} here", [Secret('pa"ss</&')]) == "no user (hidden) here"
+
+
 def test_the_longer_credential_goes_first() -> None:
     assert scrub("abcdef", [Secret("abc"), Secret("abcdef")]) == "(hidden)"
