@@ -21,6 +21,7 @@ from tidewatt.forecasting.feeds.feed import FeedError, Fetched, Issued, Observed
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.quantity import intensity
 from tidewatt.forecasting.series import Steps, milliseconds
+from tidewatt.forecasting.zones import every
 from tidewatt.scheduler.config import Grid
 from tidewatt.scheduler.daemon.gathering import Gatherer
 from tidewatt.scheduler.daemon.patience import PatientChain
@@ -94,6 +95,17 @@ def test_what_is_due_is_fetched_once_and_a_zone_that_was_looked_at_is_followed(
     now.shift(2 * DAY)
     assert place.gatherer.zones() == ("GB",)
     assert place.gatherer.troubles() == []
+    place.close()
+
+
+def test_who_looks_at_many_zones_has_the_latest_few_followed(
+    tmp_path: Path, now: time_machine.Traveller
+) -> None:
+    place = Place(tmp_path, feed("GB"), Clock())
+    for zone in (each.key for each in every()[:40]):
+        now.shift(MINUTE)
+        place.gatherer.look_at(zone)
+    assert place.gatherer.zones() == ("GB", *(each.key for each in every()[39:31:-1]))
     place.close()
 
 

@@ -23,6 +23,7 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 TRAIN_EVERY = timedelta(days=1)
 AFTER_START = timedelta(minutes=5)  # the first training waits for the first fill
 ASKED_FOR = timedelta(days=1)  # so long a zone that somebody looked at is followed
+MOST_LOOKED_AT = 8  # of those the latest: whoever looks at all zones of the world uses up no quota
 NEEDED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH")
 STOPS_WITHIN_S = 2.0
 ALL_ISSUES_FOR = timedelta(days=14)  # of older forecasts that no account cites one an hour is kept
@@ -46,7 +47,8 @@ class Gatherer:
     def zones(self) -> tuple[str, ...]:
         """Zones of the regions, and those that somebody has looked at lately."""
         since = self._site.clock.now() - ASKED_FOR
-        lately = [zone for zone, at in list(self._looked_at.items()) if at > since]
+        looked_at = sorted(self._looked_at.copy().items(), key=lambda each: each[1], reverse=True)
+        lately = [zone for zone, at in looked_at[:MOST_LOOKED_AT] if at > since]
         placed = [zone for region in self._site.regions for zone in region.zones.values()]
         return tuple(dict.fromkeys([*placed, *lately]))
 
