@@ -9,6 +9,7 @@ import pytest
 from tidewatt.forecasting.chain import Chain
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.kind import Signal
+from tidewatt.forecasting.series import Rung
 from tidewatt.scheduler.daemon import patience
 from tidewatt.scheduler.daemon.patience import PatientChain
 
@@ -46,7 +47,18 @@ def test_last_outlook_is_given_while_the_source_hangs(hanging: Hanging) -> None:
     hanging.go_on.clear()
     later = NOW + timedelta(hours=1)
     assert chain.outlook("DE", Signal.AVERAGE, later, later + timedelta(days=1)) is known
-    assert chain.outlook("FR", Signal.AVERAGE, later, later + timedelta(days=1)) is None
+
+
+def test_a_source_that_hangs_from_the_start_leaves_the_profile_and_says_so(hanging: Hanging) -> None:
+    chain = PatientChain(hanging)
+    hanging.go_on.clear()
+    found = chain.outlook("DE", Signal.AVERAGE, NOW, NOW + timedelta(days=1))
+    assert found is not None
+    assert {part.rung for part in found.segments} == {Rung.PROFILE}
+    assert found.note == "the sources have not answered in time"
+    ahead = chain.outlook("DE", Signal.MARGINAL, NOW, NOW + timedelta(days=1))
+    assert ahead is not None
+    assert ahead.note.startswith("the sources have not answered in time; ")
 
 
 def test_settling_waits_while_the_source_hangs(hanging: Hanging) -> None:
@@ -59,11 +71,15 @@ def test_settling_waits_while_the_source_hangs(hanging: Hanging) -> None:
 def test_source_that_answers_again_is_asked_again(hanging: Hanging) -> None:
     chain = PatientChain(hanging)
     hanging.go_on.clear()
-    assert chain.outlook("DE", Signal.AVERAGE, NOW, NOW + timedelta(days=1)) is None
+    until = NOW + timedelta(days=1)
+    unheard = chain.outlook("DE", Signal.AVERAGE, NOW, until)
+    assert unheard is not None
+    assert unheard.note
     hanging.go_on.set()
     stop = threading.Event()
     for _ in range(100):
-        if chain.outlook("DE", Signal.AVERAGE, NOW, NOW + timedelta(days=1)) is not None:
+        heard = chain.outlook("DE", Signal.AVERAGE, NOW, until)
+        if heard is not None and not heard.note:
             return
         stop.wait(0.05)
     pytest.fail("it was never asked again")

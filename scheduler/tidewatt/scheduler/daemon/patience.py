@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NoAnswerError
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ Answer = TypeVar("Answer")
 class PatientChain:
     """A chain whose every answer comes within `PATIENCE_S`: the last known one where the sources hang.
 
+    Where there is no last one, the built-in profile plans, and the outlook says why.
     One worker asks them, so that a dead file system holds one thread and no more.
     """
 
@@ -30,6 +32,7 @@ class PatientChain:
         self._asked: Future[Any] | None = None
         self._outlooks: dict[tuple[str, Signal], Outlook | None] = {}
         self._latest: dict[tuple[str, Signal], Latest | None] = {}
+        self._built_in = Chain()
 
     def outlook(self, zone: str, signal: Signal, now: datetime, until: datetime) -> Outlook | None:
         """Intensity ahead, see `Chain.outlook`."""
@@ -38,6 +41,8 @@ class PatientChain:
             self._outlooks[key] = self._within(lambda: self._chain.outlook(zone, signal, now, until))
         except NoAnswerError:
             log.warning("source.hangs", zone=zone, signal=str(signal))
+            if key not in self._outlooks:
+                return _unheard(self._built_in.outlook(zone, signal, now, until))
         return self._outlooks.get(key)
 
     def latest(self, zone: str, signal: Signal, now: datetime) -> Latest | None:
@@ -71,3 +76,9 @@ class PatientChain:
         except NoAnswerError:
             self._asked = asked
             raise
+
+
+def _unheard(outlook: Outlook | None) -> Outlook | None:
+    """The outlook with why it is made without any source."""
+    notes = ("the sources have not answered in time", outlook.note) if outlook else ()
+    return outlook and replace(outlook, note="; ".join(filter(None, notes)))
