@@ -300,12 +300,13 @@ def chosen(judged: Judged) -> Judged:
     for week in range(FIRST_CHOSEN_DAY, len(judged.origins), CHOSEN_DAYS):
         known = np.arange(max(0, week - CHOSEN_BY_DAYS), week - 2)  # their hours have all come
         rows = slice(week, week + CHOSEN_DAYS)
-        captured = {name: judged.captured(known)[name] for name in heard}
+        every = judged.captured(known)
+        captured = {name: every[name] for name in heard}
         if np.isnan(captured[MODEL]):
             own[rows] = predictions[SameHourMean().name][rows]
             continue
         mixed = blended(predictions, says(captured))
-        of_mixed = replace(judged, predictions={**predictions, OURS: mixed}).captured(known)[OURS]
+        of_mixed = replace(judged, predictions={OURS: mixed}).captured(known)[OURS]
         best = max(PLAIN, key=lambda name: captured[name])
         own[rows] = (mixed if of_mixed > captured[best] else predictions[best])[rows]
     p10, p90 = rebanded(judged, own)
