@@ -26,6 +26,7 @@ from tidewatt.forecasting.zones import keyed
 GOOD_FOR = timedelta(hours=96)
 HOUR_MS = 3_600_000
 AHEAD = timedelta(hours=6)  # kept beyond what was asked for, so that `until` may move on with `now`
+WAITED = timedelta(hours=48)  # services publish late and restate for days
 CURRENT_FOR = timedelta(hours=2)  # an observation that ended longer ago is not the intensity now
 RANKS = (Rung.HINDSIGHT, Rung.LIVE, Rung.LAST_GOOD, Rung.OWN, Rung.PROFILE)
 
@@ -95,9 +96,10 @@ class Chain:
     def observations(
         self, zone: str, signal: Signal, start: datetime, end: datetime, now: datetime
     ) -> Series | None:
-        """Observed steps of the provider that covers most of `[start, end)`; never profile nor forecast.
+        """Observed steps over `[start, end)` of one provider; never profile nor forecast.
 
-        Where several cover as much, the first of them in the operator's order answers.
+        It is the first one with any, in the operator's order. Once `WAITED` has passed since `end`, what it
+        still lacks may never come: then it is the one that covers most.
         """
         found: list[Series] = []
         for asked in self.providers:
@@ -105,6 +107,8 @@ class Chain:
                 series = asked.observations(zone, kind, start, end, now)
                 if series is not None and len(series.steps.start_ms):
                     found.append(series)
+        if found and now - end < WAITED:
+            return found[0]
         return max(found, key=lambda series: integrate(series.steps, start, end).covered_ms, default=None)
 
     def latest(self, zone: str, signal: Signal, now: datetime) -> Latest | None:

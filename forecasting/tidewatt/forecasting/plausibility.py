@@ -27,6 +27,7 @@ SPIKE = 5.0  # times both neighbours
 FALLS_FURTHER = 5.0  # at the stack a rainy or windy week leaves next to nothing, by life cycle never
 NEVER_ZERO_ABOVE = 30.0  # gCO2/kWh: a zone of that level always burns something
 SPIKE_G = 30.0
+ANYWHERE_G = 300.0  # a grid without wind and water comes to this within hours, however clean it was
 STEADY_MS = 24 * 3_600_000
 AHEAD = timedelta(minutes=5)  # how far a service's clock may be ahead of ours
 OLD = timedelta(hours=26)
@@ -145,7 +146,7 @@ class _Told:
             high = max(level * self.usual.jump, self.usual.high * BEYOND)
             if falls and level > NEVER_ZERO_ABOVE and self.usual.low > 0:
                 zero = values == 0
-            jump = ~zero & ((values > max(high, SPIKE_G)) | (falls & (values < low) & (level > SPIKE_G)))
+            jump = ~zero & ((values > max(high, ANYWHERE_G)) | (falls & (values < low) & (level > SPIKE_G)))
         spike = none
         if falls:
             spike = _spikes(np.where(zero | jump, np.nan, values))

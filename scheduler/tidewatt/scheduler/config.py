@@ -119,6 +119,8 @@ def grid(settings: Settings, place: Paths, *, hindsight: bool = False) -> Grid:
     from tidewatt.forecasting.own import Models
     from tidewatt.forecasting.sources import sources
 
+    if settings.credentials is not None and not settings.credentials.exists():
+        raise BadInput(f"the credentials file {settings.credentials} does not exist: make it, or take it out")
     archive = Archive(place.archive)
     try:
         made = sources([source_options(each) for each in settings.sources], secrets(settings), archive)

@@ -136,10 +136,10 @@ class Settings(Table):
     meter_interval_s: Annotated[float, Field(ge=0.1, le=600, strict=False)] = 10.0
     tdp_w: Annotated[float, Field(gt=0, strict=False)] | None = None
     env_deny: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    final_after: Duration = timedelta(hours=24)
+    final_after: Duration = timedelta(hours=72)
     unverified_after: Duration = timedelta(days=7)
     credentials: Annotated[Path, Field(strict=False)] | None = None
-    grid_retention: Duration = timedelta(days=400)
+    grid_retention: Duration = timedelta(days=1200)
     own_models: Annotated[bool, Field(strict=False)] = True
     sources: Annotated[tuple[SourceTable, ...], Field(alias="source", strict=False)] = ()
     regions: Annotated[tuple[RegionTable, ...], Field(alias="region", strict=False)] = ()

@@ -228,15 +228,16 @@ def test_observations_are_of_the_first_source_that_has_any_and_never_of_the_futu
     assert seen.steps.end_ms[-1] == milliseconds(NOW.replace(minute=0))
 
 
-def test_observations_are_of_the_source_that_covers_most_of_what_is_asked_for() -> None:
+def test_observations_are_of_the_first_source_until_what_it_lacks_will_not_come_any_more() -> None:
     lately = FakeProvider("lately", series=[observed(LIVE_AVERAGE, 2)])
     always = FakeProvider("always", series=[observed(PRODUCTION, 48)])
-    found = Chain([lately, always]).observations("DE", Signal.AVERAGE, NOW - 24 * HOUR, NOW, NOW)
-    assert found is not None
-    assert found.kind == PRODUCTION
-    recent = Chain([lately, always]).observations("DE", Signal.AVERAGE, NOW - HOUR, NOW, NOW)
-    assert recent is not None
-    assert recent.kind == LIVE_AVERAGE
+    chain = Chain([lately, always])
+    soon = chain.observations("DE", Signal.AVERAGE, NOW - 24 * HOUR, NOW, NOW + 47 * HOUR)
+    assert soon is not None
+    assert soon.kind == LIVE_AVERAGE
+    later = chain.observations("DE", Signal.AVERAGE, NOW - 24 * HOUR, NOW, NOW + 49 * HOUR)
+    assert later is not None
+    assert later.kind == PRODUCTION
 
 
 def test_a_source_that_issues_often_says_how_long_its_forecasts_are_live() -> None:

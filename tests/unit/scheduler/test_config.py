@@ -144,6 +144,11 @@ def test_credentials_that_others_can_read_are_refused_with_what_to_do(tmp_path: 
     assert "hunter2" not in str(refused.value)
 
 
+def test_missing_credentials_file_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"keys\.toml does not exist"):
+        grid(settings(tmp_path, 'credentials = "keys.toml"\n'), place(tmp_path))
+
+
 def test_missing_source_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"gone\.csv"):
         grid(settings(tmp_path, '[[source]]\npath = "gone.csv"\n'), place(tmp_path))

@@ -10,6 +10,9 @@ from tidewatt.scheduler.config import Settings, grid, secrets, source_options, z
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.paths import Paths
 
+REMARKED_FOR = timedelta(days=1)
+SHOWN_REMARKS = 5
+
 if TYPE_CHECKING:
     from tidewatt.forecasting.feeds.feed import Access, Feed
     from tidewatt.forecasting.kind import Kind
@@ -29,6 +32,7 @@ def findings(settings: Settings, place: Paths, now: datetime) -> Iterator[Findin
     for number, table in enumerate(settings.sources, start=1):
         subject = f"source {number} ({table.type})"
         yield from _source(subject, source_options(table), settings, zones, now)
+    yield from _remarks(place, now)
     for zone in zones:
         yield _outlook(settings, place, zone, now)
 
@@ -85,6 +89,29 @@ def _recording(subject: str, source: "Provider", zones: tuple[str, ...], now: da
         yield _nothing_for(subject, source.name, zones)
     for zone, kind in has:
         yield _use(subject, source, zone, kind, now)
+
+
+def _remarks(place: Paths, now: datetime) -> Iterator[Finding]:
+    """What was refused or repaired of what services told, the newest first."""
+    from tidewatt.forecasting.archive import Archive
+    from tidewatt.forecasting.errors import ForecastError
+
+    if not place.archive.exists():
+        return
+    try:
+        with Archive(place.archive, read_only=True) as archive:
+            remarks = archive.remarks(now - REMARKED_FOR)
+    except ForecastError as error:
+        yield Finding(Verdict.WARN, "archive", str(error))
+        return
+    newest = sorted(remarks, key=lambda remark: remark.last, reverse=True)
+    for remark in newest[:SHOWN_REMARKS]:
+        ago = lasting((now - remark.last).total_seconds())
+        often = "" if remark.times == 1 else f", {remark.times} times"
+        told = f"{remark.zone}: {remark.text} ({ago} ago{often})"
+        yield Finding(Verdict.OK, f"remark on {remark.source}", told)
+    if len(newest) > SHOWN_REMARKS:
+        yield Finding(Verdict.OK, "remarks", f"{len(newest) - SHOWN_REMARKS} more of the last day")
 
 
 def _nothing_for(subject: str, name: str, zones: tuple[str, ...]) -> Finding:
