@@ -68,12 +68,11 @@ def test_output_files_are_written_as_by_hand(house: Any) -> None:
 def cleaner_later(path: Path) -> None:
     """A grid whose forecast is dirty for the next ten hours, whatever hour it is now."""
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    kind = "average,lifecycle,production"
     rows = ["zone,start,step_s,gco2_per_kwh,signal,basis,boundary,issued_at"]
-    rows += [
-        f"DE,{(now + timedelta(hours=h)).isoformat()},3600,{500 if h < 10 else 100},average,lifecycle,production,"
-        f"{now.isoformat()}"
-        for h in range(72)
-    ]
+    for hour in range(72):
+        start, level = now + timedelta(hours=hour), 500 if hour < 10 else 100
+        rows.append(f"DE,{start.isoformat()},3600,{level},{kind},{now.isoformat()}")
     path.write_text("\n".join(rows) + "\n")
 
 
