@@ -42,8 +42,12 @@ def _service(module: str, name: str, credentials: tuple[str, ...] = ()) -> FeedF
 
         home = import_module(f"tidewatt.forecasting.feeds.{module}")
         found = {key: secret for key in credentials if (secret := secrets(home.NAME, key))}
-        quiet_s = getattr(home, "QUIET_S", 60.0)
-        transport = Transport(home.NAME, per_minute=home.PER_MINUTE, quiet_s=quiet_s)
+        limits = {
+            option: getattr(home, constant)
+            for option, constant in (("quiet_s", "QUIET_S"), ("largest_bytes", "LARGEST_BYTES"))
+            if hasattr(home, constant)
+        }
+        transport = Transport(home.NAME, per_minute=home.PER_MINUTE, **limits)
         feed: Feed = getattr(home, name)(config, found, transport)
         return feed
 
@@ -143,5 +147,5 @@ def _flag(config: Config, name: str) -> bool:
 
 def _refuse_others(config: Config, known: Sequence[str]) -> None:
     for name in config:
-        if name not in (*known, "type", "name"):
+        if name not in (*known, "type"):
             raise ForecastError(f"a source has no option {name!r}; known are: {', '.join(known)}")

@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from tests.grid.asking import busy, issued, observed, transport, width_s
 from tests.grid.own_signal_server import OwnSignalServer
-from tests.grid.server import NOON, Fault, Response, altered
+from tests.grid.server import NOON, Fault, Request, Response, altered
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.feeds.feed import FeedError
 from tidewatt.forecasting.feeds.http_json import HttpJson, made
@@ -254,13 +255,20 @@ def test_access_asks_both_tables(server: OwnSignalServer) -> None:
         ("gas", "CH4", "must be CO2eq or CO2"),
         ("speed", 3, "has no option 'speed'"),
         ("headers", ["a"], "headers of the source in-house must be a table"),
-        ("headers", {"X": 3}, "the header X of the source in-house must be a text or a credential"),
-        ("headers", {"X": "a\nb"}, "the header X of the source in-house must be a text or a credential"),
-        ("headers", {"X": {"secret": "a", "value": "b"}}, "the header X of the source in-house must be"),
+        ("name", "WattTime", "must not be called WattTime"),
+        ("headers", {"X": 3}, "the header 'X' of the source in-house must be a text on one line"),
+        ("headers", {"X": "a\nb"}, "the header 'X' of the source in-house must be a text on one line"),
+        ("headers", {"X\n": "a"}, "of the source in-house must be a text on one line"),
+        ("headers", {"X Y": "a"}, "names a header as none can be named: 'X Y'"),
+        ("headers", {"X": {"secret": "a", "value": "b"}}, "the header 'X' of the source in-house must be"),
+        ("headers", {"X": {"secret": "a", "prefix": "b\r\n"}}, "must be a text on one line or a credential"),
+        ("params", "key", "params of the source in-house must be a table"),
+        ("params", {"limit": 3}, "the parameter 'limit' of the source in-house must be a text on one line"),
         ("forecast", "yes", r"must be a table \[source.forecast\]"),
         ("forecast.url", "http://grid.example/x", "must begin with https:// and name a host"),
         ("forecast.url", "https://{zone}.example/x", "must begin with https:// and name a host"),
         ("forecast.url", "https://me:pw@grid.example/x", "must hold no login"),
+        ("forecast.url", "https://grid.example/x\n", "holds characters that no address has"),
         (
             "forecast.url",
             "https://grid.example/{start}",
@@ -303,3 +311,59 @@ def test_description_without_tables_is_refused() -> None:
     table = {key: value for key, value in described().items() if key not in ("observations", "forecast")}
     with pytest.raises(ForecastError, match=r"needs a table \[source.observations\] or \[source.forecast\]"):
         made(table, lambda source, name: None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Authorization", "authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "auth-token", "apikey"],
+)
+@pytest.mark.parametrize("table", ["headers", "params"])
+def test_credential_in_plain_sight_is_refused_and_not_repeated(table: str, name: str) -> None:
+    told = described() | {table: {name: "s3cr3t-in-clear"}}
+    with pytest.raises(ForecastError) as refused:
+        made(told, lambda source, name: None)
+    assert '{ secret = "token", prefix = "Bearer " }' in str(refused.value)
+    assert "s3cr3t-in-clear" not in str(refused.value)
+
+
+@pytest.mark.parametrize("query", ["api_key=s3cr3t", "n=2&Access%5FToken=s3cr3t", "password=s3cr3t{zone}"])
+@pytest.mark.parametrize("scheme", ["https", "ftp"])
+def test_credential_in_an_address_is_refused_and_not_repeated(scheme: str, query: str) -> None:
+    told = described()
+    told["forecast"]["url"] = f"{scheme}://grid.example/x?{query}"
+    with pytest.raises(ForecastError, match=r"write \[source.params\], then") as refused:
+        made(told, lambda source, name: None)
+    assert "s3cr3t" not in str(refused.value)
+
+
+def test_zone_may_stand_in_a_parameter_that_sounds_like_a_key() -> None:
+    told = described()
+    told["forecast"]["url"] = "https://grid.example/x?zone_key={zone}"
+    assert made(told, lambda source, name: None).cadence.forecast_every
+
+
+def test_credential_may_go_into_a_parameter_and_stays_hidden() -> None:
+    with KeyedServer() as server:
+        told = described(server.url) | {"params": {"api_key": {"secret": "key"}, "format": "full"}}
+        del told["headers"]
+        secrets = {"key": Secret(server.token)}
+        asking = made(told, lambda source, name: secrets.get(name), transport("in-house"))
+        assert asking.fetch_forecast("DE", NOON).issued
+        assert asking.fetch_observations("DE", NOON - DAY, NOON, NOON).observed
+        assert {each.value("format") for each in server.requests} == {"full"}
+        server.fail(Fault(response=Response(400, f"no {server.token} here".encode())))
+        with pytest.raises(FeedError, match=r"no \(hidden\) here"):
+            asking.fetch_forecast("DE", NOON)
+        server.token = "another"
+        with pytest.raises(FeedError, match=r"accepts no such credential \(401\): check IN_HOUSE_KEY"):
+            asking.fetch_forecast("DE", NOON)
+
+
+class KeyedServer(OwnSignalServer):
+    """Takes its token as the parameter `api_key`."""
+
+    def answer(self, request: Request) -> Response:
+        """The answer to this request."""
+        words = {"authorization": f"Bearer {request.value('api_key')}"}
+        query = tuple(pair for pair in request.query if pair[0] not in ("api_key", "format"))
+        return super().answer(replace(request, headers=words, query=query))

@@ -158,6 +158,16 @@ def test_zone_without_a_name_of_watttimes_is_found_by_its_centre(server: WattTim
     assert len(server.asked("region-from-loc")) == 1
 
 
+@pytest.mark.parametrize(("zone", "part"), [("US", "US-CAL-BANC"), ("AU", "AU-NSW"), ("DK", "DK-DK1")])
+def test_zone_that_is_divided_is_not_taken_for_the_part_at_its_centre(
+    server: WattTimeServer, zone: str, part: str
+) -> None:
+    with pytest.raises(FeedError, match=f"name a zone inside it, such as {part}") as refused:
+        feed(server).fetch_forecast(zone, NOON)
+    assert refused.value.denied
+    assert not server.requests
+
+
 def test_place_without_coverage_is_denied_in_the_services_words(server: WattTimeServer) -> None:
     with pytest.raises(FeedError, match="No coverage available for these coordinates") as refused:
         feed(server).fetch_forecast("IS", NOON)

@@ -73,6 +73,43 @@ def test_every_service_is_made_without_credentials_and_refuses_unknown_options(k
         sources.feed(config | {"colour": "green"}, no_secrets)
 
 
+@pytest.mark.parametrize("kind", sorted({*sources.FEEDS} - {"http"}))
+@pytest.mark.parametrize(
+    ("base_url", "message"),
+    [
+        ("http://api.example", "must begin with https:// and name a host, not 'http://api.example'"),
+        ("https://", "must begin with https:// and name a host"),
+        ("api.example/v2", "must begin with https:// and name a host"),
+        ("https://api.example:port", "must begin with https:// and name a host"),
+        ("https://me:pass-w0rd@api.example", "must hold no login"),
+        ("http://me:pass-w0rd@api.example", "must hold no login"),
+        ("https://api.example/v2?key=pass-w0rd", "must hold host and path alone"),
+        ("https://api.example/v2#top", "must hold host and path alone"),
+        ("https://api.example/\nv2", "holds characters that no address has"),
+        (443, "must be a text, not 443"),
+    ],
+)
+def test_wrong_address_of_a_service_is_refused_before_it_is_asked(
+    kind: str, base_url: object, message: str
+) -> None:
+    with pytest.raises(ForecastError) as refused:
+        sources.feed({"type": kind, "base_url": base_url}, no_secrets)
+    assert f"base_url of the source {kind} {message}" in str(refused.value)
+    assert "pass-w0rd" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", sorted({*sources.FEEDS} - {"http"}))
+def test_name_is_an_option_of_own_signals_alone_and_never_that_of_a_service(kind: str) -> None:
+    made = sources.feed({"type": kind}, no_secrets)
+    assert made is not None
+    with pytest.raises(ForecastError, match="no option 'name'"):
+        sources.feed({"type": kind, "name": "mine"}, no_secrets)
+    called = made.name.replace(" ", "-")
+    for name in (kind, called, called.upper()):
+        with pytest.raises(ForecastError, match=f"must not be called {name}, as a service is"):
+            sources.feed({"type": "http", "name": name}, no_secrets)
+
+
 def invented(config: Mapping[str, object]) -> Provider:
     return FakeProvider(name=str(config["label"]))
 

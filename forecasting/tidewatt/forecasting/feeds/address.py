@@ -4,12 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from tidewatt.forecasting.errors import ForecastError
 
 PLACE = re.compile(r"\{(?P<name>[a-z]+)(?::(?P<form>[^{}]*))?\}")
-TIMES = ("start", "end", "now")
 ISO = "%Y-%m-%dT%H:%M:%SZ"
 UNIX = {"unix_s": 1, "unix_ms": 1000}
 
@@ -37,16 +36,7 @@ def address(template: str, known: tuple[str, ...], what: str) -> Address:
     Raises:
         ForecastError: it is no https address (nor http on this machine), or a place is not known.
     """
-    try:
-        parts = urlsplit(template)
-        host = parts.hostname or ""
-    except ValueError:
-        parts, host = urlsplit(""), ""
-    local = parts.scheme == "http" and host in ("localhost", "127.0.0.1", "::1")
-    if not host or "{" in parts.netloc or not (parts.scheme == "https" or local):
-        raise ForecastError(f"{what} must begin with https:// and name a host, not {template!r}")
-    if "@" in parts.netloc:
-        raise ForecastError(f"{what} must hold no login: name a credential under headers instead")
+    _split(template, what)
     for found in PLACE.finditer(template):
         _check(found["name"], found["form"], known, what)
     if "{" in PLACE.sub("", template) or "}" in PLACE.sub("", template):
@@ -54,6 +44,36 @@ def address(template: str, known: tuple[str, ...], what: str) -> Address:
             f"{what} has a brace that belongs to no place such as {{{known[0]}}}: {template!r}"
         )
     return Address(template)
+
+
+def base(text: str, what: str) -> str:
+    """The address that the paths of a service are added to, without the slash at its end.
+
+    Raises:
+        ForecastError: it is no https address (nor http on this machine), or has more than host and path.
+    """
+    _split(text, what)
+    if any(mark in text for mark in "?#{} "):
+        raise ForecastError(f"{what} must hold host and path alone, no query and no places to fill in")
+    return text.rstrip("/")
+
+
+def _split(text: str, what: str) -> SplitResult:
+    """The parts of an address, refused where it may not be asked. What may hold a login is not shown."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host = urlsplit(""), ""
+    if "@" in parts.netloc:
+        raise ForecastError(f"{what} must hold no login: credentials stand elsewhere")
+    local = parts.scheme == "http" and host in ("localhost", "127.0.0.1", "::1")
+    if not host or "{" in parts.netloc or not (parts.scheme == "https" or local):
+        shown = text.partition("?")[0].rpartition("@")[2]
+        raise ForecastError(f"{what} must begin with https:// and name a host, not {shown!r}")
+    if not text.isprintable():
+        raise ForecastError(f"{what} holds characters that no address has: write it on one line")
+    return parts
 
 
 def _check(name: str, form: str | None, known: tuple[str, ...], what: str) -> None:

@@ -71,7 +71,7 @@ class Eia:
         self, config: Mapping[str, object], credentials: Mapping[str, Secret], transport: Transport
     ) -> None:
         options = Options(NAME, config)
-        self._base_url = options.text("base_url", BASE_URL).rstrip("/")
+        self._base_url = options.address("base_url", BASE_URL)
         backfill = timedelta(days=options.whole("backfill_days", 3 * 365, 1, 3650))
         options.refuse_others()
         self.cadence = Cadence(

@@ -21,6 +21,7 @@ from tidewatt.forecasting.feeds.electricitymaps_replies import (
 )
 from tidewatt.forecasting.feeds.feed import Access, Cadence, FeedError, Fetched
 from tidewatt.forecasting.feeds.options import Options
+from tidewatt.forecasting.feeds.reply import MIB
 from tidewatt.forecasting.feeds.secret import Secret, variables
 from tidewatt.forecasting.feeds.transport import Pairs, Transport
 from tidewatt.forecasting.kind import Basis
@@ -30,6 +31,7 @@ from tidewatt.forecasting.zones import keyed
 NAME = "electricitymaps"
 BASE_URL = "https://api.electricitymaps.com/v3"
 PER_MINUTE = 10.0  # the service tells no limits; free plans were seen to allow about 50 calls an hour
+LARGEST_BYTES = 4 * MIB  # several times what the longest reply has
 HORIZON_HOURS = 72
 LAST_DAY = timedelta(hours=24)  # what `history` holds
 REMEMBERED = timedelta(days=1)  # so long a plan is taken to have no past after that was refused
@@ -55,7 +57,7 @@ class ElectricityMaps:
         self, config: Mapping[str, object], credentials: Mapping[str, Secret], transport: Transport
     ) -> None:
         options = Options(NAME, config)
-        self._base_url = options.text("base_url", BASE_URL).rstrip("/")
+        self._base_url = options.address("base_url", BASE_URL)
         self._basis = Basis(options.choice("emission_factors", Basis.LIFECYCLE, list(Basis)))
         self._horizon_hours = options.whole("horizon_hours", HORIZON_HOURS, 1, HORIZON_HOURS)
         self._leave_out_estimated = options.flag("leave_out_estimated")

@@ -14,6 +14,7 @@ from tidewatt.forecasting.feeds import wire
 from tidewatt.forecasting.feeds.feed import Access, Cadence, FeedError, Fetched, Issued, Observed
 from tidewatt.forecasting.feeds.options import Options
 from tidewatt.forecasting.feeds.points import Point, assembled, within
+from tidewatt.forecasting.feeds.reply import MIB
 from tidewatt.forecasting.feeds.secret import Secret
 from tidewatt.forecasting.feeds.transport import Transport
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
@@ -23,6 +24,7 @@ from tidewatt.forecasting.series import milliseconds
 NAME = "great_britain"
 BASE_URL = "https://api.carbonintensity.org.uk"
 PER_MINUTE = 20.0  # no limit is published; this is far below what dashboards ask
+LARGEST_BYTES = 4 * MIB  # several times what the longest reply has
 ZONE = "GB"
 KIND = Kind(Signal.AVERAGE, Basis.DIRECT, Boundary.CONSUMPTION, "CO2")
 QUANTITY = intensity(KIND)
@@ -41,7 +43,7 @@ class GreatBritain:
         self, config: Mapping[str, object], credentials: Mapping[str, Secret], transport: Transport
     ) -> None:
         options = Options(NAME, config)
-        self._base_url = options.text("base_url", BASE_URL).rstrip("/")
+        self._base_url = options.address("base_url", BASE_URL)
         region_id = options.whole("region_id", 0, 0, REGIONS)
         postcode = options.text("postcode").strip().upper()
         options.refuse_others()

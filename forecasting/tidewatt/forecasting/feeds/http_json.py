@@ -13,10 +13,11 @@ from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.feeds.feed import Access, Cadence, FeedError, Fetched, Issued, Observed
 from tidewatt.forecasting.feeds.http_json_tables import (
     CLOCKS,
-    Header,
     Shape,
+    Word,
     called,
     headers_of,
+    params_of,
     required,
     shape_of,
     zones_of,
@@ -33,14 +34,14 @@ from tidewatt.forecasting.series import Intensities, Steps, instant, millisecond
 PER_MINUTE = 30.0
 EARLIEST, LATEST = (datetime(year, 1, 1, tzinfo=UTC) for year in (1990, 2200))
 TABLES = ("observations", "forecast")
-NESTED = ("zones", "headers", *TABLES)
+NESTED = ("name", "zones", "headers", "params", *TABLES)
 
 
 class HttpJson:
     """The feed of one configured signal; `name` is the source's own.
 
     Options: `zones` (a list, or a table with the service's own names), `signal`, `basis`, `boundary`, `gas`,
-    `headers`, and one or both of the tables `observations` and `forecast`.
+    `headers`, `params`, and one or both of the tables `observations` and `forecast`.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class HttpJson:
         options.refuse_others()
         self._zones = zones_of(config.get("zones"), self.name)
         self._headers = headers_of(config.get("headers", {}), self.name)
+        self._params = params_of(config.get("params", {}), self.name)
         self._observations, self._forecast = (
             shape_of(config.get(table), self.name, table) for table in TABLES
         )
@@ -125,9 +127,13 @@ class HttpJson:
         """The body of a reply."""
         if zone not in self._zones:
             raise FeedError(f"the source {self.name} is not configured for the zone {zone}", denied=True)
-        headers = {each.name: self._header(each) for each in self._headers}
+        headers, params = (
+            {each.name: self._said(each) for each in words} for words in (self._headers, self._params)
+        )
         try:
-            reply = self._transport.get(shape.address.filled(self._zones[zone], times), headers=headers)
+            reply = self._transport.get(
+                shape.address.filled(self._zones[zone], times), params=params, headers=headers
+            )
             if reply.status == 200:
                 return reply.json()
         except FeedError as error:  # a service may repeat what stood behind a prefix
@@ -139,28 +145,32 @@ class HttpJson:
             ) from None
         if reply.status in (401, 403):
             wanted = " and ".join(
-                variables(self.name, each.secret)[0] for each in self._headers if each.secret
+                dict.fromkeys(
+                    variables(self.name, each.secret)[0]
+                    for each in (*self._headers, *self._params)
+                    if each.secret
+                )
             )
-            hint = f": check {wanted}" if wanted else ", and none is configured under headers"
+            hint = f": check {wanted}" if wanted else ", and none is configured under headers or params"
             raise FeedError(f"{self.name} accepts no such credential ({reply.status}){hint}", denied=True)
         raise FeedError(f"{self.name} refused the request ({reply.status}): {self._scrubbed(reply.excerpt)}")
 
     def _scrubbed(self, text: str) -> str:
         return scrub(text, self._credentials.values())
 
-    def _header(self, header: Header) -> str | Secret:
-        """What to send in a header; a FeedError that says where a missing credential belongs."""
-        if not header.secret:
-            return header.text
-        secret = self._credentials.get(header.secret)
+    def _said(self, word: Word) -> str | Secret:
+        """What to send in a header or parameter; a FeedError that says where a missing credential belongs."""
+        if not word.secret:
+            return word.text
+        secret = self._credentials.get(word.secret)
         if not secret:
-            variable = variables(self.name, header.secret)[0]
+            variable = variables(self.name, word.secret)[0]
             raise FeedError(
-                f"{self.name} needs a credential: set {variable}, or {header.secret} under [{self.name}] in "
+                f"{self.name} needs a credential: set {variable}, or {word.secret} under [{self.name}] in "
                 "the credentials file",
                 denied=True,
             )
-        return Secret(header.text + secret.reveal())
+        return Secret(word.text + secret.reveal())
 
     def _steps(self, shape: Shape, value: Path, body: object, what: str) -> tuple[Steps, tuple[str, ...]]:
         """Times and values put together, in gCO2/kWh."""
@@ -212,7 +222,8 @@ def made(
 ) -> HttpJson:
     """The feed of a `[[source]]` table of type `http`, with the credentials that its headers name."""
     name = called(config)
-    wanted = [each.secret for each in headers_of(config.get("headers", {}), name) if each.secret]
+    words = (*headers_of(config.get("headers", {}), name), *params_of(config.get("params", {}), name))
+    wanted = [each.secret for each in words if each.secret]
     found = {each: secret for each in wanted if (secret := secrets(name, each)) is not None}
     return HttpJson(config, found, transport or Transport(name, per_minute=PER_MINUTE))
 

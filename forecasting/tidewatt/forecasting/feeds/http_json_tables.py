@@ -1,11 +1,13 @@
 """What the tables of a signal of one's own say, each option checked with one clear sentence."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import parse_qsl
 
 from tidewatt.forecasting.errors import ForecastError
-from tidewatt.forecasting.feeds.address import Address, address
+from tidewatt.forecasting.feeds.address import PLACE, Address, address
 from tidewatt.forecasting.feeds.json_path import Path, path
 from tidewatt.forecasting.feeds.options import Options
 from tidewatt.forecasting.zones import keyed
@@ -13,11 +15,25 @@ from tidewatt.forecasting.zones import keyed
 GRAMS_PER_KWH = {"g/kWh": 1.0, "kg/MWh": 1.0, "lb/MWh": 0.45359237}
 CLOCKS: Mapping[str, int] = {"unix_s": 1000, "unix_ms": 1}
 QUANTILES = ("p10", "p90")
+HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.1
+CONFIDENTIAL = ("authorization", "proxy-authorization", "cookie")
+CONFIDENTIAL_PARTS = ("key", "token", "secret", "password")
+NAMED = '{ secret = "token", prefix = "Bearer " }'
+SERVICES = (
+    "watttime",
+    "electricitymaps",
+    "gbcarbonintensity",
+    "greatbritain",
+    "eia",
+    "entsoe",
+    "openmeteo",
+)
+"""What the built-in services are called, letters alone: their data and credentials go by these names."""
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
-    """A header to send: its text, or the credential of that name behind a prefix."""
+class Word:
+    """A header or a parameter to send: its text, or the credential of that name behind a prefix."""
 
     name: str
     text: str = ""
@@ -49,6 +65,11 @@ def called(config: Mapping[str, object]) -> str:
         raise ForecastError(
             'a source of type "http" needs a name of letters, digits, - and _, as name = "in-house"'
         )
+    if name.lower().replace("-", "").replace("_", "").startswith(SERVICES):
+        raise ForecastError(
+            f'a source of type "http" must not be called {name}, as a service is that Tidewatt knows: choose '
+            'a name of its own, as name = "in-house"'
+        )
     return name
 
 
@@ -72,7 +93,7 @@ def shape_of(table: object, source: str, which: str) -> Shape | None:
     issued_at = optional.get("issued_at", "")
     shape = Shape(
         address=address(
-            options.text("url"),
+            _without_credentials(options.text("url"), f"url of the source {where}"),
             ("zone", "now", *(("start", "end") if past else ())),
             f"url of the source {where}",
         ),
@@ -114,22 +135,61 @@ def zones_of(told: object, source: str) -> dict[str, str]:
     return dict(told)
 
 
-def headers_of(told: object, source: str) -> tuple[Header, ...]:
+def headers_of(told: object, source: str) -> tuple[Word, ...]:
     """The headers to send."""
+    words = _words_of(told, source, "headers")
+    for each in words:
+        if not HEADER.fullmatch(each.name):
+            raise ForecastError(f"the source {source} names a header as none can be named: {each.name!r}")
+    return words
+
+
+def params_of(told: object, source: str) -> tuple[Word, ...]:
+    """The parameters to send with every address, behind its own."""
+    return _words_of(told, source, "params")
+
+
+def _words_of(told: object, source: str, table: str) -> tuple[Word, ...]:
     if not isinstance(told, Mapping):
-        raise ForecastError(f"headers of the source {source} must be a table of names and texts")
-    return tuple(_one_header(str(name), value, source) for name, value in told.items())
-
-
-def _one_header(name: str, value: object, source: str) -> Header:
-    match value:
-        case str() as text if text.isascii() and text.isprintable():
-            return Header(name, text)
-        case {"secret": str() as secret, **others} if secret and all(
-            key == "prefix" and isinstance(each, str) for key, each in others.items()
-        ):
-            return Header(name, str(others.get("prefix", "")), secret)
-    raise ForecastError(
-        f"the header {name} of the source {source} must be a text or a credential, as "
-        '{secret = "token", prefix = "Bearer "}'
+        raise ForecastError(f"{table} of the source {source} must be a table of names and texts")
+    what = "header" if table == "headers" else "parameter"
+    return tuple(
+        _word(str(name), value, f"the {what} {name!r} of the source {source}") for name, value in told.items()
     )
+
+
+def _word(name: str, value: object, what: str) -> Word:
+    match value:
+        case str() as text if _plain(text) and _plain(name):
+            if _confidential(name):
+                raise ForecastError(f"{what} holds a credential, which must not stand here: write {NAMED}")
+            return Word(name, text)
+        case {"secret": str() as secret, **others} if secret and _plain(name) and _prefixed(others):
+            return Word(name, str(others.get("prefix", "")), secret)
+    raise ForecastError(f"{what} must be a text on one line or a credential, as {NAMED}")
+
+
+def _prefixed(others: Mapping[object, object]) -> bool:
+    """Whether these options beside `secret` are a prefix that can be sent, or nothing."""
+    return all(key == "prefix" and isinstance(each, str) and _plain(each) for key, each in others.items())
+
+
+def _without_credentials(url: str, what: str) -> str:
+    """An address, refused where its query holds a credential in plain sight."""
+    for name, value in parse_qsl(url.partition("?")[2]):
+        if _confidential(name) and not PLACE.fullmatch(value):
+            raise ForecastError(
+                f"{what} holds a credential, which must not stand there: take {name!r} out of it and write "
+                f'[source.params], then {name} = {{ secret = "token" }}'
+            )
+    return url
+
+
+def _confidential(name: str) -> bool:
+    """Whether a header or parameter of this name carries a credential."""
+    lower = name.lower()
+    return lower in CONFIDENTIAL or any(part in lower for part in CONFIDENTIAL_PARTS)
+
+
+def _plain(text: str) -> bool:
+    return text.isascii() and text.isprintable()

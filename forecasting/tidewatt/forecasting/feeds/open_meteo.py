@@ -19,6 +19,7 @@ from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.feeds.feed import Access, Cadence, FeedError, Fetched, Issued, Observed
 from tidewatt.forecasting.feeds.options import Options
 from tidewatt.forecasting.feeds.points import within
+from tidewatt.forecasting.feeds.reply import MIB
 from tidewatt.forecasting.feeds.secret import Secret
 from tidewatt.forecasting.feeds.transport import Pairs, Transport
 from tidewatt.forecasting.feeds.wire import Record, check_page, record, records, words
@@ -29,6 +30,7 @@ NAME = "open_meteo"
 BASE_URL = "https://api.open-meteo.com"
 KEYED_URL = "https://customer-api.open-meteo.com"
 PER_MINUTE = 60.0  # 600 are allowed for each address of a network
+LARGEST_BYTES = 4 * MIB  # several times what the longest reply has
 DAYS_AHEAD = 8  # today among them
 MOST_PLACES = 5
 HOUR_S = 3600
@@ -64,7 +66,7 @@ class OpenMeteo:
     ) -> None:
         self._key = credentials.get("key")
         options = Options(NAME, {name: value for name, value in config.items() if name != "places"})
-        self.base_url = options.text("base_url", KEYED_URL if self._key else BASE_URL).rstrip("/")
+        self.base_url = options.address("base_url", KEYED_URL if self._key else BASE_URL)
         options.refuse_others()
         self._places = _given(config.get("places", {}))
         self._transport = transport

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tidewatt.forecasting.errors import ForecastError
-
-ALWAYS = ("type", "name")
+from tidewatt.forecasting.feeds.address import base
 
 
 class Options:
@@ -42,10 +41,14 @@ class Options:
             raise self._refused(name, f"a whole number from {least} to {most}", value)
         return value
 
+    def address(self, name: str, default: str) -> str:
+        """Where a service is asked: https, or http on this machine; host and path alone."""
+        return base(self.text(name, default), f"{name} of the source {self._feed}")
+
     def refuse_others(self) -> None:
         """Raises ForecastError where the table has an option that was not asked for."""
         for name in self._table:
-            if name not in (*self._known, *ALWAYS):
+            if name not in (*self._known, "type"):
                 known = ", ".join(self._known)
                 raise ForecastError(f"the source {self._feed} has no option {name!r}; known are: {known}")
 

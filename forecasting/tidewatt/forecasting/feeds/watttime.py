@@ -13,7 +13,7 @@ from threading import Lock
 from tidewatt.forecasting.feeds import wire
 from tidewatt.forecasting.feeds.feed import Access, Cadence, FeedError, Fetched
 from tidewatt.forecasting.feeds.options import Options
-from tidewatt.forecasting.feeds.reply import Reply
+from tidewatt.forecasting.feeds.reply import MIB, Reply
 from tidewatt.forecasting.feeds.secret import Secret, variables
 from tidewatt.forecasting.feeds.transport import Login, Pairs, Transport
 from tidewatt.forecasting.feeds.watttime_replies import (
@@ -29,11 +29,12 @@ from tidewatt.forecasting.feeds.watttime_replies import (
     parsed_historical,
     place_query,
 )
-from tidewatt.forecasting.zones import keyed
+from tidewatt.forecasting.zones import Zone, every, keyed
 
 NAME = "watttime"
 BASE_URL = "https://api.watttime.org"
 PER_MINUTE = 120.0  # allowed are 3,000 in 5 minutes, for all programs of a user together
+LARGEST_BYTES = 4 * MIB  # several times what the longest reply has
 TOKEN_S = 25 * 60.0  # tokens live for 30 minutes
 
 
@@ -58,12 +59,12 @@ class WattTime:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         options = Options(NAME, config)
-        self._base_url = options.text("base_url", BASE_URL).rstrip("/")
+        self._base_url = options.address("base_url", BASE_URL)
         self._horizon_hours = options.whole("horizon_hours", 72, 0, 72)
-        every = timedelta(minutes=options.whole("every_min", 30, 5, 24 * 60))
+        forecast_every = timedelta(minutes=options.whole("every_min", 30, 5, 24 * 60))
         options.refuse_others()
         self.cadence = Cadence(
-            forecast_every=every,
+            forecast_every=forecast_every,
             observed_every=timedelta(hours=1),
             span=timedelta(days=30),
             backfill=timedelta(days=90),
@@ -129,6 +130,7 @@ class WattTime:
             place = keyed(zone)
             if place is None:
                 raise FeedError(f"WattTime cannot be asked for {zone!r}: there is no such zone", denied=True)
+            _check_whole(place)
             body = self._asked("/v3/region-from-loc", place_query(place.latitude, place.longitude))
             found = parsed_area(body, zone)
         self._areas[zone] = found
@@ -212,6 +214,20 @@ def _tabled(zone: str) -> Area | None:
     aliases = place.aliases if place is not None else ()
     regions = [alias.partition(":")[2] for alias in aliases if alias.startswith("watttime:")]
     return Area(regions[0]) if regions else None
+
+
+def _check_whole(place: Zone) -> None:
+    """Refuses a zone that is divided: what lies at its centre is but one part, and not the others.
+
+    WattTime's own areas divide none: a zone around them has one grid, and its centre stands for it.
+    """
+    parts = [each.key for each in every() if each.within == place.key and not each.key.startswith("WT:")]
+    if parts:
+        raise FeedError(
+            f"WattTime has no one signal for {place.key} ({place.name}): name a zone inside it, such as "
+            f"{parts[0]}; `tidewatt zones {place.key}` lists them",
+            denied=True,
+        )
 
 
 def _noted(fetched: Fetched, area: Area) -> Fetched:
