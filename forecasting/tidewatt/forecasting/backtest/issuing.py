@@ -7,8 +7,8 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from tidewatt.forecasting.backtest.past import hourly
 from tidewatt.forecasting.errors import ForecastError
+from tidewatt.forecasting.hours import hourly
 from tidewatt.forecasting.kind import Kind
 from tidewatt.forecasting.models.forecaster import (
     HOUR_MS,

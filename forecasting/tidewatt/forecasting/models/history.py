@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidewatt.forecasting.archive import Archive
-from tidewatt.forecasting.backtest.past import hourly
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.feeds.feed import Issued
+from tidewatt.forecasting.hours import hourly
 from tidewatt.forecasting.kind import Kind
 from tidewatt.forecasting.models.forecaster import HOUR_MS, History, WeatherIssues
 from tidewatt.forecasting.models.weather import Same
@@ -22,6 +22,7 @@ from tidewatt.forecasting.zones import zone as named
 FOR_TRAINING = timedelta(days=3 * 365 + 28)
 FOR_PREDICTION = timedelta(days=52 * 7 + 28)  # the last four weeks, and the same days a year ago
 LEADS_H = 240
+POWERS = {generation(fuel): fuel for fuel in (*FUELS, "demand")}
 WEATHER_EVERY = timedelta(hours=6)  # of more issues the last in every six hours is taken
 
 
@@ -59,19 +60,22 @@ def archived(
 def _beside(
     held: Same[Archive], version: Hashable, zone: str, start: datetime, now: datetime, as_received: bool
 ) -> tuple[dict[str, Steps], WeatherIssues | None]:
-    """Generation by fuel and weather, which go with every kind of intensity."""
+    """Generation by fuel and weather, which go with every kind of intensity.
+
+    A mix is of one source, the one that covers most of all fuels: what two of them tell adds up to no grid.
+    """
     archive = held.it
     quantities = archive.quantities(zone)
 
     def steps(name: str, quantity: str) -> Steps:
         return archive.observations(name, zone, quantity, start, now, now, as_received=as_received)
 
-    mw = {}
-    for fuel in (*FUELS, "demand"):
-        powers = [steps(name, quantity) for name, quantity in quantities if quantity == generation(fuel)]
-        power = max(powers, key=_covered_ms, default=None)
-        if power is not None and len(power.start_ms):
-            mw[fuel] = power
+    mixes: dict[str, dict[str, Steps]] = {}
+    for name, quantity in quantities:
+        if quantity in POWERS and len((power := steps(name, quantity)).start_ms):
+            mixes.setdefault(name, {})[POWERS[quantity]] = power
+    mix = max(mixes.values(), key=lambda mix: sum(map(_covered_ms, mix.values())), default={})
+    mw = {fuel: mix[fuel] for fuel in POWERS.values() if fuel in mix}
     issues = {
         variable: _issues(archive, zone, weather(variable), start, now, as_received) for variable in VARIABLES
     }

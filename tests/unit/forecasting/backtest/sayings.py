@@ -7,11 +7,12 @@ import numpy as np
 from tidewatt.forecasting.backtest.past import Past
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.models.forecaster import HOUR_MS, History, Prediction, WeatherIssues
-from tidewatt.forecasting.series import Intensities
+from tidewatt.forecasting.series import Intensities, Steps, stepped
 
 KIND = Kind(Signal.AVERAGE, Basis.LIFECYCLE, Boundary.PRODUCTION)
 T0_MS = 1_772_409_600_000  # 2026-03-02 00:00Z, a Monday
 DAY_H = 24
+QUARTER_MS = HOUR_MS // 4
 
 
 def shape(hours: int) -> Intensities:
@@ -30,6 +31,13 @@ def history(values: Intensities, *, weather: WeatherIssues | None = None, zone: 
 def past(values: Intensities) -> Past:
     """The same, as backtests take it."""
     return Past(history(values), KIND, "test")
+
+
+def quarters(values: list[float], first: int = 0) -> Steps:
+    """Quarters of an hour; NaN is a hole."""
+    start_ms = T0_MS + QUARTER_MS * np.arange(first, first + len(values), dtype=np.int64)
+    known = ~np.isnan(values)
+    return stepped(start_ms[known], start_ms[known] + QUARTER_MS, np.array(values)[known])
 
 
 @dataclass

@@ -1,50 +1,19 @@
 """A zone's past lies on full hours, whatever the length of its provider's steps."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.unit.forecasting.backtest.sayings import KIND, T0_MS
-from tidewatt.forecasting.backtest.past import UnobservedError, hourly, latest_past, past
+from tests.unit.forecasting.backtest.sayings import KIND, T0_MS, quarters
+from tidewatt.forecasting.backtest.past import UnobservedError, latest_past, past
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.fake import FakeProvider
 from tidewatt.forecasting.kind import Basis, Signal
-from tidewatt.forecasting.models.forecaster import HOUR_MS
-from tidewatt.forecasting.series import Series, Steps, empty, instant, mean, stepped
+from tidewatt.forecasting.series import Series, empty
 
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
-QUARTER_MS = HOUR_MS // 4
-
-
-def quarters(values: list[float], first: int = 0) -> Steps:
-    """Quarters of an hour; NaN is a hole."""
-    start_ms = T0_MS + QUARTER_MS * np.arange(first, first + len(values), dtype=np.int64)
-    known = ~np.isnan(values)
-    return stepped(start_ms[known], start_ms[known] + QUARTER_MS, np.array(values)[known])
-
-
-def test_an_hour_is_the_mean_of_its_quarters() -> None:
-    nan = float("nan")
-    steps = quarters([1, 2, 3, 4, 10, 20, nan, nan, nan, nan, nan, 5, 7, 7])
-    assert np.array_equal(hourly(steps, T0_MS, 5), [2.5, 15, nan, 7, nan], equal_nan=True)
-    assert np.isnan(hourly(empty(), T0_MS, 2)).all()
-
-
-@given(
-    st.lists(st.one_of(st.floats(0, 2000), st.just(float("nan"))), min_size=4, max_size=60), st.integers(0, 7)
-)
-def test_each_hour_is_the_mean_over_time_of_what_was_observed_in_it(values: list[float], first: int) -> None:
-    steps = quarters(values, first)
-    hours = hourly(steps, T0_MS, 18)
-    for number, value in enumerate(hours.tolist()):
-        start = instant(T0_MS + number * HOUR_MS)
-        expected = mean(steps, start, start + timedelta(hours=1))
-        if not np.isnan(value):
-            assert value == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_past_of_a_provider_begins_with_its_first_hour() -> None:

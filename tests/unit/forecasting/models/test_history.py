@@ -107,6 +107,21 @@ def test_the_source_that_covers_most_is_taken_unless_one_is_named(archive: Archi
         assert history.gco2_per_kwh[0] == first
 
 
+def test_fuels_of_a_mix_come_from_the_one_source_that_covers_most_of_them(archive: Archive) -> None:
+    other = (
+        Observed(generation("wind"), steps(30, 60, 1.0)),  # less of wind than the first source has
+        Observed(generation("coal"), steps(30, 60, 2.0)),
+    )
+    archive.add("two", "DE", Fetched(other), START + timedelta(days=2))
+    history = archived(archive, "DE", KIND, NOW)
+    assert history is not None
+    assert {fuel: np.nanmean(power) for fuel, power in history.mw.items()} == {"wind": 1.0, "coal": 2.0}
+    archive.add("one", "DE", Fetched((Observed(generation("gas"), steps(48, 60, 3.0)),)), NOW)
+    history = archived(archive, "DE", KIND, NOW)
+    assert history is not None
+    assert {fuel: np.nanmean(power) for fuel, power in history.mw.items()} == {"wind": 7.0, "gas": 3.0}
+
+
 def test_where_nothing_was_observed_there_is_no_past(archive: Archive) -> None:
     assert archived(archive, "FR", KIND, NOW) is None
     assert archived(archive, "DE", KIND, NOW, source="three") is None
