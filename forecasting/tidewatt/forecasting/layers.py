@@ -15,7 +15,6 @@ from tidewatt.forecasting.series import (
     Outlook,
     Rung,
     Segment,
-    Series,
     Steps,
     holes,
     instant,
@@ -95,21 +94,6 @@ def clipped(outlook: Outlook, start: datetime, end: datetime) -> Outlook:
     p10 = None if outlook.p10 is None else outlook.p10[part]
     p90 = None if outlook.p90 is None else outlook.p90[part]
     return replace(outlook, steps=steps, segments=segments, p10=p10, p90=p90)
-
-
-def merge(first: Series, then: Series) -> Series:
-    """Observations of `first`, its holes filled from `then`; both of one zone and of exactly one kind."""
-    if first.zone != then.zone:
-        raise ForecastError(f"observations of {then.zone} cannot fill holes of {first.zone}")
-    if first.kind != then.kind:
-        raise ForecastError(f"{then.kind} cannot fill holes of {first.kind}: kinds are never mixed")
-    both = [s.steps for s in (first, then) if len(s.steps.start_ms)]
-    if not both:
-        return first
-    start_ms = min(int(s.start_ms[0]) for s in both)
-    end_ms = max(int(s.end_ms[-1]) for s in both)
-    source = first.source if first.source == then.source else f"{first.source}, holes from {then.source}"
-    return replace(first, source=source, steps=_overlay(both, start_ms, end_ms).steps)
 
 
 def _matched(layers: Sequence[Layer], start_ms: int) -> list[Layer]:

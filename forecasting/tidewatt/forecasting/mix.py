@@ -88,11 +88,6 @@ def intensity(mw: Mapping[str, Power], basis: Basis) -> Power:
         return np.asarray(np.where(total > 0, kg_per_h / total, np.nan), float)
 
 
-def emissions_kg_per_h(mw: Mapping[str, Power], basis: Basis) -> Power:
-    """Emissions of each step by the same rules; NaN where the mix is not known."""
-    return intensity(mw, basis) * generation_mw(mw)
-
-
 def generation_mw(mw: Mapping[str, Power]) -> Power:
     """All generation of each step without storage, MW; NaN where the mix is not known."""
     generated = _generated(mw, Basis.LIFECYCLE)

@@ -8,8 +8,8 @@ import pytest
 
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
-from tidewatt.forecasting.layers import Layer, clipped, compose, merge
-from tidewatt.forecasting.series import Rung, Series, Steps, mean, milliseconds
+from tidewatt.forecasting.layers import Layer, clipped, compose
+from tidewatt.forecasting.series import Rung, Steps, mean, milliseconds
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -100,14 +100,3 @@ def test_clipped_outlook_keeps_only_its_segments() -> None:
     part = clipped(laid, T0 + 2.5 * HOUR, T0 + 3.5 * HOUR)
     assert part.steps.gco2_per_kwh.tolist() == [3, 4]
     assert [(s.start, s.end) for s in part.segments] == [(T0 + 2.5 * HOUR, T0 + 3.5 * HOUR)]
-
-
-def test_merge_fills_holes_of_the_same_kind_only() -> None:
-    ours = Series("DE", KIND, "ours", hourly(0, 1, 2))
-    theirs = Series("DE", KIND, "theirs", hourly(1, 9, 9))
-    assert merge(ours, theirs).steps.gco2_per_kwh.tolist() == [1, 2, 9]
-    assert merge(ours, theirs).source == "ours, holes from theirs"
-    with pytest.raises(ForecastError, match="never mixed"):
-        merge(ours, replace(theirs, kind=replace(KIND, boundary=Boundary.PRODUCTION)))
-    with pytest.raises(ForecastError, match="cannot fill holes of DE"):
-        merge(ours, replace(theirs, zone="FR"))

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tidewatt.forecasting.kind import Basis, Boundary, Signal
-from tidewatt.forecasting.mix import GCO2_PER_KWH, emissions_kg_per_h, generation_mw, intensity, kind, method
+from tidewatt.forecasting.mix import GCO2_PER_KWH, generation_mw, intensity, kind, method
 from tidewatt.forecasting.quantity import FUELS
 
 COLUMNS = {
@@ -62,10 +62,6 @@ def test_an_hour_in_which_a_fuel_of_little_weight_is_missing_is_known() -> None:
 
 def test_imports_and_demand_beside_the_mix_are_passed_over() -> None:
     assert intensity(mix(gas=100.0, imports=900.0, demand=1000.0), Basis.DIRECT) == pytest.approx([370])
-
-
-def test_emissions_are_intensity_times_generation() -> None:
-    assert emissions_kg_per_h(mix(coal=2.0, gas=1.0), Basis.LIFECYCLE) == pytest.approx([2 * 820 + 490])
 
 
 def test_every_fuel_but_storage_has_a_factor_of_both_bases_and_lifecycle_is_never_below_direct() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tidewatt.forecasting.backtest.scores import clean, mean, median
+from tidewatt.forecasting.backtest.scores import clean, median
 from tidewatt.forecasting.backtest.trial import WORKS, Trial, Verdict, Work
 
 
@@ -58,12 +58,6 @@ def _standing(name: str, trials: Sequence[Trial]) -> Standing:
         mean_captured=median(means),
         worst_captured=min((share for share in means if share is not None), default=None),
     )
-
-
-def over_zones(trials: Sequence[Trial], name: str, work: Work) -> tuple[float | None, float | None]:
-    """Mean and median over zones of the share that a contender captures in one work."""
-    shares = [_share(verdict, work) for trial in trials for verdict in trial.verdicts if verdict.name == name]
-    return mean(shares), median(shares)
 
 
 def _day(verdicts: Sequence[Verdict], day: int) -> float | None:
