@@ -1,4 +1,4 @@
-"""Services whose replies are small may not send large ones: JSON takes many times its size once it is read."""
+"""Services whose replies are small may not send large ones: JSON that is read takes many times its size."""
 
 from collections.abc import Iterator
 

@@ -54,15 +54,15 @@ def test_cadence_is_polite_and_useful(made: tuple[Maker, str]) -> None:
 
 def test_options_that_are_no_options_are_refused(made: tuple[Maker, str]) -> None:
     make, _ = made
-    make({"type": "x", "name": "mine"})
+    make({"type": "x"})
     with pytest.raises(ForecastError, match="has no option 'colour'; known are: "):
         make({"colour": "green"})
 
 
 def test_other_address_than_https_is_refused(made: tuple[Maker, str]) -> None:
-    make, zone = made
-    with pytest.raises(ForecastError, match="its address must begin with https"):
-        make({"base_url": "http://example.org"}).fetch_forecast(zone, NOW)
+    make, _ = made
+    with pytest.raises(ForecastError, match="must begin with https:// and name a host"):
+        make({"base_url": "http://example.org"})
 
 
 @pytest.mark.parametrize("name", ["watttime", "electricitymaps"])
