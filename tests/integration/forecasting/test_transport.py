@@ -240,12 +240,6 @@ def test_an_unchanged_reply_is_not_sent_again(time: Time) -> None:
     assert ['If-None-Match: "a"' in head for head in server.heads] == [False, True, True, False]
 
 
-def test_a_caller_with_its_own_etag_is_told_that_nothing_changed(time: Time) -> None:
-    with serving(reply(304)) as server:
-        assert transport(time).get(server.url, etag='"b"').not_modified
-    assert 'If-None-Match: "b"' in server.heads[0]
-
-
 @pytest.mark.parametrize(
     "body",
     [

@@ -12,11 +12,6 @@ def area(zone: str) -> str:
     return _areas().get(zone, "")
 
 
-def areas() -> dict[str, str]:
-    """All codes, by zone."""
-    return dict(_areas())
-
-
 @cache
 def _areas() -> dict[str, str]:
     lines = TABLE.read_text("utf-8").splitlines()

@@ -96,14 +96,11 @@ class Transport:
         params: Pairs | None = None,
         headers: Words | None = None,
         auth: Login | None = None,
-        etag: str = "",
-        last_modified: str = "",
         total_s: float = 60.0,
     ) -> Reply:
         """The reply, whatever its status below 500 but for 429; whole or not at all, within `total_s`.
 
-        What has not changed since it was asked for in the same words is not sent again. A caller that gives
-        `etag` or `last_modified` itself is told by `not_modified`.
+        What has not changed since it was asked for in the same words is not sent again.
 
         Raises:
             FeedError: transient for 429, 5xx, lost connections, time-outs, and while the service is left in
@@ -111,15 +108,13 @@ class Transport:
         """
         place, params, headers = _place(self.name, url), params or {}, headers or {}
         asked = (url, tuple(params.items()), tuple(headers.items()), auth)
-        given = {"If-None-Match": etag, "If-Modified-Since": last_modified}
-        own = {key: value for key, value in given.items() if value}
         ends = self._clock() + total_s
         if not self._lock.acquire(timeout=total_s):
             raise FeedError(f"{self.name} is still busy with another call", transient=True)
         try:
-            conditions = own or self._unchanged.conditions(asked)
+            conditions = self._unchanged.conditions(asked)
             reply = self._asked(Request(url, params, {**headers, **conditions}, auth, place), ends)
-            return reply if own else self._unchanged.whole(asked, reply)
+            return self._unchanged.whole(asked, reply)
         finally:
             self._lock.release()
 
