@@ -68,7 +68,8 @@ RETRAINED_DAYS = 30
 DAILY = replace(DEFAULT, every_h=24, sampled=24)  # all issues that are judged begin at one hour of the day
 CHOSEN_DAYS, CHOSEN_BY_DAYS = 7, 84
 JOBS_H, SLACK_H = (4, 12), 24
-PLAIN = (SameHourMean().name, Yesterday().name, LastWeek().name, "profile")
+RECENT = (SameHourMean().name, Yesterday().name, LastWeek().name)
+THEIRS = "CarbonCast"
 FIRST_CHOSEN_DAY = 21
 ARRIVALS = range(0, 24, 3)
 NEAR = 0.01  # of the possible saving
@@ -162,8 +163,10 @@ def nine(data: Path, zones: list[str] | None) -> list[Row]:
     """Row 1."""
     found = {}
     for name in NINE if zones is None else [each for each in zones if each in NINE]:
-        judged = found[name] = kept(f"nine-{name}", partial(against_carboncast, data, name))
-        captured, lower = judged.captured(), judged.mape(OURS) < judged.mape("CarbonCast")
+        judged = found[name] = beside_carboncast(
+            kept(f"nine-{name}", partial(against_carboncast, data, name))
+        )
+        captured, lower = judged.captured(), judged.mape(OURS) < judged.mape(THEIRS)
         mapes = "  ".join(f"{each} {judged.mape(each):6.2f} %" for each in judged.predictions)
         saved = "  ".join(f"{each} {share:6.1%}" for each, share in captured.items())
         print(
@@ -171,17 +174,17 @@ def nine(data: Path, zones: list[str] | None) -> list[Row]:
         )
     if not found:
         return []
-    wins = sum(each.mape(OURS) < each.mape("CarbonCast") for each in found.values())
+    wins = sum(each.mape(OURS) < each.mape(THEIRS) for each in found.values())
     rows = {name: np.arange(len(each.origins)) for name, each in found.items()}
     texts, better = [], True
     for job_h in JOBS_H:
         for pausing in (False, True):
             shares = [each.shares(job_h, pausing, rows[name]) for name, each in found.items()]
-            ours, theirs = (mean([share[who] for share in shares]) for who in (OURS, "CarbonCast"))
+            ours, theirs = (mean([share[who] for share in shares]) for who in (OURS, THEIRS))
             print(f"{job_h} h{', may pause' if pausing else ''}: own {ours:.1%}, CarbonCast {theirs:.1%}")
             texts.append(f"{job_h} h{' pausing' if pausing else ''} {ours:.1%} against {theirs:.1%}")
     mean_ours, mean_theirs = (
-        mean([each.captured()[who] for each in found.values()]) for who in (OURS, "CarbonCast")
+        mean([each.captured()[who] for each in found.values()]) for who in (OURS, THEIRS)
     )
     better = mean_ours > mean_theirs
     on = f"{len(found)} zones, second half of 2022, history and mix only"
@@ -255,8 +258,25 @@ def against_carboncast(data: Path, name: str) -> Judged:
     mean_g, p10, p90 = (
         np.concatenate([getattr(part, what) for part in parts]) for what in ("mean", "p10", "p90")
     )
-    predictions = {OURS: mean_g, "CarbonCast": table.to_numpy(float)}
+    predictions = {MODEL: mean_g, **plain(history, origins, 96), THEIRS: table.to_numpy(float)}
     return Judged(history.gco2_per_kwh, origins, predictions, p10, p90)
+
+
+def beside_carboncast(judged: Judged) -> Judged:
+    """Our own forecast as the shelf would have made it, and CarbonCast's.
+
+    Without a profile: the built-in ones were fitted on these months too.
+    """
+    theirs = judged.predictions[THEIRS]
+    own = chosen(replace(judged, predictions={name: judged.predictions[name] for name in (MODEL, *RECENT)}))
+    names = (OURS, MODEL)
+    return replace(own, predictions={**{name: own.predictions[name] for name in names}, THEIRS: theirs})
+
+
+def plain(history: History, origins: Integers, hours: int) -> dict[str, Floats]:
+    """Plain forecasts of the last days."""
+    forecasters = (SameHourMean(), Yesterday(), LastWeek())
+    return {each.name: each.issued(history, origins, hours) for each in forecasters}
 
 
 def _from(history: History, first: int) -> History:
@@ -281,12 +301,10 @@ def of_2023(data: Path, name: str, split: str = "2023-01-01", end: str = "2024-0
         raise SystemExit(f"{name} has too short a past")
     origins = np.arange(first, last - 72, 24)
     made = model.issued(history, origins, 72)
-    plain = {
-        each.name: each.issued(history, origins, 72) for each in (SameHourMean(), Yesterday(), LastWeek())
-    }
+    recent = plain(history, origins, 72)
     usual = climatology(past, history, origins, 72)
-    usual = np.where(np.isnan(usual), plain[SameHourMean().name], usual)  # what the chain would take there
-    predictions = {model.name: made.mean, **plain, "profile": usual}
+    usual = np.where(np.isnan(usual), recent[SameHourMean().name], usual)  # what the chain would take there
+    predictions = {model.name: made.mean, **recent, "profile": usual}
     return Judged(history.gco2_per_kwh, origins, predictions, made.p10, made.p90)
 
 
@@ -295,19 +313,18 @@ def chosen(judged: Judged) -> Judged:
 
     In the first three weeks, of which no issue can be judged, it is the model alone.
     """
-    own, heard = np.array(judged.predictions[MODEL]), (MODEL, *PLAIN)
-    predictions = {name: judged.predictions[name] for name in heard}
+    predictions = judged.predictions
+    own, beside = np.array(predictions[MODEL]), [name for name in predictions if name != MODEL]
     for week in range(FIRST_CHOSEN_DAY, len(judged.origins), CHOSEN_DAYS):
         known = np.arange(max(0, week - CHOSEN_BY_DAYS), week - 2)  # their hours have all come
         rows = slice(week, week + CHOSEN_DAYS)
-        every = judged.captured(known)
-        captured = {name: every[name] for name in heard}
+        captured = judged.captured(known)
         if np.isnan(captured[MODEL]):
             own[rows] = predictions[SameHourMean().name][rows]
             continue
         mixed = blended(predictions, says(captured))
         of_mixed = replace(judged, predictions={OURS: mixed}).captured(known)[OURS]
-        best = max(PLAIN, key=lambda name: captured[name])
+        best = max(beside, key=lambda name: captured[name])
         own[rows] = (mixed if of_mixed > captured[best] else predictions[best])[rows]
     p10, p90 = rebanded(judged, own)
     return replace(judged, predictions={OURS: own, **predictions}, p10=p10, p90=p90)
