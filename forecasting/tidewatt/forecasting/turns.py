@@ -20,7 +20,7 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 FINAL_PAUSE, LONGEST_FINAL = timedelta(minutes=15), timedelta(hours=6)  # where asking again may not help
 DENIED_PAUSE = timedelta(days=1)
 CLOCK_AHEAD = timedelta(minutes=5)
-AFTER_START = timedelta(minutes=5)  # a new start may have brought a new key
+AFTER_START = timedelta(seconds=30)  # a new start may have brought a new key
 
 
 def begun(source: str, zone: str, what: str, now: datetime) -> Attempt:
@@ -29,7 +29,7 @@ def begun(source: str, zone: str, what: str, now: datetime) -> Attempt:
 
 
 def resumed(attempt: Attempt) -> Attempt:
-    """The state after a restart: a refusal counts for minutes only, as the key may be another now."""
+    """The state after a restart: a refusal counts for seconds only, as the key may be another now."""
     if attempt.outcome is Outcome.DENIED:
         return replace(attempt, next_due=min(attempt.next_due, attempt.at + AFTER_START))
     return attempt

@@ -54,7 +54,7 @@ def _standing(name: str, trials: Sequence[Trial]) -> Standing:
         mae_g=median(verdict.errors.mae_g for _, verdict in mine),
         clean_mae_g=median(verdict.errors.mae_g for trial, verdict in mine if clean(trial.mean_g)),
         coverage=median(verdict.band.coverage for _, verdict in mine if verdict.band),
-        captured={work: median(_share(verdict, work) for _, verdict in mine) for work in WORKS},
+        captured={work: median(verdict.share(work) for _, verdict in mine) for work in WORKS},
         mean_captured=median(means),
         worst_captured=min((share for share in means if share is not None), default=None),
     )
@@ -62,8 +62,3 @@ def _standing(name: str, trials: Sequence[Trial]) -> Standing:
 
 def _day(verdicts: Sequence[Verdict], day: int) -> float | None:
     return median(verdict.by_day[day].mape_percent for verdict in verdicts if day < len(verdict.by_day))
-
-
-def _share(verdict: Verdict, work: Work) -> float | None:
-    found = verdict.captured.get(work)
-    return None if found is None else found.captured

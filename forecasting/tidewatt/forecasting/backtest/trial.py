@@ -16,6 +16,7 @@ from tidewatt.forecasting.series import Intensities
 
 LENGTHS_H = (1, 4, 12, 24, 48)
 SLACKS_H = (24, 48)
+LEAST_POSSIBLE = 0.003  # of immediate emissions: a share of less says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,14 @@ class Verdict:
     @property
     def mean_captured(self) -> float | None:
         """Mean share of the possible saving over all works; None where nothing could be saved."""
-        return mean(found.captured for found in self.captured.values())
+        return mean(self.share(work) for work in self.captured)
+
+    def share(self, work: Work) -> float | None:
+        """Share of the possible saving; None where a perfect forecast saves next to nothing."""
+        found = self.captured.get(work)
+        if found is None or (found.possible or 0.0) < LEAST_POSSIBLE:
+            return None
+        return found.captured
 
 
 @dataclass(frozen=True, slots=True)

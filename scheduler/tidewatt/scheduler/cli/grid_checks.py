@@ -32,7 +32,7 @@ def findings(settings: Settings, place: Paths, now: datetime) -> Iterator[Findin
     for number, table in enumerate(settings.sources, start=1):
         subject = f"source {number} ({table.type})"
         yield from _source(subject, source_options(table), settings, zones, now)
-    yield from _remarks(place, now)
+    yield from _remarks(place, zones, now)
     for zone in zones:
         yield _outlook(settings, place, zone, now)
 
@@ -91,7 +91,7 @@ def _recording(subject: str, source: "Provider", zones: tuple[str, ...], now: da
         yield _use(subject, source, zone, kind, now)
 
 
-def _remarks(place: Paths, now: datetime) -> Iterator[Finding]:
+def _remarks(place: Paths, zones: tuple[str, ...], now: datetime) -> Iterator[Finding]:
     """What was refused or repaired of what services told, the newest first."""
     from tidewatt.forecasting.archive import Archive
     from tidewatt.forecasting.errors import ForecastError
@@ -104,7 +104,8 @@ def _remarks(place: Paths, now: datetime) -> Iterator[Finding]:
     except ForecastError as error:
         yield Finding(Verdict.WARN, "archive", str(error))
         return
-    newest = sorted(remarks, key=lambda remark: remark.last, reverse=True)
+    here = (remark for remark in remarks if remark.zone in zones)
+    newest = sorted(here, key=lambda remark: remark.last, reverse=True)
     for remark in newest[:SHOWN_REMARKS]:
         ago = lasting((now - remark.last).total_seconds())
         often = "" if remark.times == 1 else f", {remark.times} times"
@@ -137,6 +138,7 @@ def _use(subject: str, source: "Provider", zone: str, kind: "Kind", now: datetim
 
 def _outlook(settings: Settings, place: Paths, zone: str, now: datetime) -> Finding:
     from tidewatt.forecasting.kind import Signal
+    from tidewatt.forecasting.series import Rung
 
     subject = f"outlook {zone}"
     try:
@@ -149,6 +151,8 @@ def _outlook(settings: Settings, place: Paths, zone: str, now: datetime) -> Find
             Verdict.WARN, subject, "nothing is known: jobs start at once", "add a [[source]] for it"
         )
     parts = "; then ".join(dict.fromkeys(part.source for part in outlook.segments))
-    return Finding(
-        Verdict.WARN if outlook.note else Verdict.OK, subject, f"{parts}. {outlook.note}".rstrip(" .")
-    )
+    told = f"{parts}. {outlook.note}".rstrip(" .")
+    if settings.sources and outlook.segments[0].rung is Rung.PROFILE:
+        advice = "" if place.archive.exists() else "services are asked regularly once the daemon runs"
+        return Finding(Verdict.WARN, subject, f"{told}. No configured source has told anything yet", advice)
+    return Finding(Verdict.WARN if outlook.note else Verdict.OK, subject, told)
