@@ -5,7 +5,7 @@
 Row 1: nine zones, 2022-07-01..12-31, lifecycle, models of history and generation mix, against the forecasts
 that CarbonCast issued for that time with weather. Joined on the hour that is forecast; an issue of ours uses
 only hours that had ended by the first hour that CarbonCast's issue forecasts. Models are trained anew every
-30 days on what was known then, as the daemon does, and on issues of that hour of the day. Row 3: 121 zones,
+week on what was known then, as the daemon does, and on issues of that hour of the day. Row 3: 121 zones,
 2023, history only, one model trained on 2021 and 2022; every week it is blended with the plain forecasts by
 what each captured in the last 84 days, or left to the best of them, by the shelf's rule. The profile there is
 a table of month, weekend and local hour fitted on 2021 and 2022.
@@ -64,7 +64,7 @@ FUELS = {
     "mw_other": "other",
     "mw_unknown": "unknown",
 }
-RETRAINED_DAYS = 30
+RETRAINED_DAYS = 7
 DAILY = replace(DEFAULT, every_h=24, sampled=24)  # all issues that are judged begin at one hour of the day
 CHOSEN_DAYS, CHOSEN_BY_DAYS = 7, 84
 JOBS_H, SLACK_H = (4, 12), 24

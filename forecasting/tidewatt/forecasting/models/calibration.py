@@ -13,7 +13,7 @@ Integers = NDArray[np.int64]
 DAY_H = 24
 LOW, HIGH = 0.1, 0.9
 LEAST = 1e-6
-WIDENED = (0.25, 4.0)
+WIDENED = (0.5, 2.0)
 TRUSTED = 200  # errors of one hour of the day count as much as those of all hours once there are so many
 
 
@@ -37,15 +37,12 @@ def covered(errors: Floats, hour: Integers, low: Floats, high: Floats) -> float:
 
 
 def widening(off: Floats, low: Floats, high: Floats) -> float:
-    """What bands from `low` to `high` around 0 are to be multiplied with, from the errors `off` of late.
-
-    Half of the way, in logarithms, to what would have held four fifths of them: a few weeks are few.
-    """
+    """What bands from `low` to `high` around 0 must be multiplied with to hold four fifths of late errors."""
     reach = np.where(off >= 0, off / np.maximum(high, LEAST), off / np.minimum(low, -LEAST))
     known = reach[~np.isnan(reach)]
     if not len(known):
         return 1.0
-    return float(np.clip(np.quantile(known, HIGH - LOW), *WIDENED) ** 0.5)
+    return float(np.clip(np.quantile(known, HIGH - LOW), *WIDENED))
 
 
 def stacked(members: Floats, z: Floats, pull: float) -> Floats:

@@ -40,11 +40,11 @@ def test_members_that_say_nothing_get_no_weight_and_none_is_trusted_beyond_its_w
     assert stacked(np.zeros((3, 100)), np.zeros(100), 0.05).sum() <= 1 + 1e-12
 
 
-def test_a_band_is_widened_half_of_the_way_to_what_late_errors_ask_for() -> None:
+def test_a_band_is_widened_to_what_late_errors_ask_for_but_twofold_at_most() -> None:
     off = RANDOM.normal(size=20_000)
-    reach = 1.2816  # of a normal error, what holds four fifths
-    assert widening(off, np.full(off.shape, -reach), np.full(off.shape, reach)) == pytest.approx(1, abs=0.02)
-    narrow = widening(off, np.full(off.shape, -reach / 4), np.full(off.shape, reach / 4))
-    assert narrow == pytest.approx(2, abs=0.04)
-    assert widening(off, np.zeros(off.shape), np.zeros(off.shape)) == pytest.approx(2)  # never more than that
+    reach = np.full(off.shape, 1.2816)  # of a normal error, what holds four fifths
+    assert widening(off, -reach, reach) == pytest.approx(1, abs=0.02)
+    assert widening(off, -reach / 1.5, reach / 1.5) == pytest.approx(1.5, abs=0.03)
+    assert widening(off, -reach / 9, reach / 9) == widening(off, 0 * reach, 0 * reach) == 2
+    assert widening(off, -9 * reach, 9 * reach) == 0.5
     assert widening(np.full(3, np.nan), np.ones(3), np.ones(3)) == 1
