@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT / ".." / "shared"
@@ -39,6 +40,7 @@ def own_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv(name, str(folder / part))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)  # a process that is just ending may still write here
+    structlog.reset_defaults()  # a log that a test set up is that test's
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from tidewatt.forecasting import log
 from tidewatt.forecasting.kind import Kind
 from tidewatt.forecasting.provider import Provider, Troubled, Versioned
 from tidewatt.forecasting.series import Forecast, Series, milliseconds
@@ -103,10 +104,7 @@ class Asked:
             self._failures[question, zone] = failure
         if failure == before:
             return
-        import structlog  # here, as it loads much and most processes never log from here
-
-        log = structlog.get_logger(__name__)
         if failure:
-            log.warning("provider.failed", provider=self.provider.name, zone=zone, reason=failure)
+            log.tell("warning", "provider.failed", provider=self.provider.name, zone=zone, reason=failure)
         else:
-            log.info("provider.recovered", provider=self.provider.name, zone=zone)
+            log.tell("info", "provider.recovered", provider=self.provider.name, zone=zone)

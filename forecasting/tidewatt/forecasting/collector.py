@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from threading import Lock
 
-from tidewatt.forecasting import turns
+from tidewatt.forecasting import log, turns
 from tidewatt.forecasting.archive import Archive
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.feeds.feed import Feed, FeedError, Fetched
@@ -166,11 +166,8 @@ def _log(before: Attempt, after: Attempt) -> None:
     """Logs a change, and only a change."""
     if before.text == after.text:
         return
-    import structlog  # here, as it loads much and most processes never log from here
-
-    log = structlog.get_logger(__name__)
     of = {"source": after.source, "zone": after.zone, "what": after.what}
     if after.text:
-        log.warning("feed.failed", **of, reason=after.text, next_due=after.next_due.isoformat())
+        log.tell("warning", "feed.failed", **of, reason=after.text, next_due=after.next_due.isoformat())
     else:
-        log.info("feed.recovered", **of)
+        log.tell("info", "feed.recovered", **of)

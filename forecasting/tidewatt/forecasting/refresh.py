@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Thread
 
+from tidewatt.forecasting import log
 from tidewatt.forecasting.archive import Archive
 from tidewatt.forecasting.collector import Collector
 from tidewatt.forecasting.feeds.feed import Feed
@@ -114,7 +115,7 @@ class Refresher:
         try:
             self._followed = tuple(dict.fromkeys(self._zones()))
         except Exception as error:  # asking must go on for what is known
-            _log("zones.unknown", reason=type(error).__name__)
+            log.tell("warning", "zones.unknown", reason=type(error).__name__)
         return self._followed
 
 
@@ -125,7 +126,7 @@ def _start(service: _Service, work: Callable[[Collector], None]) -> None:
         try:
             work(service.collector)
         except Exception as error:  # nobody would see it, and the next turn tries again
-            _log("feed.broken", source=service.collector.name, reason=type(error).__name__)
+            log.tell("warning", "feed.broken", source=service.collector.name, reason=type(error).__name__)
 
     service.thread = Thread(target=run, name=f"feed {service.collector.name}", daemon=True)
     service.since_s = time.monotonic()
@@ -137,9 +138,3 @@ def _wait(services: Sequence[_Service], limit_s: float) -> None:
     for service in services:
         if service.thread is not None:
             service.thread.join(max(0.0, ends - time.monotonic()))
-
-
-def _log(event: str, **fields: str) -> None:
-    import structlog  # here, as it loads much and most processes never log from here
-
-    structlog.get_logger(__name__).warning(event, **fields)

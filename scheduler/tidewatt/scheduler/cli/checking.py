@@ -57,6 +57,8 @@ def _findings(config: str | None) -> "Iterator[Any]":
         yield checks.Finding(
             checks.Verdict.OK, "configuration", f"{loaded.path or 'defaults'}; regions {names}"
         )
+        if loaded.settings.sources:
+            tell("tidewatt: asking sources ...")
         yield from grid_checks.findings(loaded.settings, place, clock())
     except BadInput as error:
         yield checks.Finding(checks.Verdict.FAIL, "configuration", str(error))

@@ -60,7 +60,7 @@ def _daemons_view(zone: str | None, signal: str | None, hours: float) -> Json | 
 
 def _own_view(setting: "Setting", hours: float) -> Json:
     from tidewatt.forecasting.kind import Signal
-    from tidewatt.scheduler.cli.offline import chain_of, moment_of, settings_of
+    from tidewatt.scheduler.cli.offline import chain_of, check_told, moment_of, settings_of
     from tidewatt.scheduler.daemon.outlook_view import outlook_view
 
     settings = settings_of(setting)
@@ -73,6 +73,7 @@ def _own_view(setting: "Setting", hours: float) -> Json:
     outlook = chain.outlook(settings.zone, Signal(settings.signal), now, now + timedelta(hours=hours))
     if outlook is None:
         raise BadInput(f"nothing is known of {settings.zone}: add a source for it, or choose another zone")
+    check_told(setting, settings.zone, outlook, now)
     return outlook_view(outlook, now).model_dump(mode="json")
 
 

@@ -19,6 +19,7 @@ from tidewatt.scheduler.when import parse_moment
 
 if TYPE_CHECKING:
     from tidewatt.forecasting.chain import Chain
+    from tidewatt.forecasting.series import Outlook
     from tidewatt.scheduler.daemon.site import Site
 
 
@@ -48,6 +49,8 @@ def plan_alone(wish: Wish, late: bool, setting: Setting) -> tuple[Json, datetime
     need = Need(request.gpus, request.gpu_kind, request.cpus, request.mem_mb)
     site = site_of(setting, need)
     outlooks = site.outlooks(now, _horizon(request, site.settings, now))
+    for outlook in filter(None, outlooks.values()):
+        check_told(setting, outlook.zone, outlook, now)
     reply = preview(
         request,
         Situation(site.regions, outlooks, (), now, site.policy),
@@ -62,6 +65,19 @@ def plan_alone(wish: Wish, late: bool, setting: Setting) -> tuple[Json, datetime
 def moment_of(setting: Setting) -> datetime:
     """The moment to plan for: the one that was typed, else now."""
     return clock() if setting.now is None else parse_moment(setting.now, clock(), what="--now")
+
+
+def check_told(setting: Setting, zone: str, outlook: "Outlook | None", now: datetime) -> None:
+    """Refuses to show the built-in profile in place of the recorded file that was named."""
+    from tidewatt.forecasting.series import Rung
+
+    if setting.grid is None or outlook is None:
+        return
+    if all(part.rung is Rung.PROFILE for part in outlook.segments):
+        raise BadInput(
+            f"{setting.grid} tells nothing of {zone} at {now:%Y-%m-%d %H:%M} UTC: name a time that it covers"
+            " with --now, or another --zone"
+        )
 
 
 def settings_of(setting: Setting) -> Settings:
