@@ -165,7 +165,7 @@ def nine(data: Path, zones: list[str] | None) -> list[Row]:
     found = {}
     for name in NINE if zones is None else [each for each in zones if each in NINE]:
         judged = found[name] = beside_carboncast(
-            kept(f"nine-{name}", partial(against_carboncast, data, name))
+            kept(f"nine-{name}-{RETRAINED_DAYS}d", partial(against_carboncast, data, name))
         )
         captured, lower = judged.captured(), judged.mape(OURS) < judged.mape(THEIRS)
         mapes = "  ".join(f"{each} {judged.mape(each):6.2f} %" for each in judged.predictions)
