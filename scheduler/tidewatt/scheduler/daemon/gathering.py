@@ -129,7 +129,7 @@ class Gatherer:
 
 def _without_keys(environ: Mapping[str, str]) -> dict[str, str]:
     """What a training needs of our environment: no credential of a service is among it."""
-    return {name: environ[name] for name in NEEDED if name in environ}
+    return {name: environ[name] for name in NEEDED if name in environ} | {"OPENBLAS_NUM_THREADS": "1"}
 
 
 def _trained_at(models: Path) -> datetime:
