@@ -96,9 +96,10 @@ def recomputed(house: Any, job: Any, grid: Path) -> float:
         first_ms, last_ms = max(one["time_ms"], start_ms), min(two["time_ms"], end_ms)
         if last_ms <= first_ms:
             continue
-        real_s = (two["mono_ms"] - one["mono_ms"]) / 1000
+        real_s = max(1, two["mono_ms"] - one["mono_ms"]) / 1000
         own_ms = two["cpu_ms"][number] - one["cpu_ms"][number]
-        busy_ms = two["cpu_ms"]["host"] - one["cpu_ms"]["host"]
+        # The kernel counts ticks: over a very short step the host may show none, or fewer than the attempt.
+        busy_ms = max(1, own_ms, two["cpu_ms"]["host"] - one["cpu_ms"]["host"])
         total_j = (two["energy_uj"][device["key"]] - one["energy_uj"][device["key"]]) / 1e6
         idle_j = device["idle_mw"] / 1000 * real_s
         joules = (total_j - idle_j) * min(1, own_ms / busy_ms) + idle_j * min(
