@@ -18,7 +18,7 @@ from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.planning.board import Board
 from tidewatt.scheduler.planning.intensity import curve_of
-from tidewatt.scheduler.planning.planner import Policy
+from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.queue import admit, plan_queue
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.region import Pool, Region

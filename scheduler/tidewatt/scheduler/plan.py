@@ -8,13 +8,61 @@ from tidewatt.scheduler.jobs import Need
 
 
 @dataclass(frozen=True, slots=True)
+class GpuKind:
+    """A kind of GPU that a job accepts, and how it fares there against the kind that its estimates are of.
+
+    `kind` is a word of the GPU's name. `speed` 2.0: done in half the time; `power` 1.5: draws half as much
+    again.
+    """
+
+    kind: str
+    speed: float = 1.0
+    power: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """By `by`, this `share` of the work has to be done."""
+
+    share: float
+    by: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pausing:
+    """What it costs a job to be interrupted.
+
+    `checkpoint` and `restart` are times in which it occupies its GPUs and makes no progress, before and after
+    each pause; None as their energy (watt hours) means that it draws its usual power meanwhile. `suspended_w`
+    is drawn while it is paused. `min_stint` is the least useful stretch of running between two pauses.
+    `moves` allows another region after a pause.
+    """
+
+    checkpoint: timedelta = timedelta(0)
+    restart: timedelta = timedelta(0)
+    checkpoint_wh: float | None = None
+    restart_wh: float | None = None
+    suspended_w: float = 0.0
+    min_stint: timedelta = timedelta(0)
+    max_pauses: int | None = None
+    milestones: tuple[Milestone, ...] = ()
+    moves: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """The planner's view of one job: what it needs and when it may run.
 
-    `duration` is the estimate to plan with (`duration_source` says whose: "yours", "time limit", "assumed");
-    `finish_by` and `start_by` are None where no deadline was given. `late` accepts a later finish.
-    `power_w` is the expected draw above idle, for showing grams (`power_source` says how it was got).
-    `at_once` asks to start as soon as it fits, whatever the deadline would allow.
+    `duration` is the estimate to plan with (`duration_source` says whose: "yours", "time limit", "assumed",
+    "learnt: ..."); `guard_duration` is the longer one that the deadline is kept with, None for the same.
+    `finish_by` and `start_by` are None where no deadline was given. `late` accepts a later finish. `power_w`
+    is the expected draw above idle, for showing grams (`power_source` says how it was got). `at_once` asks
+    to start as soon as it fits, whatever the deadline would allow. `release` is the first moment at which it
+    may start (when those `after` which it runs are expected to end); `after` names waiting or running jobs
+    that must end before. Of one `array` at most `array_limit` run at a time (0: any number). A higher
+    `priority` is placed first. `kinds` are the kinds of GPU that it accepts, none: any kind that `need`
+    allows, as fast as any. `pausing` is None for a job that runs in one piece. `data_gb` moves with it to
+    another region. `postponed` counts how often its start was moved later.
     """
 
     job_id: int
@@ -31,6 +79,18 @@ class Ask:
     home: str = "local"
     late: bool = False
     at_once: bool = False
+    guard_duration: timedelta | None = None
+    release: datetime | None = None
+    after: tuple[int, ...] = ()
+    array: str = ""
+    array_limit: int = 0
+    priority: int = 0
+    kinds: tuple[GpuKind, ...] = ()
+    pausing: Pausing | None = None
+    data_gb: float = 0.0
+    postponed: int = 0
+    user: str = ""
+    project: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +99,15 @@ class Window:
 
     start: datetime
     end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stint:
+    """A stretch in which a pausing job occupies its GPUs, restart and checkpoint included."""
+
+    region: str
+    pool: str
+    window: Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +144,9 @@ class Plan:
     """Where and when a job runs, and why. Intensities in gCO2/kWh as planned with; None where not known.
 
     `expected_g` and `immediate_g` are grams for `power_w` above idle with the region's PUE: of this window,
-    and of starting in the home region at the first instant at which it fits there.
+    and of starting in the home region at the first instant at which it fits there. `beside` holds the same
+    two by the other signal, where both are known. A plan with pauses has its `stints`, and its window spans
+    them.
     """
 
     job_id: int
@@ -92,3 +163,14 @@ class Plan:
     expected_g: float | None = None
     immediate_g: float | None = None
     sources: tuple[str, ...] = ()  # each segment of the outlook that the window touches, in words
+    beside: "Beside | None" = None
+    stints: tuple[Stint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the same plan means by the other signal: never added to the first."""
+
+    signal: str
+    expected_g: float
+    immediate_g: float

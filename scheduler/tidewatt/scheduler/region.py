@@ -2,18 +2,31 @@
 
 from dataclasses import dataclass, field
 
+from tidewatt.scheduler.plan import Window
+
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Equal GPUs of one region."""
+    """Equal GPUs of one region, `node_gpus` on each node (0: all on one): a job's GPUs are on one node.
+
+    `speed` and `power` compare the kind with the one that estimates are of, for jobs that do not say it.
+    """
 
     name: str
     gpus: int
+    node_gpus: int = 0
+    speed: float = 1.0
+    power: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A place where jobs may run. `zones` maps a signal ("average", "marginal") to a zone key."""
+    """A place where jobs may run. `zones` maps a signal ("average", "marginal") to a zone key.
+
+    `power_limit_kw` holds for the IT power of all jobs together (0: none); `price_per_kwh` is in the
+    operator's currency; in a `closed` window nothing runs. `signal` decides here instead of the policy's
+    ("": the policy's).
+    """
 
     name: str
     backend: str = "local"
@@ -24,4 +37,8 @@ class Region:
     pue: float = 1.0
     pue_source: str = "assumed"
     home: bool = False
+    power_limit_kw: float = 0.0
+    price_per_kwh: float = 0.0
+    closed: tuple[Window, ...] = ()
+    signal: str = ""
     gpu_uuids: tuple[str, ...] = ()  # those of this host that belong to the region, in pool order

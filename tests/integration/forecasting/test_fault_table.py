@@ -13,7 +13,7 @@ from tests.grid.services import SERVICES
 from tidewatt.forecasting.series import Rung, holes
 from tidewatt.scheduler.cli.checks import Verdict
 from tidewatt.scheduler.planning.estimate import Estimate
-from tidewatt.scheduler.planning.planner import Policy
+from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.preview import preview
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.region import Region

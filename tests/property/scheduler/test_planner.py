@@ -14,7 +14,8 @@ from tidewatt.scheduler.plan import Ask, Booking, Plan, Why, Window
 from tidewatt.scheduler.planning.board import Board
 from tidewatt.scheduler.planning.capacity import Timeline
 from tidewatt.scheduler.planning.instants import floor_ms
-from tidewatt.scheduler.planning.planner import Infeasible, Policy
+from tidewatt.scheduler.planning.planner import Infeasible
+from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.region import Pool, Region
 

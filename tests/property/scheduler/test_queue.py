@@ -16,7 +16,8 @@ from tidewatt.scheduler.errors import Refused, SchedulerError
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Ask, Booking, Plan, Window
 from tidewatt.scheduler.planning.instants import floor_ms
-from tidewatt.scheduler.planning.planner import Infeasible, Policy
+from tidewatt.scheduler.planning.planner import Infeasible
+from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.queue import admit, plan_queue
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.region import Pool, Region

@@ -16,7 +16,7 @@ from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.planning.board import Board
 from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.intensity import CostCurve, curve_of
-from tidewatt.scheduler.planning.planner import Policy
+from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.queue import admit
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.region import Region

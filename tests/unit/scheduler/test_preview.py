@@ -11,7 +11,7 @@ from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.plan import Booking, Window
 from tidewatt.scheduler.planning.estimate import Estimate
 from tidewatt.scheduler.planning.instants import floor_ms
-from tidewatt.scheduler.planning.planner import Policy
+from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.preview import ask_of, home_of, preview
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.region import Region

@@ -15,7 +15,7 @@ from tidewatt.scheduler.daemon.patience import PatientChain
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.paths import Paths
 from tidewatt.scheduler.planning.estimate import Estimate, estimate
-from tidewatt.scheduler.planning.planner import Policy
+from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.preview import home_of
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.settings import Settings

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tidewatt.forecasting.kind import Kind
 from tidewatt.scheduler.errors import Refused
@@ -11,25 +11,11 @@ from tidewatt.scheduler.planning import reasons
 from tidewatt.scheduler.planning.capacity import Timeline
 from tidewatt.scheduler.planning.instants import length_ms, moment
 from tidewatt.scheduler.planning.intensity import CostCurve, remarks, source
+from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.search import TIE, Choice, Option, best_start, choice_at, earliest
 from tidewatt.scheduler.planning.terms import Terms, allowed, terms_of
 
 __all__ = ["Choice", "Infeasible", "Option", "Policy", "best_start", "decide", "options_of", "place"]
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the operator decided.
-
-    A job neither waits nor moves to save less than `min_saving` (a share), nor waits less than `min_wait`.
-    Plans aim to end `margin` before the deadline. `default_slack` is the wait that a job without one accepts.
-    """
-
-    min_saving: float = 0.02
-    min_wait: timedelta = timedelta(minutes=5)
-    margin: timedelta = timedelta(minutes=2)
-    default_slack: timedelta | None = None
-    signal: str = "average"
 
 
 @dataclass(frozen=True, slots=True)

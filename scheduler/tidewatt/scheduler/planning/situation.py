@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tidewatt.forecasting.series import Outlook
 from tidewatt.scheduler.plan import Ask, Booking, Plan
-from tidewatt.scheduler.planning.planner import Policy
+from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.region import Region
 
 
@@ -15,7 +15,9 @@ class Situation:
     """Regions in the order of the configuration, intensity ahead by their names, and the queue.
 
     `bookings` are of what runs and of other people's processes; `asks` are the waiting jobs, `keep` their
-    plans so far, by job id.
+    plans so far, by job id. `beside` is the other signal ahead, where two may decide. `ends` are the
+    expected ends of running jobs by id, for those that wait for them; `shares` the GPU hours of the last 7
+    days over the weight of each user or project: who had less comes first among equal priorities.
     """
 
     regions: Sequence[Region]
@@ -25,3 +27,6 @@ class Situation:
     policy: Policy
     asks: Sequence[Ask] = ()
     keep: Mapping[int, Plan] = field(default_factory=dict)
+    beside: Mapping[str, Outlook | None] = field(default_factory=dict)
+    ends: Mapping[int, datetime] = field(default_factory=dict)
+    shares: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Jobs that may be interrupted: exactly the best stints of running."""
