@@ -1,7 +1,7 @@
 """Which waiting jobs must start now, whatever else is broken: no planner, no forecast, no arrays.
 
-A job starts, or starts again, once `now >= finish_by - (rest + restart + queue wait + margin)`: 95 of 100 such
-rests and 95 of 100 waits in the backend's queue take no longer.
+A job starts, or starts again, once `now >= finish_by - (rest + restart + queue wait + margin)`. Rest and wait
+are such that 95 of 100 take no longer.
 """
 
 from collections.abc import Iterable
