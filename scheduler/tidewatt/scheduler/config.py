@@ -6,7 +6,7 @@ come from the file alone.
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,16 +17,30 @@ from tidewatt.scheduler.complaint import complaint
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.paths import Paths, user_config
 from tidewatt.scheduler.place import placed
-from tidewatt.scheduler.region import Pool, Region
-from tidewatt.scheduler.settings import RegionTable, SourceTable, ZonesTable
+from tidewatt.scheduler.planning.policy import Link, Policy
+from tidewatt.scheduler.region_tables import described as described
+from tidewatt.scheduler.region_tables import regions as regions
+from tidewatt.scheduler.settings import (
+    ClosedTable,
+    LinkTable,
+    PoolTable,
+    RegionTable,
+    SourceTable,
+    ZonesTable,
+)
 from tidewatt.scheduler.settings import Settings as Settings
 
 if TYPE_CHECKING:
-    from tidewatt.backends.host import Gpu, Host
     from tidewatt.forecasting.archive import Archive
     from tidewatt.forecasting.chain import Chain
     from tidewatt.forecasting.feeds.feed import Feed
     from tidewatt.forecasting.sources import Secrets
+
+
+# doi.org/10.1111/jiec.12630; the lower one is the networking coefficient that Cloud Carbon Footprint counts
+# between data centres
+PUBLISHED_KWH_PER_GB = (0.001, 0.06)
+PUBLISHED_BY = "Aslan et al. 2018: fixed networks in 2015"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,84 +170,46 @@ def source_options(source: SourceTable) -> dict[str, object]:
     return options
 
 
-def regions(settings: Settings, host: "Host") -> tuple[Region, ...]:
-    """The regions on this host; without any configured there is one, `local`, with all that the host has.
-
-    Exactly one is home: the one that says so, else `local`, else the first.
-
-    Raises:
-        BadInput: for a GPU that the host does not have or that two regions claim.
-    """
-    tables = settings.regions or (RegionTable(name="local"),)
-    home = next(
-        (table.name for table in tables if table.home),
-        next((table.name for table in tables if table.name == "local"), tables[0].name),
-    )
-    shares = _gpu_shares(tables, host)
-    return tuple(_region(table, shares[table.name], home, settings, host) for table in tables)
-
-
-def _region(table: RegionTable, gpus: "Sequence[Gpu]", home: str, settings: Settings, host: "Host") -> Region:
-    pools: dict[str, list[str]] = {}
-    for gpu in gpus:
-        pools.setdefault(gpu.name, []).append(gpu.uuid)
-    return Region(
-        name=table.name,
-        backend=table.backend,
-        zones=_zones(table, settings.zone),
-        pools=tuple(Pool(name, len(uuids)) for name, uuids in pools.items()),
-        cpus=host.cpus if table.cpus is None else table.cpus,
-        mem_mb=host.mem_mb if table.mem is None else table.mem,
-        pue=table.pue,
-        pue_source=table.pue_source or ("stated" if "pue" in table.model_fields_set else "assumed"),
-        home=table.name == home,
-        gpu_uuids=tuple(uuid for uuids in pools.values() for uuid in uuids),
+def policy_of(settings: Settings) -> Policy:
+    """What the operator decided, as planners take it."""
+    return Policy(
+        min_saving=settings.min_saving,
+        min_wait=settings.min_wait,
+        margin=settings.margin,
+        default_slack=settings.default_slack,
+        signal=settings.signal,
+        min_chance=settings.min_chance,
+        max_postponed=settings.max_postponed,
+        g_per_price=settings.g_per_price,
+        g_per_hour=settings.g_per_hour,
+        link=_link(settings.link),
     )
 
 
-def _zones(table: RegionTable, default: str) -> dict[str, str]:
-    if table.zones is not None:
-        zones = {"average": table.zones.average, "marginal": table.zones.marginal}
-    else:
-        zones = dict.fromkeys(("average", "marginal"), table.zone or default)
-    return {signal: zone for signal, zone in zones.items() if zone}
-
-
-def _gpu_shares(tables: Sequence[RegionTable], host: "Host") -> "dict[str, list[Gpu]]":
-    """Each region's GPUs: first those that were named, then as many of the rest as asked for, in order."""
-    free = {gpu.uuid: gpu for gpu in host.gpus}
-    shares: dict[str, list[Gpu]] = {table.name: [] for table in tables}
-    for table in tables:
-        for uuid in table.gpus if isinstance(table.gpus, tuple) else ():
-            if uuid not in free:
-                known = ", ".join(gpu.uuid for gpu in host.gpus) or f"none ({host.gpu_note})"
-                raise BadInput(
-                    f"the region {table.name!r} names the GPU {uuid}, which this host does not have or"
-                    f" which another"
-                    f" region has: this host's GPUs are {known}"
-                )
-            shares[table.name].append(free.pop(uuid))
-    for table in tables:
-        count = len(free) if table.gpus is None and len(tables) == 1 else table.gpus
-        if not isinstance(count, int):
-            continue
-        if count > len(free):
-            raise BadInput(
-                f"the region {table.name!r} is given {count} GPUs, but this host has {len(host.gpus)}"
-                f" and {len(free)} are left for"
-                f" it{f' ({host.gpu_note})' if host.gpu_note else ''}: lower gpus"
-            )
-        shares[table.name] = [free.pop(uuid) for uuid in list(free)[:count]]
-    return shares
+def _link(table: LinkTable) -> Link:
+    """The link with its range; an operator who states a figure of its own states the range with it."""
+    stated = "kwh_per_gb" in table.model_fields_set
+    low, high = (table.kwh_per_gb, table.kwh_per_gb) if stated else PUBLISHED_KWH_PER_GB
+    return Link(
+        gbit_per_s=table.gbit_per_s,
+        kwh_per_gb=table.kwh_per_gb,
+        low=low if table.low is None else table.low,
+        high=high if table.high is None else table.high,
+        source=table.source or ("stated" if stated else PUBLISHED_BY),
+        price_per_gb=table.price_per_gb,
+    )
 
 
 _KEYS = tuple(field.alias or name for name, field in Settings.model_fields.items())
-_SCALARS = tuple(key for key in _KEYS if key not in ("source", "region"))
+_SCALARS = tuple(key for key in _KEYS if key not in ("source", "region", "link", "shares"))
 _LISTS = ("env_deny",)
-_OPTIONAL = ("default_slack", "tdp_w", "credentials")
+_OPTIONAL = ("default_slack", "tdp_w", "credentials", "max_postponed")
 _KNOWN: dict[str, tuple[str, ...]] = {
     "": _KEYS,
     "source": ("type", "path", "hindsight"),
     "region": tuple(RegionTable.model_fields),
     "region.zones": tuple(ZonesTable.model_fields),
+    "region.pools": tuple(PoolTable.model_fields),
+    "region.closed": tuple(ClosedTable.model_fields),
+    "link": tuple(LinkTable.model_fields),
 }

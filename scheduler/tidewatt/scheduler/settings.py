@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.memory import parse_memory
@@ -53,9 +53,23 @@ def _zone(value: Any) -> Any:
         raise ValueError(str(error)) from None
 
 
+def _moment(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is not a time: write 2026-12-01T06:00:00Z") from None
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise ValueError(f"{value.isoformat()} has no time zone: add Z or, for example, +01:00")
+    return value
+
+
 Duration = Annotated[timedelta, Field(gt=timedelta()), BeforeValidator(_duration)]
 Pause = Annotated[timedelta, Field(ge=timedelta()), BeforeValidator(_duration)]  # may be nothing
 ZoneKey = Annotated[str, BeforeValidator(_zone)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)]
+Ratio = Annotated[float, Field(gt=0, le=1000, strict=False)]
 
 
 class Table(BaseModel):
@@ -90,11 +104,56 @@ class ZonesTable(Table):
     marginal: ZoneKey = ""
 
 
+class PoolTable(Table):
+    """GPUs of one kind in a region: `pools = [{ kind = "h100", speed = 2.0, power = 1.4 }]`.
+
+    `kind` is a word of the GPU's name. `speed` 2.0 does the work in half the time, `power` 1.4 draws 1.4
+    times as much, for jobs that do not say it themselves. `gpus` counts them, and `node_gpus` those on one
+    node (0: all on one), where the region is another place than this host.
+    """
+
+    kind: Annotated[str, Field(min_length=1)]
+    gpus: Annotated[int, Field(ge=0)] | None = None
+    node_gpus: Annotated[int, Field(ge=0)] = 0
+    speed: Ratio = 1.0
+    power: Ratio = 1.0
+
+
+class ClosedTable(Table):
+    """A stretch `[start, end)` in which nothing runs in a region, such as a maintenance."""
+
+    start: Moment
+    end: Moment
+
+    @model_validator(mode="after")
+    def _ends_after_it_starts(self) -> "ClosedTable":
+        if self.end <= self.start:
+            raise ValueError(f"is closed until {self.end.isoformat()}, which is not after its start")
+        return self
+
+
+class LinkTable(Table):
+    """What it takes to bring a job's data to another region, `[link]`.
+
+    The energy's default is the last figure that was measured for the whole way through fixed networks, of
+    2015, and it has fallen since: a move that is worth it by this one is worth it by any.
+    """
+
+    gbit_per_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)] = 1.0
+    kwh_per_gb: Amount = 0.06
+    low: Amount | None = None
+    high: Amount | None = None
+    source: str = ""
+    price_per_gb: Amount = 0.0
+
+
 class RegionTable(Table):
     """A place where jobs may run, `[[region]]`.
 
     `gpus` is how many of this host's GPUs belong to it, or their UUIDs. Left out, the only region of a host
-    has all of them and all cores; of several regions each states its own.
+    has all of them and all cores; of several regions each states its own. `power_limit_kw` holds for the IT
+    power of all jobs together, `price_per_kwh` is in any one currency, `signal` decides here instead of the
+    general one.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -107,6 +166,24 @@ class RegionTable(Table):
     pue: Annotated[float, Field(ge=1, le=5, strict=False)] = 1.0
     pue_source: str = ""
     home: bool = False
+    pools: Annotated[tuple[PoolTable, ...], Field(strict=False)] = ()
+    power_limit_kw: Annotated[float, Field(gt=0, strict=False)] | None = None
+    price_per_kwh: Amount = 0.0
+    closed: Annotated[tuple[ClosedTable, ...], Field(strict=False)] = ()
+    signal: Literal["", "average", "marginal", "both"] = ""
+
+    @property
+    def counted(self) -> bool:
+        """True where it says itself how many GPUs it has, and no host has to be asked."""
+        return any(pool.gpus is not None for pool in self.pools)
+
+    @model_validator(mode="after")
+    def _kinds_differ(self) -> "RegionTable":
+        kinds = [pool.kind.casefold() for pool in self.pools]
+        twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
+        if twice:
+            raise ValueError(f"has two pools of kind {twice[0]!r}: keep one of them")
+        return self
 
     @model_validator(mode="after")
     def _one_way_to_name_zones(self) -> "RegionTable":
@@ -122,15 +199,25 @@ class Settings(Table):
     `unverified_after` it is closed without observations. `credentials` is a TOML file of mode 0600 with the
     keys of live sources. What was fetched from those is kept for `grid_retention`, and longer where a receipt
     cites it. `own_models` trains forecasts on it, once a day and at low priority.
+
+    `signal` decides: by `both`, a job waits or moves only where neither gets worse. A job waits only where
+    the chance of gaining by it is at least `min_chance`, and its start is put off at most `max_postponed`
+    times.
+    `g_per_price` and `g_per_hour` are the grams that one unit of money, and one hour of delay, are worth.
+    `shares` are the weights of users and projects: one of weight 2 is entitled to twice the GPU hours.
     """
 
     zone: ZoneKey = ""
-    signal: Literal["average", "marginal"] = "average"
+    signal: Literal["average", "marginal", "both"] = "average"
     default_slack: Duration | None = None
     default_duration: Duration = timedelta(hours=1)
     min_saving: Annotated[float, Field(ge=0, lt=1, strict=False)] = 0.02
     min_wait: Pause = timedelta(minutes=5)
     margin: Pause = timedelta(minutes=2)
+    min_chance: Annotated[float, Field(ge=0, lt=1, strict=False)] = 0.0
+    max_postponed: Annotated[int, Field(ge=0, strict=False)] | None = None
+    g_per_price: Amount = 0.0
+    g_per_hour: Amount = 0.0
     tick_s: Annotated[float, Field(gt=0, le=60, strict=False)] = 1.0
     grace_s: Annotated[float, Field(ge=0, strict=False)] = 30.0
     meter_interval_s: Annotated[float, Field(ge=0.1, le=600, strict=False)] = 10.0
@@ -142,6 +229,8 @@ class Settings(Table):
     grid_retention: Duration = timedelta(days=1200)
     own_models: Annotated[bool, Field(strict=False)] = True
     sources: Annotated[tuple[SourceTable, ...], Field(alias="source", strict=False)] = ()
+    link: LinkTable = LinkTable()
+    shares: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]] = {}
     regions: Annotated[tuple[RegionTable, ...], Field(alias="region", strict=False)] = ()
 
     @model_validator(mode="after")
@@ -154,7 +243,7 @@ class Settings(Table):
         if len(homes) > 1:
             raise ValueError(f"the regions {' and '.join(homes)} both have home = true: keep one")
         for region in self.regions if len(self.regions) > 1 else ():
-            if region.cpus is None:
+            if region.cpus is None and not region.counted:
                 raise ValueError(
                     f"the region {region.name!r} does not say how many cores it has, and the host's"
                     f" cannot be counted"

@@ -1,14 +1,17 @@
 """Settings, where they come from, and what is said about wrong ones."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tidewatt.backends.host import Gpu, Host
-from tidewatt.scheduler.config import grid, load, regions
+from tidewatt.scheduler.config import described, grid, load, policy_of, regions
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.paths import Paths
+from tidewatt.scheduler.plan import Window
+from tidewatt.scheduler.planning.policy import Policy
+from tidewatt.scheduler.region import Pool
 from tidewatt.scheduler.settings import Settings
 
 GRID = """\
@@ -77,7 +80,24 @@ def test_variable_may_hold_a_list_or_nothing(tmp_path: Path) -> None:
         ("margin = 5", 1, "margin: needs a unit: write 5m or 5h"),
         ('margin = "soon"', 1, "margin: .*not a duration"),
         ('default_duration = "0s"', 1, "default_duration must be more than 0 seconds"),
-        ('signal = "both"', 1, "signal must be 'average' or 'marginal', it is 'both'"),
+        ('signal = "neither"', 1, "signal must be 'average', 'marginal' or 'both', it is 'neither'"),
+        ("min_chance = 1", 1, "min_chance must be less than 1"),
+        ("g_per_hour = -1", 1, "g_per_hour must be at least 0"),
+        ("[link]\ngbit_per_s = 0", 2, "link.gbit_per_s must be more than 0"),
+        ("[link]\nkwh_per_gib = 1", 2, "unknown key link.kwh_per_gib: did you mean kwh_per_gb?"),
+        ("[shares]\nada = 0", 2, "shares.ada must be more than 0"),
+        ('[[region]]\nname = "a"\npools = [{ kind = "a100", gpu = 1 }]', 3, "did you mean gpus?"),
+        ('[[region]]\nname = "a"\npools = [{ kind = "a" }, { kind = "A" }]', 1, "two pools of kind 'a'"),
+        (
+            '[[region]]\nname = "a"\nclosed = [{ start = 2026-12-01T06:00:00, end = 2026-12-02T06:00:00Z }]',
+            3,
+            "region.1..closed.1..start: 2026-12-01T06:00:00 has no time zone: add Z",
+        ),
+        (
+            '[[region]]\nname = "a"\nclosed = [{ start = 2026-12-02T06:00:00Z, end = 2026-12-01T06:00:00Z }]',
+            3,
+            "region.1..closed.1.: is closed until .* not after its start",
+        ),
         ('zone = "Atlantis"', 1, "zone: .*tidewatt zones"),
         ("zone = 3", 1, "zone must be text in quotes, it is 3"),
         ("region = 3", 1, "region must be a list"),
@@ -194,3 +214,102 @@ def test_signals_may_come_from_different_zones(tmp_path: Path) -> None:
     text = '[[region]]\nname="a"\nzones={average="US-CAL-CISO", marginal="WT:SGIP_CAISO_PGE"}\n'
     (found,) = regions(settings(tmp_path, text), host())
     assert found.zones == {"average": "US-CAL-CISO", "marginal": "WT:SGIP_CAISO_PGE"}
+
+
+FARM = """
+[[region]]
+name = "farm"
+zone = "DE"
+pue = 1.2
+power_limit_kw = 40
+price_per_kwh = 0.12
+signal = "marginal"
+closed = [{ start = 2026-12-01T06:00:00Z, end = 2026-12-01T12:00:00Z }]
+pools = [
+    { kind = "a100", gpus = 64, node_gpus = 8 },
+    { kind = "h100", gpus = 16, node_gpus = 8, speed = 2, power = 1.4 },
+]
+"""
+
+
+def test_region_elsewhere_is_taken_as_it_is_described(tmp_path: Path) -> None:
+    (farm,) = described(settings(tmp_path, FARM))
+    assert farm.pools == (Pool("a100", 64, 8), Pool("h100", 16, 8, speed=2.0, power=1.4))
+    assert (farm.power_limit_kw, farm.price_per_kwh, farm.signal) == (40.0, 0.12, "marginal")
+    assert farm.closed == (
+        Window(datetime(2026, 12, 1, 6, tzinfo=UTC), datetime(2026, 12, 1, 12, tzinfo=UTC)),
+    )
+    assert (farm.home, farm.cpus) == (True, 0)
+
+
+def test_region_of_one_kind_may_just_count_its_gpus(tmp_path: Path) -> None:
+    text = '[[region]]\nname="a"\ngpus=4\ncpus=8\n[[region]]\nname="b"\ncpus=16\n'
+    one, other = described(settings(tmp_path, text))
+    assert (one.pools, other.pools, other.cpus) == ((Pool("GPU", 4),), (), 16)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "no region is described"),
+        ('[[region]]\nname="a"\n', "neither how many GPUs nor how many cores"),
+        ('[[region]]\nname="a"\ngpus=["GPU-0"]', "lists GPUs by their UUIDs"),
+        ('[[region]]\nname="a"\ngpus=4\npools=[{kind="a100", gpus=4}]', "counts its GPUs twice"),
+        (
+            '[[region]]\nname="a"\npools=[{kind="a100", gpus=4}, {kind="h100"}]',
+            "pool 'h100' of the region 'a' does not say",
+        ),
+        (
+            '[[region]]\nname="a"\npools=[{kind="a100", gpus=12, node_gpus=8}]',
+            "do not divide into nodes of 8",
+        ),
+    ],
+)
+def test_region_elsewhere_that_lacks_something_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        described(settings(tmp_path, text))
+
+
+def test_pool_of_this_host_has_the_ratios_of_its_kind(tmp_path: Path) -> None:
+    text = '[[region]]\nname="a"\npools=[{ kind = "h100", speed = 2.0, power = 1.4 }]\n'
+    (found,) = regions(settings(tmp_path, text), host(gpus=3))
+    assert found.pools == (Pool("A100", 2), Pool("H100", 1, speed=2.0, power=1.4))
+
+
+def test_gpus_of_this_host_are_not_counted_by_hand(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="counts GPUs in its pools, but it is on this host"):
+        regions(settings(tmp_path, FARM), host())
+
+
+def test_policy_is_what_the_operator_wrote(tmp_path: Path) -> None:
+    text = """
+signal = "both"
+min_chance = 0.8
+max_postponed = 3
+g_per_price = 900
+g_per_hour = 5
+[link]
+gbit_per_s = 10
+price_per_gb = 0.02
+"""
+    found = policy_of(settings(tmp_path, text))
+    assert (found.signal, found.min_chance, found.max_postponed) == ("both", 0.8, 3)
+    assert (found.g_per_price, found.g_per_hour) == (900.0, 5.0)
+    assert (found.link.gbit_per_s, found.link.price_per_gb) == (10.0, 0.02)
+    assert (found.link.low, found.link.kwh_per_gb, found.link.high) == (0.001, 0.06, 0.06)
+    assert "Aslan" in found.link.source
+
+
+def test_link_of_the_operators_own_figure_has_no_published_range(tmp_path: Path) -> None:
+    link = policy_of(settings(tmp_path, "[link]\nkwh_per_gb = 0.004\n")).link
+    assert (link.low, link.kwh_per_gb, link.high, link.source) == (0.004, 0.004, 0.004, "stated")
+
+
+def test_defaults_of_settings_and_policy_are_the_same() -> None:
+    found, plain = policy_of(Settings()), Policy()
+    assert (found.min_saving, found.min_wait, found.margin) == (
+        plain.min_saving,
+        plain.min_wait,
+        plain.margin,
+    )
+    assert (found.min_chance, found.max_postponed) == (plain.min_chance, plain.max_postponed)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,6 +103,8 @@ def _written(value: Any) -> Any:
 
     if isinstance(value, timedelta):
         return short(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, dict):
         return {key: _written(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list | tuple):
@@ -113,6 +115,8 @@ def _written(value: Any) -> Any:
 def _shown(value: Any) -> str:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return ", ".join(str(inner.get("name") or inner.get("path") or inner.get("type")) for inner in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} = {inner}" for key, inner in value.items() if inner != "") or "none"
     if value is None or value == "" or value == []:
         return "none"
     return str(value)
