@@ -24,7 +24,7 @@ class Places:
     names: tuple[tuple[str, str], ...]  # (P,) region and pool
     edges_ms: Ints  # (T+1,) Unix milliseconds, ascending
     cost: Amounts  # (P, T) grams (or their equivalents) per kWh of IT draw, PUE included; inf: not known
-    units: Ints  # (P, T) free units, bookings and closed hours taken off
+    units: Ints | Amounts  # (P, T) free units, bookings and closed hours taken off; for bounds also means
     node_units: Ints  # (P,) units on one node; 0: all on one node
     site: Ints  # (P,) which power limit holds here
     site_kw: Amounts  # (S, T) IT power left for jobs; inf: no limit

@@ -1,0 +1,194 @@
+"""The waiting jobs of a situation as one problem in arrays, and a timetable of it as plans."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tidewatt.scheduler.plan import Ask, Plan, Why, Window
+from tidewatt.scheduler.planning import reasons
+from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, length_ms, moment
+from tidewatt.scheduler.planning.intensity import CostCurve, curve_of, remarks, source
+from tidewatt.scheduler.planning.search import TIE, Choice, Option, choice_at
+from tidewatt.scheduler.planning.situation import Situation
+from tidewatt.scheduler.planning.terms import Terms, terms_of
+from tidewatt.scheduler.planning.timetable.problem import (
+    NOWHERE,
+    Ints,
+    Places,
+    Problem,
+    Timetable,
+)
+from tidewatt.scheduler.planning.timetable.slots import (
+    cost,
+    edges_from,
+    is_due,
+    most_units,
+    node_units,
+    second,
+    sites,
+    units,
+)
+from tidewatt.scheduler.planning.timetable.wishes import jobs_of, menus_of
+from tidewatt.scheduler.region import Region
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Situated:
+    """A problem, the asks that its jobs stand for, and the curve of each place.
+
+    `problem` has what is surely free, in whole slots, `relaxed` what could at most be used: bounds proved for
+    it hold for every plan, also for those that start within a slot.
+    """
+
+    problem: Problem
+    relaxed: Problem
+    asks: tuple[Ask, ...]
+    terms: tuple[Terms, ...]
+    regions: tuple[Region, ...]  # of each place
+    curves: tuple[CostCurve, ...]
+
+    def timetable(self, plans: Mapping[int, object]) -> Timetable:
+        """The timetable that plans amount to; who is not planned for one of the places is nowhere."""
+        at = {place: index for index, place in enumerate(self.problem.places.names)}
+        place = np.full(len(self.asks), NOWHERE, np.int64)
+        start = np.zeros(len(self.asks), np.int64)
+        now = int(self.problem.places.edges_ms[0])
+        for index, ask in enumerate(self.asks):
+            plan = plans.get(ask.job_id)
+            if isinstance(plan, Plan):
+                place[index] = at.get((plan.region, plan.pool), NOWHERE)
+                start[index] = max(floor_ms(plan.window.start), now)
+        return Timetable(place, start)
+
+    def plans(self, timetable: Timetable, immediate: Timetable) -> dict[int, Plan]:
+        """A plan for each job that has a place; `immediate` is what it is compared with."""
+        return {
+            self.asks[index].job_id: self._plan(index, timetable, immediate)
+            for index in np.flatnonzero(timetable.place != NOWHERE).tolist()
+        }
+
+    def _choice(self, index: int, timetable: Timetable) -> tuple[Choice, int]:
+        """A job's start as a choice, and how long it takes there (ms)."""
+        place, start = int(timetable.place[index]), int(timetable.start_ms[index])
+        jobs, menus = self.problem.jobs, self.problem.menus
+        menu = int(jobs.menu[index])
+        duration = -int(-int(jobs.work_ms[index]) // float(menus.speed[menu, place]))
+        region, pool = self.problem.places.names[place]
+        option = Option(region, pool, self.curves[place], self.regions[place].pue, ())
+        made = choice_at(option, start, duration)
+        power = float(menus.power[menu, place])
+        return (made if made.cost is None else replace(made, cost=made.cost * power)), duration
+
+    def _plan(self, index: int, timetable: Timetable, immediate: Timetable) -> Plan:
+        ask, terms = self.asks[index], self.terms[index]
+        choice, duration = self._choice(index, timetable)
+        at_home = int(immediate.place[index]) != NOWHERE
+        first, first_duration = self._choice(index, immediate) if at_home else (choice, duration)
+        why, reason = _reason(choice, first)
+        start, end, curve = choice.start_ms, choice.start_ms + duration, self.curves[timetable.place[index]]
+        first_end = first.start_ms + first_duration
+        known = first.cost is not None and first.option.curve is not None
+        return Plan(
+            job_id=ask.job_id,
+            region=choice.option.region,
+            pool=choice.option.pool,
+            window=Window(moment(start), moment(end)),
+            why=why,
+            reason=reason,
+            signal=str(curve.kind.signal),
+            note="; ".join(remarks(curve, terms.earliest_ms, end)),
+            mean_gco2_per_kwh=curve.mean(start, end),
+            immediate_start=moment(first.start_ms),
+            immediate_gco2_per_kwh=first.option.curve.mean(first.start_ms, first_end)
+            if known and first.option.curve is not None
+            else None,
+            expected_g=None if choice.cost is None else choice.cost * ask.power_w / 1000,
+            immediate_g=None if first.cost is None else first.cost * ask.power_w / 1000,
+            sources=tuple(source(part) for part in curve.segments(start, end)),
+        )
+
+
+def situated(situation: Situation) -> Situated | None:
+    """The jobs that may be shifted, as one problem; None where there are none, or nothing is known."""
+    rows = [
+        (ask, terms)
+        for ask in situation.asks
+        if (terms := terms_of(ask, situation.now, situation.policy.default_slack)).shift_ms is not None
+        and not is_due(ask, situation)
+    ]
+    asks, own = [ask for ask, _ in rows], [each for _, each in rows]
+    pools, curves = _pools(situation, asks)
+    if not rows or not pools:
+        return None
+    ends = _ends(asks, own, situation)
+    lasts = [each.shift_ms + each.duration_ms for each in own if each.shift_ms is not None]
+    edges = edges_from(ceil_ms(situation.now), max(lasts), [each.duration_ms for each in own])
+    strict, loose = _places(situation, pools, curves, edges, asks)
+    menus, menu = menus_of(asks, pools, curves)
+    jobs = jobs_of(asks, own, ends, menu, strict.names, situation)
+    relaxed = Problem(loose, menus, replace(jobs, due_ms=np.array(lasts, np.int64)))
+    regions = tuple(region for region, _ in pools)
+    return Situated(Problem(strict, menus, jobs), relaxed, tuple(asks), tuple(own), regions, tuple(curves))
+
+
+def _pools(situation: Situation, asks: Sequence[Ask]) -> tuple[list[tuple[Region, str]], list[CostCurve]]:
+    """Pools in regions of whose grid something is known, with its curve; CPUs where a job needs no GPU."""
+    pools, curves = [], []
+    for region in situation.regions:
+        curve = curve_of(situation.outlooks.get(region.name))
+        for pool in [*(each.name for each in region.pools), ""]:
+            if curve is not None and (pool or any(ask.need.gpus == 0 for ask in asks)):
+                pools.append((region, pool))
+                curves.append(curve)
+    return pools, curves
+
+
+def _places(
+    situation: Situation,
+    pools: Sequence[tuple[Region, str]],
+    curves: Sequence[CostCurve],
+    edges: Ints,
+    asks: Sequence[Ask],
+) -> tuple[Places, Places]:
+    """The places with what is surely free, and with what could at most be used."""
+    regions = [region for region, _ in pools]
+    site, site_kw = sites(regions, edges, situation)
+    strict = Places(
+        names=tuple((region.name, pool) for region, pool in pools),
+        edges_ms=edges,
+        cost=np.array([cost(*each, edges, situation) for each in zip(regions, curves, strict=True)]),
+        units=np.array([units(region, pool, edges, situation, asks) for region, pool in pools]),
+        node_units=np.array([node_units(region, pool) for region, pool in pools], np.int64),
+        site=site,
+        site_kw=site_kw,
+        second=second(regions, edges, situation),
+    )
+    most = np.array([most_units(region, pool, edges, situation) for region, pool in pools])
+    return strict, replace(strict, units=most, site_kw=sites(regions, edges, situation, relaxed=True)[1])
+
+
+def _ends(asks: Sequence[Ask], terms: Sequence[Terms], situation: Situation) -> list[int]:
+    """By when each job has to end, the margin kept where it can be."""
+    margin = length_ms(situation.policy.margin)
+    ends = []
+    for ask, each in zip(asks, terms, strict=True):
+        assert each.shift_ms is not None  # noqa: S101 - only those that may be shifted come here
+        first = each.earliest_ms if ask.release is None else max(each.earliest_ms, ceil_ms(ask.release))
+        latest = each.shift_ms - margin if each.shift_ms - margin >= first else each.shift_ms
+        ends.append(latest + each.duration_ms)
+    return ends
+
+
+def _reason(choice: Choice, first: Choice) -> tuple[Why, str]:
+    if choice.cost is None or not first.cost:
+        return Why.CLEANEST, "placed with the whole queue in view"
+    saving = 1 - choice.cost / first.cost
+    if saving > TIE:
+        return Why.CLEANEST, reasons.cleanest(choice, first.start_ms, first, saving)
+    if choice.start_ms == first.start_ms and choice.option.region == first.option.region:
+        return Why.NOW_IS_CLEANEST, reasons.NOW_IS_CLEANEST
+    return (
+        Why.CLEANEST,
+        "leaves the cleaner hours to jobs that gain more by them, and still meets its deadline",
+    )
