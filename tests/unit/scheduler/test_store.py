@@ -3,17 +3,21 @@
 import json
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import alembic.autogenerate
+import alembic.command
 import pytest
 import sqlalchemy as sa
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from tidewatt.scheduler.jobs import AttemptState, JobState, SettlementState
-from tidewatt.scheduler.store import MoveError, Store, schema
+from tidewatt.scheduler.plan import Beside, GpuKind, Plan, Why, Window
+from tidewatt.scheduler.store import MoveError, Store, database, schema
 from tidewatt.scheduler.store.database import StoreError
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 from tidewatt.scheduler.store.store import FOREVER_MS
@@ -173,6 +177,117 @@ def test_migrations_make_the_tables_that_the_code_uses(store: Store) -> None:
         context = MigrationContext.configure(connection, opts={"compare_type": False})
         assert alembic.autogenerate.compare_metadata(context, schema.metadata) == []
     engine.dispose()
+
+
+def old_store(path: Path) -> None:
+    """A store as the first release made it, with a job that waits, its plan, and one that has ended."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, "0001")
+    plan = {
+        "job_id": 1, "region": "local", "pool": "", "start_ms": 5000, "end_ms": 65000, "why": "cleanest",
+        "reason": "waits", "signal": "average", "note": "", "sources": ["a file"],
+    }  # fmt: skip
+    waiting = {each.name: getattr(job(), each.name) for each in fields(JobRecord)}
+    with engine.begin() as connection:
+        names = [row[1] for row in connection.exec_driver_sql("pragma table_info(job)")]
+        for number, state, ended in ((1, "waiting", None), (2, "done", 9000)):
+            values = waiting | {"id": number, "state": state, "ended_ms": ended, "settlement_state": "none"}
+            values |= {"plan": plan if number == 1 else None}
+            plain = [json.dumps(value) if isinstance(value, dict | tuple) else value for value in
+                     (values[name] for name in names)]  # fmt: skip
+            marks = ", ".join("?" * len(names))
+            columns = ", ".join(f'"{name}"' for name in names)
+            connection.exec_driver_sql(f"insert into job ({columns}) values ({marks})", tuple(plain))
+        connection.exec_driver_sql(
+            "insert into attempt (id, job_id, state, region, pool, gpu_uuids, factors, reason, since_ms,"
+            " launched_ms) values ('2.1', 2, 'ended', 'local', '', '[]', '{}', '', 7000, 6000)"
+        )
+        connection.exec_driver_sql(
+            "insert into event (time_ms, job_id, attempt_id, kind, reason, payload)"
+            " values (1000, 1, '', 'submitted', '', '{\"user\":\"ada\"}')"
+        )
+    engine.dispose()
+
+
+def test_store_of_the_first_release_is_brought_up_to_date_with_all_that_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "tidewatt.db"
+    old_store(path)
+    store = Store(path)
+    first, second = store.jobs()
+    assert first.plan is not None
+    assert (first.plan.reason, first.plan.sources) == ("waits", ("a file",))
+    assert replace(first, plan=None) == job(id=1)
+    assert replace(second, state=JobState.WAITING, ended_ms=None) == job(id=2)
+    assert (first.key, first.after, first.kinds, first.guard_ms) == ("1", (), (), None)
+    assert store.attempts([2])[2][0].launched_ms == 6000
+    assert [event["payload"] for event in store.events(1)] == [{"user": "ada"}]
+    assert add(store, array=3, array_task=0, array_size=1) == 3
+    store.close()
+    assert (tmp_path / "tidewatt.db.0001").exists(), "a copy of the old store is kept beside it"
+
+
+def test_store_is_the_same_whether_made_new_or_brought_up_to_date(tmp_path: Path) -> None:
+    old_store(tmp_path / "old.db")
+    made = []
+    for path in (tmp_path / "old.db", tmp_path / "new.db"):
+        Store(path).close()
+        with closing(sqlite3.connect(path)) as connection:
+            made.append(sorted(connection.execute("pragma table_info(job)").fetchall()))
+    assert made[0] == made[1]
+
+
+def test_tasks_of_an_array_are_one_line_with_their_number_by_state(store: Store) -> None:
+    alone = add(store)
+    for number in (4, 2, 7):
+        add(store, array=2, array_task=number, array_size=3, array_limit=1)
+    last = add(store, state=JobState.HELD)
+    with store.transaction() as transaction:
+        transaction.move_job(3, JobState.CANCELLED, "", 1, ended_ms=1)
+    lines = store.lines()
+    assert [(job.id, counts) for job, counts in lines] == [
+        (last, {}),
+        (4, {"waiting": 2, "cancelled": 1}),
+        (alone, {}),
+    ]
+    assert [job.key for job in store.array(2)] == ["2_2", "2_4", "2_7"]
+    found = store.task(2, 4)
+    assert found is not None
+    assert found.id == 2
+    assert (store.task(2, 5), store.task(0, 0), store.array(0)) == (None, None, [])
+    assert [job.id for job, _ in store.lines([JobState.CANCELLED])] == [3]
+    assert [job.id for job, _ in store.lines(before=last, limit=1)] == [4]
+
+
+def test_kinds_and_predecessors_come_back_as_they_were_stored(store: Store) -> None:
+    kinds = (GpuKind("a100"), GpuKind("h100", 1.8, 1.3))
+    job_id = add(store, kinds=kinds, after=(3, 4), after_any=(5,), guard_ms=90_000)
+    assert store.job(job_id) == job(id=job_id, kinds=kinds, after=(3, 4), after_any=(5,), guard_ms=90_000)
+
+
+@pytest.mark.parametrize(
+    ("second", "why", "postponed"),
+    [(9, Why.CLEANEST, 1), (2, Why.CLEANEST, 0), (9, Why.NO_DEADLINE, 0), (5, Why.CLEANEST, 0)],
+)
+def test_start_moved_later_for_cleaner_electricity_is_counted(
+    store: Store, second: int, why: Why, postponed: int
+) -> None:
+    job_id = add(store)
+    for hour, reason in ((5, Why.CLEANEST), (second, why)):
+        start = datetime(2026, 3, 1, hour, tzinfo=UTC)
+        beside = Beside("marginal", 1.5, 2.5)
+        window = Window(start, start + timedelta(hours=1))
+        plan = Plan(job_id, "local", "", window, reason, "", beside=beside)
+        with store.transaction() as transaction:
+            transaction.set_plan(job_id, plan, 1000, "a look at the newest forecast")
+    stored = store.job(job_id)
+    assert stored is not None
+    assert stored.plan is not None
+    assert (stored.postponed, stored.plan.beside) == (postponed, beside)
 
 
 def test_store_of_a_newer_version_is_refused(store: Store) -> None:

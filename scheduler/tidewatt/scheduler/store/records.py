@@ -5,7 +5,7 @@ from typing import Any
 
 from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.jobs import AttemptState, JobState, Need, SettlementState
-from tidewatt.scheduler.plan import Plan, Why, Window
+from tidewatt.scheduler.plan import Beside, GpuKind, Plan, Stint, Why, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,30 @@ class JobRecord:
     ended_ms: int | None
     settlement_state: SettlementState
     settlement: dict[str, Any] | None
+    array: int = 0  # the number of its array, which is that of the first task; 0: none
+    array_task: int = 0
+    array_size: int = 0
+    array_limit: int = 0  # at most so many at a time; 0: any number
+    after: tuple[int, ...] = ()  # jobs that have to be done before
+    after_any: tuple[int, ...] = ()  # jobs that have to have ended before, however
+    priority: int = 0
+    retries: int = 0  # allowed after failures
+    retried: int = 0  # used
+    not_before_ms: int | None = None  # the pause after a failure
+    kinds: tuple[GpuKind, ...] = ()
+    data_mb: int = 0
+    postponed: int = 0  # how often a plan moved its start later
+    guard_ms: int | None = None  # the duration that its deadline is kept with; None: `duration_ms`
+
+    @property
+    def key(self) -> str:
+        """What it is called: its number, for a task of an array that of the array and its own."""
+        return f"{self.array}_{self.array_task}" if self.array else str(self.id)
+
+    @property
+    def predecessors(self) -> frozenset[int]:
+        """Jobs that have to end before it starts."""
+        return frozenset((*self.after, *self.after_any))
 
     @property
     def need(self) -> Need:
@@ -106,12 +130,15 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "note": plan.note,
         "sources": list(plan.sources),
         **{key: value for key, value in known.items() if value is not None},
+        **({} if plan.beside is None else {"beside": _beside_record(plan.beside)}),
+        **({"stints": [_stint_record(stint) for stint in plan.stints]} if plan.stints else {}),
     }
 
 
 def plan_of(record: dict[str, Any]) -> Plan:
     """The plan that `plan_record` wrote down."""
     immediate_ms = record.get("immediate_start_ms")
+    beside = record.get("beside")
     return Plan(
         job_id=record["job_id"],
         region=record["region"],
@@ -127,7 +154,45 @@ def plan_of(record: dict[str, Any]) -> Plan:
         expected_g=_scaled(record.get("expected_ug"), 1e-6),
         immediate_g=_scaled(record.get("immediate_ug"), 1e-6),
         sources=tuple(record["sources"]),
+        beside=None if beside is None else _beside_of(beside),
+        stints=tuple(_stint_of(stint) for stint in record.get("stints", ())),
     )
+
+
+def kind_record(kind: GpuKind) -> dict[str, Any]:
+    """A kind of GPU in integers and strings."""
+    return {
+        "kind": kind.kind,
+        "speed_thousandths": round(kind.speed * 1e3),
+        "power_thousandths": round(kind.power * 1e3),
+    }
+
+
+def kind_of(record: dict[str, Any]) -> GpuKind:
+    """The kind that `kind_record` wrote down."""
+    return GpuKind(record["kind"], record["speed_thousandths"] / 1e3, record["power_thousandths"] / 1e3)
+
+
+def _beside_record(beside: Beside) -> dict[str, Any]:
+    return {
+        "signal": beside.signal,
+        "expected_ug": round(beside.expected_g * 1e6),
+        "immediate_ug": round(beside.immediate_g * 1e6),
+    }
+
+
+def _beside_of(record: dict[str, Any]) -> Beside:
+    return Beside(record["signal"], record["expected_ug"] * 1e-6, record["immediate_ug"] * 1e-6)
+
+
+def _stint_record(stint: Stint) -> dict[str, Any]:
+    start_ms, end_ms = time_ms(stint.window.start), time_ms(stint.window.end)
+    return {"region": stint.region, "pool": stint.pool, "start_ms": start_ms, "end_ms": end_ms}
+
+
+def _stint_of(record: dict[str, Any]) -> Stint:
+    window = Window(moment(record["start_ms"]), moment(record["end_ms"]))
+    return Stint(record["region"], record["pool"], window)
 
 
 def _thousandths(value: float | None) -> int | None:

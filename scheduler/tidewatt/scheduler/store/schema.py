@@ -86,6 +86,20 @@ job = sa.Table(
     sa.Column("ended_ms", Time, nullable=True),
     sa.Column("settlement_state", sa.Text, nullable=False, index=True),
     sa.Column("settlement", Json, nullable=True),
+    sa.Column("array", sa.Integer, nullable=False, index=True),  # number of its first task; 0: none
+    sa.Column("array_task", sa.Integer, nullable=False),
+    sa.Column("array_size", sa.Integer, nullable=False),
+    sa.Column("array_limit", sa.Integer, nullable=False),  # so many at a time; 0: any number
+    sa.Column("after", Json, nullable=False),  # jobs that have to be done before
+    sa.Column("after_any", Json, nullable=False),  # jobs that have to have ended before, however
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("retries", sa.Integer, nullable=False),  # allowed after failures
+    sa.Column("retried", sa.Integer, nullable=False),  # used
+    sa.Column("not_before_ms", Time, nullable=True),  # the pause after a failure
+    sa.Column("kinds", Json, nullable=False),  # acceptable kinds of GPU with their ratios
+    sa.Column("data_mb", sa.Integer, nullable=False),  # what moves with it to another region
+    sa.Column("postponed", sa.Integer, nullable=False),  # how often a plan moved its start later
+    sa.Column("guard_ms", Time, nullable=True),  # the duration that its deadline is kept with
     sqlite_strict=True,
     sqlite_autoincrement=True,  # an id is never used twice
 )

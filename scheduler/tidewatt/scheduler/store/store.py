@@ -1,35 +1,21 @@
 """The store: each move is appended once to the event table; the state derived from it is kept beside it."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import fields
-from enum import Enum
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
-from tidewatt.scheduler.errors import SchedulerError
-from tidewatt.scheduler.jobs import (
-    ATTEMPT_MOVES,
-    JOB_MOVES,
-    AttemptState,
-    JobState,
-    SettlementState,
-)
-from tidewatt.scheduler.plan import Plan
+from tidewatt.scheduler.jobs import ENDED, AttemptState, JobState, SettlementState
 from tidewatt.scheduler.store import database, schema
 from tidewatt.scheduler.store.database import StoreError
-from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, plan_of, plan_record
+from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, kind_of, plan_of
+from tidewatt.scheduler.store.transaction import Transaction
 
 FOREVER_MS = 253_402_300_799_000  # the end of the year 9999
-_COLUMNS = [field.name for field in fields(JobRecord)]
-
-
-class MoveError(SchedulerError):
-    """A state was to change in a way that its table of moves does not allow."""
+_ASKED_AT_ONCE = 500  # values in one question: SQLite's limit is well above
 
 
 class Store:
@@ -45,7 +31,7 @@ class Store:
         self._engine.dispose()
 
     @contextmanager
-    def transaction(self) -> Iterator["Transaction"]:
+    def transaction(self) -> Iterator[Transaction]:
         """One writing transaction: durable when the block ends, undone when it raises."""
         with self._writing:
             try:
@@ -77,6 +63,47 @@ class Store:
             query = query.where(schema.job.c.id < before)
         order = schema.job.c.id if limit is None else schema.job.c.id.desc()
         return [_job(row) for row in self._rows(query.order_by(order).limit(limit))]
+
+    def lines(
+        self, states: Iterable[JobState] | None = None, *, before: int | None = None, limit: int = 100
+    ) -> list[tuple[JobRecord, dict[str, int]]]:
+        """Jobs in the given states, newest first; of an array its newest, and the number of all by state."""
+        table = schema.job
+        wanted: list[sa.ColumnElement[bool]] = []
+        wanted += [] if states is None else [table.c.state.in_([str(state) for state in states])]
+        wanted += [] if before is None else [table.c.id < before]
+        line = sa.case((table.c.array == 0, -table.c.id), else_=table.c.array)
+        newest = sa.select(sa.func.max(table.c.id)).where(*wanted).group_by(line)
+        query = sa.select(table).where(table.c.id.in_(newest)).order_by(table.c.id.desc()).limit(limit)
+        jobs = [_job(row) for row in self._rows(query)]
+        counts = self._array_counts({job.array for job in jobs if job.array})
+        return [(job, counts.get(job.array, {})) for job in jobs]
+
+    def array(self, number: int) -> list[JobRecord]:
+        """The tasks of an array, in the order of their numbers; none where there is no such array."""
+        query = sa.select(schema.job).where(schema.job.c.array == number, schema.job.c.array > 0)
+        return [_job(row) for row in self._rows(query.order_by(schema.job.c.array_task))]
+
+    def task(self, array: int, number: int) -> JobRecord | None:
+        """One task of an array; None where there is none."""
+        where = schema.job.c.array == array, schema.job.c.array > 0, schema.job.c.array_task == number
+        rows = self._rows(sa.select(schema.job).where(*where))
+        return _job(rows[0]) if rows else None
+
+    def numbered(self, job_ids: Iterable[int]) -> dict[int, JobRecord]:
+        """The jobs of these numbers, by number; those that do not exist are left out."""
+        wanted = sorted(set(job_ids))
+        found: dict[int, JobRecord] = {}
+        for first in range(0, len(wanted), _ASKED_AT_ONCE):
+            some = wanted[first : first + _ASKED_AT_ONCE]
+            rows = self._rows(sa.select(schema.job).where(schema.job.c.id.in_(some)))
+            found |= {row.id: _job(row) for row in rows}
+        return found
+
+    def not_ended(self, job_ids: Iterable[int]) -> set[int]:
+        """Which of these jobs have not ended."""
+        found = self.numbered(job_ids)
+        return {number for number, job in found.items() if job.state not in ENDED}
 
     def jobs_ended_since(self, since_ms: int) -> list[JobRecord]:
         """Jobs that ended at or after a time, oldest first."""
@@ -113,6 +140,12 @@ class Store:
         )
         rows = self._rows(query.order_by(schema.job.c.id.desc()).limit(1))
         return _job(rows[0]) if rows else None
+
+    def done_by(self, user: str, limit: int) -> list[JobRecord]:
+        """The newest jobs of a user that are done, at most `limit`, newest first."""
+        where = schema.job.c.user == user, schema.job.c.state == str(JobState.DONE)
+        query = sa.select(schema.job).where(*where).order_by(schema.job.c.id.desc()).limit(limit)
+        return [_job(row) for row in self._rows(query)]
 
     def skip_numbers(self, up_to: int) -> None:
         """Gives no number up to this one to any later job."""
@@ -154,6 +187,16 @@ class Store:
             query = query.where(schema.event.c.job_id == job_id)
         return [dict(row._mapping) for row in self._rows(query)]
 
+    def _array_counts(self, arrays: set[int]) -> dict[int, dict[str, int]]:
+        """Number of tasks by state, of each array."""
+        table = schema.job
+        query = sa.select(table.c.array, table.c.state, sa.func.count().label("tasks"))
+        rows = self._rows(query.where(table.c.array.in_(arrays)).group_by(table.c.array, table.c.state))
+        counts: dict[int, dict[str, int]] = {number: {} for number in arrays}
+        for row in rows:
+            counts[row.array][row.state] = row.tasks
+        return counts
+
     def _rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
         try:
             with self._engine.connect() as connection:
@@ -162,141 +205,9 @@ class Store:
             raise StoreError(f"cannot read the store {self.path}: {database.cause(error)}") from error
 
 
-class Transaction:
-    """The verbs of a writing transaction."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
-
-    def append(
-        self,
-        time_ms: int,
-        kind: str,
-        payload: Mapping[str, Any] = MappingProxyType({}),
-        *,
-        job_id: int | None = None,
-        attempt_id: str = "",
-        reason: str = "",
-    ) -> None:
-        """Appends one event; its payload holds integers and strings, and lists and objects of them."""
-        told = dict(payload)
-        _check_integers(told)
-        self._connection.execute(
-            schema.event.insert().values(
-                time_ms=time_ms, kind=kind, job_id=job_id, attempt_id=attempt_id, reason=reason, payload=told
-            )
-        )
-
-    def add_job(self, job: JobRecord) -> int:
-        """Stores a new job and returns its number; the caller appends the event that tells of it."""
-        values = {name: _plain(getattr(job, name)) for name in _COLUMNS if name != "id"}
-        result = self._connection.execute(schema.job.insert().values(values))
-        key = result.inserted_primary_key
-        assert key is not None  # noqa: S101 - SQLAlchemy gives it for every single insert
-        return int(key[0])
-
-    def skip_numbers(self, up_to: int) -> None:
-        """Gives no number up to this one to any later job (SQLite keeps the last one of each table)."""
-        last = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
-        key = last.c.name == "job"
-        found = self._connection.execute(sa.select(last.c.seq).where(key)).scalar()
-        if found is None:
-            self._connection.execute(last.insert().values(name="job", seq=up_to))
-        elif found < up_to:
-            self._connection.execute(last.update().where(key).values(seq=up_to))
-
-    def change_job(self, job_id: int, **values: Any) -> None:
-        """Sets columns of a job that are not its state."""
-        if values:
-            plain = {name: _plain(value) for name, value in values.items()}
-            self._connection.execute(schema.job.update().where(schema.job.c.id == job_id).values(plain))
-
-    def move_job(self, job_id: int, to: JobState, reason: str, time_ms: int, **values: Any) -> None:
-        """Moves a job to a state, with the reason; other columns may be set in the same breath."""
-        state = JobState(self._scalar(schema.job.c.state, schema.job.c.id == job_id))
-        if to not in JOB_MOVES[state]:
-            raise MoveError(f"job {job_id} is {state}: it cannot become {to}")
-        self.append(time_ms, "job." + to, job_id=job_id, reason=reason)
-        self.change_job(job_id, state=to, since_ms=time_ms, reason=reason, **values)
-
-    def add_attempt(self, attempt: AttemptRecord) -> None:
-        """Commits that an attempt may be launched."""
-        values = {field.name: _plain(getattr(attempt, field.name)) for field in fields(AttemptRecord)}
-        self._connection.execute(schema.attempt.insert().values(values))
-        self.append(
-            attempt.since_ms,
-            "attempt." + attempt.state,
-            {
-                **attempt.factors,
-                "region": attempt.region,
-                "pool": attempt.pool,
-                "gpus": list(attempt.gpu_uuids),
-            },
-            job_id=attempt.job_id,
-            attempt_id=attempt.id,
-        )
-
-    def move_attempt(
-        self, attempt: AttemptRecord, to: AttemptState, reason: str, time_ms: int, **values: Any
-    ) -> None:
-        """Moves an attempt to a state; times, exit code and signal may be set in the same breath."""
-        state = AttemptState(self._scalar(schema.attempt.c.state, schema.attempt.c.id == attempt.id))
-        if to not in ATTEMPT_MOVES[state]:
-            raise MoveError(f"attempt {attempt.id} is {state}: it cannot become {to}")
-        told = {name: value for name, value in values.items() if value is not None}
-        self.append(
-            time_ms, "attempt." + to, told, job_id=attempt.job_id, attempt_id=attempt.id, reason=reason
-        )
-        changed = {"state": str(to), "since_ms": time_ms, "reason": reason, **values}
-        self._connection.execute(
-            schema.attempt.update().where(schema.attempt.c.id == attempt.id).values(changed)
-        )
-
-    def set_plan(self, job_id: int, plan: Plan, time_ms: int, reason: str) -> None:
-        """Records a job's new plan."""
-        self.append(time_ms, "plan", plan_record(plan), job_id=job_id, reason=reason)
-        self.change_job(job_id, plan=plan)
-
-    def set_settlement(
-        self, job_id: int, state: SettlementState, record: dict[str, Any], time_ms: int
-    ) -> None:
-        """Records a job's account; earlier ones stay in the event table."""
-        self.append(time_ms, "settlement." + state, record, job_id=job_id)
-        self.change_job(job_id, settlement_state=state, settlement=record)
-
-    def _scalar(self, column: sa.Column[Any], where: sa.ColumnElement[bool]) -> Any:
-        return self._connection.execute(sa.select(column).where(where)).scalar_one()
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case Plan():
-            return plan_record(value)
-        case bool():
-            return int(value)
-        case Enum():
-            return str(value)
-        case tuple():
-            return list(value)
-        case _:
-            return value
-
-
-def _check_integers(value: Any) -> None:
-    match value:
-        case bool() | float() | None:
-            raise TypeError(f"events hold integers and strings only, not {value!r}")
-        case dict():
-            for each in value.values():
-                _check_integers(each)
-        case list() | tuple():
-            for each in value:
-                _check_integers(each)
-
-
 def _job(row: sa.Row[Any]) -> JobRecord:
     values = dict(row._mapping)
-    for name in ("argv", "regions", "exclude_regions", "warnings"):
+    for name in ("argv", "regions", "exclude_regions", "warnings", "after", "after_any"):
         values[name] = tuple(values[name])
     for name in ("late", "asked", "stopping", "snapshot", "keeps_env"):
         values[name] = bool(values[name])
@@ -306,6 +217,7 @@ def _job(row: sa.Row[Any]) -> JobRecord:
         | {
             "state": JobState(values["state"]),
             "settlement_state": SettlementState(values["settlement_state"]),
+            "kinds": tuple(kind_of(kind) for kind in values["kinds"]),
             "plan": None if plan is None else plan_of(plan),
         }
     )

@@ -1,0 +1,159 @@
+"""What one writing transaction may do to jobs, attempts and events."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+import sqlalchemy as sa
+
+from tidewatt.scheduler.errors import SchedulerError
+from tidewatt.scheduler.jobs import ATTEMPT_MOVES, JOB_MOVES, AttemptState, JobState, SettlementState
+from tidewatt.scheduler.plan import GpuKind, Plan, Why
+from tidewatt.scheduler.store import schema
+from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, kind_record, plan_of, plan_record
+
+_COLUMNS = [field.name for field in fields(JobRecord)]
+
+
+class MoveError(SchedulerError):
+    """A state was to change in a way that its table of moves does not allow."""
+
+
+class Transaction:
+    """The verbs of a writing transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def append(
+        self,
+        time_ms: int,
+        kind: str,
+        payload: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        job_id: int | None = None,
+        attempt_id: str = "",
+        reason: str = "",
+    ) -> None:
+        """Appends one event; its payload holds integers and strings, and lists and objects of them."""
+        told = dict(payload)
+        _check_integers(told)
+        self._connection.execute(
+            schema.event.insert().values(
+                time_ms=time_ms, kind=kind, job_id=job_id, attempt_id=attempt_id, reason=reason, payload=told
+            )
+        )
+
+    def add_job(self, job: JobRecord) -> int:
+        """Stores a new job and returns its number; the caller appends the event that tells of it."""
+        values = {name: _plain(getattr(job, name)) for name in _COLUMNS if name != "id"}
+        result = self._connection.execute(schema.job.insert().values(values))
+        key = result.inserted_primary_key
+        assert key is not None  # noqa: S101 - SQLAlchemy gives it for every single insert
+        return int(key[0])
+
+    def skip_numbers(self, up_to: int) -> None:
+        """Gives no number up to this one to any later job (SQLite keeps the last one of each table)."""
+        last = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
+        key = last.c.name == "job"
+        found = self._connection.execute(sa.select(last.c.seq).where(key)).scalar()
+        if found is None:
+            self._connection.execute(last.insert().values(name="job", seq=up_to))
+        elif found < up_to:
+            self._connection.execute(last.update().where(key).values(seq=up_to))
+
+    def change_job(self, job_id: int, **values: Any) -> None:
+        """Sets columns of a job that are not its state."""
+        if values:
+            plain = {name: _plain(value) for name, value in values.items()}
+            self._connection.execute(schema.job.update().where(schema.job.c.id == job_id).values(plain))
+
+    def move_job(self, job_id: int, to: JobState, reason: str, time_ms: int, **values: Any) -> None:
+        """Moves a job to a state, with the reason; other columns may be set in the same breath."""
+        state = JobState(self._scalar(schema.job.c.state, schema.job.c.id == job_id))
+        if to not in JOB_MOVES[state]:
+            raise MoveError(f"job {job_id} is {state}: it cannot become {to}")
+        self.append(time_ms, "job." + to, job_id=job_id, reason=reason)
+        self.change_job(job_id, state=to, since_ms=time_ms, reason=reason, **values)
+
+    def add_attempt(self, attempt: AttemptRecord) -> None:
+        """Commits that an attempt may be launched."""
+        values = {field.name: _plain(getattr(attempt, field.name)) for field in fields(AttemptRecord)}
+        self._connection.execute(schema.attempt.insert().values(values))
+        self.append(
+            attempt.since_ms,
+            "attempt." + attempt.state,
+            {
+                **attempt.factors,
+                "region": attempt.region,
+                "pool": attempt.pool,
+                "gpus": list(attempt.gpu_uuids),
+            },
+            job_id=attempt.job_id,
+            attempt_id=attempt.id,
+        )
+
+    def move_attempt(
+        self, attempt: AttemptRecord, to: AttemptState, reason: str, time_ms: int, **values: Any
+    ) -> None:
+        """Moves an attempt to a state; times, exit code and signal may be set in the same breath."""
+        state = AttemptState(self._scalar(schema.attempt.c.state, schema.attempt.c.id == attempt.id))
+        if to not in ATTEMPT_MOVES[state]:
+            raise MoveError(f"attempt {attempt.id} is {state}: it cannot become {to}")
+        told = {name: value for name, value in values.items() if value is not None}
+        self.append(
+            time_ms, "attempt." + to, told, job_id=attempt.job_id, attempt_id=attempt.id, reason=reason
+        )
+        changed = {"state": str(to), "since_ms": time_ms, "reason": reason, **values}
+        self._connection.execute(
+            schema.attempt.update().where(schema.attempt.c.id == attempt.id).values(changed)
+        )
+
+    def set_plan(self, job_id: int, plan: Plan, time_ms: int, reason: str) -> None:
+        """Records a job's new plan, and counts it where it moves the start later for cleaner electricity."""
+        columns = sa.select(schema.job.c.plan, schema.job.c.postponed).where(schema.job.c.id == job_id)
+        row = self._connection.execute(columns).one()
+        old = None if row.plan is None else plan_of(row.plan)
+        later = old is not None and plan.window.start > old.window.start and plan.why is Why.CLEANEST
+        self.append(time_ms, "plan", plan_record(plan), job_id=job_id, reason=reason)
+        self.change_job(job_id, plan=plan, postponed=row.postponed + later)
+
+    def set_settlement(
+        self, job_id: int, state: SettlementState, record: dict[str, Any], time_ms: int
+    ) -> None:
+        """Records a job's account; earlier ones stay in the event table."""
+        self.append(time_ms, "settlement." + state, record, job_id=job_id)
+        self.change_job(job_id, settlement_state=state, settlement=record)
+
+    def _scalar(self, column: sa.Column[Any], where: sa.ColumnElement[bool]) -> Any:
+        return self._connection.execute(sa.select(column).where(where)).scalar_one()
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Plan():
+            return plan_record(value)
+        case GpuKind():
+            return kind_record(value)
+        case bool():
+            return int(value)
+        case Enum():
+            return str(value)
+        case tuple():
+            return [_plain(each) for each in value]
+        case _:
+            return value
+
+
+def _check_integers(value: Any) -> None:
+    match value:
+        case bool() | float() | None:
+            raise TypeError(f"events hold integers and strings only, not {value!r}")
+        case dict():
+            for each in value.values():
+                _check_integers(each)
+        case list() | tuple():
+            for each in value:
+                _check_integers(each)
