@@ -233,6 +233,11 @@ class Settings(Table):
     shares: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]] = {}
     regions: Annotated[tuple[RegionTable, ...], Field(alias="region", strict=False)] = ()
 
+    @property
+    def shown_signal(self) -> Literal["average", "marginal"]:
+        """The signal to show where one alone can be: the deciding one, of both the average."""
+        return "marginal" if self.signal == "marginal" else "average"
+
     @model_validator(mode="after")
     def _regions_agree(self) -> "Settings":
         names = [region.name for region in self.regions]

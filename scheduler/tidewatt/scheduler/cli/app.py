@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Hand over a job: it runs in the cleanest window that meets its deadline.",
     ),
     "run": ("running", "run", "Submit, wait, stream the output, exit with the job's code."),
-    "plan": ("submitting", "plan", "Show the decision without submitting."),
+    "plan": ("planning", "plan", "Show the decision without submitting."),
     "queue": ("watching", "queue", "List jobs."),
     "show": ("watching", "show", "Show one job: plan, energy, emissions, saving, history."),
     "logs": ("watching", "logs", "Print a job's output."),

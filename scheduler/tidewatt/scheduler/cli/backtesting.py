@@ -116,7 +116,7 @@ def _trial(zone: str, file: "FileProvider | None", wish: Wish) -> "Trial":
     if file is None:
         provider, known = _stored(settings, zone, wish.source)
     else:
-        provider, known = file, latest_past(file, zone, Signal(settings.signal), clock())
+        provider, known = file, latest_past(file, zone, Signal(settings.shown_signal), clock())
     issued = () if against is None else against.issued(zone, known.kind)
     if against is not None and not issued:
         raise BadInput(f"{against.path} has no forecasts of {zone}, {known.kind}: such rows have issued_at")
@@ -185,12 +185,12 @@ def _stored(settings: "Settings", zone: str, name: str | None) -> tuple["Provide
         raise BadInput(f"no source is called {name!r}; known are: {names}")
     for provider in chosen:
         try:
-            known = latest_past(provider, zone, Signal(settings.signal), clock())
+            known = latest_past(provider, zone, Signal(settings.shown_signal), clock())
             return provider, with_more(known, gathered.archive, provider.name)
         except UnobservedError:
             continue
     raise BadInput(
-        f"no {settings.signal} intensity of {zone} has been gathered from"
+        f"no {settings.shown_signal} intensity of {zone} has been gathered from"
         f" {', '.join(each.name for each in chosen)}: let the daemon run, or name a recorded file with --grid"
     )
 

@@ -70,7 +70,7 @@ def _own_view(setting: "Setting", hours: float) -> Json:
         )
     now = moment_of(setting)
     chain = chain_of(setting, settings)
-    outlook = chain.outlook(settings.zone, Signal(settings.signal), now, now + timedelta(hours=hours))
+    outlook = chain.outlook(settings.zone, Signal(settings.shown_signal), now, now + timedelta(hours=hours))
     if outlook is None:
         raise BadInput(f"nothing is known of {settings.zone}: add a source for it, or choose another zone")
     check_told(setting, settings.zone, outlook, now)

@@ -143,7 +143,7 @@ def _outlook(settings: Settings, place: Paths, zone: str, now: datetime) -> Find
     subject = f"outlook {zone}"
     try:
         chain = grid(settings, place).chain
-        outlook = chain.outlook(zone, Signal(settings.signal), now, now + timedelta(days=1))
+        outlook = chain.outlook(zone, Signal(settings.shown_signal), now, now + timedelta(days=1))
     except SchedulerError as error:
         return Finding(Verdict.FAIL, subject, str(error))
     if outlook is None:

@@ -29,6 +29,19 @@ def now_of(status: Json) -> datetime:
     return datetime.fromisoformat(status["now"])
 
 
+class DaemonTime:
+    """The daemon's time, which a replay makes another than ours; asked for once."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._now: datetime | None = None
+
+    def __call__(self) -> datetime:
+        if self._now is None:
+            self._now = now_of(self._client.status())
+        return self._now
+
+
 def working_folder() -> Path:
     """The current folder.
 

@@ -207,7 +207,7 @@ def test_plan_on_a_file_needs_a_zone(tidewatt: Tidewatt, tmp_path: Path) -> None
     [
         (("--grid", "gone.csv", "--zone", "DE"), "gone.csv"),
         (("--zone", "Atlantis"), "Atlantis"),
-        (("--zone", "DE", "--signal", "both"), "signal must be"),
+        (("--zone", "DE", "--signal", "neither"), "signal must be"),
         (("--zone", "DE", "--now", "2026-11-22T00:00Z", "--finish-by", "2026-11-21T00:00Z"), "past"),
         (("--zone", "DE", "--finish-by", "1h", "--duration", "2h"), "2"),
         (("--config", "gone.toml"), "gone.toml does not exist"),
