@@ -116,10 +116,11 @@ def test_config_shows_values_with_their_origin(
 ) -> None:
     (tmp_path / "own.toml").write_text('zone = "DE"\n[[region]]\nname = "here"\n')
     monkeypatch.setenv("TIDEWATT_MARGIN", "4m")
-    out = tidewatt("config", "--config", "own.toml").out
-    assert "zone              DE       own.toml:1" in out
-    assert "margin            4m       TIDEWATT_MARGIN" in out
-    assert "region            here     own.toml:2" in out
+    rows = [line.split() for line in tidewatt("config", "--config", "own.toml").out.splitlines()]
+    assert ["zone", "DE", "own.toml:1"] in rows
+    assert ["margin", "4m", "TIDEWATT_MARGIN"] in rows
+    assert ["region", "here", "own.toml:2"] in rows
+    assert ["shares", "none", "default"] in rows
     assert tidewatt("config", "--json").json["margin"] == {"value": "4m", "from": "TIDEWATT_MARGIN"}
 
 
