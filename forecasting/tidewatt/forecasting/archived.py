@@ -61,6 +61,15 @@ class Archived:
         """The newest forecast that was here at `now`; None where there is none."""
         return self._recalled(zone, kind, milliseconds(now), now).forecast
 
+    def issues(
+        self, zone: str, kind: Kind, start: datetime, now: datetime, every: timedelta
+    ) -> list[Forecast]:
+        """Forecasts issued from `start` to `now` and here at `now`, of each stretch `every` the last."""
+        later = now + timedelta(milliseconds=1)
+        found = self._archive.issues(self.name, zone, intensity(kind), start, later, now, every=every)
+        label = self._label(kind, ahead=True)
+        return [Forecast(zone, kind, label, each.issued_at, each.steps, each.p10, each.p90) for each in found]
+
     def version(self, zone: str, now: datetime) -> Hashable:
         """What the archive holds of `zone`, and what is wrong with the service there."""
         return self._archive.version(zone, now), self.trouble_of(zone, now)

@@ -7,10 +7,12 @@ from typing import TypeVar
 
 from tidewatt.forecasting import log
 from tidewatt.forecasting.kind import Kind
-from tidewatt.forecasting.provider import Provider, Troubled, Versioned
-from tidewatt.forecasting.series import Forecast, Series, milliseconds
+from tidewatt.forecasting.provider import Provider, Remembering, Troubled, Versioned
+from tidewatt.forecasting.series import Forecast, Series, instant, milliseconds
 
 T = TypeVar("T")
+HOUR = timedelta(hours=1)
+HOUR_MS = 3_600_000
 LIVE_FOR = timedelta(hours=26)  # sources that issue once a day are live until they are two hours late
 RETRY_MS = 60_000  # a provider that fails, or cannot tell its version, is asked again after a minute of `now`
 
@@ -80,6 +82,16 @@ class Asked:
             "observations", zone, lambda: self.provider.observations(zone, kind, start, end, now)
         )
 
+    def issues(self, zone: str, kind: Kind, start: datetime, now: datetime) -> list[Forecast]:
+        """Its forecasts issued from `start` to `now`, of each hour the last; none where it failed."""
+
+        def answer() -> list[Forecast]:
+            if isinstance(self.provider, Remembering):
+                return list(self.provider.issues(zone, kind, start, now, HOUR))
+            return _one_by_one(self.provider, zone, kind, start, now)
+
+        return self._ask("issues", zone, answer) or []
+
     def _told_trouble(self, zone: str, now: datetime) -> str:
         provider = self.provider
         if isinstance(provider, Troubled):
@@ -108,3 +120,16 @@ class Asked:
             log.tell("warning", "provider.failed", provider=self.provider.name, zone=zone, reason=failure)
         else:
             log.tell("info", "provider.recovered", provider=self.provider.name, zone=zone)
+
+
+def _one_by_one(provider: Provider, zone: str, kind: Kind, start: datetime, now: datetime) -> list[Forecast]:
+    """A provider's forecasts, asked for as of earlier and earlier hours."""
+    found: list[Forecast] = []
+    moment = now
+    while moment >= start:
+        forecast = provider.forecast(zone, kind, moment)
+        if forecast is None or not start <= forecast.issued_at <= moment:  # some only know the newest
+            break
+        found.append(forecast)
+        moment = instant(milliseconds(forecast.issued_at) // HOUR_MS * HOUR_MS - 1)
+    return found[::-1]

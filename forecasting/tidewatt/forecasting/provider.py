@@ -1,7 +1,7 @@
 """What every source of carbon intensity can do."""
 
-from collections.abc import Hashable
-from datetime import datetime
+from collections.abc import Hashable, Sequence
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 from tidewatt.forecasting.kind import Kind
@@ -44,4 +44,15 @@ class Troubled(Protocol):
 
     def trouble_of(self, zone: str, now: datetime) -> str:
         """Why what it says of `zone` may not be the newest, for people; empty where all is well."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A provider that tells all its past forecasts at once; others are asked for one after the other."""
+
+    def issues(
+        self, zone: str, kind: Kind, start: datetime, now: datetime, every: timedelta
+    ) -> Sequence[Forecast]:
+        """Forecasts issued from `start` to `now`, in order, of each stretch `every` the last at least."""
         ...
