@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from tidewatt.forecasting.chain import Chain, Latest
 from tidewatt.forecasting.hours import HOUR_MS
 from tidewatt.forecasting.kind import Kind, Signal
+from tidewatt.forecasting.reputation import Advice, Reputation, scaled
 from tidewatt.forecasting.series import Forecast, Outlook, Rung, Segment, Series, milliseconds
-from tidewatt.forecasting.standing import Advice, Standing, scaled
 from tidewatt.forecasting.witnesses import DAY_H, HOURS
 
 Floats = NDArray[np.float64]
@@ -86,7 +86,7 @@ class Shrinker:
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
-        self._standings: dict[tuple[int, str, Kind], Standing] = {}
+        self._reputations: dict[tuple[int, str, Kind], Reputation] = {}
         self._hour = 0
         self._advised: dict[tuple[object, ...], Advice | None] = {}
 
@@ -133,7 +133,7 @@ class Shrinker:
                 if told is None or told.issued_at != segment.issued_at:
                     continue
                 if segment.source.startswith(told.source):
-                    advice = self._standing(number, outlook.zone, kind).of_forecast(now)
+                    advice = self._reputation(number, outlook.zone, kind).of_forecast(now)
                     return advice and scaled(advice, _factor(outlook, segment, told))
         return None
 
@@ -143,17 +143,17 @@ class Shrinker:
             if outlook.kind in asked.kinds(outlook.zone):
                 seen = asked.observations(outlook.zone, outlook.kind, now - timedelta(hours=1), now, now)
                 if seen is not None and segment.source.endswith(f"({seen.source})"):
-                    return self._standing(number, outlook.zone, outlook.kind).of_same_hours(now)
+                    return self._reputation(number, outlook.zone, outlook.kind).of_same_hours(now)
         return None
 
-    def _standing(self, number: int, zone: str, kind: Kind) -> Standing:
+    def _reputation(self, number: int, zone: str, kind: Kind) -> Reputation:
         """What is known of a provider's series."""
         key = (number, zone, kind)
-        if key not in self._standings:
+        if key not in self._reputations:
             first = self._chain.providers[number]
             others = [asked for asked in self._chain.providers if asked is not first]
-            self._standings[key] = Standing(first, others, zone, kind)
-        return self._standings[key]
+            self._reputations[key] = Reputation(first, others, zone, kind)
+        return self._reputations[key]
 
 
 def _factor(outlook: Outlook, segment: Segment, told: Forecast) -> float:

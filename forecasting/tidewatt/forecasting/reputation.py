@@ -60,7 +60,7 @@ def scaled(advice: Advice, factor: float) -> Advice:
     return replace(advice, **columns)
 
 
-class Standing:
+class Reputation:
     """A provider's series of one kind in a zone, judged by its own observations, else by those of others.
 
     Everything is as known at the `now` that is passed in; what was learnt is kept until six hours have
