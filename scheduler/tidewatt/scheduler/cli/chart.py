@@ -35,7 +35,7 @@ def chart_lines(
         "┴" if any(start + i * column <= seam < start + (i + 1) * column for seam in seams) else "─"
         for i in range(count)
     )
-    yield painted(" " * _MARGIN + _hours(start, column, count), "dim")
+    yield painted(" " * _MARGIN + hours_line(start, column, count), "dim")
 
 
 def _moment(text: str) -> datetime:
@@ -68,7 +68,7 @@ def _cell(mean: float | None, low: float | None, high: float | None, row: int, r
     return _ABOVE if high is not None and high * rows_per_unit - row >= 0.5 else " "
 
 
-def _hours(start: datetime, column: timedelta, count: int) -> str:
+def hours_line(start: datetime, column: timedelta, count: int) -> str:
     """Local times below the axis, where they fit."""
     line, free = [" "] * count, 0
     shown = [1, 2, 3, 6, 12, 24]

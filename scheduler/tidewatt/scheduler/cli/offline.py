@@ -2,12 +2,12 @@
 
 import os
 import time
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidewatt.backends.clock import Clock
+from tidewatt.scheduler.cli.session import Setting as Setting
 from tidewatt.scheduler.cli.session import clock, own_paths
 from tidewatt.scheduler.cli.wish import Wish, plan_request
 from tidewatt.scheduler.client import Json
@@ -24,18 +24,6 @@ if TYPE_CHECKING:
 
 
 ASKED_WITHIN_S = 10.0  # what services may take for all zones before the next rung answers
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a command was told about the place and time to plan for, as it was typed."""
-
-    grid: Path | None = None
-    now: str | None = None
-    zone: str | None = None
-    signal: str | None = None
-    hindsight: bool = False
-    config: str | None = None
 
 
 def plan_alone(wish: Wish, late: bool, setting: Setting) -> tuple[Json, datetime]:

@@ -1,6 +1,7 @@
 """What a command finds around it: the state folder, the daemon, the time."""
 
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,3 +53,15 @@ def working_folder() -> Path:
         return Path.cwd()
     except FileNotFoundError:
         raise BadInput("the current folder does not exist any more: change to another one") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a command was told about the place and time to plan for, as it was typed."""
+
+    grid: Path | None = None
+    now: str | None = None
+    zone: str | None = None
+    signal: str | None = None
+    hindsight: bool = False
+    config: str | None = None

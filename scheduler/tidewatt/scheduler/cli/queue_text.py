@@ -1,0 +1,135 @@
+"""The plan of a whole queue as people read it: first the load of each region, then few numbers."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import numpy as np
+
+from tidewatt.scheduler.cli.chart import hours_line
+from tidewatt.scheduler.cli.text import cut, grams, lasting, local, painted, percent, table
+from tidewatt.scheduler.client import Json
+from tidewatt.scheduler.planning.instants import moment
+from tidewatt.scheduler.planning.timetable.problem import Amounts, Ints
+from tidewatt.scheduler.queue_answer import QueueAnswer
+from tidewatt.scheduler.queue_view import load
+
+_EIGHTHS = " ▁▂▃▄▅▆▇█"
+MOST_ROWS, MOST_NAMED = 16, 10
+_BESIDE = 14  # columns for numbers beside the chart
+
+
+def queue_lines(answer: QueueAnswer, view: Json, now: datetime, width: int) -> Iterator[str]:
+    """Chart, table, and what it saves, with the proof."""
+    totals = view["totals"]
+    yield painted(
+        f"plan for {totals['jobs']:,} job{'s' * (totals['jobs'] != 1)} from {local(now, None)}"
+        f" until {local(view['until'], None)}, by {view['kind'] or 'no signal'}",
+        "bold",
+    )
+    yield from _load_lines(answer, view["regions"], width)
+    yield ""
+    yield from _region_lines(view["regions"])
+    yield ""
+    yield from _total_lines(view)
+    for trouble in view["troubles"][:MOST_NAMED]:
+        yield painted(f"  trouble  the better plan was refused: {trouble}", "yellow")
+    if view["note"]:
+        yield f"  note     {view['note']}"
+    yield from _unplaced_lines(view["unplaced"])
+
+
+def _load_lines(answer: QueueAnswer, rows: Sequence[Json], width: int) -> Iterator[str]:
+    """A row for each pool: how much of it is used, and below in words how clean its grid is then."""
+    edges, used = answer.made.problem.places.edges_ms, load(answer)
+    units = answer.made.problem.places.units
+    order = sorted(range(len(rows)), key=lambda index: -rows[index]["unit_hours"])
+    shown = sorted(index for index in order[:MOST_ROWS] if rows[index]["unit_hours"] > 0)
+    names = [_name(rows[index]) for index in shown]
+    left = max((len(name) for name in names), default=0) + 2
+    columns = max(min(width - left - _BESIDE, 96), 12)
+    borders = np.linspace(edges[0], edges[-1], columns + 1)
+    yield painted(f"{'':{left}}GPUs or cores in use, of all that a region has", "dim")
+    for name, index in zip(names, shown, strict=True):
+        share = _shares(used[index], units[index], edges, borders)
+        bar = "".join(_EIGHTHS[_eighths(value)] for value in share)
+        yield f"{name:{left}}{bar} {percent(rows[index]['use_percent'] / 100):>6} used"
+    step = (moment(int(edges[-1])) - moment(int(edges[0]))) / columns
+    yield painted(" " * left + hours_line(moment(int(edges[0])), step, columns), "dim")
+    idle = len(rows) - len(shown)
+    if idle:
+        yield painted(f"{'':{left}}{idle} more with less or no load", "dim")
+
+
+def _shares(used: Amounts, units: Ints, edges: Ints, borders: Amounts) -> Amounts:
+    """Mean use of the capacity over each column."""
+    widths = np.diff(edges)
+    busy = np.interp(borders, edges, np.append(0.0, np.cumsum(used * widths)))
+    most = np.interp(borders, edges, np.append(0.0, np.cumsum(units.max() * widths)))
+    found: Amounts = np.diff(busy) / np.maximum(np.diff(most), 1e-9)
+    return found
+
+
+def _eighths(share: float) -> int:
+    """How high a block is; the least use is seen too."""
+    return min(8, max(round(share * 8), int(share > 0.001)))
+
+
+def _region_lines(rows: Sequence[Json]) -> Iterator[str]:
+    used = sorted((row for row in rows if row["jobs"]), key=lambda row: -row["unit_hours"])[:MOST_ROWS]
+    cells = (
+        (
+            _name(row),
+            f"{row['jobs']:,}",
+            f"{row['unit_hours']:,.0f} h",
+            f"{row['energy_kwh']:,.1f} kWh",
+            "" if row["mean_gco2_per_kwh"] is None else f"{row['mean_gco2_per_kwh']:.0f} g/kWh",
+            grams(row["expected_g"]),
+        )
+        for row in used
+    )
+    header = ("REGION", "JOBS", "GPU OR CORE", "IT ENERGY", "EMITTED AT", "CO2")
+    yield from table(header, cells, right=range(1, 6))
+
+
+def _name(row: Json) -> str:
+    return cut(f"{row['region']} {row['pool'] or 'cores'}", 28)
+
+
+def _total_lines(view: Json) -> Iterator[str]:
+    totals, certificate = view["totals"], view["certificate"]
+    if totals["saving_percent"] is not None:
+        share = totals["saving_percent"] / 100
+        less = f"{percent(abs(share))} {'less' if share >= 0 else 'MORE'}"
+        yield (
+            f"  expects  {grams(totals['compared_g'])} CO2 instead of {grams(totals['immediate_g'])} for"
+            f" first in, first out at home: {painted(less, 'bold')}"
+        )
+    if totals["compared"] < totals["placed"]:
+        yield (
+            f"           {totals['placed'] - totals['compared']:,} jobs are left out of this: at home they"
+            " would still wait when the planned hours end"
+        )
+    if certificate is not None:
+        captured = certificate["captured_percent"]
+        had = f"; {captured:.1f} % of the possible saving, proved" if captured is not None else ""
+        yield f"  proof    at most {certificate['gap_percent']:.1f} % above the best possible{had}"
+    for number, lever in enumerate(view["levers"]):
+        unplaced = f" ({lever['unplaced']:,} jobs find no room)" if lever["unplaced"] else ""
+        name = "levers" if number == 0 else ""
+        yield f"  {name:<7}  {percent(lever['saving_percent'] / 100)} by {lever['name']}{unplaced}"
+    assumed = totals["assumed_power"]
+    power = f"; the power of {assumed:,} jobs is assumed, 300 W a GPU" if assumed else ""
+    yield (
+        f"  made by  {view['planner']} planner in {view['seconds']:.2g} s,"
+        f" slots of {lasting(view['slot_s'])}{power}"
+    )
+
+
+def _unplaced_lines(rows: Sequence[Json]) -> Iterator[str]:
+    """The jobs without a place, by reason."""
+    reasons = dict.fromkeys(row["reason"] for row in rows)
+    for reason in reasons:
+        ids = [str(row["id"]) for row in rows if row["reason"] == reason]
+        more = f" and {len(ids) - MOST_NAMED:,} more" if len(ids) > MOST_NAMED else ""
+        jobs = f"job{'s' * (len(ids) != 1)} {', '.join(ids[:MOST_NAMED])}{more}"
+        yield painted(f"  NO PLACE {jobs}: {reason}", "red")

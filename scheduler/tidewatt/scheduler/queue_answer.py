@@ -1,0 +1,186 @@
+"""The plan of a whole queue from files: made, checked by other code, and held against what is simpler."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tidewatt.scheduler.errors import SchedulerError
+from tidewatt.scheduler.planning.timetable.problem import (
+    NOWHERE,
+    Amounts,
+    Certificate,
+    Flags,
+    Ints,
+    Problem,
+    Timetable,
+)
+from tidewatt.scheduler.queue_problem import QueueProblem
+
+WHOLE, AT_ONCE = "whole queue", "first in, first out at home"
+TIME, REGION, BOTH = "time only, at home", "one region for all time", "time and region"
+
+
+@dataclass(frozen=True, slots=True)
+class Lever:
+    """What a part of the planner's freedom alone would give: grams of all jobs that find room by it."""
+
+    name: str
+    expected_g: float
+    immediate_g: float  # of the same jobs
+    unplaced: int
+
+    @property
+    def saving(self) -> float:
+        """Share of the grams of starting at once."""
+        return 1 - self.expected_g / self.immediate_g if self.immediate_g else 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueueAnswer:
+    """A valid timetable, the one of starting at once at home, and their grams by job.
+
+    `troubles` says why a simpler `planner` had to be taken. `seconds` is how long the planner took.
+    """
+
+    made: QueueProblem
+    timetable: Timetable
+    immediate: Timetable
+    expected_g: Amounts
+    immediate_g: Amounts
+    certificate: Certificate | None
+    planner: str
+    troubles: tuple[str, ...]
+    levers: tuple[Lever, ...]
+    seconds: float
+
+    @property
+    def placed(self) -> Flags:
+        """Which jobs have a place."""
+        found: Flags = self.timetable.place != NOWHERE
+        return found
+
+
+def answer(made: QueueProblem, *, seconds: float | None = None, levers: bool = False) -> QueueAnswer:
+    """The best valid timetable found; `seconds` softly limits the search.
+
+    With `levers` it is compared with what time alone and a region alone would give.
+
+    Raises:
+        SchedulerError: not even starting at once makes a valid timetable.
+    """
+    from tidewatt.scheduler.planning.timetable.immediate import immediate
+    from tidewatt.scheduler.planning.timetable.solve import solve
+    from tidewatt.scheduler.planning.timetable.validator import faults
+
+    problem = made.problem
+    began = time.perf_counter()
+    solution = solve(problem, seconds=seconds)
+    took = time.perf_counter() - began
+    at_once = immediate(problem)
+    timetable, planner = solution.timetable, WHOLE
+    certificate: Certificate | None = solution.certificate
+    troubles = tuple(faults(problem, timetable, certificate))
+    if troubles:
+        timetable, certificate, planner = at_once, None, AT_ONCE
+        wrong = faults(problem, timetable)
+        if wrong:
+            raise SchedulerError(f"no valid plan was found: {troubles[0]}; {wrong[0]}. Please report it")
+    expected_g, immediate_g = emitted(made, timetable), emitted(made, at_once)
+    compared = () if troubles or not levers else _levers(made, immediate_g, expected_g, timetable, seconds)
+    return QueueAnswer(
+        made=made,
+        timetable=timetable,
+        immediate=at_once,
+        expected_g=expected_g,
+        immediate_g=immediate_g,
+        certificate=certificate,
+        planner=planner,
+        troubles=troubles,
+        levers=compared,
+        seconds=took,
+    )
+
+
+def emitted(made: QueueProblem, timetable: Timetable) -> Amounts:
+    """Grams of each job, the weights of money and delay left out; NaN for one without a place."""
+    from tidewatt.scheduler.planning.timetable.reckoning import grams
+
+    problem = made.problem
+    plain = replace(
+        problem,
+        places=replace(problem.places, cost=made.grams),
+        jobs=replace(problem.jobs, delay_g_per_h=np.zeros(len(problem.jobs.ids)), moved_g=made.moved_g),
+    )
+    found: Amounts = np.where(timetable.place == NOWHERE, np.nan, grams(plain, timetable))
+    return found
+
+
+def _levers(
+    made: QueueProblem,
+    immediate_g: Amounts,
+    expected_g: Amounts,
+    timetable: Timetable,
+    seconds: float | None,
+) -> tuple[Lever, ...]:
+    """Time alone, one region for all time, and both, each under the same capacity."""
+    from tidewatt.scheduler.planning.timetable.solve import solve
+
+    def solved(problem: Problem) -> Timetable:
+        return solve(problem, seconds=seconds).timetable
+
+    timely = solved(_only(made, _home_region))
+    regional = solved(_only(made, lambda own: _region_of_place(own, _averaged(own, solved).place)))
+    return (
+        _lever(TIME, immediate_g, emitted(made, timely)),
+        _lever(REGION, immediate_g, emitted(made, regional)),
+        _lever(BOTH, immediate_g, expected_g),
+    )
+
+
+def _lever(name: str, immediate_g: Amounts, expected_g: Amounts) -> Lever:
+    both = ~np.isnan(expected_g) & ~np.isnan(immediate_g)
+    unplaced = int(np.isnan(expected_g).sum())
+    return Lever(name, float(expected_g[both].sum()), float(immediate_g[both].sum()), unplaced)
+
+
+def _averaged(made: QueueProblem, solved: Callable[[Problem], Timetable]) -> Timetable:
+    """Where jobs would run if each region always had its mean intensity."""
+    cost = made.problem.places.cost
+    known = np.isfinite(cost)
+    count = np.maximum(known.sum(axis=1), 1)
+    mean = np.where(known, cost, 0.0).sum(axis=1) / count
+    flat = np.where(known, mean[:, None], np.inf)
+    return solved(replace(made.problem, places=replace(made.problem.places, cost=flat, second=None)))
+
+
+def _regions(made: QueueProblem) -> Ints:
+    """The number of the region of each place."""
+    names = [region for region, _ in made.problem.places.names]
+    at = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    return np.array([at[name] for name in names], np.int64)
+
+
+def _home_region(made: QueueProblem) -> Ints:
+    return _region_of_place(made, made.problem.jobs.home)
+
+
+def _region_of_place(made: QueueProblem, place: Ints) -> Ints:
+    found: Ints = np.where(place == NOWHERE, NOWHERE, _regions(made)[place])
+    return found
+
+
+def _only(made: QueueProblem, region_of: Callable[[QueueProblem], Ints]) -> Problem:
+    """The problem with each job bound to one region, where that can hold it."""
+    problem, regions = made.problem, _regions(made)
+    pairs = np.stack((problem.jobs.menu, region_of(made)), axis=1)
+    distinct, menu = np.unique(pairs, axis=0, return_inverse=True)
+    rows = distinct[:, 0]
+    allowed = problem.menus.allowed[rows]
+    bound = allowed & (distinct[:, 1:] == regions[None, :])
+    bound = np.where(bound.any(axis=1, keepdims=True), bound, allowed)
+    menus = replace(
+        problem.menus, allowed=bound, speed=problem.menus.speed[rows], power=problem.menus.power[rows]
+    )
+    return replace(problem, menus=menus, jobs=replace(problem.jobs, menu=menu.reshape(-1).astype(np.int64)))
