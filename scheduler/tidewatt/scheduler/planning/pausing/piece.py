@@ -1,0 +1,83 @@
+"""The best single piece: one stint without a pause, in one place.
+
+The grams of a window of fixed length are piecewise linear in its start, so that one of the best starts lies
+where the window starts or ends on a slot's edge, or on the first or last possible start. Exact to the
+millisecond, however the slots lie.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tidewatt.scheduler.planning.pausing.ground import Ground
+from tidewatt.scheduler.planning.pausing.work import Amounts, Ints
+
+TIE = 1e-9  # relative: windows that differ by less are equally good, and the earliest is taken
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """The best piece in each track: grams (inf: none fits) and start."""
+
+    cost_g: Amounts  # (R,)
+    start_ms: Ints  # (R,)
+
+
+def pieces(ground: Ground) -> Pieces:
+    """The best piece of every track."""
+    count = len(ground.need_ms)
+    best = Pieces(np.full(count, np.inf), np.zeros(count, np.int64))
+    edges = ground.work.edges_ms
+    widths = np.diff(edges)
+    sums = np.zeros((count, len(edges)))
+    np.cumsum(ground.rate * widths, axis=1, out=sums[:, 1:])
+    barred = None
+    if not ground.usable.all():
+        barred = np.zeros((count, len(edges)), np.int64)
+        np.cumsum(~ground.usable, axis=1, out=barred[:, 1:])
+    groups: dict[tuple[int, int, int], list[int]] = {}
+    for i, key in enumerate(
+        zip(ground.from_ms.tolist(), ground.need_ms.tolist(), ground.latest_ms.tolist(), strict=True)
+    ):
+        groups.setdefault(key, []).append(i)
+    for (first, need, latest), members in groups.items():
+        if first > latest:
+            continue
+        rows = slice(None) if len(members) == count else np.array(members)
+        starts = _corners(edges, first, need, latest)
+        grams = _until(edges, sums[rows], ground.rate[rows], starts + need)
+        grams -= _until(edges, sums[rows], ground.rate[rows], starts)
+        if barred is not None:
+            last = np.searchsorted(edges, starts + need, "left")
+            begun = np.searchsorted(edges, starts, "right") - 1
+            grams[barred[rows][:, last] > barred[rows][:, begun]] = np.inf
+        least = grams.min(axis=1)
+        bound = least * (1 + TIE) + 8 * np.finfo(float).eps * sums[rows][:, -1]
+        best.cost_g[rows] = least + ground.arrive_g[rows]
+        best.start_ms[rows] = starts[np.argmax(grams <= bound[:, None], axis=1)]
+    return best
+
+
+def _corners(edges: Ints, first: int, need: int, latest: int) -> Ints:
+    """The starts worth looking at, ascending."""
+    starting = edges[np.searchsorted(edges, first) : np.searchsorted(edges, latest, "right")]
+    ending = (
+        edges[np.searchsorted(edges, first + need) : np.searchsorted(edges, latest + need, "right")] - need
+    )
+    borders = np.array((first, latest), np.int64)
+    if len(starting) == len(ending) and np.array_equal(starting, ending):
+        ending = ending[:0]
+    found = np.concatenate((starting, ending, borders))
+    found.sort(kind="stable")
+    return found[np.append(True, found[1:] > found[:-1])]
+
+
+def _until(edges: Ints, sums: Amounts, rate: Amounts, times: Ints) -> Amounts:
+    """(R, n) grams from the first edge to each of the times."""
+    at = np.minimum(np.searchsorted(edges, times, "right") - 1, len(edges) - 2)
+    after = (times - edges[at]).astype(np.float64)
+    if (np.diff(at) == 1).all():  # one in each slot: no need to gather
+        found = sums[:, at[0] : at[-1] + 1] + rate[:, at[0] : at[-1] + 1] * after
+    else:
+        found = sums[:, at] + rate[:, at] * after
+    return np.asarray(found, np.float64)

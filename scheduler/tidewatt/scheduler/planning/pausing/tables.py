@@ -1,0 +1,122 @@
+"""What starting, stopping and going on cost at each edge of a grid."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tidewatt.scheduler.planning.pausing.grid import Grid
+from tidewatt.scheduler.planning.pausing.ground import MS_PER_HOUR
+from tidewatt.scheduler.planning.pausing.work import Amounts, Flags, Ints
+
+NEVER = np.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Overheads:
+    """What a pause takes in one track: whole milliseconds of the grid, kW of draw, kWh of what has no length."""
+
+    usual_kw: float
+    restart_ms: int = 0
+    restart_kw: float = 0.0
+    restart_kwh: float = 0.0
+    checkpoint_ms: int = 0
+    checkpoint_kw: float = 0.0
+    checkpoint_kwh: float = 0.0
+    suspended_kw: float = 0.0
+
+
+class Tables:
+    """Grams by edge, for the programme; `NEVER` where it cannot be.
+
+    `run` is what running from the first edge would have cost. `stop[t]` ends a stint's running at an edge,
+    its checkpoint charged, `resume(n)[t]` begins one that runs for at least `n` slots, its restart charged;
+    both are relative to `run` and to what the suspended job would have drawn since the first edge.
+    """
+
+    def __init__(self, grid: Grid, overheads: Overheads) -> None:
+        self._over, self._unit, self._n = overheads, grid.unit, len(grid.unit)
+        self._restart = overheads.restart_ms // grid.step_ms
+        self._checkpoint = overheads.checkpoint_ms // grid.step_ms
+        width = np.diff(grid.edges_ms)
+        self._width = width
+        self._edge = np.arange(self._n + 1)
+        used = np.where(grid.usable, grid.unit * width, 0.0)
+        self.run = _sums(used * overheads.usual_kw)
+        self._whole = _sums(grid.unit * grid.step_ms)
+        self._barred = _sums(~grid.usable)
+        self.barred: Amounts | None = None
+        if not grid.usable.all():
+            self.barred = np.where(grid.usable, 0.0, NEVER)
+        self.penalty = 1e3 * (1.0 + float(self.run[-1] + self._whole[-1]))
+        self._idle = np.zeros(self._n + 1)
+        if overheads.suspended_kw:
+            drawn = grid.unit * grid.step_ms * overheads.suspended_kw
+            self._idle = _sums(np.where(grid.known, drawn, self.penalty))
+        self.stop = self._stop()
+
+    def _stop(self) -> Amounts:
+        over, until = self._over, np.minimum(self._edge + self._checkpoint, self._n)
+        if self._checkpoint:
+            drawn = (self._whole[until] - self._whole[self._edge]) * over.checkpoint_kw
+        else:
+            drawn = self._before(self._unit) * MS_PER_HOUR * over.checkpoint_kwh
+        grams = self.run + drawn - self._idle[until]
+        grams[
+            (self._barred[until] > self._barred[self._edge]) | (self._edge + self._checkpoint > self._n)
+        ] = NEVER
+        return grams
+
+    def resume(self, slots: int) -> Amounts:
+        """Grams of beginning a later stint's running at each edge, if it then can run for so many slots."""
+        over, since = self._over, np.maximum(self._edge - self._restart, 0)
+        if self._restart:
+            drawn = (self._whole[self._edge] - self._whole[since]) * over.restart_kw
+        else:
+            drawn = self._after(self._unit) * MS_PER_HOUR * over.restart_kwh
+        grams = self._idle[since] + drawn - self.run
+        grams[~self._clear(since, slots) | (self._edge < self._restart)] = NEVER
+        return grams
+
+    def first(self, slots: int) -> Amounts:
+        """The same for the first stint, which has no restart."""
+        return np.where(self._clear(self._edge, slots), -self.run, NEVER)
+
+    def late_start(self, spare_ms: int, *, first: bool) -> Amounts:
+        """Grams less where a stint starts so much later than at an edge."""
+        kw, begins = self._over.usual_kw, self._after(self._unit)
+        saved = kw * begins
+        if not first:
+            at_restart = self._unit[np.clip(self._edge - self._restart, 0, self._n - 1)]
+            if self._restart:
+                saved = saved - self._over.restart_kw * (begins - at_restart)
+            saved = saved - self._over.suspended_kw * at_restart
+        return np.where(self._after(self._width) > spare_ms, spare_ms * saved, -NEVER)
+
+    def early_end(self, spare_ms: int, *, last: bool) -> Amounts:
+        """Grams less where a stint ends so much earlier than at an edge."""
+        kw, ends = self._over.usual_kw, self._before(self._unit)
+        saved = kw * ends
+        if not last:
+            at_end = self._unit[np.clip(self._edge + self._checkpoint - 1, 0, self._n - 1)]
+            if self._checkpoint:
+                saved = saved - self._over.checkpoint_kw * (ends - at_end)
+            saved = saved - self._over.suspended_kw * at_end
+        return np.where(self._before(self._width) > spare_ms, spare_ms * saved, -NEVER)
+
+    def _clear(self, since: Ints, slots: int) -> Flags:
+        """Where all slots from `since` to `slots` after the edge can be used."""
+        until = np.minimum(self._edge + slots, self._n)
+        clear: Flags = (self._barred[until] == self._barred[since]) & (self._edge + slots <= self._n)
+        return clear
+
+    def _before(self, of_slots: Amounts | Ints) -> Amounts:
+        """What holds in the slot that ends at each edge; 0 at the first."""
+        return np.concatenate(([0.0], of_slots))
+
+    def _after(self, of_slots: Amounts | Ints) -> Amounts:
+        """What holds in the slot that begins at each edge; 0 at the last."""
+        return np.concatenate((of_slots, [0.0]))
+
+
+def _sums(of_slots: Amounts | Flags) -> Amounts:
+    return np.concatenate(([0.0], np.cumsum(of_slots, dtype=np.float64)))
