@@ -1,7 +1,7 @@
 """The contract of every place that runs jobs."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -48,6 +48,7 @@ class Launch:
     meter_interval_s: float = 10.0
     clock: Clock = Clock()  # noqa: RUF009 - frozen
     umask: int | None = None  # of the job; None: the daemon's
+    variables: Mapping[str, str] = field(default_factory=dict)  # in its environment, whatever was kept
 
 
 class Phase(StrEnum):

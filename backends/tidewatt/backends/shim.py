@@ -111,6 +111,7 @@ def _environment(launch: Launch) -> dict[str, str]:
     return (
         environment.base(os.environ)
         | kept
+        | dict(launch.variables)
         | {
             "PWD": str(launch.snapshot or launch.cwd),
             "CUDA_VISIBLE_DEVICES": ",".join(launch.gpu_uuids),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from tidewatt.scheduler.array import Key
 from tidewatt.scheduler.errors import BadInput, Refused, SchedulerError
 
 Json = dict[str, Any]
@@ -55,29 +56,40 @@ class Client:
         """The SubmitReply to a SubmitRequest: the job is durable."""
         return self._ask("POST", "jobs", request)
 
-    def jobs(self, states: tuple[str, ...] = (), limit: int = 100, before: int | None = None) -> list[Json]:
-        """JobViews, newest first, with ids below `before`; of all states where none is named."""
+    def jobs(
+        self,
+        states: tuple[str, ...] = (),
+        limit: int = 100,
+        before: int | None = None,
+        *,
+        tasks: bool = True,
+    ) -> list[Json]:
+        """JobViews, newest first, with ids below `before`; of all states where none is named.
+
+        Without `tasks` an array is one of them.
+        """
+        asked: Json = {"state": ",".join(states), "limit": limit}
         query = urlencode(
-            {"state": ",".join(states), "limit": limit} | ({"before": before} if before else {})
+            asked | ({"before": before} if before else {}) | ({} if tasks else {"tasks": "false"})
         )
         found: list[Json] = self._ask("GET", f"jobs?{query}")["jobs"]
         return found
 
-    def job(self, job_id: int) -> Json:
-        """The JobView of one job, with its events."""
-        return self._ask("GET", f"jobs/{job_id}")
+    def job(self, key: Key | int) -> Json:
+        """The JobView of one job, with its events; the ArrayView of an array."""
+        return self._ask("GET", f"jobs/{key}")
 
-    def update(self, job_id: int, request: Mapping[str, Any]) -> Json:
-        """The JobView after an UpdateRequest."""
-        return self._ask("PATCH", f"jobs/{job_id}", request)
+    def update(self, key: Key | int, request: Mapping[str, Any]) -> Json:
+        """The JobView, or ArrayView, after an UpdateRequest."""
+        return self._ask("PATCH", f"jobs/{key}", request)
 
-    def act(self, job_id: int, verb: str) -> Json:
-        """The JobView after `cancel`, `hold`, `release` or `start`."""
-        return self._ask("POST", f"jobs/{job_id}/{verb}", {})
+    def act(self, key: Key | int, verb: str) -> Json:
+        """The JobView, or ArrayView, after `cancel`, `hold`, `release` or `start`."""
+        return self._ask("POST", f"jobs/{key}/{verb}", {})
 
-    def rerun(self, job_id: int, request: Mapping[str, Any]) -> Json:
+    def rerun(self, key: Key | int, request: Mapping[str, Any]) -> Json:
         """The SubmitReply of a new job like that one."""
-        return self._ask("POST", f"jobs/{job_id}/rerun", request)
+        return self._ask("POST", f"jobs/{key}/rerun", request)
 
     def plan(self, request: Mapping[str, Any]) -> Json:
         """The PlanReply to a PlanRequest."""

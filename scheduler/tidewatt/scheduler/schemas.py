@@ -5,6 +5,9 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 LONGEST_S = 366 * 86_400.0  # of a duration or a time limit
+MOST_RETRIES = 100
+Priority = Annotated[int, Field(ge=-100, le=100)]
+Retries = Annotated[int, Field(ge=0, le=MOST_RETRIES)]
 
 
 class Message(BaseModel):
@@ -23,8 +26,20 @@ class Source(Message):
     diff: str = ""
 
 
+class KindView(Message):
+    """A kind of GPU that a job accepts, see `scheduler.plan.GpuKind`."""
+
+    kind: Annotated[str, Field(min_length=1)]
+    speed: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    power: Annotated[float, Field(gt=0, le=1000)] = 1.0
+
+
 class PlanRequest(Message):
-    """When, where and with what a job may run."""
+    """When, where and with what a job may run.
+
+    `after` names jobs that have to be done before, `after_any` those that have to have ended, however: by
+    number ("12"), or as a task of an array ("12_3").
+    """
 
     duration_s: Annotated[float, Field(gt=0, le=LONGEST_S)] | None = None
     time_limit_s: Annotated[float, Field(gt=0, le=LONGEST_S)] | None = None
@@ -37,10 +52,19 @@ class PlanRequest(Message):
     regions: tuple[str, ...] = ()
     exclude_regions: tuple[str, ...] = ()
     late: bool = False
+    kinds: tuple[KindView, ...] = ()
+    priority: Priority = 0
+    data_gb: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+    after: tuple[str, ...] = ()
+    after_any: tuple[str, ...] = ()
 
 
 class SubmitRequest(PlanRequest):
-    """A job. `env` is the environment to keep, None for none; it is kept in the job's folder only."""
+    """A job. `env` is the environment to keep, None for none; it is kept in the job's folder only.
+
+    With `array` it becomes one job for each of these task numbers, of which at most `array_limit` (0: any
+    number) run at a time.
+    """
 
     argv: Annotated[tuple[str, ...], Field(min_length=1)]
     cwd: str
@@ -54,6 +78,9 @@ class SubmitRequest(PlanRequest):
     snapshot: bool = False
     umask: Annotated[int, Field(ge=0, le=0o777)] = 0o077
     source: Source | None = None
+    retries: Retries = 0
+    array: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    array_limit: Annotated[int, Field(ge=0)] = 0
 
 
 class UpdateRequest(Message):
@@ -68,12 +95,22 @@ class UpdateRequest(Message):
     regions: tuple[str, ...] | None = None
     exclude_regions: tuple[str, ...] | None = None
     late: bool = False
+    priority: Priority | None = None
+    retries: Retries | None = None
 
 
 class RerunRequest(Message):
     """Runs a job again, in the caller's environment."""
 
     env: dict[str, str] | None = None
+
+
+class BesideView(Message):
+    """What a plan means by the other signal; never added to the first."""
+
+    signal: str
+    expected_g: float
+    immediate_g: float
 
 
 class PlanView(Message):
@@ -93,6 +130,7 @@ class PlanView(Message):
     expected_g: float | None
     immediate_g: float | None
     sources: tuple[str, ...]
+    beside: BesideView | None = None
 
 
 class SlackOffer(Message):
@@ -190,7 +228,12 @@ class SettlementView(Message):
 
 
 class JobView(Message):
-    """A job as clients see it; `events` only where one job was asked for."""
+    """A job as clients see it; `events` only where one job was asked for.
+
+    `key` is what it is called: its number, or "12_3" for task 3 of array 12. `tasks` counts the tasks of its
+    array by state, where the job stands for all of them. `guard_s` is the duration that the deadline is kept
+    with, None for `duration_s`. `postponed` counts how often a plan moved its start later.
+    """
 
     id: int
     name: str
@@ -221,15 +264,57 @@ class JobView(Message):
     settlement: SettlementView | None
     commit: str
     events: tuple[EventView, ...] = ()
+    key: str = ""
+    array: int = 0
+    array_task: int = 0
+    array_size: int = 0
+    array_limit: int = 0
+    tasks: dict[str, int] = {}
+    after: tuple[str, ...] = ()
+    after_any: tuple[str, ...] = ()
+    priority: int = 0
+    retries: int = 0
+    retried: int = 0
+    not_before: AwareDatetime | None = None
+    kinds: tuple[KindView, ...] = ()
+    data_gb: float = 0.0
+    postponed: int = 0
+    guard_s: float | None = None
+
+
+class ArrayView(Message):
+    """All tasks of an array, in order. `state` is that of the whole: ended when all of them have.
+
+    `start` and `end` are of the planned windows together; grams are summed over the plans, None where one of
+    them does not know.
+    """
+
+    id: int
+    key: str
+    name: str
+    state: str
+    reason: str
+    size: int
+    limit: int
+    tasks: dict[str, int]
+    start: AwareDatetime | None
+    end: AwareDatetime | None
+    expected_g: float | None
+    immediate_g: float | None
+    jobs: tuple[JobView, ...]
 
 
 class SubmitReply(Message):
-    """An acknowledged job: durable when this is sent. `power_source` says how expected grams were got."""
+    """An acknowledged job: durable when this is sent. `power_source` says how expected grams were got.
+
+    Of an array `job` is the first task, and `array` tells of all without listing them.
+    """
 
     job: JobView
     offers: tuple[SlackOffer, ...]
     power_w: float
     power_source: str
+    array: ArrayView | None = None
 
 
 class ForeignView(Message):
@@ -259,6 +344,19 @@ class RegionView(Message):
     home: bool
 
 
+class CertificateView(Message):
+    """How good the newest plan of the whole queue is, proved, and which planner made it.
+
+    `gap` is how far it can at most be from the best possible, `captured` the share of the provably possible
+    saving that it has; None where nothing could be saved.
+    """
+
+    planner: str
+    jobs: int
+    gap: float | None
+    captured: float | None
+
+
 class StatusView(Message):
     """The daemon now."""
 
@@ -280,6 +378,7 @@ class StatusView(Message):
     next: JobView | None
     at_risk: tuple[JobView, ...]
     warnings: tuple[str, ...]
+    certificate: CertificateView | None = None
 
 
 class StepView(Message):

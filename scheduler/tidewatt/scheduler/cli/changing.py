@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from tidewatt.scheduler.array import Key
 from tidewatt.scheduler.cli import options as given
+from tidewatt.scheduler.cli.array_text import array_lines
 from tidewatt.scheduler.cli.job_text import plan_lines, state, title, warning_lines
 from tidewatt.scheduler.cli.session import daemon, now_of
 from tidewatt.scheduler.cli.text import say, say_json, tell
 from tidewatt.scheduler.cli.wish import Wish, times
+from tidewatt.scheduler.cli.wording import priority_of, retries_of
 from tidewatt.scheduler.client import Client, Json
 from tidewatt.scheduler.errors import BadInput, SchedulerError
 
@@ -23,6 +26,8 @@ def update(
     region: given.Regions = None,
     exclude_region: given.ExcludeRegions = None,
     late: given.Late = False,
+    priority: given.Priority = None,
+    retries: given.Retries = None,
     deadline: given.Deadline = None,
     begin: given.Begin = None,
     as_json: given.AsJson = False,
@@ -31,7 +36,11 @@ def update(
     client = daemon()
     wish = Wish(finish_by=finish_by, start_by=start_by, duration=duration, time=time)
     request: Json = times(wish, lambda: now_of(client.status())) | ({"late": True} if late else {})
-    plain = {"name": name, "project": project, "regions": region, "exclude_regions": exclude_region}
+    plain: Json = {"name": name, "project": project, "regions": region, "exclude_regions": exclude_region}
+    if priority is not None:
+        plain["priority"] = priority_of(priority)
+    if retries is not None:
+        plain["retries"] = retries_of(retries)
     request |= {key: value for key, value in plain.items() if value is not None}
     if not request:
         raise BadInput("nothing to change was given: for example `tidewatt update 12 --finish-by 18h`")
@@ -39,8 +48,7 @@ def update(
     if as_json:
         say_json(changed)
         return
-    for line in changed_lines(changed, now_of(client.status())):
-        say(line)
+    _show(client, [changed], "update")
 
 
 def cancel(jobs: given.Jobs, as_json: given.AsJson = False) -> int:
@@ -63,7 +71,7 @@ def start(jobs: given.Jobs, as_json: given.AsJson = False) -> int:
     return _each(jobs, "start", as_json)
 
 
-def _each(jobs: list[int], verb: str, as_json: bool) -> int:
+def _each(jobs: list[Key], verb: str, as_json: bool) -> int:
     """Does it to every job, also after one was refused; the first refusal's code is the command's."""
     client = daemon()
     changed: list[Json] = []
@@ -86,6 +94,10 @@ def _each(jobs: list[int], verb: str, as_json: bool) -> int:
 def _show(client: Client, changed: list[Json], verb: str) -> None:
     now = now_of(client.status())
     for job in changed:
+        if "jobs" in job:
+            for line in array_lines(job, now):
+                say(line)
+            continue
         if verb == "start" and job["state"] == "waiting":
             say(f"{title(job)} starts as soon as it fits, whatever the grid does")
             continue  # its old plan is void, and the new one is made by the daemon's next round

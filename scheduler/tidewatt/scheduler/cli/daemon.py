@@ -14,7 +14,18 @@ import typer
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.job_text import command_of, title, warning_lines
 from tidewatt.scheduler.cli.session import daemon, now_of, own_paths
-from tidewatt.scheduler.cli.text import intensity, lasting, local, painted, parsed, say, say_json, table, tell
+from tidewatt.scheduler.cli.text import (
+    intensity,
+    lasting,
+    local,
+    painted,
+    parsed,
+    percent,
+    say,
+    say_json,
+    table,
+    tell,
+)
 from tidewatt.scheduler.client import Client, Json, NoDaemon
 from tidewatt.scheduler.errors import BadInput, Refused
 
@@ -203,6 +214,8 @@ def status_lines(status: Json) -> Iterator[str]:
     )
     counts = [f"{count} {name}" for name, count in status["jobs"].items() if count]
     yield "jobs: " + (", ".join(counts) or "none")
+    if status.get("certificate"):
+        yield certificate_line(status["certificate"])
     for job in status["running"]:
         yield f"  {title(job)} {job['state']}{_since(job, now)}: {command_of(job)}"
     if status["next"]:
@@ -219,6 +232,17 @@ def status_lines(status: Json) -> Iterator[str]:
         )
     for warning in status["warnings"]:
         yield painted(f"warning: {warning}", "yellow")
+
+
+def certificate_line(certificate: Json) -> str:
+    """How good the plan of the queue is, proved."""
+    jobs = certificate["jobs"]
+    text = f"plan: {jobs} job{'s' * (jobs != 1)} by the {certificate['planner']}"
+    if certificate["gap"] is not None:
+        text += f", at most {percent(certificate['gap'])} above the best possible"
+    if certificate["captured"] is not None:
+        text += f", {percent(certificate['captured'])} of the possible saving, proved"
+    return text
 
 
 def _region_row(region: Json) -> tuple[str, ...]:

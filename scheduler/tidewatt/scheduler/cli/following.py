@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from tidewatt.scheduler.array import Key
 from tidewatt.scheduler.cli.job_text import ENDED
 from tidewatt.scheduler.cli.text import read, tell
 from tidewatt.scheduler.client import Client, Json, NoDaemon
@@ -62,10 +63,10 @@ class Watch:
     _answered: bool = False
     _away_since: float | None = None
 
-    def job(self, job_id: int) -> Json | None:
+    def job(self, key: Key | int) -> Json | None:
         """The job now; None while the daemon is away, for a minute at most."""
         try:
-            job = self.client.job(job_id)
+            job = self.client.job(key)
         except SchedulerError as error:
             if isinstance(error, Refused | BadInput) or not self._answered:
                 raise
@@ -85,11 +86,11 @@ class Watch:
         elif now - self._away_since > PATIENCE_S:
             raise error if isinstance(error, NoDaemon) else NoDaemon()
 
-    def until_ended(self, job_id: int, between: Callable[[Json | None], bool]) -> Json:
-        """The ended job. `between` is called after each look; where it says True the next look is soon."""
+    def until_ended(self, key: Key | int, between: Callable[[Json | None], bool]) -> Json:
+        """The ended job, or array. `between` is called after each look; after a True the next is soon."""
         pause_s = POLL_S
         while True:
-            job = self.job(job_id)
+            job = self.job(key)
             busy = between(job)
             if job is not None and job["state"] in ENDED:
                 return job
@@ -97,19 +98,24 @@ class Watch:
             self.sleep(pause_s)
 
 
-def follow(watch: Watch, job_id: int, copies: list[Tail]) -> Json:
+def follow(watch: Watch, key: Key | int, copies: list[Tail]) -> Json:
     """Streams a job's output until it ends; the ended job. Called again, it goes on where it was."""
 
     def between(_job: Json | None) -> bool:
         return sum(tail.copy() for tail in copies) > 0  # all of them, also after one that had something
 
-    job = watch.until_ended(job_id, between)
+    job = watch.until_ended(key, between)
     between(None)  # what was written between the last look and the end
     return job
 
 
 def exit_code(job: Json) -> int:
-    """What `run` and `wait` exit with: the job's code, 128+n for a signal, 121 where it has none."""
+    """What `run` and `wait` exit with: the job's code, 128+n for a signal, 121 where it has none.
+
+    Of an array the first code that is not zero.
+    """
+    if "jobs" in job:
+        return next((code for code in map(exit_code, job["jobs"]) if code), 0)
     if job["state"] == "done":
         return 0
     attempts = job["attempts"]
@@ -124,4 +130,4 @@ def exit_code(job: Json) -> int:
 def reasons(job: Json) -> Iterator[str]:
     """Why an ended job did not end well."""
     if job["state"] != "done" and job["reason"]:
-        yield f"tidewatt: job {job['id']} {job['state']}: {job['reason']}"
+        yield f"tidewatt: job {job.get('key') or job['id']} {job['state']}: {job['reason']}"

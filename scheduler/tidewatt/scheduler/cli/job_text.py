@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from tidewatt.scheduler.accounting.quantity import mass
+from tidewatt.scheduler.cli.history_text import history_lines, moves_line
 from tidewatt.scheduler.cli.text import (
     cut,
     energy,
@@ -25,7 +26,12 @@ _STYLES = {"running": "green", "failed": "red", "cancelled": "yellow", "held": "
 
 def title(job: Json) -> str:
     """The job's number and name."""
-    return f"job {job['id']}" + (f" ({shown(job['name'])})" if job["name"] else "")
+    return f"job {number(job)}" + (f" ({shown(job['name'])})" if job["name"] else "")
+
+
+def number(job: Json) -> str:
+    """What the job is called: `12`, or `12_3` for a task of an array."""
+    return str(job.get("key") or job["id"])
 
 
 def state(job: Json) -> str:
@@ -51,10 +57,19 @@ def plan_lines(plan: Json, now: datetime, power: str = "") -> Iterator[str]:
     yield f"  why      {plan['reason']}"
     if plan["mean_gco2_per_kwh"] is not None:
         yield f"  expects  {_expectation(plan, now, power)}"
-    for number, source in enumerate(plan["sources"]):
-        yield f"  {'source' if number == 0 else '':7}  {source}"
+    if plan.get("beside"):
+        yield f"           {_beside(plan['beside'])}"
+    for place, source in enumerate(plan["sources"]):
+        yield f"  {'source' if place == 0 else '':7}  {source}"
     if plan["note"]:
         yield f"  note     {plan['note']}"
+
+
+def _beside(beside: Json) -> str:
+    """What the plan means by the other signal."""
+    expected, immediate = beside["expected_g"], beside["immediate_g"]
+    change = f" ({expected / immediate - 1:+.1%})" if immediate else ""
+    return f"by the {beside['signal']} signal {grams(expected)} instead of {grams(immediate)}{change}"
 
 
 def _expectation(plan: Json, now: datetime, power: str) -> str:
@@ -102,6 +117,11 @@ def submitted_lines(reply: Json, now: datetime) -> Iterator[str]:
         yield f"  finish   by {local(job['finish_by'], now)}"
     if job["duration_source"] == "assumed":
         yield f"  length   {lasting(job['duration_s'])} (assumed: give --duration or --time)"
+    elif job["duration_source"] not in ("yours", "time limit") or job.get("guard_s"):
+        kept = f"; its deadline is kept with {lasting(job['guard_s'])}" if job.get("guard_s") else ""
+        yield f"  length   {lasting(job['duration_s'])} ({job['duration_source']}){kept}"
+    if waits := [*job.get("after", ()), *job.get("after_any", ())]:
+        yield f"  after    {', '.join(waits)}"
     yield from offer_lines(reply["offers"], now)
     yield from warning_lines(job)
 
@@ -175,13 +195,6 @@ def _saving(signal: str, saved_g: float, baseline_g: float) -> str:
     return f"{name} {mass(value, sign=True)}{share}"
 
 
-def history_lines(job: Json, now: datetime) -> Iterator[str]:
-    """A job's events, oldest first."""
-    for event in job["events"]:
-        reason = f": {event['reason']}" if event["reason"] else ""
-        yield f"  {local(event['time'], now, seconds=True)}  {event['kind']}{reason}"
-
-
 def job_lines(job: Json, now: datetime) -> Iterator[str]:
     """All that is known of one job."""
     ended = job["state"] in ENDED
@@ -190,6 +203,7 @@ def job_lines(job: Json, now: datetime) -> Iterator[str]:
     yield from _request_lines(job, now)
     if job["plan"] and not ended:
         yield from plan_lines(job["plan"], now)
+        yield from moves_line(job)
     for attempt in job["attempts"]:
         yield _attempt_line(attempt, now)
     errors = f", errors {job['stderr']}" if job["stderr"] != job["stdout"] else ""
@@ -208,10 +222,37 @@ def _request_lines(job: Json, now: datetime) -> Iterator[str]:
     yield f"  by       {job['user']}{project}" + "".join(
         f", {key}={value}" for key, value in job["labels"].items()
     )
+    if job["array"]:
+        limit = f", at most {job['array_limit']} at a time" if job["array_limit"] else ""
+        yield f"  task     {job['array_task']} of array {job['array']} with {job['array_size']} tasks{limit}"
     limit = f", limit {lasting(job['time_limit_s'])}" if job["time_limit_s"] else ""
-    yield f"  length   {lasting(job['duration_s'])} ({job['duration_source']}){limit}"
+    kept = f"; its deadline is kept with {lasting(job['guard_s'])}" if job["guard_s"] else ""
+    yield f"  length   {lasting(job['duration_s'])} ({job['duration_source']}){limit}{kept}"
     if job["finish_by"]:
         yield f"  finish   by {local(job['finish_by'], now)}"
+    yield from _order_lines(job, now)
+
+
+def _order_lines(job: Json, now: datetime) -> Iterator[str]:
+    """What it waits for, which GPUs it takes, and its turn among others."""
+    done = [f"{key} done" for key in job["after"]]
+    if waits := done + [f"{key} ended" for key in job["after_any"]]:
+        yield f"  after    {', '.join(waits)}"
+    if job["kinds"]:
+        yield f"  kinds    {'; '.join(_kind(kind) for kind in job['kinds'])}"
+    if job["data_gb"]:
+        yield f"  data     {job['data_gb']:g} GB move with it to another region"
+    if job["priority"]:
+        yield f"  priority {job['priority']}"
+    if job["retries"]:
+        again = f", not before {local(job['not_before'], now, seconds=True)}" if job["not_before"] else ""
+        yield f"  retries  {job['retried']} of {job['retries']} used{again}"
+
+
+def _kind(kind: Json) -> str:
+    ratios = [f"{kind['speed']:g} x as fast"] if kind["speed"] != 1 else []
+    ratios += [f"{kind['power']:g} x the power"] if kind["power"] != 1 else []
+    return str(kind["kind"]) + (f" ({', '.join(ratios)})" if ratios else "")
 
 
 def _attempt_line(attempt: Json, now: datetime) -> str:

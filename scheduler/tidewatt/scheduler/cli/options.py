@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from tidewatt.scheduler.array import Key, parse_key
 from tidewatt.scheduler.errors import BadInput
 
 
@@ -13,17 +14,6 @@ def _which(flag: str) -> None:
         f" the job must be done,"
         " --start-by the latest time at which it may start (as soon as possible needs neither)"
     )
-
-
-def job_number(text: str) -> int:
-    """The number that `submit` told.
-
-    Raises:
-        BadInput: if it is none.
-    """
-    if not text.isdecimal() or int(text) == 0 or len(text) > 18:
-        raise BadInput(f"{text!r} is no job's number: `tidewatt queue` lists them")
-    return int(text)
 
 
 def _refuse_deadline(value: str | None) -> None:
@@ -59,6 +49,34 @@ TimeLimit = Annotated[
     typer.Option("--time", "-t", metavar="LIMIT", help="Ends the job after this long: 4h, or D-HH:MM:SS."),
 ]
 Gpus = Annotated[str | None, typer.Option("--gpus", "-G", metavar="N", help="GPUs: 1, or a kind: a100:2.")]
+GpuKinds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--gpu-kind",
+        metavar="KIND",
+        help="An acceptable kind: a100, or h100:speed=1.8,power=1.3 against the one that --duration"
+        " is meant for. Repeatable.",
+    ),
+]
+Priority = Annotated[
+    int | None, typer.Option("--priority", metavar="N", help="-100 to 100; higher ones come first.  [0]")
+]
+Retries = Annotated[
+    int | None, typer.Option("--retries", metavar="N", help="Try again so often after a failure.  [0]")
+]
+Data = Annotated[
+    str | None, typer.Option("--data", metavar="40G", help="What moves with it to another region.")
+]
+After = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--after", metavar="JOB", help="Start when it is done: 12, 12,13; any:12 for ended. Repeatable."
+    ),
+]
+Array = Annotated[
+    str | None,
+    typer.Option("--array", metavar="TASKS", help="A job for each task: 0-31, 0-31%4 for four at a time."),
+]
 Cpus = Annotated[int | None, typer.Option("--cpus", "-c", min=1, metavar="N", help="CPU cores.  [1]")]
 Memory = Annotated[str | None, typer.Option("--mem", metavar="16G", help="Memory; a bare number is MB.")]
 Regions = Annotated[
@@ -102,8 +120,13 @@ Hold = Annotated[bool, typer.Option("--hold", help="Wait for `tidewatt release`.
 Command = Annotated[
     list[str], typer.Argument(metavar="-- COMMAND...", help="What to run.", show_default=False)
 ]
-Job = Annotated[int, typer.Argument(metavar="JOB", help="A job's number.", parser=job_number)]
-Jobs = Annotated[list[int], typer.Argument(metavar="JOB...", help="Jobs' numbers.", parser=job_number)]
+Job = Annotated[
+    Key, typer.Argument(metavar="JOB", help="A job: 12, or task 3 of array 12: 12_3.", parser=parse_key)
+]
+Jobs = Annotated[
+    list[Key],
+    typer.Argument(metavar="JOB...", help="Jobs: 12, or task 3 of array 12: 12_3.", parser=parse_key),
+]
 Deadline = Annotated[str | None, typer.Option("--deadline", hidden=True, callback=_refuse_deadline)]
 Begin = Annotated[str | None, typer.Option("--begin", hidden=True, callback=_refuse_begin)]
 Zone = Annotated[
@@ -111,7 +134,7 @@ Zone = Annotated[
 ]
 Config = Annotated[str | None, typer.Option("--config", metavar="FILE", help="This configuration file.")]
 Signal = Annotated[
-    str | None, typer.Option("--signal", metavar="average|marginal", help="The signal that decides.")
+    str | None, typer.Option("--signal", metavar="average|marginal|both", help="The signal that decides.")
 ]
 Hindsight = Annotated[
     bool, typer.Option("--hindsight", help="Plan on what was observed later; the plan is labelled so.")

@@ -5,6 +5,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from tidewatt.scheduler.cli import options as given
+from tidewatt.scheduler.cli.flags import OF_ONE_JOB, Order, flagged
 from tidewatt.scheduler.cli.following import (
     NO_DAEMON,
     NO_JOB_CODE,
@@ -26,45 +27,17 @@ from tidewatt.scheduler.errors import Refused
 ACCOUNT_S = 5.0  # how long `run` waits for the energy of its job
 
 
-def run(
-    command: given.Command,
-    finish_by: given.FinishBy = None,
-    start_by: given.StartBy = None,
-    duration: given.Duration = None,
-    time: given.TimeLimit = None,
-    gpus: given.Gpus = None,
-    cpus: given.Cpus = None,
-    mem: given.Memory = None,
-    name: given.Name = None,
-    project: given.Project = None,
-    label: given.Labels = None,
-    output: given.Output = None,
-    error: given.ErrorOutput = None,
-    chdir: given.Chdir = None,
-    env: given.Env = None,
-    no_env: given.NoEnv = False,
-    region: given.Regions = None,
-    exclude_region: given.ExcludeRegions = None,
-    snapshot: given.Snapshot = None,
-    late: given.Late = False,
-    deadline: given.Deadline = None,
-    begin: given.Begin = None,
-    as_json: given.AsJson = False,
-) -> int:
+@flagged(OF_ONE_JOB)
+def run(command: given.Command, wish: Wish, order: Order, as_json: given.AsJson = False) -> int:
     """Submit, wait, stream the output, and exit with the job's code.
 
     Ctrl-C cancels the job and shows its end; a second Ctrl-C leaves at once. 128+n for a signal, 121 where
     the job was refused or cancelled, 120 without a daemon.
     """
-    wish = Wish(
-        finish_by=finish_by, start_by=start_by, duration=duration, time=time, gpus=gpus, cpus=cpus, mem=mem,
-        region=region, exclude_region=exclude_region, project=project, label=label, env=env,
-        no_env=no_env or None, snapshot=snapshot,
-    )  # fmt: skip
-    before = _sizes(folder_of(chdir, working_folder()), output, error)
+    before = _sizes(folder_of(order.chdir, working_folder()), order.output, order.error)
     client = daemon()
     try:
-        reply, now = send(command, wish, name, chdir, (output, error), False, late)
+        reply, now = send(command, wish, order)
         for line in submitted_lines(reply, now):
             tell(line)
         _tell_waiting(reply["job"], now)

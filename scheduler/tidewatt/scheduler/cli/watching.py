@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tidewatt.scheduler.cli import options as given
+from tidewatt.scheduler.cli.array_text import array_lines
 from tidewatt.scheduler.cli.following import (
     NO_DAEMON,
     NO_JOB_CODE,
@@ -19,6 +20,7 @@ from tidewatt.scheduler.cli.job_text import (
     ENDED,
     command_of,
     job_lines,
+    number,
     title,
     warning_lines,
 )
@@ -38,20 +40,23 @@ def queue(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many, the newest.")] = 100,
     before: Annotated[int | None, typer.Option(metavar="JOB", help="Only jobs older than this one.")] = None,
+    tasks: Annotated[
+        bool, typer.Option("--tasks", help="Each task of an array on a line of its own.")
+    ] = False,
     as_json: given.AsJson = False,
 ) -> None:
-    """List jobs: those that wait or run, or all."""
+    """List jobs: those that wait or run, or all; an array is one line."""
     wanted = _states(states) if states is not None else () if everything else _LIVE
     client = daemon()
-    jobs = client.jobs(wanted, limit, before)
+    jobs = client.jobs(wanted, limit, before, tasks=tasks)
     if as_json:
         say_json({"jobs": jobs})
         return
     now = now_of(client.status())
     for line in table(
-        ("JOB", "NAME", "STATE", "GPUS", "RUNS", "FINISH BY", "REGION", "COMMAND"),
+        ("JOB", "NAME", "STATE", "PRIORITY", "GPUS", "RUNS", "FINISH BY", "REGION", "COMMAND"),
         (_row(job, now) for job in jobs),
-        right=(0, 3),
+        right=(0, 3, 4),
     ):
         say(line)
     if not jobs:
@@ -62,7 +67,7 @@ def queue(
         say(f"(older ones: `tidewatt queue --before {jobs[-1]['id']}`)")
     for job in jobs:
         for line in warning_lines(job):
-            say(f"job {job['id']}{line}")
+            say(f"job {number(job)}{line}")
 
 
 def _states(text: str) -> tuple[str, ...]:
@@ -74,12 +79,15 @@ def _states(text: str) -> tuple[str, ...]:
 
 
 def _row(job: Json, now: datetime) -> tuple[str, ...]:
-    gpus = f"{job['gpu_kind']}:{job['gpus']}" if job["gpu_kind"] else str(job["gpus"] or "")
+    kinds = "|".join(kind["kind"] for kind in job.get("kinds") or ()) or job["gpu_kind"]
+    gpus = f"{kinds}:{job['gpus']}" if kinds and job["gpus"] else str(job["gpus"] or "")
+    tasks = job.get("tasks") or {}
     region = job["attempts"][-1]["region"] if job["attempts"] else (job["plan"] or {}).get("region", "")
     return (
-        str(job["id"]),
+        f"{job['array']}_[{sum(tasks.values())}]" if tasks else number(job),
         cut(job["name"], 20),
-        job["state"],
+        ", ".join(f"{count} {name}" for name, count in tasks.items()) or job["state"],
+        str(job.get("priority") or ""),
         gpus,
         _runs(job, now),
         local(job["finish_by"], now) if job["finish_by"] else "",
@@ -98,13 +106,14 @@ def _runs(job: Json, now: datetime) -> str:
 
 
 def show(job: given.Job, as_json: given.AsJson = False) -> None:
-    """Show one job: plan, attempts, energy, emissions, saving, history."""
+    """Show one job: plan, attempts, energy, emissions, saving, history; of an array its tasks."""
     client = daemon()
     found = client.job(job)
     if as_json:
         say_json(found)
         return
-    for line in job_lines(found, now_of(client.status())):
+    lines = array_lines if "jobs" in found else job_lines
+    for line in lines(found, now_of(client.status())):
         say(line)
 
 
@@ -116,6 +125,8 @@ def logs(
     """Print a job's output."""
     client = daemon()
     found = client.job(job)
+    if "jobs" in found:
+        raise BadInput(f"job {job} is an array: name one of its tasks, for example {found['jobs'][0]['key']}")
     if as_json:
         say_json({key: found[key] for key in ("id", "state", "stdout", "stderr")})
         return

@@ -1,6 +1,5 @@
 """What a person asks for with flags and `./tidewatt.toml`, as the request that the daemon takes."""
 
-import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -8,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tidewatt.scheduler.cli.wording import data_of, gpus_of, kind_of, priority_of
 from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.memory import parse_memory
@@ -15,7 +15,6 @@ from tidewatt.scheduler.place import near, placed
 from tidewatt.scheduler.when import parse_duration, parse_moment, parse_time_limit
 
 DEFAULTS_FILE = "tidewatt.toml"
-_GPUS = re.compile(r"(?:(?P<kind>[^:]+):)?(?P<count>\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +35,10 @@ class Wish:
     env: Sequence[str] | None = None
     no_env: bool | None = None
     snapshot: bool | None = None
+    gpu_kind: Sequence[str] | None = None
+    priority: int | None = None
+    retries: int | None = None
+    data: str | None = None
 
     def over(self, defaults: "Wish") -> "Wish":
         """This wish, with the defaults where it says nothing; --no-env is a word on all the environment."""
@@ -50,14 +53,14 @@ class Wish:
         )
 
 
-_VARIABLES = ("finish_by", "start_by", "duration", "time", "gpus", "mem", "project")
+_VARIABLES = ("finish_by", "start_by", "duration", "time", "gpus", "mem", "project", "data")
 _TYPES: dict[str, tuple[type, ...]] = {
     "gpus": (str, int),
     "mem": (str, int),
-    "cpus": (int,),
+    **dict.fromkeys(("cpus", "priority", "retries"), (int,)),
     "no_env": (bool,),
     "snapshot": (bool,),
-    **dict.fromkeys(("region", "exclude_region", "label", "env"), (list,)),
+    **dict.fromkeys(("region", "exclude_region", "label", "env", "gpu_kind"), (list,)),
 }
 
 
@@ -110,6 +113,12 @@ def plan_request(wish: Wish, now: Callable[[], datetime]) -> Json:
     }
     if wish.gpus is not None:
         request["gpus"], request["gpu_kind"] = gpus_of(wish.gpus)
+    if wish.gpu_kind:
+        request |= _kinds_request(wish.gpu_kind, request)
+    if wish.priority is not None:
+        request["priority"] = priority_of(wish.priority)
+    if wish.data is not None:
+        request["data_gb"] = data_of(wish.data)
     if wish.cpus is not None:
         if wish.cpus < 1:
             raise BadInput(f"cpus must be at least 1, it is {wish.cpus}")
@@ -133,27 +142,14 @@ def times(wish: Wish, now: Callable[[], datetime]) -> Json:
     return request
 
 
-def gpus_of(text: str | int) -> tuple[int, str]:
-    """How many GPUs, and a word of their name: `2`, `a100:2`.
-
-    Raises:
-        BadInput: for anything else.
-    """
-    match = _GPUS.fullmatch(str(text).strip())
-    if match is None:
-        raise BadInput(f"the GPUs {str(text)!r} cannot be read: write how many, 2, or of which kind, a100:2")
-    return int(match["count"]), (match["kind"] or "").strip()
-
-
-def labels_of(texts: Sequence[str] | None) -> dict[str, str]:
-    """Labels by key."""
-    labels = {}
-    for text in texts or ():
-        key, sign, value = text.partition("=")
-        if not sign or not key:
-            raise BadInput(f"the label {text!r} cannot be read: write KEY=VALUE")
-        labels[key] = value
-    return labels
+def _kinds_request(kinds: Sequence[str], request: Json) -> Json:
+    """The acceptable kinds, and one GPU where no number was given."""
+    if request.get("gpu_kind"):
+        raise BadInput(
+            f"--gpus names the kind {request['gpu_kind']!r} already: give only their number there,"
+            " and each acceptable kind with --gpu-kind"
+        )
+    return {"kinds": [kind_of(kind) for kind in kinds], "gpus": request.get("gpus", 1) or 1}
 
 
 def folder_of(text: str | None, current: Path) -> Path:
@@ -169,7 +165,9 @@ def folder_of(text: str | None, current: Path) -> Path:
 
 
 def file_of(text: str | None, folder: Path) -> str:
-    """An output file as an absolute path, "" where none was given; `%j` stands for the job's number.
+    """An output file as an absolute path, "" where none was given.
+
+    `%j` stands for the job's number, `%a` for that of its task.
 
     Raises:
         BadInput: where its folder does not exist, or it is a folder itself.
@@ -177,7 +175,8 @@ def file_of(text: str | None, folder: Path) -> str:
     if not text:
         return ""
     path = folder / Path(text).expanduser()
-    if path.is_dir() or ("%j" not in str(path.parent) and not path.parent.is_dir()):
+    spelt = any(sign in str(path.parent) for sign in ("%j", "%a"))
+    if path.is_dir() or (not spelt and not path.parent.is_dir()):
         raise BadInput(
             f"output cannot go to {path}: it is a folder, or the folder it would lie in does not exist"
         )

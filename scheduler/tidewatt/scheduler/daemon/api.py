@@ -16,10 +16,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tidewatt.backends.backend import BackendError
 from tidewatt.forecasting.errors import ForecastError
+from tidewatt.scheduler.daemon.changing import Changes
 from tidewatt.scheduler.daemon.overview import Overview
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.schemas import (
+    ArrayView,
     ForecastView,
     JobView,
     PlanReply,
@@ -88,7 +90,7 @@ def app(service: Service, overview: Overview, shutdown: Callable[[], None]) -> F
     _refusals(api)
     _looking(api, overview)
     _asking(api, service)
-    _changing(api, service)
+    _changing(api, service, Changes(service))
 
     @api.post("/api/v1/shutdown")
     def stop() -> dict[str, str]:
@@ -104,13 +106,11 @@ def _looking(api: FastAPI, overview: Overview) -> None:
         return overview.status()
 
     @api.get("/api/v1/jobs")
-    def jobs(state: str = "", before: int | None = None, limit: int = 100) -> dict[str, list[JobView]]:
+    def jobs(
+        state: str = "", before: int | None = None, limit: int = 100, *, tasks: bool = True
+    ) -> dict[str, list[JobView]]:
         states = tuple(filter(None, state.split(",")))
-        return {"jobs": overview.jobs(states, before, min(max(limit, 1), 1000))}
-
-    @api.get("/api/v1/jobs/{job_id}")
-    def job(job_id: int) -> JobView:
-        return overview.job(job_id)
+        return {"jobs": overview.jobs(states, before, min(max(limit, 1), 1000), tasks=tasks)}
 
     @api.get("/api/v1/forecast")
     def forecast(zone: str = "", signal: str = "", hours: float = 24) -> ForecastView:
@@ -122,32 +122,36 @@ def _looking(api: FastAPI, overview: Overview) -> None:
 
 
 def _asking(api: FastAPI, service: Service) -> None:
+    @api.get("/api/v1/jobs/{key}")
+    def job(key: str) -> JobView | ArrayView:
+        return service.view(key)
+
     @api.post("/api/v1/plan")
     def plan(request: PlanRequest) -> PlanReply:
         return service.plan(request)
 
 
-def _changing(api: FastAPI, service: Service) -> None:
+def _changing(api: FastAPI, service: Service, changes: Changes) -> None:
     @api.post("/api/v1/jobs")
     def submit(request: SubmitRequest) -> SubmitReply:
         return service.submit(request)
 
-    @api.patch("/api/v1/jobs/{job_id}")
-    def update(job_id: int, request: UpdateRequest) -> JobView:
-        return service.update(job_id, request)
+    @api.patch("/api/v1/jobs/{key}")
+    def update(key: str, request: UpdateRequest) -> JobView | ArrayView:
+        return changes.update(key, request)
 
-    @api.post("/api/v1/jobs/{job_id}/rerun")
-    def rerun(job_id: int, request: RerunRequest) -> SubmitReply:
-        return service.rerun(job_id, request)
+    @api.post("/api/v1/jobs/{key}/rerun")
+    def rerun(key: str, request: RerunRequest) -> SubmitReply:
+        return service.rerun(key, request)
 
-    @api.post("/api/v1/jobs/{job_id}/{verb}")
-    def act(job_id: int, verb: Literal["cancel", "hold", "release", "start"]) -> JobView:
+    @api.post("/api/v1/jobs/{key}/{verb}")
+    def act(key: str, verb: Literal["cancel", "hold", "release", "start"]) -> JobView | ArrayView:
         return {
-            "cancel": service.cancel,
-            "hold": service.hold,
-            "release": service.release,
-            "start": service.start,
-        }[verb](job_id)
+            "cancel": changes.cancel,
+            "hold": changes.hold,
+            "release": changes.release,
+            "start": changes.start,
+        }[verb](key)
 
 
 def _refusals(api: FastAPI) -> None:

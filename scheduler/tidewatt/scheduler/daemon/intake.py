@@ -1,11 +1,11 @@
-"""Takes a submitted job in: its files first, then its row and its plan in one transaction."""
+"""Takes submitted jobs in: their files first, then their rows and plans in one transaction."""
 
 import os
 import pwd
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +16,14 @@ from tidewatt.backends.backend import BackendError
 from tidewatt.backends.clock import time_ms
 from tidewatt.backends.source import snapshot
 from tidewatt.scheduler.accounting.frozen import Frozen
+from tidewatt.scheduler.array import check_size
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import JobState, SettlementState
 from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.schemas import SubmitRequest
 from tidewatt.scheduler.store import Transaction
-from tidewatt.scheduler.store.records import JobRecord
+from tidewatt.scheduler.store.records import JobRecord, kind_record
 
 STAGING = ".new-"  # folders of jobs that are not stored yet; swept when the daemon starts
 OUTPUT = "output.log"
@@ -46,6 +47,7 @@ def check(request: SubmitRequest) -> None:
         BadInput: for a folder that is not there, a command that cannot be kept, a name that cannot be shown.
     """
     check_names(request.name, request.project)
+    check_size(request.array)
     if any("\0" in word for word in request.argv) or not request.argv[0]:
         raise BadInput("the command is empty or has a zero byte in it: write it after `--`")
     if any(_SURROGATE.search(word) for word in (*request.argv, request.cwd, request.stdout, request.stderr)):
@@ -66,15 +68,18 @@ def check_names(name: str | None, project: str | None) -> None:
 
 
 @contextmanager
-def staged(site: Site, request: SubmitRequest) -> Iterator[Path]:
+def staged(site: Site, request: SubmitRequest) -> Iterator[list[Path]]:
     """A folder with the job's environment, difference and snapshot, to be renamed when the job has a number.
+
+    Of an array there is one for each task: environment and difference are the same file in all of them, and
+    the snapshot is in the first.
 
     Raises:
         BadInput: where a snapshot was asked for and cannot be taken.
     """
-    folder = None
+    folders: list[Path] = []
     try:
-        folder = Path(tempfile.mkdtemp(prefix=STAGING, dir=site.paths.jobs))
+        folder = _folder(site, folders)
         if request.env is not None:
             kept = environment.select(request.env, None, False, site.settings.env_deny)
             environment.write(folder / "env.json", kept)
@@ -86,7 +91,12 @@ def staged(site: Site, request: SubmitRequest) -> Iterator[Path]:
             (folder / "snapshot.path").write_text(
                 str(snapshot(Path(request.cwd), folder / "source").relative_to(folder)), encoding="utf-8"
             )
-        yield folder
+        for _ in request.array[1:]:
+            task = _folder(site, folders)
+            for name in ("env.json", "source.diff"):
+                if (folder / name).exists():
+                    os.link(folder / name, task / name)  # each task's is deleted when it has ended
+        yield folders
     except BackendError as error:
         raise BadInput(str(error)) from error
     except OSError as error:
@@ -94,29 +104,60 @@ def staged(site: Site, request: SubmitRequest) -> Iterator[Path]:
             f"the job's files cannot be written below {site.paths.jobs}: {error.strerror}"
         ) from error
     finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        for each in folders:
+            shutil.rmtree(each, ignore_errors=True)
 
 
-def store_job(
-    transaction: Transaction, site: Site, request: SubmitRequest, ask: Ask, plan: Plan | None, folder: Path
-) -> int:
-    """Stores the job and its plan, and gives the staged folder its number."""
-    now_ms = time_ms(ask.submitted)
-    record = _record(site, request, ask)
-    job_id = transaction.add_job(record)
-    home = site.paths.job(job_id)
-    _take(folder, home)
+def _folder(site: Site, folders: list[Path]) -> Path:
+    folders.append(Path(tempfile.mkdtemp(prefix=STAGING, dir=site.paths.jobs)))
+    return folders[-1]
+
+
+def store_jobs(
+    transaction: Transaction,
+    site: Site,
+    request: SubmitRequest,
+    ask: Ask,
+    predecessors: tuple[tuple[int, ...], tuple[int, ...]],
+    plans: Sequence[Plan | None],
+    folders: Sequence[Path],
+) -> list[int]:
+    """Stores the job, or all tasks of the array, with their plans; gives the staged folders their numbers."""
+    done, ended = predecessors
+    common = replace(_record(site, request, ask), after=done, after_any=ended)
+    numbers: list[int] = []
+    for place, task in enumerate(request.array or (0,)):
+        first = numbers[0] if numbers else 0
+        record = replace(common, array=first, array_task=task) if request.array else common
+        job_id = transaction.add_job(record)
+        if request.array and not numbers:  # its own number is that of the array
+            record = replace(record, array=job_id)
+            transaction.change_job(job_id, array=job_id)
+        numbers.append(job_id)
+        _store_files(transaction, site, request, replace(record, id=job_id), folders[place])
+        plan = plans[place]
+        if plan is not None and not request.hold:
+            transaction.set_plan(job_id, replace(plan, job_id=job_id), time_ms(ask.submitted), "submitted")
+    _sync(site.paths.jobs)
+    return numbers
+
+
+def _store_files(
+    transaction: Transaction, site: Site, request: SubmitRequest, record: JobRecord, folder: Path
+) -> None:
+    """Gives the staged folder its number, and stores where everything is."""
+    home = site.paths.job(record.id)
+    shutil.rmtree(home, ignore_errors=True)  # what a crash left at that number belongs to no job
+    folder.rename(home)
     told = {**_told(record), "frozen": record.frozen}
-    transaction.append(now_ms, "submitted", told, job_id=job_id, reason="held" if request.hold else "")
-    stdout, stderr = _outputs(request, home, job_id)
+    reason = "held" if request.hold else ""
+    transaction.append(record.submitted_ms, "submitted", told, job_id=record.id, reason=reason)
+    stdout, stderr = _outputs(request, home, record)
     source = dict(record.source)
     if request.snapshot:
-        source["snapshot"] = str(home / (home / "snapshot.path").read_text(encoding="utf-8"))
-    transaction.change_job(job_id, stdout=stdout, stderr=stderr, source=source)
-    if plan is not None and not request.hold:
-        transaction.set_plan(job_id, replace(plan, job_id=job_id), now_ms, "submitted")
-    return job_id
+        first = site.paths.job(record.array or record.id)
+        source["snapshot"] = str(first / (first / "snapshot.path").read_text(encoding="utf-8"))
+    transaction.change_job(record.id, stdout=stdout, stderr=stderr, source=source)
 
 
 def _record(site: Site, request: SubmitRequest, ask: Ask) -> JobRecord:
@@ -177,6 +218,13 @@ def _record(site: Site, request: SubmitRequest, ask: Ask) -> JobRecord:
         ended_ms=None,
         settlement_state=SettlementState.NONE,
         settlement=None,
+        array_size=len(request.array),
+        array_limit=request.array_limit if request.array else 0,
+        priority=request.priority,
+        retries=request.retries,
+        kinds=ask.kinds,
+        data_mb=round(request.data_gb * 1000),
+        guard_ms=None if ask.guard_duration is None else round(ask.guard_duration.total_seconds() * 1000),
     )
 
 
@@ -186,6 +234,23 @@ def _told(record: JobRecord) -> Mapping[str, Any]:
         "finish_by_ms": record.finish_by_ms,
         "start_by_ms": record.start_by_ms,
         "time_limit_ms": record.time_limit_ms,
+        "guard_ms": record.guard_ms,
+    }
+    array = {
+        "array": record.array,
+        "array_task": record.array_task,
+        "array_size": record.array_size,
+        "array_limit": record.array_limit,
+    }
+    counts = {
+        "priority": record.priority,
+        "retries": record.retries,
+        "data_mb": record.data_mb,
+    }
+    lists = {
+        "after": list(record.after),
+        "after_any": list(record.after_any),
+        "kinds": [kind_record(kind) for kind in record.kinds],
     }
     return {
         "user": record.user,
@@ -201,24 +266,28 @@ def _told(record: JobRecord) -> Mapping[str, Any]:
         "commit": str(record.source.get("commit", "")),
         "source_digest": str(record.source.get("digest", "")),
         **{key: value for key, value in known.items() if value is not None},
+        **(array if record.array else {}),
+        **{key: value for key, value in {**counts, **lists}.items() if value},
     }
 
 
-def _outputs(request: SubmitRequest, home: Path, job_id: int) -> tuple[str, str]:
-    """Absolute paths of both outputs; `%j` stands for the job's number, and one alone is for both."""
+def _outputs(request: SubmitRequest, home: Path, record: JobRecord) -> tuple[str, str]:
+    """Absolute paths of both outputs, one alone is for both.
+
+    `%j` stands for the number of the job or of its array, `%a` for that of the task.
+    """
+    number, task = str(record.array or record.id), str(record.array_task)
 
     def place(given: str) -> str:
-        return str(Path(request.cwd) / given.replace("%j", str(job_id)))
+        return str(Path(request.cwd) / given.replace("%j", number).replace("%a", task))
 
     stdout = place(request.stdout) if request.stdout else str(home / OUTPUT)
     return stdout, place(request.stderr) if request.stderr else stdout
 
 
-def _take(folder: Path, home: Path) -> None:
-    """Renames the staged folder; what a crash left at that number belongs to no job."""
-    shutil.rmtree(home, ignore_errors=True)
-    folder.rename(home)
-    descriptor = os.open(home.parent, os.O_RDONLY)
+def _sync(folder: Path) -> None:
+    """Makes the new names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -8,9 +8,10 @@ import structlog
 
 from tidewatt.backends import lease
 from tidewatt.backends.backend import BackendError, Launch
-from tidewatt.backends.clock import time_ms
+from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.accounting.frozen import MICRO
 from tidewatt.scheduler.daemon.occupancy import blocked
+from tidewatt.scheduler.daemon.predecessors import waits
 from tidewatt.scheduler.daemon.replanning import Queue
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import Refused
@@ -59,12 +60,12 @@ class Launcher:
         """Starts the job's next attempt.
 
         Raises:
-            NotFree: where its GPUs, CPUs or memory are in use at this instant.
+            NotFree: where what it needs is in use at this instant, or jobs have to end before it.
         """
         _, again_at = self._poisoned.get(job.id, (0, 0.0))
         if time.monotonic() < again_at:
             raise NotFree("its last launch came to nothing: it is tried again within a minute")
-        if sentence := blocked(job.need, region, pool, found.live, found.jobs):
+        if sentence := self._blocked(job, region, pool, found):
             raise NotFree(sentence)
         gpus = self._free_gpus(job, region, pool, found)
         attempt = self._commit(job, region, pool, gpus, reason)
@@ -80,6 +81,13 @@ class Launcher:
     def came_up(self, job_id: int) -> None:
         """Forgets earlier failures of a job that runs now."""
         self._poisoned.pop(job_id, None)
+
+    def _blocked(self, job: JobRecord, region: Region, pool: str, found: Queue) -> str:
+        """Why it may not start now, whatever was planned; "" where it may."""
+        now_ms = time_ms(self._site.clock.now())
+        if job.not_before_ms is not None and now_ms < job.not_before_ms:
+            return f"it failed, and is tried again at {moment(job.not_before_ms):%H:%M:%S} UTC"
+        return waits(job, self._store) or blocked(job, region, pool, found.live, found.jobs)
 
     def _free_gpus(self, job: JobRecord, region: Region, pool: str, found: Queue) -> tuple[str, ...]:
         if not job.gpus:
@@ -160,4 +168,16 @@ class Launcher:
             readings=paths.readings,
             meter_interval_s=settings.meter_interval_s,
             clock=self._site.clock,
+            variables=_variables(job),
         )
+
+
+def _variables(job: JobRecord) -> dict[str, str]:
+    """What a task of an array learns of it."""
+    if not job.array:
+        return {}
+    return {
+        "TIDEWATT_ARRAY_JOB_ID": str(job.array),
+        "TIDEWATT_ARRAY_TASK_ID": str(job.array_task),
+        "TIDEWATT_ARRAY_COUNT": str(job.array_size),
+    }

@@ -1,12 +1,12 @@
 """What is taken in the regions now: by running attempts, and by processes that are not ours."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from tidewatt.backends.clock import moment
 from tidewatt.scheduler.daemon.site import Foreign, Site
-from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Ask, Booking, Window
+from tidewatt.scheduler.planning.capacity import names
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
@@ -15,8 +15,11 @@ FOREIGN_STAYS = timedelta(
 )  # how long a foreign process is taken to go on using a GPU; seen again, it is booked again
 
 
-def ask(job: JobRecord) -> Ask:
-    """The job as the planner takes it; one that was told to start now has no deadline to wait for."""
+def ask(job: JobRecord, unfinished: Collection[int] = ()) -> Ask:
+    """The job as the planner takes it; one that was told to start now has no deadline to wait for.
+
+    Of its predecessors it waits for those that are `unfinished`.
+    """
     return Ask(
         job_id=job.id,
         submitted=moment(job.submitted_ms),
@@ -32,13 +35,37 @@ def ask(job: JobRecord) -> Ask:
         home=str(job.frozen["home"]),
         late=job.late,
         at_once=job.asked,
+        guard_duration=None if job.guard_ms is None else timedelta(milliseconds=job.guard_ms),
+        release=_moment(job.not_before_ms),
+        after=tuple(sorted(job.predecessors.intersection(unfinished))),
+        array=str(job.array) if job.array else "",
+        array_limit=job.array_limit,
+        priority=job.priority,
+        kinds=job.kinds,
+        data_gb=job.data_mb / 1000,
+        postponed=job.postponed,
+        user=job.user,
+        project=job.project,
     )
+
+
+def accepts(job: JobRecord, pool: str) -> bool:
+    """True where the job may run on GPUs of that pool; one without GPUs runs anywhere."""
+    if not job.gpus:
+        return True
+    kinds = [kind.kind for kind in job.kinds] or [job.gpu_kind]
+    return any(names(kind, pool) for kind in kinds)
+
+
+def speed(job: JobRecord, pool: str) -> float:
+    """How fast the job's work is done on a pool's GPUs, against the ones that its duration is meant for."""
+    return next((kind.speed for kind in job.kinds if names(kind.kind, pool)), 1.0)
 
 
 def expected_end(job: JobRecord, attempt: AttemptRecord, now: datetime) -> datetime:
     """When a running attempt should be over; one that overran is given a twentieth of its estimate more."""
     start = moment(attempt.started_ms or attempt.launched_ms)
-    duration = timedelta(milliseconds=job.duration_ms)
+    duration = timedelta(milliseconds=job.duration_ms) / speed(job, attempt.pool)
     return max(start + duration, now + max(duration / 20, timedelta(minutes=1)))
 
 
@@ -65,14 +92,22 @@ def bookings(
 
 
 def blocked(
-    need: Need, region: Region, pool: str, live: Iterable[AttemptRecord], jobs: Mapping[int, JobRecord]
+    job: JobRecord, region: Region, pool: str, live: Iterable[AttemptRecord], jobs: Mapping[int, JobRecord]
 ) -> str:
-    """Why a job's CPUs or memory are not free in a region at this instant; "" where they are."""
-    here = [jobs[attempt.job_id] for attempt in live if attempt.region == region.name]
-    cpus = region.cpus - sum(job.cpus for job in here)
+    """Why a job cannot start in a region at this instant, its GPUs aside; "" where it can."""
+    if not accepts(job, pool):
+        return f"it does not take {pool} GPUs"
+    running = [(jobs[attempt.job_id], attempt.region) for attempt in live]
+    tasks = sum(each.array == job.array for each, _ in running) if job.array_limit else 0
+    if tasks and tasks >= job.array_limit:
+        verb = "tasks run" if tasks > 1 else "task runs"
+        return f"{tasks} {verb} of array {job.array}, of which at most {job.array_limit} may at a time"
+    here = [each for each, place in running if place == region.name]
+    need = job.need
+    cpus = region.cpus - sum(each.cpus for each in here)
     if need.cpus > cpus:
         return f"it needs {need.cpus} CPUs and {cpus} of {region.cpus} are free in {region.name}"
-    mem_mb = region.mem_mb - sum(job.mem_mb for job in here)
+    mem_mb = region.mem_mb - sum(each.mem_mb for each in here)
     if region.mem_mb and need.mem_mb > mem_mb:
         return (
             f"it needs {need.mem_mb} MB of memory and {mem_mb} of {region.mem_mb} are free in {region.name}"

@@ -13,7 +13,7 @@ from tidewatt.scheduler.accounting.report_schema import Report
 from tidewatt.scheduler.daemon.gathering import Gatherer
 from tidewatt.scheduler.daemon.outlook_view import outlook_view
 from tidewatt.scheduler.daemon.service import Service
-from tidewatt.scheduler.daemon.views import job_views, whole_view
+from tidewatt.scheduler.daemon.views import job_views
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import JobState
 from tidewatt.scheduler.region import Region
@@ -69,19 +69,22 @@ class Overview:
             next=None if following is None else views[following.id],
             at_risk=tuple(views[job.id] for job in waiting if job.at_risk),
             warnings=self._warnings(),
+            certificate=self._service.certificate,
         )
 
-    def jobs(self, states: tuple[str, ...], before: int | None, limit: int) -> list[JobView]:
-        """Jobs in the given states (none: all), newest first."""
+    def jobs(
+        self, states: tuple[str, ...], before: int | None, limit: int, *, tasks: bool = True
+    ) -> list[JobView]:
+        """Jobs in the given states (none: all), newest first; without `tasks` one for each array."""
         unknown = [state for state in states if state not in set(JobState)]
         if unknown:
             raise BadInput(f"there is no job state {unknown[0]!r}: choose from {', '.join(JobState)}")
         wanted = [JobState(state) for state in states] or None
-        return job_views(self._store, self._store.jobs(wanted, before=before, limit=limit))
-
-    def job(self, job_id: int) -> JobView:
-        """One job with its history."""
-        return whole_view(self._store, self._service.known(job_id))
+        if tasks:
+            return job_views(self._store, self._store.jobs(wanted, before=before, limit=limit))
+        lines = self._store.lines(wanted, before=before, limit=limit)
+        counts = {job.id: found for job, found in lines}
+        return job_views(self._store, [job for job, _ in lines], counts)
 
     def forecast(self, zone: str, signal: str, hours: float) -> ForecastView:
         """Intensity ahead of a zone, the configured one where none is named."""

@@ -1,30 +1,35 @@
 """Keeps the plans of waiting jobs true: new jobs, ends, overruns and new forecasts move them."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
 
 from tidewatt.backends.clock import time_ms
 from tidewatt.forecasting.series import Outlook
-from tidewatt.scheduler.daemon.occupancy import ask, bookings
+from tidewatt.scheduler.daemon.occupancy import ask, bookings, expected_end
+from tidewatt.scheduler.daemon.predecessors import held_back
+from tidewatt.scheduler.daemon.sharing import shares
 from tidewatt.scheduler.daemon.site import Foreign, Site
 from tidewatt.scheduler.jobs import JobState
 from tidewatt.scheduler.plan import Ask, Booking, Plan
 from tidewatt.scheduler.planning.planner import Infeasible
-from tidewatt.scheduler.planning.queue import plan_queue
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
 log = structlog.get_logger()
+Planner = Callable[[Situation], Mapping[int, Plan | Infeasible]]
 LONGEST_LOOK = timedelta(days=31)  # no source says anything of later than its profile does
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The queue at one instant, as the planner takes it."""
+    """The queue at one instant, as the planner takes it.
+
+    Jobs that start after held ones wait too, but cannot be planned: `stuck` holds their numbers.
+    """
 
     now: datetime
     waiting: tuple[JobRecord, ...]
@@ -32,20 +37,53 @@ class Queue:
     jobs: Mapping[int, JobRecord]  # those that run
     foreign: tuple[Foreign, ...]
     bookings: tuple[Booking, ...]
+    not_ended: Mapping[int, JobRecord] = field(default_factory=dict)
+    stuck: frozenset[int] = frozenset()
+    shares: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def planned(self) -> tuple[JobRecord, ...]:
+        """Jobs that can be planned."""
+        return tuple(job for job in self.waiting if job.id not in self.stuck)
 
     @property
     def asks(self) -> list[Ask]:
-        """What each waiting job asks for."""
-        return [ask(job) for job in self.waiting]
+        """What each of them asks for."""
+        return [ask(job, self.not_ended) for job in self.planned]
 
     @property
     def plans(self) -> dict[int, Plan]:
         """The plans so far."""
-        return {job.id: job.plan for job in self.waiting if job.plan is not None}
+        return {job.id: job.plan for job in self.planned if job.plan is not None}
 
-    def situation(self, site: Site, outlooks: Mapping[str, Outlook | None]) -> Situation:
+    @property
+    def ends(self) -> dict[int, datetime]:
+        """When running jobs are expected to end."""
+        return {
+            each.job_id: expected_end(self.jobs[each.job_id], each, self.now)
+            for each in self.live
+            if each.job_id in self.jobs
+        }
+
+    def situation(
+        self,
+        site: Site,
+        outlooks: Mapping[str, Outlook | None],
+        beside: Mapping[str, Outlook | None] | None = None,
+    ) -> Situation:
         """What the planner makes plans from."""
-        return Situation(site.regions, outlooks, self.bookings, self.now, site.policy, self.asks, self.plans)
+        return Situation(
+            site.regions,
+            outlooks,
+            self.bookings,
+            self.now,
+            site.policy,
+            self.asks,
+            self.plans,
+            beside or {},
+            self.ends,
+            self.shares,
+        )
 
     def started(self, job: JobRecord, attempt: AttemptRecord) -> "Queue":
         """The queue after a job's start."""
@@ -68,20 +106,29 @@ class Queue:
 def queue(site: Site, store: Store, foreign: tuple[Foreign, ...], now: datetime) -> Queue:
     """The queue as it is stored now."""
     live = tuple(store.live_attempts())
-    moving = store.jobs([JobState.WAITING, JobState.RUNNING, JobState.PAUSED])
-    running = {job.id: job for job in moving if job.state is not JobState.WAITING}
+    moving = store.jobs([JobState.WAITING, JobState.HELD, JobState.RUNNING, JobState.PAUSED])
+    running = {job.id: job for job in moving if job.state in (JobState.RUNNING, JobState.PAUSED)}
     waiting = tuple(job for job in moving if job.state is JobState.WAITING)
-    return Queue(now, waiting, live, running, foreign, tuple(bookings(live, running, foreign, site, now)))
+    return Queue(
+        now,
+        waiting,
+        live,
+        running,
+        foreign,
+        tuple(bookings(live, running, foreign, site, now)),
+        {job.id: job for job in moving},
+        frozenset(held_back(waiting, (job.id for job in moving if job.state is JobState.HELD))),
+        shares(store, site.settings.shares, now),
+    )
 
 
-def replan(
-    site: Site, store: Store, found: Queue, outlooks: Mapping[str, Outlook | None], causes: str
-) -> None:
+def replan(store: Store, found: Queue, situation: Situation, planner: Planner, causes: str) -> None:
     """Plans all waiting jobs again and stores the plans that moved, with what moved them."""
-    if not found.waiting:
+    _forget(store, found)
+    if not found.planned:
         return
-    plans = plan_queue(found.situation(site, outlooks))
-    changes = [(job, plans[job.id]) for job in found.waiting if _differs(job, plans[job.id])]
+    plans = planner(situation)
+    changes = [(job, plans[job.id]) for job in found.planned if _differs(job, plans[job.id])]
     if not changes:
         return
     now_ms = time_ms(found.now)
@@ -103,6 +150,18 @@ def replan(
                     start=str(new.window.start),
                     why=str(new.why),
                 )
+
+
+def _forget(store: Store, found: Queue) -> None:
+    """Takes the plans of jobs that now wait for held ones."""
+    stuck = [job for job in found.waiting if job.id in found.stuck and job.plan is not None]
+    if not stuck:
+        return
+    with store.transaction() as transaction:
+        for job in stuck:
+            reason = "a job before it is held: it is planned again when that is released"
+            transaction.append(time_ms(found.now), "plan void", job_id=job.id, reason=reason)
+            transaction.change_job(job.id, plan=None, at_risk="")
 
 
 def _differs(job: JobRecord, plan: Plan | Infeasible) -> bool:

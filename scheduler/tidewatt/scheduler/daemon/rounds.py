@@ -19,6 +19,7 @@ from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.settling import Settler
 from tidewatt.scheduler.daemon.site import Site, seen
 from tidewatt.scheduler.daemon.watching import Watcher
+from tidewatt.scheduler.planning.queue import plan_queue
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import JobRecord
 
@@ -108,7 +109,8 @@ class Rounds:
         found = queue(self._site, self._store, self._service.foreign, now)
         outlooks = self._site.outlooks(now, found.horizon(self._site.settings.default_slack))
         why = "; ".join(dict.fromkeys(causes)) or "a look at the newest forecast"
-        replan(self._site, self._store, found, outlooks, why)
+        situation = found.situation(self._site, outlooks)
+        replan(self._store, found, situation, plan_queue, why)
         self._planned_ms = time_ms(now)
         del self._causes[: len(causes)]
 
@@ -116,8 +118,10 @@ class Rounds:
         """Starts what is planned to have started by now."""
         now = self._site.clock.now()
         found = queue(self._site, self._store, self._service.foreign, now)
-        due = [job for job in found.waiting if job.plan is not None and job.plan.window.start <= now]
-        for job in sorted(due, key=lambda each: (each.plan and each.plan.window.start, each.id)):
+        due = [job for job in found.planned if job.plan is not None and job.plan.window.start <= now]
+        for job in sorted(
+            due, key=lambda each: (-each.priority, each.plan and each.plan.window.start, each.id)
+        ):
             with told("launch", job=job.id):
                 found = self._started(found, job)
 

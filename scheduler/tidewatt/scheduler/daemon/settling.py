@@ -149,7 +149,8 @@ class Settler:
             start_ms = started[-1].started_ms or 0
             end_ms = started[-1].ended_ms
             ran_ms = (end_ms or time_ms(self._site.clock.now())) - start_ms
-            duration_ms = ran_ms if end_ms is not None else max(ran_ms, duration_ms)
+            over = end_ms is not None and job.ended_ms is not None  # else it runs, or is tried again
+            duration_ms = ran_ms if over else max(ran_ms, duration_ms)
         ended = job.ended_ms is not None
         turn = moment(job.frozen["submitted_ms"])  # of a job that was held: when it was let go
         return ReplayJob(job.id, turn, timedelta(milliseconds=duration_ms), job.need, ended)

@@ -1,22 +1,33 @@
 """Records as clients see them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from tidewatt.backends.clock import moment
 from tidewatt.scheduler.accounting.receipt import Settlement
+from tidewatt.scheduler.jobs import JobState
 from tidewatt.scheduler.planning.preview import plan_view
-from tidewatt.scheduler.schemas import AttemptView, EventView, JobView
+from tidewatt.scheduler.schemas import ArrayView, AttemptView, EventView, JobView, KindView
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
+
+_NO_KEYS: Mapping[int, str] = MappingProxyType({})
+_NO_TASKS: Mapping[str, int] = MappingProxyType({})
+_NO_COUNTS: Mapping[int, Mapping[str, int]] = MappingProxyType({})
 
 
 def job_view(
     job: JobRecord,
     attempts: Iterable[AttemptRecord],
     events: Iterable[Mapping[str, Any]] = (),
+    keys: Mapping[int, str] = _NO_KEYS,
+    tasks: Mapping[str, int] = _NO_TASKS,
 ) -> JobView:
-    """A job with its attempts, its account and, where given, its history."""
+    """A job with its attempts, its account and, where given, its history.
+
+    `keys` are what its predecessors are called, `tasks` counts those of the array that it stands for.
+    """
     return JobView(
         id=job.id,
         name=job.name,
@@ -47,18 +58,80 @@ def job_view(
         settlement=None if job.settlement is None else Settlement.restored(job.settlement).view(),
         commit=str(job.source.get("commit", "")),
         events=tuple(event_view(event) for event in events),
+        key=job.key,
+        array=job.array,
+        array_task=job.array_task,
+        array_size=job.array_size,
+        array_limit=job.array_limit,
+        tasks=dict(tasks),
+        after=tuple(keys.get(number, str(number)) for number in job.after),
+        after_any=tuple(keys.get(number, str(number)) for number in job.after_any),
+        priority=job.priority,
+        retries=job.retries,
+        retried=job.retried,
+        not_before=_moment(job.not_before_ms),
+        kinds=tuple(KindView(kind=each.kind, speed=each.speed, power=each.power) for each in job.kinds),
+        data_gb=job.data_mb / 1000,
+        postponed=job.postponed,
+        guard_s=None if job.guard_ms is None else job.guard_ms / 1000,
     )
 
 
-def job_views(store: Store, jobs: Sequence[JobRecord]) -> list[JobView]:
-    """Jobs without their histories."""
+def job_views(
+    store: Store, jobs: Sequence[JobRecord], tasks: Mapping[int, Mapping[str, int]] = _NO_COUNTS
+) -> list[JobView]:
+    """Jobs without their histories; `tasks` counts, by their numbers, those of arrays that they stand for."""
     attempts = store.attempts([job.id for job in jobs])
-    return [job_view(job, attempts[job.id]) for job in jobs]
+    keys = _keys(store, jobs)
+    return [job_view(job, attempts[job.id], (), keys, tasks.get(job.id, {})) for job in jobs]
 
 
 def whole_view(store: Store, job: JobRecord) -> JobView:
     """A job with its history."""
-    return job_view(job, store.attempts([job.id])[job.id], store.events(job.id))
+    return job_view(job, store.attempts([job.id])[job.id], store.events(job.id), _keys(store, [job]))
+
+
+def array_view(jobs: Sequence[JobRecord], views: Iterable[JobView]) -> ArrayView:
+    """An array of these tasks."""
+    first = jobs[0]
+    states = [job.state for job in jobs]
+    plans = [job.plan for job in jobs if job.plan is not None]
+    return ArrayView(
+        id=first.array,
+        key=str(first.array),
+        name=first.name,
+        state=_state_of_all(states),
+        reason="",
+        size=first.array_size,
+        limit=first.array_limit,
+        tasks={state: states.count(state) for state in JobState if state in states},
+        start=min((plan.window.start for plan in plans), default=None),
+        end=max((plan.window.end for plan in plans), default=None),
+        expected_g=_sum(plan.expected_g for plan in plans),
+        immediate_g=_sum(plan.immediate_g for plan in plans),
+        jobs=tuple(views),
+    )
+
+
+def _state_of_all(states: Sequence[JobState]) -> JobState:
+    """The state of the whole: what still goes on comes first, then what did not go well."""
+    order = (
+        JobState.RUNNING, JobState.PAUSED, JobState.WAITING, JobState.HELD,
+        JobState.FAILED, JobState.CANCELLED, JobState.DONE,
+    )  # fmt: skip
+    return next(state for state in order if state in states)
+
+
+def _sum(grams: Iterable[float | None]) -> float | None:
+    found = list(grams)
+    known = [each for each in found if each is not None]
+    return sum(known) if known and len(known) == len(found) else None
+
+
+def _keys(store: Store, jobs: Iterable[JobRecord]) -> dict[int, str]:
+    """What predecessors are called."""
+    wanted = {number for job in jobs for number in job.predecessors}
+    return {number: job.key for number, job in store.numbered(wanted).items()} if wanted else {}
 
 
 def attempt_view(attempt: AttemptRecord) -> AttemptView:

@@ -1,6 +1,7 @@
 """Follows the live attempts: what their backend says of them becomes moves of the store."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import structlog
@@ -10,6 +11,9 @@ from tidewatt.backends.backend import AttemptStatus, Phase, StopReason
 from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import Launcher, attempt_folder, environment_file
+from tidewatt.scheduler.daemon.occupancy import speed
+from tidewatt.scheduler.daemon.predecessors import settle_followers
+from tidewatt.scheduler.daemon.retrying import retry
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.jobs import AttemptState, JobState
 from tidewatt.scheduler.store import Store, Transaction
@@ -128,10 +132,10 @@ class Watcher:
     def _overrun(self, job: JobRecord, attempt: AttemptRecord) -> str:
         if attempt.id in self._overran or attempt.started_ms is None:
             return ""
-        if self._now_ms() <= attempt.started_ms + job.duration_ms:
+        if self._now_ms() <= attempt.started_ms + job.duration_ms / speed(job, attempt.pool):
             return ""
         self._overran.add(attempt.id)
-        sentence = f"job {job.id} runs longer than its estimate ({job.duration_source})"
+        sentence = f"job {job.key} runs longer than its estimate ({job.duration_source})"
         with self._store.transaction() as transaction:
             transaction.append(
                 self._now_ms(), "overrun", job_id=job.id, attempt_id=attempt.id, reason=sentence
@@ -142,6 +146,8 @@ class Watcher:
         job = self._job(attempt)
         ended_ms = status.ended_ms or self._now_ms()
         state, reason = _outcome(job, status)
+        margin_ms = round(1000 * self._site.settings.margin.total_seconds())
+        again = retry(job, state, reason, status, ended_ms, margin_ms)
         with self._store.transaction() as transaction:
             if attempt.started_ms is None and status.started_ms is not None:
                 self._started(transaction, attempt, status)
@@ -155,29 +161,44 @@ class Watcher:
                 exit_code=status.exit_code,
                 signal=status.signal,
             )
-            transaction.move_job(
-                job.id, state, reason, self._now_ms(), ended_ms=ended_ms, keeps_env=False, at_risk=""
-            )
-        environment.delete(environment_file(self._site.paths, job.id))
-        log.info("job.ended", job=job.id, state=str(state), reason=reason)
-        return f"job {job.id} ended"
+            if again is not None:
+                transaction.move_job(
+                    job.id, JobState.WAITING, again.reason, self._now_ms(),
+                    plan=None, at_risk="", retried=job.retried + 1, not_before_ms=again.not_before_ms,
+                )  # fmt: skip
+                over = []
+            else:
+                transaction.move_job(
+                    job.id, state, reason, self._now_ms(), ended_ms=ended_ms, keeps_env=False, at_risk=""
+                )
+                ended = {job.id: (job.key, state)}
+                over = [job.id, *settle_followers(transaction, self._store, ended, self._now_ms())]
+        self._forget(over)
+        log.info("job.ended", job=job.id, state=str(state), reason=reason, again=again is not None)
+        return f"job {job.key} failed and is tried again" if again is not None else f"job {job.key} ended"
+
+    def _forget(self, job_ids: Iterable[int]) -> None:
+        """Deletes the environments of jobs that have ended."""
+        for job_id in job_ids:
+            environment.delete(environment_file(self._site.paths, job_id))
 
     def _poisoned(self, attempt: AttemptRecord, reason: str) -> str:
         self._launcher.came_to_nothing(attempt.job_id)
         self._launching_since.pop(attempt.id, None)
-        job = self._job(attempt)
+        job, over = self._job(attempt), list[int]()
         with self._store.transaction() as transaction:
             transaction.move_attempt(attempt, AttemptState.POISONED, reason, self._now_ms())
             if job.stopping:
                 transaction.move_job(
                     job.id, JobState.CANCELLED, "cancelled before it started", self._now_ms(), keeps_env=False
                 )
+                ended = {job.id: (job.key, JobState.CANCELLED)}
+                over = [job.id, *settle_followers(transaction, self._store, ended, self._now_ms())]
             else:
                 transaction.move_job(job.id, JobState.WAITING, f"not started: {reason}", self._now_ms())
-        if job.stopping:
-            environment.delete(environment_file(self._site.paths, job.id))
+        self._forget(over)
         log.warning("attempt.poisoned", attempt=attempt.id, reason=reason)
-        return f"job {attempt.job_id} did not start"
+        return f"job {job.key} did not start"
 
     def _job(self, attempt: AttemptRecord) -> JobRecord:
         job = self._store.job(attempt.job_id)

@@ -1,17 +1,18 @@
 """A plan without a job: shared by the daemon and by the command line without one."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import Need
-from tidewatt.scheduler.plan import Ask, Plan
+from tidewatt.scheduler.plan import Ask, GpuKind, Plan
 from tidewatt.scheduler.planning.estimate import Estimate
 from tidewatt.scheduler.planning.queue import Offer, admit, offers
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import ASSUMED
 from tidewatt.scheduler.region import Region
-from tidewatt.scheduler.schemas import PlanReply, PlanRequest, PlanView, SlackOffer
+from tidewatt.scheduler.schemas import BesideView, PlanReply, PlanRequest, PlanView, SlackOffer
 
 PREVIEW_ID = 0  # no job has it
 
@@ -53,6 +54,9 @@ def ask_of(
         exclude_regions=request.exclude_regions,
         home=home,
         late=request.late,
+        priority=request.priority,
+        kinds=tuple(GpuKind(each.kind, each.speed, each.power) for each in request.kinds),
+        data_gb=request.data_gb,
     )
 
 
@@ -60,6 +64,8 @@ def plan_view(plan: Plan) -> PlanView:
     """The plan as clients see it."""
     values = {name: getattr(plan, name) for name in PlanView.model_fields if hasattr(plan, name)}
     values |= {"start": plan.window.start, "end": plan.window.end, "why": str(plan.why)}
+    if plan.beside is not None:
+        values["beside"] = BesideView(**asdict(plan.beside))
     return PlanView(**values)
 
 
@@ -87,12 +93,19 @@ def preview(
     """
     home = home_of(situation.regions).name
     ask = ask_of(request, PREVIEW_ID, situation.now, home, power, default_duration)
+    return answer(ask, situation, empty_queue=empty_queue, hindsight=hindsight)
+
+
+def answer(
+    ask: Ask, situation: Situation, *, empty_queue: bool = False, hindsight: bool = False
+) -> PlanReply:
+    """The same for what is asked already."""
     admission = admit(ask, situation)
     return PlanReply(
         plan=plan_view(admission.plan),
         offers=offer_views(offers(ask, situation)),
-        power_w=power.power_w,
-        power_source=power.source,
+        power_w=ask.power_w,
+        power_source=ask.power_source,
         duration_s=ask.duration.total_seconds(),
         duration_source=ask.duration_source,
         empty_queue=empty_queue,

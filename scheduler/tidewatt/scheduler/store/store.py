@@ -147,6 +147,24 @@ class Store:
         query = sa.select(schema.job).where(*where).order_by(schema.job.c.id.desc()).limit(limit)
         return [_job(row) for row in self._rows(query)]
 
+    def gpu_hours(self, since_ms: int, until_ms: int) -> dict[tuple[str, str], float]:
+        """GPU hours between two times of what runs or ran, by user and project."""
+        attempt, job = schema.attempt, schema.job
+        query = sa.select(
+            job.c.user, job.c.project, attempt.c.gpu_uuids, attempt.c.started_ms, attempt.c.ended_ms
+        )
+        query = query.join_from(attempt, job).where(
+            attempt.c.started_ms.is_not(None),
+            attempt.c.started_ms < until_ms,
+            sa.or_(attempt.c.ended_ms.is_(None), attempt.c.ended_ms > since_ms),
+        )
+        found: dict[tuple[str, str], float] = {}
+        for row in self._rows(query):
+            end_ms = until_ms if row.ended_ms is None else min(row.ended_ms, until_ms)
+            hours = len(row.gpu_uuids) * (end_ms - max(row.started_ms, since_ms)) / 3_600_000
+            found[row.user, row.project] = found.get((row.user, row.project), 0.0) + hours
+        return found
+
     def skip_numbers(self, up_to: int) -> None:
         """Gives no number up to this one to any later job."""
         with self.transaction() as transaction:

@@ -1,0 +1,68 @@
+"""Arrays as people read them."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from tidewatt.scheduler.cli.job_text import (
+    command_of,
+    number,
+    offer_lines,
+    state,
+    title,
+    warning_lines,
+)
+from tidewatt.scheduler.cli.text import cut, grams, lasting, local, painted, parsed, percent, table
+from tidewatt.scheduler.client import Json
+
+
+def submitted_array_lines(reply: Json, now: datetime) -> Iterator[str]:
+    """The reply to a submit of an array."""
+    array, job = reply["array"], reply["job"]
+    limit = f", at most {array['limit']} at a time" if array["limit"] else ""
+    standing = f"held until `tidewatt release {array['id']}`" if job["state"] == "held" else "planned"
+    tasks = f"{array['size']} task{'s' * (array['size'] != 1)}"
+    yield f"{painted(title(array), 'bold')} is {standing}: {tasks}, {job['key']} first{limit}"
+    yield from _span_lines(array, now)
+    if job["finish_by"]:
+        yield f"  finish   each by {local(job['finish_by'], now)}"
+    yield f"  length   {lasting(job['duration_s'])} each ({job['duration_source']})"
+    yield from offer_lines(reply["offers"], now)
+    yield from warning_lines(job)
+
+
+def array_lines(array: Json, now: datetime) -> Iterator[str]:
+    """An array: how many of its tasks are in which state, when they run, and each of them."""
+    limit = f"; at most {array['limit']} run at a time" if array["limit"] else ""
+    counts = ", ".join(f"{count} {name}" for name, count in array["tasks"].items())
+    yield f"{painted(title(array), 'bold')} is {state(array)}: {counts}{limit}"
+    yield from _span_lines(array, now)
+    if array["jobs"]:
+        yield f"  command  {command_of(array['jobs'][0], 200)}"
+    rows = (_row(job, now) for job in array["jobs"])
+    yield from (f"  {line}" for line in table(("TASK", "STATE", "STARTS", "REGION", "WHY"), rows))
+    for job in array["jobs"]:
+        for line in warning_lines(job):
+            yield f"job {number(job)}{line}"
+
+
+def _span_lines(array: Json, now: datetime) -> Iterator[str]:
+    """When its planned tasks run, and what is expected of them together."""
+    if array["start"] is None or array["end"] is None:
+        return
+    yield f"  starts   the first {local(array['start'], now)}; the last ends about {local(array['end'], now)}"
+    expected, immediate = array["expected_g"], array["immediate_g"]
+    if expected is None or not immediate:
+        return
+    saving = 1 - expected / immediate
+    less = f"{percent(abs(saving))} {'less' if saving >= 0 else 'MORE'}"
+    yield f"  expects  {grams(expected)} CO2 above idle; each started at once {grams(immediate)}: {less}"
+
+
+def _row(job: Json, now: datetime) -> tuple[str, ...]:
+    started = parsed(job["attempts"][-1]["started"]) if job["attempts"] else None
+    plan = job["plan"] or {}
+    waits = job["state"] == "waiting" and plan
+    start = local(plan["start"], now) if waits else local(started, now) if started else ""
+    region = job["attempts"][-1]["region"] if job["attempts"] else plan.get("region", "")
+    why = plan["reason"] if waits else job["reason"]
+    return str(job["array_task"]), job["state"], start, region, cut(why, 60)

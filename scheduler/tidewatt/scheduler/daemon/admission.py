@@ -1,0 +1,74 @@
+"""Plans of newcomers, one or all tasks of an array at once, that cost nobody else their deadline."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tidewatt.scheduler.errors import Refused
+from tidewatt.scheduler.plan import Ask, Plan
+from tidewatt.scheduler.planning.planner import Infeasible
+from tidewatt.scheduler.planning.queue import admit, plan_queue
+from tidewatt.scheduler.planning.situation import Situation
+from tidewatt.scheduler.planning.terms import check
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The newcomers' plans, and the new plans of the waiting jobs that move; store all of them together."""
+
+    plans: Mapping[int, Plan] = field(default_factory=dict)
+    moved: Mapping[int, Plan] = field(default_factory=dict)
+
+
+def admit_all(newcomers: Sequence[Ask], situation: Situation) -> Admitted:
+    """The plans of all newcomers, or of none.
+
+    Raises:
+        BadInput: one of them could not be done as asked even if nothing else ran.
+        Refused: there is no room for all of them before their deadline, and `late` was not accepted.
+    """
+    if len(newcomers) == 1:
+        [newcomer] = newcomers
+        admission = admit(newcomer, situation)
+        return Admitted({newcomer.job_id: admission.plan}, admission.moved)
+    for terms in {replace(each, job_id=0): each for each in newcomers}.values():
+        check(terms, situation.regions, situation.now)
+    known = {ask.job_id for ask in newcomers}
+    others = [ask for ask in situation.asks if ask.job_id not in known]
+    made = plan_queue(replace(situation, asks=[*others, *newcomers]))
+    _refuse_losers(others, made, situation)
+    plans = {ask.job_id: _in_time(ask, made[ask.job_id], len(newcomers)) for ask in newcomers}
+    moved = {ask.job_id: _carried_out(made[ask.job_id]) for ask in others}
+    return Admitted(
+        {number: plan for number, plan in plans.items() if plan is not None},
+        {
+            number: plan
+            for number, plan in moved.items()
+            if plan is not None and plan != situation.keep.get(number)
+        },
+    )
+
+
+def _in_time(ask: Ask, made: Plan | Infeasible, size: int) -> Plan | None:
+    if isinstance(made, Infeasible) and not ask.late:
+        raise Refused(f"there is no room for all {size} tasks: {made.reason}")
+    return _carried_out(made)
+
+
+def _refuse_losers(
+    others: Sequence[Ask], made: Mapping[int, Plan | Infeasible], situation: Situation
+) -> None:
+    """Refuses newcomers for which a job would lose the deadline that it keeps without them."""
+    lost = [ask for ask in others if isinstance(made[ask.job_id], Infeasible)]
+    if not lost:
+        return
+    without = plan_queue(replace(situation, asks=others))
+    for ask in lost:
+        if not isinstance(without[ask.job_id], Infeasible):
+            raise Refused(
+                f"there is no room for all tasks: job {ask.job_id}, which waits already, would miss its"
+                " deadline; submit fewer, or with --finish-by later"
+            )
+
+
+def _carried_out(made: Plan | Infeasible) -> Plan | None:
+    return made.earliest if isinstance(made, Infeasible) else made
