@@ -1,4 +1,4 @@
-"""What given stints cost, and what is wrong with them: summed slot by slot, without the programme's tables."""
+"""What given stints cost, and what is wrong with them: summed slot by slot, not by the programme."""
 
 from collections.abc import Sequence
 from itertools import pairwise

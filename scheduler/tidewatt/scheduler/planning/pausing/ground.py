@@ -64,7 +64,7 @@ def time_for(work_ms: float, speed: float) -> int:
 
 
 def overhead_g(ground: Ground) -> Amounts:
-    """(R,) the least that one pause can cost in each track: a checkpoint and a restart in its cheapest slot."""
+    """(R,) the least that one pause costs in each track: a checkpoint and a restart in the best slot."""
     work, pausing = ground.work, ground.work.pausing
     total = np.zeros(len(work.tracks))
     least = np.where(ground.usable, ground.rate, np.inf).min(axis=1)

@@ -69,7 +69,7 @@ def _corners(edges: Ints, first: int, need: int, latest: int) -> Ints:
         ending = ending[:0]
     found = np.concatenate((starting, ending, borders))
     found.sort(kind="stable")
-    return found[np.append(True, found[1:] > found[:-1])]
+    return np.asarray(found[np.append(True, found[1:] > found[:-1])], np.int64)
 
 
 def _until(edges: Ints, sums: Amounts, rate: Amounts, times: Ints) -> Amounts:

@@ -55,23 +55,10 @@ def paused(ground: Ground, index: int) -> Stints | None:
     most = work.pausing.max_pauses
     best: Stints | None = None
     for variant, starts_now, ends_last in _variants(grid):
-        rules = _rules(ground, index, None)
-        found = Programme(
-            variant,
-            overheads_of(work, index, grid.step_ms),
-            rules,
-            starts_now=starts_now,
-            ends_last=ends_last,
-        ).best()
+        overheads = overheads_of(work, index, grid.step_ms)
+        found = Programme(variant, overheads, _rules(ground, index, None), starts_now, ends_last).best()
         if found is not None and most is not None and len(found) - 1 > most:
-            rules = _rules(ground, index, most)
-            found = Programme(
-                variant,
-                overheads_of(work, index, grid.step_ms),
-                rules,
-                starts_now=starts_now,
-                ends_last=ends_last,
-            ).best()
+            found = Programme(variant, overheads, _rules(ground, index, most), starts_now, ends_last).best()
         if found is None:
             continue
         parts = _with_overheads(work, index, found)

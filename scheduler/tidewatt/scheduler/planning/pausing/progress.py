@@ -51,9 +51,8 @@ class Programme:
         grid: Grid,
         overheads: Overheads,
         rules: Rules,
-        *,
-        starts_now: bool = False,
-        ends_last: bool = False,
+        starts_now: bool,
+        ends_last: bool,
     ) -> None:
         self._grid, self._rules = grid, rules
         self._starts_now, self._ends_last = starts_now, ends_last
@@ -248,7 +247,7 @@ class Programme:
         return self._slots(self._spare + after) - self._short
 
     def _origin(self, layer: int, row: int, column: int, *, trimmed: bool) -> tuple[int, bool, bool, bool]:
-        """How the stint began that landed in `row`: from which row, late, as the first, and trimmed before."""
+        """How the stint that landed in `row` began: in which row, late, as the first, trimmed before."""
         value = float((self._trimmed if trimmed else self._running)[layer, row, column])
         options: list[tuple[float, tuple[int, bool, bool, bool]]] = []
         slots = self._slots(self._before + self._spare * trimmed)

@@ -13,7 +13,7 @@ NEVER = np.inf
 
 @dataclass(frozen=True, slots=True)
 class Overheads:
-    """What a pause takes in one track: whole milliseconds of the grid, kW of draw, kWh of what has no length."""
+    """What a pause takes in one track: whole steps in milliseconds, kW of draw, kWh of what has no length."""
 
     usual_kw: float
     restart_ms: int = 0
