@@ -22,8 +22,8 @@ Amounts = NDArray[np.float64]
 BAND: Final = 2 * 1.2815515655  # standard deviations from the 10 % to the 90 % quantile
 HOUR_MS: Final = 3_600_000
 COARSEST: Final = 128  # stretches into which a window is cut at most
-# How alike the errors of CarbonCast, of the mean of the same hours and of own models are lies around it: 0.95,
-# 0.61 and 0.40 after 1, 6 and 12 h in the median, where this gives 0.92, 0.64 and 0.45.
+# How alike the errors of CarbonCast, of the mean of the same hours and of own models are lies around it:
+# 0.95, 0.61 and 0.40 after 1, 6 and 12 h in the median, where this gives 0.92, 0.64 and 0.45.
 LASTING: Final = 0.25  # of the variance is common to all hours of an issue
 FADING_H: Final = 9.0  # the rest is alike for hours so near each other
 
