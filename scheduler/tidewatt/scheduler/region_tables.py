@@ -29,6 +29,11 @@ def regions(settings: Settings, host: "Host") -> tuple[Region, ...]:
                 f"the region {table.name!r} counts GPUs in its pools, but it is on this host, whose GPUs are"
                 " counted here: take gpus out of pools, and give the region its gpus"
             )
+        if table.cpus is None and len(tables) > 1:
+            raise BadInput(
+                f"the region {table.name!r} does not say how many cores it has, and the host's cannot be"
+                " counted for several regions: add cpus"
+            )
     shares = _gpu_shares(tables, host)
     home = _home(tables)
     return tuple(_on_host(table, shares[table.name], home, settings, host) for table in tables)

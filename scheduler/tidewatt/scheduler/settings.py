@@ -248,10 +248,9 @@ class Settings(Table):
         if len(homes) > 1:
             raise ValueError(f"the regions {' and '.join(homes)} both have home = true: keep one")
         for region in self.regions if len(self.regions) > 1 else ():
-            if region.cpus is None and not region.counted:
+            if region.cpus is None and not region.gpus and not region.counted:
                 raise ValueError(
-                    f"the region {region.name!r} does not say how many cores it has, and the host's"
-                    f" cannot be counted"
-                    " for several regions: add cpus"
+                    f"the region {region.name!r} does not say how many cores it has, and the host's cannot be"
+                    " counted for several regions: add cpus"
                 )
         return self

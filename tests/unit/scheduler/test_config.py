@@ -276,6 +276,12 @@ def test_pool_of_this_host_has_the_ratios_of_its_kind(tmp_path: Path) -> None:
     assert found.pools == (Pool("A100", 2), Pool("H100", 1, speed=2.0, power=1.4))
 
 
+def test_regions_of_one_host_divide_its_cores_by_hand(tmp_path: Path) -> None:
+    text = '[[region]]\nname="a"\ngpus=1\n[[region]]\nname="b"\ngpus=1\ncpus=1'
+    with pytest.raises(BadInput, match="'a' does not say how many cores"):
+        regions(settings(tmp_path, text), host())
+
+
 def test_gpus_of_this_host_are_not_counted_by_hand(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="counts GPUs in its pools, but it is on this host"):
         regions(settings(tmp_path, FARM), host())

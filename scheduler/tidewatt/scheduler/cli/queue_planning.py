@@ -12,8 +12,8 @@ from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.planning.signals import beside, binds, deciding
 
 if TYPE_CHECKING:
-    from tidewatt.forecasting.chain import Chain
     from tidewatt.forecasting.series import Outlook
+    from tidewatt.forecasting.shrinkage import Shrinker
     from tidewatt.scheduler.queue_answer import QueueAnswer
     from tidewatt.scheduler.region import Region
 
@@ -28,6 +28,7 @@ def planned(
     Raises:
         BadInput: a file, row or column is wrong, or nothing is known of the grid.
     """
+    from tidewatt.forecasting.shrinkage import Shrinker
     from tidewatt.scheduler.planning.instants import moment
     from tidewatt.scheduler.planning.intensity import curve_of
     from tidewatt.scheduler.queue_answer import answer
@@ -42,7 +43,7 @@ def planned(
     until = moment(int(table.due_ms.max()))
     if until <= now:
         raise BadInput(f"{jobs}: every deadline lies before {now:%Y-%m-%d %H:%M} UTC: name an earlier --now")
-    chain = chain_of(setting, settings)
+    chain = Shrinker(chain_of(setting, settings))
     own, others = _ahead(chain, places, settings.signal, now, until)
     for region in places:
         if own[region.name] is not None:
@@ -64,7 +65,7 @@ def planned(
 
 
 def _ahead(
-    chain: "Chain", regions: "Iterable[Region]", signal: str, now: datetime, until: datetime
+    chain: "Shrinker", regions: "Iterable[Region]", signal: str, now: datetime, until: datetime
 ) -> "tuple[dict[str, Outlook | None], dict[str, Outlook | None]]":
     """The deciding signal ahead by region, and the one that must not get worse."""
     own: dict[str, Outlook | None] = {}
