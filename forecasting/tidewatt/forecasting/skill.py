@@ -23,7 +23,7 @@ CENTRES_H = tuple((start + end) / 2 for start, end in pairwise(EDGES_H))
 PRIOR = (0.95, 0.95, 0.95, 0.95, 0.95, 0.9, 0.85, 0.8)
 """Weight of a forecast before it has shown anything: of what nine zones' stored forecasts of 2022 earned, by
 bucket, the median is 0.92, 0.91, 1.0, 1.03, 0.91, 0.88, 0.87 and 0.82."""
-TRUST_DAYS = 3.0  # days of trials after which they count as much as the prior
+TRUST_DAYS = 1.5  # days of trials after which they count as much as the prior
 LEAST_DAYS = 1.0  # with fewer nothing is learnt
 LOW, HIGH = 0.1, 0.9
 LEAST_G2 = 1e-9
