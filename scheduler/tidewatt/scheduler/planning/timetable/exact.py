@@ -1,0 +1,286 @@
+"""The best timetable of a small queue, by HiGHS: one yes-or-no for each job and each start worth considering.
+
+Starts are those of `columns`: at borders of slots and free stretches, or with the end there. Where all times
+are whole slots these suffice, and the optimum is that of all starts; else it is that of these starts.
+Capacity is first asked for at the borders of slots alone; where a solution breaks it in between, that instant
+is added and the problem is solved again. Jobs that may pause are planned in one piece.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tidewatt.scheduler.planning.timetable.columns import Columns, Menu
+from tidewatt.scheduler.planning.timetable.problem import NOWHERE, Amounts, Ints, Problem, Timetable
+from tidewatt.scheduler.planning.timetable.reckoning import Runs, grams
+from tidewatt.scheduler.planning.timetable.resources import Level, Uses
+
+Moment = tuple[int, int]  # a resource and an instant (ms)
+_ROUNDS = 40  # of adding instants
+_SOONER_THAN_S = 0.02  # less time is not worth a solver's call
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """The chosen columns, None without a solution; a lower bound in grams; whether it is proved best."""
+
+    chosen: Ints | None
+    bound: float
+    proved: bool
+
+
+def optimum(
+    problem: Problem, seconds: float, best: Timetable | None = None
+) -> tuple[Timetable | None, float, bool]:
+    """The best timetable found, a lower bound in grams on any with as many jobs placed, and if it is proved.
+
+    As many jobs as possible are placed, then grams are least. `best` is a timetable that is already known:
+    nothing dearer is looked for. None where the time was too short to find one.
+    """
+    everyone, nothing = range(len(problem.jobs.ids)), np.empty(0, np.int64)
+    if not everyone:
+        return Timetable(nothing, nothing), 0.0, True
+    menu = Menu(problem)
+    levels = menu.resources.levels(Runs(nothing, nothing, nothing, nothing))
+    columns = menu.columns(everyone, levels, {}, best)
+    may_fail, known = list(everyone), np.inf
+    if best is not None and not (best.place == NOWHERE).any() and not best.stints:
+        known = float(grams(problem, best).sum())
+        columns, may_fail = cheaper_than(columns, known), []
+    answer = solved(menu, columns, everyone, may_fail, levels, seconds, known)
+    if answer.chosen is None:
+        return None, answer.bound, False
+    place, start = np.full(len(everyone), NOWHERE, np.int64), np.zeros(len(everyone), np.int64)
+    runs = columns.only(answer.chosen).runs
+    place[runs.job], start[runs.job] = runs.place, runs.start_ms
+    proved = answer.proved and not problem.jobs.pausing
+    return Timetable(place, start), answer.bound, proved
+
+
+def cheaper_than(columns: Columns, total: float) -> Columns:
+    """Without the columns that cannot be in any choice cheaper than `total`, one column for each job."""
+    jobs, index = np.unique(columns.runs.job, return_inverse=True)
+    least = np.full(len(jobs), np.inf)
+    np.minimum.at(least, index, columns.cost)
+    spare = max(total - float(least.sum()), 0.0) * (1 + 1e-9) + 1e-9
+    return columns.only(np.flatnonzero(columns.cost - least[index] <= spare))
+
+
+def solved(
+    menu: Menu,
+    columns: Columns,
+    jobs: Iterable[int],
+    may_fail: Sequence[int],
+    levels: Mapping[int, Level],
+    seconds: float,
+    known: float = np.inf,
+) -> Answer:
+    """The cheapest choice of one column for each job in what `levels` leave; those that `may_fail` last.
+
+    `known` is the cost of a choice that is at hand: columns that the linear problem proves useless for a
+    cheaper one are left out.
+    """
+    until = time.monotonic() + seconds
+    model = _Model(menu, columns, list(jobs), list(may_fail), levels)
+    if np.isfinite(known):
+        model.leave_out_useless(known)
+    bound = -np.inf
+    for _ in range(_ROUNDS):
+        left = until - time.monotonic()
+        if left < _SOONER_THAN_S:
+            break
+        answer = model.solve(left)
+        bound = max(bound, answer.bound)
+        if answer.chosen is None:
+            return Answer(None, bound, answer.proved)
+        broken = model.broken(answer.chosen)
+        if not broken:
+            return Answer(answer.chosen, bound, answer.proved)
+        model.ask_for(broken)
+    return Answer(None, bound, False)
+
+
+@dataclass(slots=True, eq=False)
+class _Rows:
+    """Rows of a sparse matrix with their limits, growing."""
+
+    column: list[Ints] = field(default_factory=list)
+    value: list[Amounts] = field(default_factory=list)
+    low: list[float] = field(default_factory=list)
+    high: list[float] = field(default_factory=list)
+
+    def add(self, column: Ints, value: Amounts, low: float, high: float) -> None:
+        self.column.append(column)
+        self.value.append(value)
+        self.low.append(low)
+        self.high.append(high)
+
+
+class _Model:
+    """The mixed-integer problem: a 0/1 variable a column, then one for each job that may be left out."""
+
+    def __init__(
+        self, menu: Menu, columns: Columns, jobs: list[int], may_fail: list[int], levels: Mapping[int, Level]
+    ) -> None:
+        self._menu, self._columns, self._levels = menu, columns, levels
+        self._uses: Uses = menu.resources.uses(columns.runs.job, columns.runs.place)
+        self._n = len(columns.cost)
+        self._scale = max(float(np.mean(columns.cost)), 1e-12) if self._n else 1.0
+        most = np.zeros(len(menu.problem.jobs.ids))
+        np.maximum.at(most, columns.runs.job, columns.cost)
+        self._fine = float(most.sum()) * 2 + 1.0  # for a job left out: dearer than anything else
+        self._left_out = {job: self._n + i for i, job in enumerate(may_fail)}
+        self._rows = _Rows()
+        self._asked: set[Moment] = set()
+        self._highest = np.ones(self._n + len(may_fail))  # of each variable; 0: left out
+        for job in jobs:
+            self._one_of(job)
+        for first, then in menu.problem.jobs.before.tolist():
+            if first in set(jobs) and then in set(jobs):
+                self._after(first, then)
+        self.ask_for(self._at_edges())
+
+    def ask_for(self, moments: Iterable[Moment]) -> None:
+        """Has no more used of a resource at an instant than is left of it."""
+        runs, uses = self._columns.runs, self._uses
+        for resource, at in moments:
+            if (resource, at) in self._asked:
+                continue
+            self._asked.add((resource, at))
+            here = np.flatnonzero(uses.resource == resource)
+            run = uses.run[here]
+            active = (runs.start_ms[run] <= at) & (runs.end_ms[run] > at)
+            level = self._levels[resource]
+            left = float(level.left[np.searchsorted(level.times_ms, at, "right") - 1])
+            amount = uses.amount[here[active]]
+            if _most(runs.job[run[active]], amount) > left + 1e-9:
+                self._rows.add(run[active], amount, -np.inf, max(left, 0.0))
+
+    def solve(self, seconds: float) -> Answer:
+        """What HiGHS finds within the time."""
+        from scipy.optimize import Bounds, LinearConstraint, milp
+
+        if any(high < low for low, high in zip(self._rows.low, self._rows.high, strict=True)):
+            return Answer(None, np.inf, proved=True)
+        found = milp(
+            self._cost(),
+            integrality=np.ones(len(self._highest)),
+            bounds=Bounds(0, self._highest),
+            constraints=LinearConstraint(self._matrix(), self._rows.low, self._rows.high),
+            options={"time_limit": seconds, "mip_rel_gap": 1e-9},
+        )
+        proved = found.status in (0, 2)
+        if found.x is None:
+            return Answer(None, np.inf if found.status == 2 else -np.inf, proved)
+        left_out = round(float(found.x[self._n :].sum()))
+        dual = found.fun if found.mip_dual_bound is None else found.mip_dual_bound
+        bound = float(dual) * self._scale - left_out * self._fine
+        return Answer(np.flatnonzero(found.x[: self._n] > 0.5), bound, proved)
+
+    def leave_out_useless(self, known: float) -> None:
+        """Leaves out columns by whose reduced cost any choice with them is dearer than `known`.
+
+        Dantzig's bound: the linear problem's optimum and a variable's reduced cost, added, are a lower bound
+        of what is had with that variable.
+        """
+        from scipy.optimize import linprog
+
+        matrix, low, high = self._matrix(), np.array(self._rows.low), np.array(self._rows.high)
+        equal = low == high
+        above, below = ~equal & np.isfinite(high), ~equal & np.isfinite(low)
+        found = linprog(
+            self._cost(),
+            A_ub=_stacked([matrix[above], -matrix[below]]),
+            b_ub=np.concatenate((high[above], -low[below])),
+            A_eq=matrix[equal],
+            b_eq=low[equal],
+            bounds=(0, None),  # at most 1 follows from the rows of the jobs
+            method="highs",
+        )
+        if found.status != 0:
+            return
+        reduced = found.lower.marginals
+        spare = known / self._scale - found.fun
+        self._highest[reduced > spare + 1e-6 * (1 + abs(found.fun))] = 0.0
+
+    def broken(self, chosen: Ints) -> list[Moment]:
+        """The instants, within slots too, at which a choice uses more than is left."""
+        runs, uses = self._columns.runs, self._uses
+        taken = np.zeros(self._n, np.bool_)
+        taken[chosen] = True
+        rows = np.flatnonzero(taken[uses.run])
+        found: list[Moment] = []
+        for resource in np.unique(uses.resource[rows]).tolist():
+            here = rows[uses.resource[rows] == resource]
+            run, amount, level = uses.run[here], uses.amount[here], self._levels[resource]
+            starts, ends = runs.start_ms[run], runs.end_ms[run]
+            inside = (level.times_ms >= starts.min()) & (level.times_ms < ends.max())
+            for at in np.unique(np.concatenate((starts, level.times_ms[inside]))).tolist():
+                used = float(amount[(starts <= at) & (ends > at)].sum())
+                left = float(level.left[np.searchsorted(level.times_ms, at, "right") - 1])
+                if used > left + 1e-6 and (resource, at) not in self._asked:
+                    found.append((resource, at))
+        return found
+
+    def _cost(self) -> Amounts:
+        fines = np.full(len(self._left_out), self._fine)
+        cost: Amounts = np.concatenate((self._columns.cost, fines)) / self._scale
+        return cost
+
+    def _matrix(self) -> Any:
+        from scipy.sparse import csr_array
+
+        rows = self._rows
+        pointers = np.concatenate(([0], np.cumsum([len(each) for each in rows.column])))
+        entries = (np.concatenate(rows.value), np.concatenate(rows.column), pointers)
+        return csr_array(entries, shape=(len(rows.low), len(self._highest)))
+
+    def _one_of(self, job: int) -> None:
+        own = np.flatnonzero(self._columns.runs.job == job)
+        if job in self._left_out:
+            own = np.append(own, self._left_out[job])
+        self._rows.add(own, np.ones(len(own)), 1.0, 1.0 if len(own) else 0.0)
+
+    def _after(self, first: int, then: int) -> None:
+        """The second starts when the first has ended, and not at all where the first is left out."""
+        runs = self._columns.runs
+        earlier, later = np.flatnonzero(runs.job == first), np.flatnonzero(runs.job == then)
+        origin = int(self._menu.problem.places.edges_ms[0])
+        long = (int(self._menu.problem.places.edges_ms[-1]) - origin) / 3_600_000
+        ends = (runs.end_ms[earlier] - origin) / 3_600_000
+        starts = (runs.start_ms[later] - origin) / 3_600_000
+        absent = [self._left_out[then]] if then in self._left_out else []
+        column = np.concatenate((later, earlier, np.array(absent, np.int64)))
+        value = np.concatenate((starts, -ends, np.full(len(absent), long)))
+        self._rows.add(column, value, -1e-9, np.inf)
+        if first in self._left_out:
+            both = np.concatenate((later, earlier))
+            self._rows.add(both, np.repeat([-1.0, 1.0], [len(later), len(earlier)]), 0.0, np.inf)
+
+    def _at_edges(self) -> list[Moment]:
+        """Every border of slots within the columns, for each resource that they use."""
+        if not self._n:
+            return []
+        edges = self._menu.problem.places.edges_ms
+        first, last = self._columns.runs.start_ms.min(), self._columns.runs.end_ms.max()
+        inside = edges[(edges >= first) & (edges < last)].tolist()
+        return [(at, edge) for at in np.unique(self._uses.resource).tolist() for edge in inside]
+
+
+def _stacked(parts: Sequence[Any]) -> Any:
+    from scipy.sparse import vstack
+
+    return vstack(parts)
+
+
+def _most(job: Ints, amount: Amounts) -> float:
+    """The most that one column for each job can use."""
+    if not len(job):
+        return 0.0
+    jobs, index = np.unique(job, return_inverse=True)
+    most = np.zeros(len(jobs))
+    np.maximum.at(most, index, amount)
+    return float(most.sum())
