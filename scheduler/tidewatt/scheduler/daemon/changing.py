@@ -182,10 +182,11 @@ def _changed(job: JobRecord, request: UpdateRequest) -> dict[str, Any]:
         changed["late"] = True
     if request.time_limit_s is not None:
         changed["time_limit_ms"] = round(request.time_limit_s * 1000)
-        if job.duration_source != "yours":
+        if job.estimate_ms is None and job.duration_source != "yours":
             changed |= {"duration_ms": changed["time_limit_ms"], "duration_source": "time limit"}
     if request.duration_s is not None:
-        changed |= {"duration_ms": round(request.duration_s * 1000), "duration_source": "yours"}
+        duration_ms = round(request.duration_s * 1000)
+        changed |= {"duration_ms": duration_ms, "estimate_ms": duration_ms, "duration_source": "yours"}
     if "duration_ms" in changed:
         changed["guard_ms"] = None  # what was learnt was about the old estimate
     if not changed:

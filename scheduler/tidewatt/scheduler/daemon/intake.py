@@ -225,6 +225,7 @@ def _record(site: Site, request: SubmitRequest, ask: Ask) -> JobRecord:
         kinds=ask.kinds,
         data_mb=round(request.data_gb * 1000),
         guard_ms=None if ask.guard_duration is None else round(ask.guard_duration.total_seconds() * 1000),
+        estimate_ms=None if request.duration_s is None else round(request.duration_s * 1000),
     )
 
 
@@ -235,6 +236,7 @@ def _told(record: JobRecord) -> Mapping[str, Any]:
         "start_by_ms": record.start_by_ms,
         "time_limit_ms": record.time_limit_ms,
         "guard_ms": record.guard_ms,
+        "estimate_ms": record.estimate_ms,
     }
     array = {
         "array": record.array,

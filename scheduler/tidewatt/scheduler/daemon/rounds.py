@@ -14,12 +14,12 @@ from tidewatt.backends.host import GpuHost
 from tidewatt.backends.meters.client import MeterClient
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import Launcher, NotFree
+from tidewatt.scheduler.daemon.polishing import SEARCH_S, QueuePlanner
 from tidewatt.scheduler.daemon.replanning import Queue, queue, replan
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.settling import Settler
 from tidewatt.scheduler.daemon.site import Site, seen
 from tidewatt.scheduler.daemon.watching import Watcher
-from tidewatt.scheduler.planning.queue import plan_queue
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import JobRecord
 
@@ -49,6 +49,7 @@ class Rounds:
         self._lock = lock
         self._causes: list[str] = ["the daemon started"]
         self._planned_ms = 0
+        self._planner = QueuePlanner(self.because, SEARCH_S / site.clock.factor)
         self._meter_at = self._meter_retry_at = float("-inf")
         paths, settings = site.paths, site.settings
         self._meter = MeterClient(paths.readings, settings.meter_interval_s, site.clock, (paths.lock,))
@@ -61,6 +62,7 @@ class Rounds:
         """One round; never raises."""
         with self._lock:
             _step("watch", lambda: self._causes.extend(self._watcher.look()))
+            _step("search", self._planner.look)
             _step("plan", self._plan)
             _step("launch", self._launch)
         _step("meter", self._keep_meter)
@@ -75,8 +77,9 @@ class Rounds:
         _step("settle", self._settler.look)
 
     def stop(self) -> None:
-        """Has a long settlement end early."""
+        """Has a long settlement or search end early."""
         self._settler.stopping = True
+        self._planner.stop()
 
     def _keep_meter(self) -> None:
         """Starts the meter where none runs, and tells it now and then that we are here."""
@@ -107,10 +110,11 @@ class Rounds:
         if not causes and fresh:
             return
         found = queue(self._site, self._store, self._service.foreign, now)
-        outlooks = self._site.outlooks(now, found.horizon(self._site.settings.default_slack))
+        until = found.horizon(self._site.settings.default_slack)
+        outlooks, beside = self._site.outlooks(now, until), self._site.beside(now, until)
         why = "; ".join(dict.fromkeys(causes)) or "a look at the newest forecast"
-        situation = found.situation(self._site, outlooks)
-        replan(self._store, found, situation, plan_queue, why)
+        replan(self._store, found, found.situation(self._site, outlooks, beside), self._planner.plan, why)
+        self._service.certificate = self._planner.certificate if found.planned else None
         self._planned_ms = time_ms(now)
         del self._causes[: len(causes)]
 

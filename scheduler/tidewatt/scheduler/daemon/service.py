@@ -14,6 +14,7 @@ from tidewatt.scheduler.array import parse_key
 from tidewatt.scheduler.daemon import intake
 from tidewatt.scheduler.daemon.admission import Admitted, admit_all
 from tidewatt.scheduler.daemon.drafting import draft
+from tidewatt.scheduler.daemon.experience import Experience
 from tidewatt.scheduler.daemon.naming import is_array, named
 from tidewatt.scheduler.daemon.occupancy import ask
 from tidewatt.scheduler.daemon.predecessors import predecessors, too_late
@@ -55,6 +56,7 @@ class Service:
         self.store = store
         self.watcher = watcher
         self.lock = lock
+        self._experience = Experience(store)
         self.foreign: tuple[Foreign, ...] = ()  # kept up to date by the rounds
         self.certificate: CertificateView | None = None  # of the newest plan of the queue, by the rounds
         self.wake: Callable[[str], None] = lambda cause: None  # asks for a round at once
@@ -74,9 +76,10 @@ class Service:
     def submit(self, request: SubmitRequest) -> SubmitReply:
         """Takes a job in, or all tasks of an array. When this returns, they are durable and will run."""
         intake.check(request)
+        learnt = self._experience.of(request)  # before others have to wait for us
         with intake.staged(self.site, request) as folders, self.lock:
             found = self.queue()
-            asked = draft(self.site, self.store, request, found.now)
+            asked = draft(self.site, self.store, request, found.now, learnt)
             check(asked, self.site.regions, found.now)
             if sentence := too_late(asked, found.not_ended, found.ends, found.now):
                 raise BadInput(sentence)
@@ -159,6 +162,13 @@ def _after_held(asked: Ask, found: Queue) -> bool:
     return any(number not in waiting for number in asked.after)
 
 
+def _estimate_s(job: JobRecord) -> float | None:
+    """The owner's own estimate."""
+    if job.estimate_ms is not None:
+        return job.estimate_ms / 1000
+    return job.duration_ms / 1000 if job.duration_source == "yours" else None
+
+
 def _again(jobs: list[JobRecord], request: RerunRequest, now: datetime) -> SubmitRequest:
     """The request that these jobs came from, from now on."""
     job = jobs[0]
@@ -172,7 +182,7 @@ def _again(jobs: list[JobRecord], request: RerunRequest, now: datetime) -> Submi
         name=job.name,
         project=job.project,
         labels=job.labels,
-        duration_s=job.duration_ms / 1000 if job.duration_source == "yours" else None,
+        duration_s=_estimate_s(job),
         time_limit_s=None if job.time_limit_ms is None else job.time_limit_ms / 1000,
         finish_by=None if old.finish_by is None else old.finish_by + shift,
         start_by=None if old.start_by is None else old.start_by + shift,

@@ -67,6 +67,7 @@ class JobRecord:
     data_mb: int = 0
     postponed: int = 0  # how often a plan moved its start later
     guard_ms: int | None = None  # the duration that its deadline is kept with; None: `duration_ms`
+    estimate_ms: int | None = None  # the owner's own, where there is one
 
     @property
     def key(self) -> str:

@@ -100,6 +100,7 @@ job = sa.Table(
     sa.Column("data_mb", sa.Integer, nullable=False),  # what moves with it to another region
     sa.Column("postponed", sa.Integer, nullable=False),  # how often a plan moved its start later
     sa.Column("guard_ms", Time, nullable=True),  # the duration that its deadline is kept with
+    sa.Column("estimate_ms", Time, nullable=True),  # the owner's own, where earlier runs suggest another
     sqlite_strict=True,
     sqlite_autoincrement=True,  # an id is never used twice
 )

@@ -141,11 +141,12 @@ class Store:
         rows = self._rows(query.order_by(schema.job.c.id.desc()).limit(1))
         return _job(rows[0]) if rows else None
 
-    def done_by(self, user: str, limit: int) -> list[JobRecord]:
-        """The newest jobs of a user that are done, at most `limit`, newest first."""
+    def done_by(self, user: str, limit: int) -> dict[int, SettlementState]:
+        """How far the accounts of a user's newest done jobs are, by number, at most `limit`."""
         where = schema.job.c.user == user, schema.job.c.state == str(JobState.DONE)
-        query = sa.select(schema.job).where(*where).order_by(schema.job.c.id.desc()).limit(limit)
-        return [_job(row) for row in self._rows(query)]
+        query = sa.select(schema.job.c.id, schema.job.c.settlement_state).where(*where)
+        rows = self._rows(query.order_by(schema.job.c.id.desc()).limit(limit))
+        return {row.id: SettlementState(row.settlement_state) for row in rows}
 
     def gpu_hours(self, since_ms: int, until_ms: int) -> dict[tuple[str, str], float]:
         """GPU hours between two times of what runs or ran, by user and project."""

@@ -19,7 +19,7 @@ NUMBERS = (
     "postponed",
 )
 LISTS = ("after", "after_any", "kinds")
-TIMES = ("not_before_ms", "guard_ms")
+TIMES = ("not_before_ms", "guard_ms", "estimate_ms")
 
 
 def upgrade() -> None:
