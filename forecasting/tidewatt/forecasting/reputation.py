@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tidewatt.forecasting.asking import Asked
 from tidewatt.forecasting.hours import HOUR_MS
 from tidewatt.forecasting.kind import Kind
-from tidewatt.forecasting.series import Forecast, instant, milliseconds
+from tidewatt.forecasting.series import Intensities, instant, milliseconds
 from tidewatt.forecasting.skill import LEAST_DAYS, PRIOR, Skill, learn
 from tidewatt.forecasting.witnesses import (
     DAY_H,
@@ -18,6 +18,7 @@ from tidewatt.forecasting.witnesses import (
     OLDEST_H,
     Past,
     Told,
+    hours_of,
     past_of,
     told_by,
     witnesses,
@@ -69,7 +70,7 @@ class Reputation:
 
     def __init__(self, source: Asked, others: Sequence[Asked], zone: str, kind: Kind) -> None:
         self._source, self._others, self._zone, self._kind = source, others, zone, kind
-        self._issues: dict[int, Forecast] = {}  # by the hour of the issue
+        self._issues: dict[int, Intensities] = {}  # on hours, by the hour of the issue
         self._heard_to: datetime | None = None
         self._past: Past | None = None
         self._past_h = -1
@@ -137,12 +138,12 @@ class Reputation:
         since = now - timedelta(hours=LOOKED_BACK_H + OLDEST_H)
         start = since if self._heard_to is None else max(since, self._heard_to - LATE)
         for each in self._source.issues(self._zone, self._kind, start, now):
-            self._issues[milliseconds(each.issued_at) // HOUR_MS] = each
+            self._issues[milliseconds(each.issued_at) // HOUR_MS] = hours_of(each)
         self._heard_to = now
         first_h = milliseconds(since) // HOUR_MS
         for hour in [hour for hour in self._issues if hour < first_h]:
             del self._issues[hour]
-        return told_by([self._issues[hour] for hour in sorted(self._issues)])
+        return told_by(self._issues)
 
     def _past_at(self, hour: int) -> Past | None:
         if hour != self._past_h:

@@ -6,7 +6,7 @@ noise that is drawn anew with every issue averages out; the newest forecast's fi
 was last seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -108,14 +108,16 @@ def past_of(observed: Steps, since_h: int, now_h: int) -> Past | None:
     return past if np.isfinite(past.usual_at(here, DAY_H)).all() else None
 
 
-def told_by(forecasts: Sequence[Forecast]) -> Told:
-    """Forecasts on hours, in the order of their issue."""
-    issued_h = np.array([milliseconds(each.issued_at) // HOUR_MS for each in forecasts], np.int64)
-    rows = [
-        hourly(each.steps, int(start) * HOUR_MS, REACH)
-        for each, start in zip(forecasts, issued_h, strict=True)
-    ]
-    return Told(issued_h, np.array(rows).reshape(len(rows), REACH))
+def hours_of(forecast: Forecast) -> Intensities:
+    """A forecast on hours from that of its issue on: (REACH,), NaN where it says nothing."""
+    return hourly(forecast.steps, milliseconds(forecast.issued_at) // HOUR_MS * HOUR_MS, REACH)
+
+
+def told_by(hours: Mapping[int, Intensities]) -> Told:
+    """Forecasts on hours by the hour of their issue, in its order."""
+    ordered = sorted(hours)
+    values = np.array([hours[each] for each in ordered]).reshape(len(ordered), REACH)
+    return Told(np.array(ordered, np.int64), values)
 
 
 def witnesses(past: Past, told: Told | None, moments_h: Integers) -> list[Floats]:
