@@ -121,6 +121,8 @@ class Booking:
     cpus: int
     mem_mb: int = 0
     holder: str = ""  # "job 12", "pid 4711 python (alice)"
+    power_w: float = 0.0  # IT power that it draws, for a region's power limit
+    array: str = ""  # of the job that holds it, for the array's limit
 
 
 class Why(StrEnum):
@@ -137,6 +139,7 @@ class Why(StrEnum):
     LATE = "late"  # the deadline cannot be met and `late` was accepted
     ASKED = "asked"  # `tidewatt start`: as soon as it fits
     GUARD = "guard"  # its latest start has come
+    FOLLOWED = "followed"  # a job that waits for its end would be late otherwise: starts as soon as it fits
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def test_preview_shows_decision_grams_and_offers() -> None:
     assert (reply.plan.start, reply.plan.why) == (T0 + 4 * HOUR, "cleanest")
     assert [reply.plan.expected_g, reply.plan.immediate_g] == pytest.approx([24, 60])
     assert reply.plan.sources == ("profile DE (profile)",)
-    assert [offer.slack_h for offer in reply.offers] == [6, 24]
+    assert [offer.slack_h for offer in reply.offers] == [7, 13, 31]  # its own, and 6 and 24 h more
     assert reply.offers[0].saving_percent == pytest.approx(60)
     assert (reply.power_w, reply.power_source, reply.empty_queue) == (200, "assumed: 200 W", True)
     assert PlanReply.model_validate_json(reply.model_dump_json()) == reply

@@ -1,91 +1,240 @@
 """All regions with what is booked in them, on which waiting jobs are placed and moved."""
 
-from tidewatt.scheduler.plan import Ask, Booking, Plan, Window
-from tidewatt.scheduler.planning.capacity import Timeline
-from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, length_ms, moment
-from tidewatt.scheduler.planning.intensity import CostCurve, curve_of
-from tidewatt.scheduler.planning.planner import Infeasible, options_of, place
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from tidewatt.scheduler.jobs import Need
+from tidewatt.scheduler.plan import Ask, Booking, Plan, Why, Window
+from tidewatt.scheduler.planning import reasons
+from tidewatt.scheduler.planning.capacity import Stretch, Timeline, holds
+from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, moment
+from tidewatt.scheduler.planning.intensity import CostCurve
+from tidewatt.scheduler.planning.kinds import suitable
+from tidewatt.scheduler.planning.options import ground, options_of
+from tidewatt.scheduler.planning.planner import Infeasible, place, planned_at
+from tidewatt.scheduler.planning.precedence import dues, followers, in_order, turns
 from tidewatt.scheduler.planning.search import Choice, Option, choice_at
 from tidewatt.scheduler.planning.situation import Situation
-from tidewatt.scheduler.planning.terms import allowed, latest_start_ms
+from tidewatt.scheduler.planning.terms import FREE, Bounds, allowed, duration_ms, latest_start_ms
+from tidewatt.scheduler.region import Region
 
 DUE_FOR_MS = 300_000  # a plan not carried out for so long after its start was slept through
 
 
 class Board:
-    """The regions at one moment. Bookings of what runs or is foreign stay; plans are put on and taken off."""
+    """The regions at one moment. Bookings of what runs or is foreign stay; plans are put on and taken off.
 
-    def __init__(self, situation: Situation) -> None:
+    `newcomers` are jobs beside those of the situation. A job starts when all those after which it runs have
+    ended: they have to be on the board before it.
+    """
+
+    def __init__(self, situation: Situation, newcomers: Sequence[Ask] = ()) -> None:
         self.now = situation.now
         self.now_ms = ceil_ms(situation.now)
         self.policy = situation.policy
-        names = [region.name for region in situation.regions]
-        self._timelines = {region.name: Timeline(region) for region in situation.regions}
-        self._curves = {name: curve_of(situation.outlooks.get(name)) for name in names}
-        self._placed: dict[int, str] = {}  # job id: region
+        self._situation = situation
+        self._grounds = {region.name: ground(region, situation) for region in situation.regions}
+        new = {ask.job_id for ask in newcomers}
+        asks = [*(ask for ask in situation.asks if ask.job_id not in new), *newcomers]
+        self._waiting = {ask.job_id for ask in asks}
+        self._followers = followers(asks)
+        self._dues = dues(asks)
+        self.turns = turns(asks, situation.shares)
+        self._placed: dict[int, tuple[str, int, int]] = {}  # job id: region, start, end
+        self._arrays = _arrays(asks)
         for booking in situation.bookings:
-            if booking.region in self._timelines:  # a region may be gone from the configuration
-                self._timelines[booking.region].book(booking)
+            if booking.region in self._grounds:  # a region may be gone from the configuration
+                self._grounds[booking.region].timeline.book(booking)
+            self._count(booking)
 
-    def options(self, ask: Ask) -> list[Option]:
+    def in_turn(self, asks: Iterable[Ask]) -> list[Ask]:
+        """The jobs in the order in which they are placed."""
+        return in_order(list(asks), lambda ask: self.turns[ask.job_id])
+
+    def in_order(self, asks: Sequence[Ask]) -> list[Ask]:
+        """The jobs as given, but none before those after which it runs."""
+        return in_order(asks) if self._followers else list(asks)
+
+    def is_followed(self, ask: Ask) -> bool:
+        """True where another waiting job runs after this one."""
+        return ask.job_id in self._followers
+
+    def is_ready(self, ask: Ask) -> bool:
+        """True where all that the job waits for is on the board, runs or has ended."""
+        return all(job_id in self._placed for job_id in ask.after if job_id in self._waiting)
+
+    def options(self, ask: Ask, bounds: Bounds | None = None) -> list[Option]:
         """Where `ask` could run now."""
-        timelines = list(self._timelines.values())
-        return options_of(ask, timelines, list(self._curves.values()), self.now_ms)
+        bounds = self.bounds(ask) if bounds is None else bounds
+        return options_of(ask, self._grounds, self.now, self.policy, bounds, self._within(ask, bounds))
 
-    def place(self, ask: Ask) -> Plan | Infeasible:
+    def bounds(self, ask: Ask, *, firm: bool = True) -> Bounds:
+        """What the rest of the queue says about the job's times; not `firm`: followers may be moved."""
+        kept = None
+        limit = self.policy.max_postponed
+        if limit is not None and ask.postponed >= limit:
+            kept = self._situation.keep.get(ask.job_id)
+        if not ask.after and kept is None and ask.job_id not in self._followers:
+            return FREE
+        placed = [self._placed[f.job_id][1] for f in self._after(ask) if f.job_id in self._placed]
+        return Bounds(
+            release_ms=max((self._end(job_id) for job_id in ask.after), default=0),
+            end_ms=min(placed, default=None) if firm else None,
+            due_ms=self._dues.get(ask.job_id),
+            not_after_ms=None if kept is None else floor_ms(kept.window.start),
+        )
+
+    def place(self, ask: Ask, *, firm: bool = True) -> Plan | Infeasible:
         """The best plan in what is free; it is not put on the board."""
-        return place(ask, self.options(ask), self.now, self.policy)
+        if not self.is_ready(ask):
+            blocking = next(i for i in ask.after if i in self._waiting and i not in self._placed)
+            return Infeasible(ask.job_id, reasons.behind(blocking), None)
+        bounds = self.bounds(ask, firm=firm)
+        return place(ask, self.options(ask, bounds), self.now, self.policy, bounds)
+
+    def plan_at(self, ask: Ask, region: str, pool: str, start_ms: int) -> Plan:
+        """The plan of a start that was chosen elsewhere, with what it saves against starting at once."""
+        return planned_at(ask, self.options(ask), self.now, self.policy, region, pool, start_ms)
 
     def put(self, ask: Ask, plan: Plan) -> None:
-        """Books the window of a plan; one that is due begins now."""
+        """Books the window or the stints of a plan; one that is due begins now."""
+        if plan.stints:
+            parts = [(s.region, s.pool, floor_ms(s.window.start), ceil_ms(s.window.end)) for s in plan.stints]
+            self._book(ask, [part for part in parts if part[3] > self.now_ms])
+            return
         self.put_at(ask, plan.region, plan.pool, max(floor_ms(plan.window.start), self.now_ms))
 
     def put_at(self, ask: Ask, region: str, pool: str, start_ms: int) -> None:
         """Books the time that the job takes from `start_ms`."""
-        window = Window(moment(start_ms), moment(start_ms + length_ms(ask.duration)))
-        need = ask.need
-        holder = _holder(ask.job_id)
-        booking = Booking(region, pool, window, need.gpus, need.cpus, need.mem_mb, holder)
-        self._timelines[region].book(booking)
-        self._placed[ask.job_id] = region
+        speed, _ = self._fares(ask, region, pool)
+        self._book(ask, [(region, pool, start_ms, start_ms + duration_ms(ask, speed))])
 
     def take(self, job_id: int) -> None:
         """Frees what a waiting job had booked."""
-        region = self._placed.pop(job_id, None)
-        if region is not None:
-            self._timelines[region].release(_holder(job_id))
+        if self._placed.pop(job_id, None) is not None:
+            for each in self._grounds.values():
+                each.timeline.release(_holder(job_id))
+            for counted in self._arrays.values():
+                counted.release(_holder(job_id))
 
     def still_holds(self, ask: Ask, plan: Plan) -> bool:
         """True where a plan made earlier can still be carried out as it is, in time."""
-        start, duration = floor_ms(plan.window.start), length_ms(ask.duration)
-        if start + DUE_FOR_MS < self.now_ms or not self._fits_terms(ask, plan):
+        start = floor_ms(plan.window.start)
+        if start + DUE_FOR_MS < self.now_ms or not self._suits(ask, plan) or not self.is_ready(ask):
             return False
         begin = max(start, self.now_ms)
-        latest = latest_start_ms(ask)
-        if latest is not None and begin > latest and not ask.late:
+        if begin < max((self._end(job_id) for job_id in ask.after), default=0):
             return False
-        free = self._timelines[plan.region].free(ask.need, plan.pool, begin, begin + duration)
-        return free == [(begin, begin + duration)]
+        if ask.release is not None and begin < ceil_ms(ask.release):
+            return False
+        return self._in_time(ask, plan, begin) and self._has_room(ask, plan, begin)
 
     def cost(self, ask: Ask, plan: Plan) -> Choice:
         """The plan's window, priced by what is known now."""
+        own = next(
+            (o for o in self.options(ask, FREE) if (o.region, o.pool) == (plan.region, plan.pool)), None
+        )
         start = max(floor_ms(plan.window.start), self.now_ms)
-        region = self._timelines[plan.region].region
-        option = Option(plan.region, plan.pool, self._curves[plan.region], region.pue, ())
-        return choice_at(option, start, length_ms(ask.duration))
+        if own is None:
+            region = self._grounds[plan.region]
+            own = Option(plan.region, plan.pool, region.curve, region.region.pue, ())
+        return choice_at(own, start, ceil_ms(plan.window.end) - floor_ms(plan.window.start))
 
     def curve(self, region: str) -> CostCurve | None:
         """What is known of the region's grid."""
-        return self._curves[region]
+        return self._grounds[region].curve
 
-    def _fits_terms(self, ask: Ask, plan: Plan) -> bool:
-        timeline = self._timelines.get(plan.region)
-        return (
-            timeline is not None
-            and allowed(ask, plan.region)
-            and plan.pool in timeline.pools_for(ask.need)
-            and floor_ms(plan.window.end) - floor_ms(plan.window.start) == length_ms(ask.duration)
-        )
+    def _after(self, ask: Ask) -> Sequence[Ask]:
+        return self._followers.get(ask.job_id, ())
+
+    def _end(self, job_id: int) -> int:
+        """When a job after which another runs is expected to end; one that nobody knows has ended."""
+        if job_id in self._placed:
+            return self._placed[job_id][2]
+        end = self._situation.ends.get(job_id)
+        return 0 if end is None else ceil_ms(end)
+
+    def _fares(self, ask: Ask, region: str, pool: str) -> tuple[float, float]:
+        found = suitable(ask, self._grounds[region].timeline)
+        return next((fares for name, fares in found if name == pool), (1.0, 1.0))
+
+    def _book(self, ask: Ask, parts: Sequence[tuple[str, str, int, int]]) -> None:
+        need, holder = ask.need, _holder(ask.job_id)
+        for region, pool, start, end in parts:
+            power_w = ask.power_w * self._fares(ask, region, pool)[1]
+            booking = Booking(
+                region, pool, Window(moment(start), moment(end)), need.gpus, need.cpus, need.mem_mb, holder,
+                power_w, ask.array,
+            )  # fmt: skip
+            self._grounds[region].timeline.book(booking)
+            self._count(booking)
+        if parts:
+            self._placed[ask.job_id] = parts[-1][0], parts[0][2], parts[-1][3]
+
+    def _count(self, booking: Booking) -> None:
+        if booking.array in self._arrays:
+            counted = replace(booking, region=booking.array, pool="", gpus=0, cpus=1, mem_mb=0, power_w=0.0)
+            self._arrays[booking.array].book(counted)
+
+    def _within(self, ask: Ask, bounds: Bounds) -> list[Stretch] | None:
+        """When another job of the array may run; None where any number may."""
+        counted = self._arrays.get(ask.array) if ask.array_limit else None
+        if counted is None:
+            return None
+        kept_back = counted.region.cpus - ask.array_limit
+        return counted.free(Need(cpus=1 + kept_back), "", max(self.now_ms, bounds.release_ms))
+
+    def _suits(self, ask: Ask, plan: Plan) -> bool:
+        parts = plan.stints or (plan,)
+        for part in parts:
+            if part.region not in self._grounds or not allowed(ask, part.region):
+                return False
+            pools = dict(suitable(ask, self._grounds[part.region].timeline))
+            if part.pool not in pools:
+                return False
+        if plan.stints:
+            return ask.pausing is not None
+        length = floor_ms(plan.window.end) - floor_ms(plan.window.start)
+        return length == duration_ms(ask, self._fares(ask, plan.region, plan.pool)[0])
+
+    def _in_time(self, ask: Ask, plan: Plan, begin_ms: int) -> bool:
+        if ask.late:
+            return True
+        if plan.stints:
+            return ask.finish_by is None or plan.window.end <= ask.finish_by
+        speed, _ = self._fares(ask, plan.region, plan.pool)
+        last = latest_start_ms(ask, speed, sure=False)
+        if last is not None and begin_ms > last:
+            return False
+        sure = latest_start_ms(ask, speed)
+        # a longer guard duration, learnt since, calls for an earlier start; one that is due stays due
+        return sure is None or begin_ms <= max(sure, self.now_ms) or plan.why is Why.GUARD
+
+    def _has_room(self, ask: Ask, plan: Plan, begin_ms: int) -> bool:
+        if plan.stints:
+            parts = [(s.region, s.pool, floor_ms(s.window.start), ceil_ms(s.window.end)) for s in plan.stints]
+        else:
+            length = floor_ms(plan.window.end) - floor_ms(plan.window.start)
+            parts = [(plan.region, plan.pool, begin_ms, begin_ms + length)]
+        counted = self._within(ask, FREE)
+        for region, pool, start, end in parts:
+            start = max(start, self.now_ms)
+            if end <= start:
+                continue
+            power_w = ask.power_w * self._fares(ask, region, pool)[1]
+            free = self._grounds[region].timeline.free(ask.need, pool, start, end, power_w)
+            if not holds(free, start, end) or (counted is not None and not holds(counted, start, end)):
+                return False
+        return True
+
+
+def _arrays(asks: Iterable[Ask]) -> dict[str, Timeline]:
+    """Of each limited array a count of how many of its jobs run when."""
+    limits: dict[str, int] = {}
+    for ask in asks:
+        if ask.array and ask.array_limit:
+            limits[ask.array] = max(limits.get(ask.array, 0), ask.array_limit)
+    return {array: Timeline(Region(array, cpus=limit)) for array, limit in limits.items()}
 
 
 def _holder(job_id: int) -> str:

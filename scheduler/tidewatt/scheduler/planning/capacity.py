@@ -2,29 +2,37 @@
 
 import re
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import lru_cache
+from itertools import pairwise
 
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Booking, Window
 from tidewatt.scheduler.planning.instants import FAR_MS, ceil_ms, floor_ms, moment
-from tidewatt.scheduler.region import Region
+from tidewatt.scheduler.region import Pool, Region
 
 Stretch = tuple[int, int]  # half-open, Unix milliseconds
-_Change = tuple[int, str, int, int, int]  # at (ms), pool, more GPUs, CPUs, MB in use
+_Change = tuple[int, str, int, int, int, int]  # at (ms), node, more GPUs, CPUs, MB, milliwatts in use
+_MORE_THAN_ALL = 1_000_000_000  # CPUs: no region has so many
 
 
 class Timeline:
     """The use of one region over time, exact at every instant; windows are half-open.
 
     Bookings may exceed the capacity (somebody else's processes do not ask): then nothing is free meanwhile.
+    Nothing is free in a closed window. Where a pool has several nodes, each booking is taken to be on the one
+    on which it leaves the least room.
     """
 
     def __init__(self, region: Region, bookings: Iterable[Booking] = ()) -> None:
         self.region = region
-        self._gpus = {pool.name: pool.gpus for pool in region.pools}
-        self._bookings: dict[str, list[Booking]] = {}
+        self._nodes = {pool.name: _nodes(pool) for pool in region.pools}
+        self._limit_mw = round(region.power_limit_kw * 1e6)
+        self._booked: dict[str, list[_Change]] = {}
         self._changes: list[_Change] = []
+        for window in region.closed:
+            self.book(Booking(region.name, "", window, 0, _MORE_THAN_ALL, holder="closed"))
         for booking in bookings:
             self.book(booking)
 
@@ -32,18 +40,20 @@ class Timeline:
         """Occupies what the booking says; one holder may have several."""
         if booking.region != self.region.name:
             raise ValueError(f"a booking of {booking.region} does not belong to {self.region.name}")
-        changes = _changes(booking)
-        if not changes:
+        start, end = floor_ms(booking.window.start), ceil_ms(booking.window.end)
+        if end <= start:
             return
-        self._bookings.setdefault(booking.holder, []).append(booking)
+        node = self._node(booking, start, end)
+        gpus, cpus, mem, power = booking.gpus, booking.cpus, booking.mem_mb, round(booking.power_w * 1000)
+        changes = (start, node, gpus, cpus, mem, power), (end, node, -gpus, -cpus, -mem, -power)
+        self._booked.setdefault(booking.holder, []).extend(changes)
         for change in changes:
             insort(self._changes, change)
 
     def release(self, holder: str) -> None:
         """Frees everything that `holder` has booked."""
-        for booking in self._bookings.pop(holder, ()):
-            for change in _changes(booking):
-                self._changes.remove(change)
+        for change in self._booked.pop(holder, ()):
+            self._changes.remove(change)
 
     def pools_for(self, need: Need) -> tuple[str, ...]:
         """Names of the pools that could ever hold the need; `("",)` where it needs no GPU; `()` for none."""
@@ -55,7 +65,7 @@ class Timeline:
         return tuple(
             pool.name
             for pool in self.region.pools
-            if pool.gpus >= need.gpus and names(need.gpu_kind, pool.name)
+            if _largest(pool) >= need.gpus and names(need.gpu_kind, pool.name)
         )
 
     def free_windows(self, need: Need, pool: str, earliest: datetime, latest_end: datetime) -> list[Window]:
@@ -63,11 +73,30 @@ class Timeline:
         stretches = self.free(need, pool, ceil_ms(earliest), floor_ms(latest_end))
         return [Window(moment(start), moment(end)) for start, end in stretches]
 
-    def free(self, need: Need, pool: str, earliest_ms: int, end_ms: int = FAR_MS) -> list[Stretch]:
-        """The same in Unix milliseconds; without `end_ms` the last stretch has no end to speak of."""
+    def free(
+        self, need: Need, pool: str, earliest_ms: int, end_ms: int = FAR_MS, power_w: float = 0.0
+    ) -> list[Stretch]:
+        """The same in Unix milliseconds; without `end_ms` the last stretch has no end to speak of.
+
+        `power_w` is what the job draws. Those of different nodes may overlap.
+        """
+        nodes = self._nodes.get(pool) or {pool: 0}
+        if len(nodes) == 1:
+            node, gpus = next(iter(nodes.items()))
+            return self._free(need, node, gpus, earliest_ms, end_ms, power_w)
+        found = {
+            stretch
+            for node, gpus in nodes.items()
+            for stretch in self._free(need, node, gpus, earliest_ms, end_ms, power_w)
+        }
+        return sorted(found)
+
+    def _free(
+        self, need: Need, node: str, gpus: int, earliest_ms: int, end_ms: int, power_w: float
+    ) -> list[Stretch]:
         found: list[Stretch] = []
         open_since: int | None = None
-        for at, fits in self._fits(need, pool, earliest_ms):
+        for at, fits in self._fits(need, node, gpus, earliest_ms, power_w):
             if at >= end_ms:
                 break
             if fits and open_since is None:
@@ -79,29 +108,72 @@ class Timeline:
             found.append((open_since, end_ms))
         return found
 
-    def _fits(self, need: Need, pool: str, earliest_ms: int) -> Iterable[tuple[int, bool]]:
+    def _fits(
+        self, need: Need, node: str, gpus: int, earliest_ms: int, power_w: float
+    ) -> Iterator[tuple[int, bool]]:
         """Whether the need is free, at `earliest_ms` and after every later change."""
-        gpus = self._gpus.get(pool, 0) - need.gpus
+        gpus -= need.gpus
         cpus = self.region.cpus - need.cpus
         mem = self.region.mem_mb - need.mem_mb if self.region.mem_mb else FAR_MS
+        power = self._limit_mw - round(power_w * 1000) if self._limit_mw else FAR_MS
         changes = self._changes
         at = earliest_ms
         i = 0
         n = len(changes)
         while True:
             while i < n and changes[i][0] <= at:
-                _, of_pool, more_gpus, more_cpus, more_mb = changes[i]
-                if of_pool == pool:
+                _, of_node, more_gpus, more_cpus, more_mb, more_mw = changes[i]
+                if of_node == node:
                     gpus -= more_gpus
                 cpus -= more_cpus
                 mem -= more_mb
+                power -= more_mw
                 i += 1
-            yield at, gpus >= 0 and cpus >= 0 and mem >= 0
+            yield at, gpus >= 0 and cpus >= 0 and mem >= 0 and power >= 0
             if i == n:
                 return
             at = changes[i][0]
 
+    def _node(self, booking: Booking, start_ms: int, end_ms: int) -> str:
+        """The node that a booking goes to: where it fits most tightly, else where it overlaps least."""
+        nodes = self._nodes.get(booking.pool, {})
+        if len(nodes) < 2 or not booking.gpus:
+            return booking.pool
+        left = {
+            node: gpus - booking.gpus - self._most_used(node, start_ms, end_ms)
+            for node, gpus in nodes.items()
+        }
+        return min(left, key=lambda node: (left[node] < 0, abs(left[node])))
 
+    def _most_used(self, node: str, start_ms: int, end_ms: int) -> int:
+        used = most = 0
+        for at, of_node, gpus, *_ in self._changes:
+            if at >= end_ms:
+                break
+            if at > start_ms:
+                most = max(most, used)
+            used += gpus if of_node == node else 0
+        return max(most, used)
+
+
+def overlap(some: Iterable[Stretch], others: Iterable[Stretch]) -> list[Stretch]:
+    """The stretches that are in both, ascending; `others` do not overlap each other."""
+    bounds = list(others)
+    both = [
+        (max(start, since), min(end, until))
+        for start, end in some
+        for since, until in bounds
+        if max(start, since) < min(end, until)
+    ]
+    return sorted(both)
+
+
+def holds(stretches: Iterable[Stretch], start_ms: int, end_ms: int) -> bool:
+    """True where one of the stretches has all of `[start_ms, end_ms)`."""
+    return any(since <= start_ms and end_ms <= until for since, until in stretches)
+
+
+@lru_cache(maxsize=4096)
 def names(kind: str, pool: str) -> bool:
     """True where `kind` ("a100", "rtx4090", "a100-80gb"; "" for any) is made of words of the pool's name."""
     words = _words(pool)
@@ -114,9 +186,14 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[a-z0-9]+", text.lower())
 
 
-def _changes(booking: Booking) -> tuple[_Change, ...]:
-    start, end = floor_ms(booking.window.start), ceil_ms(booking.window.end)
-    if end <= start:
-        return ()
-    pool, gpus, cpus, mem = booking.pool, booking.gpus, booking.cpus, booking.mem_mb
-    return (start, pool, gpus, cpus, mem), (end, pool, -gpus, -cpus, -mem)
+def _largest(pool: Pool) -> int:
+    """The most GPUs that a job could have on one node."""
+    return min(pool.gpus, pool.node_gpus) if pool.node_gpus else pool.gpus
+
+
+def _nodes(pool: Pool) -> dict[str, int]:
+    """The pool's nodes and the GPUs of each; the last may have fewer."""
+    if not 0 < pool.node_gpus < pool.gpus:
+        return {pool.name: pool.gpus}
+    firsts = [*range(0, pool.gpus, pool.node_gpus), pool.gpus]
+    return {f"{pool.name} node {i}": end - start for i, (start, end) in enumerate(pairwise(firsts))}

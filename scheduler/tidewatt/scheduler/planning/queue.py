@@ -2,22 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
+from itertools import groupby
 
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.plan import Ask, Plan, Why
 from tidewatt.scheduler.planning.board import Board
-from tidewatt.scheduler.planning.instants import length_ms, moment
-from tidewatt.scheduler.planning.planner import Infeasible, place
-from tidewatt.scheduler.planning.rescue import alone_in_time, by_urgency, rescue
-from tidewatt.scheduler.planning.search import TIE
+from tidewatt.scheduler.planning.instants import moment
+from tidewatt.scheduler.planning.offers import Offer, offered
+from tidewatt.scheduler.planning.planner import Infeasible
+from tidewatt.scheduler.planning.precedence import descendants
+from tidewatt.scheduler.planning.rescue import alone_in_time, rescue
+from tidewatt.scheduler.planning.search import TIE, weight
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import SHIFTED, check, latest_start_ms
+from tidewatt.scheduler.planning.weighing import scale_of
 
-OFFERED_SLACK_H = (6.0, 24.0)
+__all__ = ["Admission", "Offer", "admit", "offers", "plan_queue"]
+
 _RESCUE_STATES = 200  # of each call of `plan_queue`, which comes again soon
 
-Offer = tuple[float, datetime | None, float | None]  # slack_h, start, saving_percent
+Plans = dict[int, Plan | Infeasible]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Admission:
     moved: dict[int, Plan] = field(default_factory=dict)
 
 
-def plan_queue(situation: Situation) -> dict[int, Plan | Infeasible]:
+def plan_queue(situation: Situation) -> Plans:
     """A plan for each waiting job, by id; for a job that cannot keep its deadline why, and its earliest plan.
 
     A plan of `keep` stays the same object until it cannot be carried out any more, or another one saves more
@@ -36,10 +41,10 @@ def plan_queue(situation: Situation) -> dict[int, Plan | Infeasible]:
     """
     board = Board(situation)
     plans = _settle(board, situation.asks, situation.keep)
-    for ask in by_urgency(situation.asks):
+    for ask in board.in_turn(situation.asks):
         plan = plans[ask.job_id]
         kept = plan is situation.keep.get(ask.job_id)
-        if isinstance(plan, Plan) and kept and plan.window.start > situation.now:
+        if isinstance(plan, Plan) and kept and not plan.stints and plan.window.start > situation.now:
             plans[ask.job_id] = _improve(board, ask, plan)
     return plans
 
@@ -54,74 +59,115 @@ def admit(newcomer: Ask, situation: Situation) -> Admission:
     keep = situation.keep
     check(newcomer, situation.regions, situation.now)
     others = [ask for ask in situation.asks if ask.job_id != newcomer.job_id]
-    board = Board(situation)
-    plans = _settle(board, others, keep)
+    board = Board(situation, [newcomer])
+    behind = descendants(newcomer.job_id, others)
+    firm = [ask for ask in others if ask.job_id not in behind]
+    following = [ask for ask in others if ask.job_id in behind]
+    plans = _settle(board, firm, keep)
+    if any(ask.priority < newcomer.priority for ask in firm):
+        ahead = _ahead(newcomer, others, situation, plans)
+        if ahead is not None:
+            return ahead
     placed = board.place(replace(newcomer, late=False))
-    if isinstance(placed, Infeasible):
-        movable = [ask for ask in others if _movable(plans[ask.job_id])]
+    if isinstance(placed, Plan) and following:
+        board.put(newcomer, placed)
+        plans |= _settle(board, following, keep)
+        board.take(newcomer.job_id)
+    if _misses(placed) or any(_misses(plans[ask.job_id]) for ask in following if ask.job_id in plans):
+        movable = [ask for ask in others if ask.job_id not in plans or _movable(plans[ask.job_id])]
         _take(board, movable)
-        rescued = rescue(board, [*movable, newcomer]) if alone_in_time(board, newcomer) else None
-        if rescued is None:
-            return _admit_late(newcomer, placed, plans, keep)
-        placed = rescued.pop(newcomer.job_id)
-        plans |= rescued
+        rescued = None
+        if alone_in_time(board, newcomer):
+            rescued = rescue(board, [*movable, replace(newcomer, late=False)])
+        if rescued is not None:
+            placed = rescued.pop(newcomer.job_id)
+            plans |= rescued
+    if isinstance(placed, Infeasible):
+        return _admit_late(newcomer, placed, plans, keep)
     return Admission(placed, _moved(plans, keep))
 
 
 def offers(ask: Ask, situation: Situation) -> tuple[Offer, ...]:
-    """What 6 h and 24 h of slack beyond the earliest finish should save against starting at once.
+    """What slack should save against starting at once, the rest of the queue as planned.
 
-    Start and saving are None where nothing is known of the grid.
+    For a job without a deadline 6 h and 24 h of slack beyond the earliest finish, for one with a deadline its
+    own slack, and 6 h and 24 h more. Start and saving are None where nothing is known of the grid.
     """
-    board = Board(situation)
-    _settle(board, [other for other in situation.asks if other.job_id != ask.job_id], situation.keep)
-    options = board.options(ask)
-    firsts = [option.first_start(length_ms(ask.duration)) for option in options if option.allowed]
-    first_ms = min((first for first in firsts if first is not None), default=None)
-    if first_ms is None:
-        return tuple((slack_h, None, None) for slack_h in OFFERED_SLACK_H)
-    exact = replace(situation.policy, margin=timedelta(0))
-    made = []
-    for slack_h in OFFERED_SLACK_H:
-        start_by = moment(first_ms) + timedelta(hours=slack_h)
-        easy = replace(
-            ask, finish_by=None, start_by=start_by, duration_source="", at_once=False, power_w=1000.0
-        )
-        made.append(_offer(slack_h, place(easy, options, situation.now, exact)))
-    return tuple(made)
+    others = [other for other in situation.asks if other.job_id != ask.job_id]
+    board = Board(situation, [ask])
+    behind = descendants(ask.job_id, others)
+    _settle(board, [other for other in others if other.job_id not in behind], situation.keep)
+    return offered(ask, board)
 
 
-def _settle(board: Board, asks: Sequence[Ask], keep: Mapping[int, Plan]) -> dict[int, Plan | Infeasible]:
-    """Puts all jobs on the board: kept plans that hold, the rest in what is left, all anew if one misses."""
-    plans: dict[int, Plan | Infeasible] = {}
-    urgent = by_urgency(asks)
-    for ask in urgent:
-        kept = keep.get(ask.job_id)
-        if kept is not None and board.still_holds(ask, kept):
-            board.put(ask, kept)
-            plans[ask.job_id] = kept
-    for ask in urgent:
-        if ask.job_id not in plans:
-            plans[ask.job_id] = _put(board, ask)
-    if any(isinstance(plan, Infeasible) for plan in plans.values()):
-        plans |= _rescue_missing(board, urgent, plans)
+def _ahead(
+    newcomer: Ask, others: Sequence[Ask], situation: Situation, plans: Mapping[int, Plan | Infeasible]
+) -> Admission | None:
+    """The newcomer placed before all jobs of lower priority; None where one of these would miss by it."""
+    board = Board(situation, [newcomer])
+    keep = {job_id: plan for job_id, plan in situation.keep.items() if job_id != newcomer.job_id}
+    anew = _settle(board, [*others, replace(newcomer, late=False)], keep)
+    placed = anew.pop(newcomer.job_id)
+    if isinstance(placed, Infeasible) or placed.why is Why.GUARD:
+        return None
+    for ask in others:
+        before = plans.get(ask.job_id, situation.keep.get(ask.job_id))
+        if before is not None and not _misses(before) and _misses(anew[ask.job_id]):
+            return None
+    return Admission(placed, _moved(anew, keep))
+
+
+def _settle(board: Board, asks: Sequence[Ask], keep: Mapping[int, Plan]) -> Plans:
+    """Puts all jobs on the board: kept plans that hold, the rest in what is left, all anew if one misses.
+
+    Those of a higher priority come first, whether or not they have a plan.
+    """
+    plans: Plans = {}
+    ordered = board.in_turn(asks)
+    for _, level in groupby(ordered, lambda ask: board.turns[ask.job_id][0]):
+        equals = list(level)
+        for ask in equals:
+            _keep(board, ask, keep, plans)
+        for ask in equals:
+            if ask.job_id not in plans and not _keep(board, ask, keep, plans):
+                plans[ask.job_id] = _put(board, ask)
+    if any(_misses(plan) for plan in plans.values()):
+        plans |= _rescue_missing(board, ordered, plans)
     return plans
 
 
-def _rescue_missing(
-    board: Board, urgent: Sequence[Ask], plans: Mapping[int, Plan | Infeasible]
-) -> dict[int, Plan | Infeasible]:
-    """Plans by which more jobs keep their deadline, or miss it by less; empty where there are none."""
-    movable = [ask for ask in urgent if _movable(plans[ask.job_id])]
-    missing = [ask for ask in urgent if isinstance(plans[ask.job_id], Infeasible)]
+def _keep(board: Board, ask: Ask, keep: Mapping[int, Plan], plans: Plans) -> bool:
+    kept = keep.get(ask.job_id)
+    if kept is None or not board.still_holds(ask, kept):
+        return False
+    board.put(ask, kept)
+    plans[ask.job_id] = kept
+    return True
+
+
+def _rescue_missing(board: Board, ordered: Sequence[Ask], plans: Mapping[int, Plan | Infeasible]) -> Plans:
+    """Plans by which more jobs keep their deadline, or miss it by less; empty where there are none.
+
+    Where two cannot both be in time, the one of lower priority gives way.
+    """
+    movable = [ask for ask in ordered if _movable(plans[ask.job_id])]
+    missing = [ask for ask in ordered if _misses(plans[ask.job_id])]
     _take(board, [*movable, *missing])
     in_time, found = list(movable), None
     for ask in missing:
-        if alone_in_time(board, ask) and (more := rescue(board, [*in_time, ask], _RESCUE_STATES)) is not None:
-            in_time, found = [*in_time, ask], more
+        if not alone_in_time(board, ask):
+            continue
+        more = rescue(board, [*in_time, ask], _RESCUE_STATES) or _at_the_cost(board, in_time, ask)
+        if more is not None:
+            in_time = [each for each in ordered if each.job_id in more]
+            found = more
             _take(board, in_time)
-    late = [ask for ask in missing if ask not in in_time]
-    anew: dict[int, Plan | Infeasible] = {ask.job_id: _put(board, ask) for ask in late}
+    late = [ask for ask in ordered if ask in missing or ask in movable]
+    late = [ask for ask in late if ask not in in_time]
+    if found is None and not any(isinstance(plans[ask.job_id], Infeasible) for ask in late):
+        _put_all(board, [*movable, *missing], plans)
+        return {}
+    anew: Plans = {ask.job_id: _put(board, ask) for ask in late}
     around = rescue(board, in_time, _RESCUE_STATES)
     if around is not None and (found is not None or _lateness(late, anew) < _lateness(late, plans)):
         return anew | around
@@ -129,8 +175,25 @@ def _rescue_missing(
     if found is None:  # as it was
         _put_all(board, [*movable, *missing], plans)
         return {}
-    _put_all(board, in_time, found)
+    _put_all(board, board.in_order(in_time), found)
     return {**found, **{ask.job_id: _put(board, ask) for ask in late}}
+
+
+def _at_the_cost(board: Board, in_time: Sequence[Ask], ask: Ask) -> dict[int, Plan] | None:
+    """Plans by which the job is in time and as few as can be of lower priority are not."""
+    mine = board.turns[ask.job_id][0]
+    lower = [each for each in in_time if board.turns[each.job_id][0] > mine]
+    lower.sort(key=lambda each: board.turns[each.job_id])
+    rest = [each for each in in_time if each not in lower]
+    if not lower or (found := rescue(board, [*rest, ask], _RESCUE_STATES)) is None:
+        return None
+    kept = [*rest, ask]
+    for each in lower:
+        _take(board, kept)
+        more = rescue(board, [*kept, each], _RESCUE_STATES)
+        if more is not None:
+            kept, found = [*kept, each], more
+    return found
 
 
 def _improve(board: Board, ask: Ask, kept: Plan) -> Plan:
@@ -152,7 +215,9 @@ def _better(board: Board, ask: Ask, kept: Plan, other: Plan) -> bool:
     before, after = board.cost(ask, kept), board.cost(ask, other)
     if before.cost is None or after.cost is None:
         return before.cost is None
-    if after.cost < before.cost * (1 - max(board.policy.min_saving, TIE)):
+    scale = scale_of(before)
+    cost = weight(before, scale)
+    if weight(after, scale) < cost - abs(cost) * max(board.policy.min_saving, TIE):
         return True
     # One that never meant to wait for the grid, but for room, takes the room that has become free.
     meant_now = kept.why is not Why.CLEANEST and other.why is not Why.CLEANEST
@@ -167,16 +232,14 @@ def _admit_late(
     return Admission(missed.earliest, _moved(plans, keep))
 
 
-def _offer(slack_h: float, placed: Plan | Infeasible) -> Offer:
-    if isinstance(placed, Infeasible) or placed.expected_g is None or placed.immediate_g is None:
-        return slack_h, None, None
-    saving = 1 - placed.expected_g / placed.immediate_g if placed.immediate_g else 0.0
-    return slack_h, placed.window.start, 100 * saving
+def _misses(plan: Plan | Infeasible) -> bool:
+    """True for a job that does not keep its deadline, or not if it runs as long as it may."""
+    return isinstance(plan, Infeasible) or plan.why is Why.GUARD
 
 
 def _movable(plan: Plan | Infeasible) -> bool:
     """True for a plan that may be made anew; one accepted as late keeps the finish that it was told."""
-    return isinstance(plan, Plan) and plan.why is not Why.LATE
+    return isinstance(plan, Plan) and plan.why not in (Why.LATE, Why.GUARD) and not plan.stints
 
 
 def _moved(plans: Mapping[int, Plan | Infeasible], keep: Mapping[int, Plan]) -> dict[int, Plan]:
@@ -201,7 +264,7 @@ def _carried_out(plan: Plan | Infeasible) -> Plan | None:
 
 
 def _put(board: Board, ask: Ask) -> Plan | Infeasible:
-    placed = board.place(ask)
+    placed = board.place(ask, firm=False)
     _put_all(board, [ask], {ask.job_id: placed})
     return placed
 

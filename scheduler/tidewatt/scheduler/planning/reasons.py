@@ -7,6 +7,7 @@ from tidewatt.forecasting.kind import Kind
 from tidewatt.scheduler.plan import Ask, Why
 from tidewatt.scheduler.planning.instants import floor_ms, utc
 from tidewatt.scheduler.planning.search import Choice, Option
+from tidewatt.scheduler.planning.transfer import Transfer
 from tidewatt.scheduler.when import short
 
 AT_ONCE = {
@@ -16,17 +17,65 @@ AT_ONCE = {
     Why.ASKED: "asked to start as soon as it fits",
 }
 NOW_IS_CLEANEST = "the first free moment is already the cleanest that the deadline allows"
+SLACK_IS_USED_UP = "its slack is used up, should it run as long as it may: starts as soon as it fits"
+FOLLOWED = "what waits for its end would be late otherwise: starts as soon as it fits"
+WHOLE_QUEUE = "placed with the whole queue in view"
+LEAVES_CLEANER = "leaves the cleaner hours to jobs that gain more by them, and still meets its deadline"
 
 
 def cleanest(best: Choice, first_ms: int, reference: Choice, saving: float) -> str:
     """Says what is saved, and how: by waiting, by another region, or by both."""
+    how = _means(best, first_ms, reference)
+    return f"{how}: {saving:.0%} less than starting at once in {reference.option.region}"
+
+
+def weighed(
+    best: Choice, first_ms: int, reference: Choice, *, alone: float | None = None, both: bool = False
+) -> str:
+    """The same with all that was weighed: the other signal, money and delay.
+
+    `alone` is the share that waiting without moving would save. `both`: neither signal may get worse.
+    """
+    gains = [_gain(best.cost, reference.cost)]
+    if both and best.second is not None:
+        by = [option.kind.signal for option in (best.option.curve, best.option.second) if option is not None]
+        gains = [f"{gains[0]} ({by[0]}) and {_gain(best.second, reference.second)} ({by[-1]})"]
+    here, there = reference.option, best.option
+    if there.price_g != here.price_g and here.price > 0:
+        gains.append(_gain(there.price, here.price, "cheaper", "dearer"))
+    if there.delay_g_per_h and best.end_ms != reference.end_ms:
+        later = best.end_ms - reference.end_ms
+        gains.append(f"done {_length(abs(later))} {'later' if later > 0 else 'sooner'}")
+    said = f"{_means(best, first_ms, reference)}: {', '.join(gains)} than starting at once in {here.region}"
+    if alone is None or there.region == here.region or best.cost is None:
+        return said
+    total = less(best.cost, reference.cost)
+    if alone < 0.005 or best.start_ms <= first_ms:
+        return said if alone < 0.005 else f"{said} (waiting there would give {alone:.0%})"
+    return f"{said} (waiting alone {alone:.0%}, the region {total - alone:.0%} more)"
+
+
+def less(grams: float | None, reference: float | None) -> float:
+    """The share of the reference's grams that is saved; 0 where something is not known."""
+    return 1 - grams / reference if grams is not None and reference else 0.0
+
+
+def _means(best: Choice, first_ms: int, reference: Choice) -> str:
     means = []
+    there, here = best.option, reference.option
     if best.start_ms > first_ms:
         means.append(f"waits {_length(best.start_ms - first_ms)} for cleaner electricity")
-    if best.option.region != reference.option.region:
-        means.append(f"runs in {best.option.region} instead of {reference.option.region}")
-    how = " and ".join(means) or f"runs on {best.option.pool}"
-    return f"{how}: {saving:.0%} less than starting at once in {reference.option.region}"
+    if there.region != here.region:
+        means.append(f"runs in {there.region} instead of {here.region}")
+    if there.duration_ms != here.duration_ms:
+        lengths = f"done in {_length(there.duration_ms)} instead of {_length(here.duration_ms)}"
+        means.append(f"runs on {there.pool} ({lengths})")
+    return " and ".join(means) or f"runs on {there.pool}"
+
+
+def _gain(value: float | None, reference: float | None, down: str = "less", up: str = "more") -> str:
+    saved = less(value, reference)
+    return f"{abs(saved):.0%} {down if saved >= 0 else up}"
 
 
 def sooner(best: Choice, reference: Choice) -> str:
@@ -38,6 +87,43 @@ def sooner(best: Choice, reference: Choice) -> str:
 def too_little(saving: float, min_saving: float) -> str:
     """Says that waiting or moving is not worth it."""
     return f"waiting or moving would save {saving:.1%} at most: less than {min_saving:.0%} is not worth it"
+
+
+def unlikely(chance: float, least: float) -> str:
+    """Says that waiting would probably gain nothing."""
+    return f"waiting is only {chance:.0%} likely to gain anything: less than {least:.0%} is not worth it"
+
+
+def put_off(times: int) -> str:
+    """Says that a job has waited long enough."""
+    return f"was put off {times} times already, which is enough: starts as soon as it fits"
+
+
+def one_decides(reference: Choice, best: Choice) -> tuple[str, ...]:
+    """Says where both signals were to decide, but only one is known well enough."""
+    said = []
+    for choice in {reference.option.region: reference, best.option.region: best}.values():
+        if choice.option.binds and choice.second is None and choice.option.curve is not None:
+            signal = choice.option.curve.kind.signal
+            said.append(
+                f"{signal} alone decides in {choice.option.region}: the other signal is not known there"
+            )
+    return tuple(said)
+
+
+def moved(ask: Ask, transfer: Transfer, grams: float, whose: str) -> str:
+    """Says what moving the data takes; it is counted in the plan's grams."""
+    low, high = (grams * kwh / transfer.kwh for kwh in (transfer.low_kwh, transfer.high_kwh))
+    figure = f"; {whose}" if whose else ""
+    return (
+        f"moving {ask.data_gb:g} GB takes {_length(transfer.ms)} and emits about {_grams(grams)}"
+        f" ({_grams(low)} to {_grams(high)}{figure}), counted"
+    )
+
+
+def behind(job_id: int) -> str:
+    """Says that a job cannot be planned since what it waits for cannot."""
+    return f"it runs after job {job_id}, which has no place"
 
 
 def too_soon(wait_ms: int, min_wait_ms: int) -> str:
@@ -80,11 +166,12 @@ def late(ask: Ask, finish_ms: int) -> str:
     return f"cannot {_deadline(ask)}: finishes as early as it can, {utc(finish_ms)}"
 
 
-def too_late(ask: Ask, region: str, start_ms: int, duration_ms: int) -> str:
+def too_late(ask: Ask, first: Choice) -> str:
     """Says that the deadline cannot be met, what could be, and what to do."""
-    earliest = f"the earliest finish is {utc(start_ms + duration_ms)}, in {region}"
+    region = first.option.region
+    earliest = f"the earliest finish is {utc(first.end_ms)}, in {region}"
     if ask.finish_by is None:
-        earliest = f"the earliest start is {utc(start_ms)}, in {region} ({earliest})"
+        earliest = f"the earliest start is {utc(first.start_ms)}, in {region} ({earliest})"
     return f"cannot {_deadline(ask)}: {earliest}. Accept that with --late, or give a later deadline"
 
 
@@ -99,7 +186,13 @@ def _deadline(ask: Ask) -> str:
         words.append(f"finish by {utc(floor_ms(ask.finish_by))}")
     if ask.start_by is not None:
         words.append(f"start by {utc(floor_ms(ask.start_by))}")
-    return " and ".join(words)
+    return " and ".join(words) or "end before what waits for it is to start"
+
+
+def _grams(grams: float) -> str:
+    return (
+        f"{grams / 1000:.1f} kg" if grams >= 1000 else f"{grams:.0f} g" if grams >= 10 else f"{grams:.1f} g"
+    )
 
 
 def _length(ms: int) -> str:

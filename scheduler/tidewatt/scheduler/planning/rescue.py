@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tidewatt.scheduler.plan import Ask, Plan
+from tidewatt.scheduler.plan import Ask, Plan, Why
 from tidewatt.scheduler.planning.board import Board
-from tidewatt.scheduler.planning.instants import floor_ms, length_ms
 from tidewatt.scheduler.planning.planner import Infeasible
-from tidewatt.scheduler.planning.search import Choice, earliest
+from tidewatt.scheduler.planning.search import Choice, soonest
 from tidewatt.scheduler.planning.terms import latest_start_ms
 
 EXHAUSTIVE = 7  # jobs with a deadline: for up to so many every order is tried
@@ -16,25 +15,22 @@ STATES = 5_000  # partial schedules that are looked at before the search gives u
 Placement = tuple[int, str, str, int]  # job id, region, pool, start (ms)
 
 
-def by_urgency(asks: Sequence[Ask]) -> list[Ask]:
-    """The latest start first to come first; those without a deadline last, in the order of submission."""
-    return sorted(asks, key=_urgency)
-
-
 def rescue(board: Board, asks: Sequence[Ask], states: int = STATES) -> dict[int, Plan] | None:
     """Plans by which all of `asks`, not yet on the board, keep their deadlines; None: none are found.
 
     Cleanest windows first, in several orders; then earliest windows; then, for few jobs, every order. With
     success the plans are on the board, else the board is as before.
     """
-    bound = [replace(ask, late=False) for ask in asks if latest_start_ms(ask) is not None]
-    free = [ask for ask in by_urgency(asks) if latest_start_ms(ask) is None]
-    for order in _orders(bound):
+    asks = board.in_turn(asks)
+    needed = _needed([ask for ask in asks if latest_start_ms(ask) is not None], asks)
+    bound = [replace(ask, late=False) for ask in asks if ask.job_id in needed]
+    free = [ask for ask in asks if ask.job_id not in needed]
+    for order in _orders(board, bound):
         plans = _cleanest_first(board, order)
         if plans is not None:
             return plans | _fill(board, free)
     if _earliest_first(board, bound) or _every_order(board, bound, states):
-        return _polish(board, by_urgency(bound)) | _fill(board, free)
+        return _polish(board, bound) | _fill(board, free)
     return None
 
 
@@ -43,30 +39,43 @@ def alone_in_time(board: Board, ask: Ask) -> bool:
     return bool(_in_time(board, ask))
 
 
-def _urgency(ask: Ask) -> tuple[bool, int, int]:
-    latest = latest_start_ms(ask)
-    return latest is None, floor_ms(ask.submitted) if latest is None else latest, ask.job_id
+def _needed(urgent: Sequence[Ask], asks: Sequence[Ask]) -> set[int]:
+    """Ids of the jobs with a deadline and of all that these wait for."""
+    by_id = {ask.job_id: ask for ask in asks}
+    found, left = {ask.job_id for ask in urgent}, list(urgent)
+    while left:
+        for job_id in left.pop().after:
+            if job_id in by_id and job_id not in found:
+                found.add(job_id)
+                left.append(by_id[job_id])
+    return found
 
 
-def _orders(asks: Sequence[Ask]) -> list[list[Ask]]:
-    """Orders worth trying, each once: least slack, earliest deadline, largest, widest, longest, first."""
-    urgent = by_urgency(asks)
+def _orders(board: Board, asks: Sequence[Ask]) -> list[list[Ask]]:
+    """Orders worth trying: by turn, least slack, earliest deadline, largest, widest, longest, oldest."""
     orders = [
-        urgent,
+        list(asks),
+        urgent := sorted(asks, key=lambda ask: _latest(ask, board)),
         sorted(urgent, key=lambda ask: ask.finish_by.timestamp() if ask.finish_by else float("inf")),
         sorted(urgent, key=lambda ask: (-ask.need.gpus * ask.duration, -ask.need.cpus * ask.duration)),
         sorted(urgent, key=lambda ask: (-ask.need.gpus, -ask.need.cpus)),
         sorted(urgent, key=lambda ask: -ask.duration),
         sorted(urgent, key=lambda ask: ask.submitted),
     ]
+    orders = [board.in_order(order) for order in orders]
     return list({tuple(ask.job_id for ask in order): order for order in orders}.values())
+
+
+def _latest(ask: Ask, board: Board) -> tuple[float, int]:
+    latest = latest_start_ms(ask, end_ms=board.bounds(ask, firm=False).due_ms)
+    return float("inf") if latest is None else latest, ask.job_id
 
 
 def _cleanest_first(board: Board, order: Sequence[Ask]) -> dict[int, Plan] | None:
     plans: dict[int, Plan] = {}
     for ask in order:
         placed = board.place(ask)
-        if isinstance(placed, Infeasible):
+        if isinstance(placed, Infeasible) or placed.why is Why.GUARD:
             _clear(board, plans)
             return None
         board.put(ask, placed)
@@ -76,14 +85,14 @@ def _cleanest_first(board: Board, order: Sequence[Ask]) -> dict[int, Plan] | Non
 
 def _earliest_first(board: Board, asks: Sequence[Ask]) -> bool:
     """Puts every job on the board as early as it fits, in the first order in which all are in time."""
-    for order in _orders(asks):
+    for order in _orders(board, asks):
         done: list[int] = []
         for ask in order:
             choices = _in_time(board, ask)
             if not choices:
                 break
-            soonest = earliest(choices)
-            board.put_at(ask, soonest.option.region, soonest.option.pool, soonest.start_ms)
+            first = soonest(choices)
+            board.put_at(ask, first.option.region, first.option.pool, first.start_ms)
             done.append(ask.job_id)
         else:
             return True
@@ -109,10 +118,11 @@ def _every_order(board: Board, asks: Sequence[Ask], states: int) -> bool:
         if state in seen or len(seen) >= states:
             return False
         seen.add(state)
-        choices = {ask.job_id: _in_time(board, ask) for ask in left}
+        ready = [ask for ask in left if board.is_ready(ask)]
+        choices = {ask.job_id: _in_time(board, ask) for ask in ready}
         if not all(choices.values()):
             return False  # later bookings can only make it worse
-        for ask in left:
+        for ask in ready:
             for choice in choices[ask.job_id]:
                 region, pool = choice.option.region, choice.option.pool
                 board.put_at(ask, region, pool, choice.start_ms)
@@ -123,18 +133,17 @@ def _every_order(board: Board, asks: Sequence[Ask], states: int) -> bool:
                 board.take(ask.job_id)
         return False
 
-    return search(by_urgency(asks))
+    return search(asks)
 
 
 def _in_time(board: Board, ask: Ask) -> list[Choice]:
     """The first start in each option that is in time."""
-    latest, duration = latest_start_ms(ask), length_ms(ask.duration)
     return [
-        Choice(option, start)
+        Choice(option, option.first_ms)
         for option in board.options(ask)
         if option.allowed
-        and (start := option.first_start(duration)) is not None
-        and (latest is None or start <= latest)
+        and option.first_ms is not None
+        and (option.latest_ms is None or option.first_ms <= option.latest_ms)
     ]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import Need
@@ -19,10 +20,11 @@ SHIFTED = frozenset({Why.CLEANEST, Why.NOW_IS_CLEANEST, Why.NOTHING_TO_GAIN})  #
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """When a job may start, in Unix milliseconds.
+    """When a job may start on one kind of hardware, in Unix milliseconds.
 
-    `latest_ms` is its deadline as a start, None where it has none. `shift_ms` is how late it may start for
-    cleaner electricity; None where it starts as soon as it fits: `at_once` then says why.
+    `latest_ms` is the last start that keeps its deadline for all but the longest runs, None where it has
+    none; `last_ms` keeps it if it runs as long as estimated. `shift_ms` is how late it may start for cleaner
+    electricity; None where it starts as soon as it fits: `at_once` then says why.
     """
 
     earliest_ms: int
@@ -30,35 +32,97 @@ class Terms:
     latest_ms: int | None
     shift_ms: int | None
     at_once: Why | None
+    last_ms: int | None = None
 
 
-def terms_of(ask: Ask, now: datetime, default_slack: timedelta | None) -> Terms:
-    """The terms of `ask` as of `now`."""
-    earliest, duration, latest = ceil_ms(now), length_ms(ask.duration), latest_start_ms(ask)
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the rest of the queue says about a job's times, in Unix milliseconds.
+
+    It starts at `release_ms` or later, when those after which it runs have ended. It must end by `end_ms`,
+    where the planned start of a follower is to be kept, and should end by `due_ms` for what follows to be in
+    time. Its start is not put off beyond `not_after_ms`.
+    """
+
+    release_ms: int = 0
+    end_ms: int | None = None
+    due_ms: int | None = None
+    not_after_ms: int | None = None
+
+
+FREE = Bounds()
+
+
+def terms_of(
+    ask: Ask,
+    now: datetime,
+    default_slack: timedelta | None,
+    *,
+    speed: float = 1.0,
+    bounds: Bounds = FREE,
+) -> Terms:
+    """The terms of `ask` as of `now`, on hardware that is `speed` times as fast as its estimates are of.
+
+    Jobs of which the longest runs no longer fit before the deadline start as soon as they fit.
+    """
+    earliest = max(ceil_ms(now), bounds.release_ms)
+    if ask.release is not None:
+        earliest = max(earliest, ceil_ms(ask.release))
+    duration = duration_ms(ask, speed)
+    latest = latest_start_ms(ask, speed, bounds.end_ms)
+    last = latest_start_ms(ask, speed, bounds.end_ms, sure=False)
+    shift, at_once = _shift(ask, earliest, latest, last, default_slack)
+    if shift is not None:
+        if bounds.due_ms is not None:
+            shift = min(shift, bounds.due_ms - duration)
+        if bounds.not_after_ms is not None:
+            shift = min(shift, bounds.not_after_ms)
+    return Terms(earliest, duration, latest, shift, at_once, last)
+
+
+def _shift(
+    ask: Ask, earliest_ms: int, latest_ms: int | None, last_ms: int | None, default_slack: timedelta | None
+) -> tuple[int | None, Why | None]:
+    """How late the job may start for the grid's sake, or why it may not wait."""
     if ask.at_once:
-        return Terms(earliest, duration, latest, None, Why.ASKED)
-    if latest is not None:
-        if ask.duration_source == ASSUMED:
-            return Terms(earliest, duration, latest, None, Why.NO_DURATION)
-        return Terms(earliest, duration, latest, latest, None)
-    if default_slack is None:
-        return Terms(earliest, duration, None, None, Why.NO_DEADLINE)
-    return Terms(earliest, duration, None, floor_ms(ask.submitted + default_slack), None)
+        return None, Why.ASKED
+    if ask.finish_by is None and ask.start_by is None:
+        if default_slack is None:
+            return None, Why.NO_DEADLINE
+        slack = floor_ms(ask.submitted + default_slack)
+        return (slack if latest_ms is None else min(slack, latest_ms)), None
+    if ask.duration_source == ASSUMED:
+        return None, Why.NO_DURATION
+    if latest_ms is not None and last_ms is not None and latest_ms < earliest_ms <= last_ms:
+        return None, Why.GUARD
+    return latest_ms, None
 
 
-def latest_start_ms(ask: Ask) -> int | None:
+def duration_ms(ask: Ask, speed: float = 1.0) -> int:
+    """How long the job is expected to run, in whole milliseconds."""
+    return ceil(length_ms(ask.duration) / speed) if speed != 1.0 else length_ms(ask.duration)
+
+
+def latest_start_ms(
+    ask: Ask, speed: float = 1.0, end_ms: int | None = None, *, sure: bool = True
+) -> int | None:
     """The last start that keeps the deadline, in Unix milliseconds; None where there is none.
 
-    An assumed duration that never fitted before `finish_by` says nothing: such a job has to start before it.
+    `sure`: also for runs as long as `guard_duration`. `end_ms` is a further moment by which it has to end. An
+    assumed duration that never fitted before `finish_by` says nothing: such a job has to start before it.
     """
     limits = []
     if ask.finish_by is not None:
         duration = ask.duration
+        if sure and ask.guard_duration is not None and ask.duration_source != ASSUMED:
+            duration = max(duration, ask.guard_duration)
         if ask.duration_source == ASSUMED and ask.submitted + duration > ask.finish_by:
             duration = timedelta(milliseconds=1)
-        limits.append(floor_ms(ask.finish_by) - length_ms(duration))
+        limits.append(floor_ms(ask.finish_by) - ceil(length_ms(duration) / speed))
     if ask.start_by is not None:
         limits.append(floor_ms(ask.start_by))
+    if end_ms is not None:
+        limits.append(end_ms - duration_ms(ask, speed))
     return min(limits, default=None)
 
 

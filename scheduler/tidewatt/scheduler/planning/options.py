@@ -1,0 +1,144 @@
+"""Where one job could run, and when there is room for it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tidewatt.scheduler.plan import Ask
+from tidewatt.scheduler.planning.capacity import Stretch, Timeline, overlap
+from tidewatt.scheduler.planning.instants import length_ms
+from tidewatt.scheduler.planning.intensity import MS_PER_HOUR, CostCurve, curve_of
+from tidewatt.scheduler.planning.kinds import Ratios, suitable
+from tidewatt.scheduler.planning.policy import Policy
+from tidewatt.scheduler.planning.search import Option, first_start
+from tidewatt.scheduler.planning.signals import BOTH
+from tidewatt.scheduler.planning.situation import Situation
+from tidewatt.scheduler.planning.terms import FREE, Bounds, Terms, allowed, terms_of
+from tidewatt.scheduler.planning.transfer import Transfer, mean_on_the_way, transfer_of
+from tidewatt.scheduler.region import Region
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A region as it is known at a moment: what is free there, and its grid by the signal that decides.
+
+    `second` is the other signal where it is known. `binds`: both were asked to decide.
+    """
+
+    timeline: Timeline
+    curve: CostCurve | None
+    second: CostCurve | None = None
+    binds: bool = False
+
+    @property
+    def region(self) -> Region:
+        """The region itself."""
+        return self.timeline.region
+
+
+def ground(region: Region, situation: Situation) -> Ground:
+    """The region in the situation; nothing of the queue is booked yet."""
+    curves = [curve_of(ahead.get(region.name)) for ahead in (situation.outlooks, situation.beside)]
+    first, other = (curve for curve in curves)
+    wanted = region.signal or situation.policy.signal
+    if first is None or (other is not None and first.kind.signal != wanted == other.kind.signal):
+        first, other = other, first
+    if first is not None and other is not None and first.kind.signal == other.kind.signal:
+        other = None
+    return Ground(Timeline(region), first, other, wanted == BOTH)
+
+
+def options_of(
+    ask: Ask,
+    grounds: Mapping[str, Ground],
+    now: datetime,
+    policy: Policy,
+    bounds: Bounds = FREE,
+    within: Sequence[Stretch] | None = None,
+) -> list[Option]:
+    """Every pool that could hold the job, in the order of the regions; home even if only for comparison.
+
+    `within` are the stretches to which something else limits it: its array.
+    """
+    home = grounds.get(ask.home)
+    terms: dict[float, Terms] = {}
+    found = []
+    for name, place in grounds.items():
+        if name != ask.home and not allowed(ask, name):
+            continue
+        transfer = transfer_of(ask, name, policy.link)
+        for pool, fares in suitable(ask, place.timeline):
+            speed = fares[0]
+            if speed not in terms:
+                terms[speed] = terms_of(ask, now, policy.default_slack, speed=speed, bounds=bounds)
+            own = terms[speed]
+            free = place.timeline.free(
+                ask.need, pool, own.earliest_ms + transfer.ms, power_w=ask.power_w * fares[1]
+            )
+            if within is not None:
+                free = overlap(free, within)
+            found.append(_option(ask, place, home, pool, fares, own, transfer, free, policy))
+    return found
+
+
+def _option(
+    ask: Ask,
+    place: Ground,
+    home: Ground | None,
+    pool: str,
+    fares: Ratios,
+    terms: Terms,
+    transfer: Transfer,
+    free: Sequence[Stretch],
+    policy: Policy,
+) -> Option:
+    region = place.region
+    speed, power = fares
+    moved_g = moved_second_g = price = 0.0
+    if transfer.kwh or transfer.price or region.price_per_kwh:
+        kw = ask.power_w / 1000 or 1.0
+        price = region.price_per_kwh * region.pue * power * terms.duration_ms / MS_PER_HOUR
+        price += transfer.price / kw
+        if transfer.kwh:
+            window = terms.earliest_ms, terms.earliest_ms + transfer.ms
+            moved_g, moved_second_g = (
+                transfer.kwh / kw * (_on_the_way(at_home, there, window) or 0.0)
+                for at_home, there in _ends(home, place)
+            )
+    return Option(
+        region.name,
+        pool,
+        place.curve,
+        region.pue,
+        free,
+        home=region.name == ask.home,
+        allowed=allowed(ask, region.name),
+        duration_ms=terms.duration_ms,
+        latest_ms=terms.latest_ms,
+        last_ms=terms.last_ms,
+        shift_ms=terms.shift_ms,
+        first_ms=first_start(free, terms.duration_ms),
+        speed=speed,
+        power=power,
+        second=place.second,
+        binds=place.binds,
+        moved_g=moved_g,
+        moved_second_g=moved_second_g,
+        price=price,
+        price_g=price * policy.g_per_price,
+        delay_g_per_h=policy.g_per_hour / (ask.power_w / 1000 or 1.0),
+        delay_from_ms=terms.earliest_ms + length_ms(ask.duration),
+    )
+
+
+def _ends(home: Ground | None, place: Ground) -> Iterable[tuple[CostCurve | None, CostCurve | None]]:
+    """The curves of both ends of a transfer, by the deciding signal and by the other one."""
+    yield (home.curve if home else None), place.curve
+    yield (home.second if home else None), place.second
+
+
+def _on_the_way(home: CostCurve | None, there: CostCurve | None, window: tuple[int, int]) -> float | None:
+    """The mean of both ends; of the far one alone where home's number means something else."""
+    if home is not None and there is not None and not home.kind.continues(there.kind):
+        home = None
+    return mean_on_the_way(home, there, *window)
