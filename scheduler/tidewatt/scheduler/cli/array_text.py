@@ -21,7 +21,7 @@ def submitted_array_lines(reply: Json, now: datetime) -> Iterator[str]:
     limit = f", at most {array['limit']} at a time" if array["limit"] else ""
     standing = f"held until `tidewatt release {array['id']}`" if job["state"] == "held" else "planned"
     tasks = f"{array['size']} task{'s' * (array['size'] != 1)}"
-    yield f"{painted(title(array), 'bold')} is {standing}: {tasks}, {job['key']} first{limit}"
+    yield f"{painted(title(array), 'bold')} is {standing}: {tasks}, the first is {number(job)}{limit}"
     yield from _span_lines(array, now)
     if job["finish_by"]:
         yield f"  finish   each by {local(job['finish_by'], now)}"

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tidewatt.scheduler.schemas import (
+    ArrayView,
     AttemptView,
     JobView,
     Message,
@@ -65,6 +66,17 @@ def job(job_id: int = 1, **changes: Any) -> JobView:
     return JobView(**values | changes)
 
 
+def array_view(*jobs: JobView, **changes: Any) -> ArrayView:
+    """An array of these tasks, waiting."""
+    counts = {state: [each.state for each in jobs].count(state) for state in {each.state for each in jobs}}
+    values: dict[str, Any] = {
+        "id": 7, "key": "7", "name": "sweep", "state": "waiting", "reason": "", "size": len(jobs), "limit": 0,
+        "tasks": counts, "start": NOW + timedelta(hours=8), "end": NOW + timedelta(hours=20),
+        "expected_g": 500.0, "immediate_g": 1000.0, "jobs": jobs,
+    }  # fmt: skip
+    return ArrayView(**values | changes)
+
+
 def attempt(exit_code: int | None = 0, signal: int | None = None) -> AttemptView:
     """An attempt that has ended."""
     return AttemptView(
@@ -98,6 +110,7 @@ class FakeDaemon:
     status: StatusView = field(default_factory=status_view)
     jobs: dict[int, JobView] = field(default_factory=dict)
     script: dict[int, list[JobView]] = field(default_factory=dict)
+    arrays: dict[str, JobView | ArrayView] = field(default_factory=dict)  # what is called by other keys
     refusal: Problem | None = None
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     report: Any = None
@@ -129,6 +142,8 @@ class FakeDaemon:
                 )  # fmt: skip
             case "GET", ["report"]:
                 return dict(self.report)
+            case _, ["jobs", key, *_] if key in self.arrays:
+                return self.arrays[key]
             case _, ["jobs", number, *verb]:
                 return self._job(method, int(number), verb, body)
         return Problem(title="not found", status=404, detail=f"no {target}")
@@ -140,7 +155,10 @@ class FakeDaemon:
         if 7 in self.jobs:
             new = self.jobs[7]
         self.jobs[7] = new
-        return SubmitReply(job=new, offers=OFFERS, power_w=4.0, power_source="assumed: half of 8 W")
+        array = array_view(size=len(request.array)) if request.array else None
+        return SubmitReply(
+            job=new, offers=OFFERS, power_w=4.0, power_source="assumed: half of 8 W", array=array
+        )
 
     def _job(self, method: str, number: int, verb: list[str], body: Any) -> Message:
         if number in self.script:
