@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "forecast": ("grid", "forecast", "Show the carbon intensity ahead."),
     "zones": ("grid", "zones", "Find a zone of the grid."),
     "backtest": ("backtesting", "backtest", "Show how well forecasts would have planned the past."),
+    "simulate": ("simulating", "simulate", "Compare policies on a simulated clock."),
     "report": ("reports", "report", "Show what jobs used and saved."),
     "doctor": ("checking", "doctor", "Show what works here, and what to do about the rest."),
     "config": ("checking", "configuration", "Show each setting and where it comes from."),
