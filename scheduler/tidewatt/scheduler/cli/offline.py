@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidewatt.backends.clock import Clock
+from tidewatt.scheduler.cli.flags import Order
 from tidewatt.scheduler.cli.session import Setting as Setting
 from tidewatt.scheduler.cli.session import clock, own_paths
 from tidewatt.scheduler.cli.wish import Wish, plan_request
 from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.config import Settings, grid, load, regions, zones_of
-from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.region import Pool, Region
 from tidewatt.scheduler.when import parse_moment
@@ -21,33 +22,77 @@ if TYPE_CHECKING:
     from tidewatt.forecasting.chain import Chain
     from tidewatt.forecasting.series import Outlook
     from tidewatt.scheduler.daemon.site import Site
+    from tidewatt.scheduler.planning.frontier import Frontier
+    from tidewatt.scheduler.planning.situation import Situation
+    from tidewatt.scheduler.schemas import PlanRequest
 
 
 ASKED_WITHIN_S = 10.0  # what services may take for all zones before the next rung answers
 
 
-def plan_alone(wish: Wish, late: bool, setting: Setting) -> tuple[Json, datetime]:
+def plan_alone(wish: Wish, order: Order, setting: Setting) -> tuple[Json, datetime]:
     """The PlanReply for an empty queue, and the time it was made for."""
     from tidewatt.scheduler.planning.preview import preview
-    from tidewatt.scheduler.planning.situation import Situation
-    from tidewatt.scheduler.schemas import PlanRequest
 
-    now = moment_of(setting)
-    request = PlanRequest.model_validate(plan_request(wish, lambda: now) | {"late": late})
-    need = Need(request.gpus, request.gpu_kind, request.cpus, request.mem_mb)
-    site = site_of(setting, need)
-    outlooks = site.outlooks(now, _horizon(request, site.settings, now))
-    for outlook in filter(None, outlooks.values()):
-        check_told(setting, outlook.zone, outlook, now)
+    request, situation, site = _asked(wish, order, setting)
     reply = preview(
         request,
-        Situation(site.regions, outlooks, (), now, site.policy),
-        site.power(need),
+        situation,
+        site.power(_need(request)),
         site.settings.default_duration,
         empty_queue=True,
         hindsight=setting.hindsight or any(source.hindsight for source in site.settings.sources),
     )
-    return reply.model_dump(mode="json"), now
+    return reply.model_dump(mode="json"), situation.now
+
+
+def frontier_alone(wish: Wish, order: Order, setting: Setting) -> "tuple[Frontier, datetime]":
+    """Carbon against delay and cost in an empty queue, and the time it was made for.
+
+    Raises:
+        Refused: there is no room before the deadline.
+    """
+    from tidewatt.scheduler.planning.frontier import frontier
+    from tidewatt.scheduler.planning.planner import Infeasible
+    from tidewatt.scheduler.planning.preview import PREVIEW_ID, ask_of, home_of
+    from tidewatt.scheduler.planning.terms import check
+
+    request, situation, site = _asked(wish, order, setting)
+    ask = ask_of(
+        request,
+        PREVIEW_ID,
+        situation.now,
+        home_of(situation.regions).name,
+        site.power(_need(request)),
+        site.settings.default_duration,
+    )
+    check(ask, situation.regions, situation.now)
+    found = frontier(ask, situation)
+    if isinstance(found, Infeasible):
+        raise Refused(found.reason)
+    return found, situation.now
+
+
+def _asked(wish: Wish, order: Order, setting: Setting) -> "tuple[PlanRequest, Situation, Site]":
+    """The request, and an empty queue as it is seen at the time that was typed."""
+    from tidewatt.scheduler.planning.situation import Situation
+    from tidewatt.scheduler.schemas import PlanRequest
+
+    if order.after:
+        raise BadInput("--after names jobs of a daemon, and none is asked for this plan: leave it out")
+    now = moment_of(setting)
+    request = PlanRequest.model_validate(plan_request(wish, lambda: now) | {"late": order.late})
+    site = site_of(setting, _need(request))
+    until = _horizon(request, site.settings, now)
+    outlooks = site.outlooks(now, until)
+    for outlook in filter(None, outlooks.values()):
+        check_told(setting, outlook.zone, outlook, now)
+    other = site.beside(now, until)
+    return request, Situation(site.regions, outlooks, (), now, site.policy, beside=other), site
+
+
+def _need(request: "PlanRequest") -> Need:
+    return Need(request.gpus, request.gpu_kind, request.cpus, request.mem_mb)
 
 
 def moment_of(setting: Setting) -> datetime:
@@ -101,6 +146,7 @@ def site_of(setting: Setting, need: Need) -> "Site":
     """This host as the planner sees it; with a recorded file a host that has just what is needed."""
     from tidewatt.backends.host import inventory
     from tidewatt.backends.local import LocalBackend
+    from tidewatt.forecasting.shrinkage import Shrinker
     from tidewatt.scheduler.daemon.patience import PatientChain
     from tidewatt.scheduler.daemon.site import Site
 
@@ -117,7 +163,7 @@ def site_of(setting: Setting, need: Need) -> "Site":
         clock=Clock(),
         host=host,
         regions=places,
-        chain=PatientChain(chain_of(setting, settings)),
+        chain=PatientChain(Shrinker(chain_of(setting, settings))),
         backend=LocalBackend(),
         hindsight=setting.hindsight,
     )

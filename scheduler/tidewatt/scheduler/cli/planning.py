@@ -9,25 +9,21 @@ from typing import Annotated
 import typer
 
 from tidewatt.scheduler.cli import options as given
-from tidewatt.scheduler.cli.job_text import offer_lines, plan_lines
+from tidewatt.scheduler.cli.flags import WHERE_AND_WHEN, Order, flagged
+from tidewatt.scheduler.cli.job_text import plan_lines
+from tidewatt.scheduler.cli.offer_text import offer_lines
 from tidewatt.scheduler.cli.session import DaemonTime, Setting, clock, daemon, working_folder
 from tidewatt.scheduler.cli.text import lasting, local, say, say_json
 from tidewatt.scheduler.cli.wish import Wish, defaults, plan_request
+from tidewatt.scheduler.cli.wording import after_of
 from tidewatt.scheduler.client import Json, NoDaemon
 from tidewatt.scheduler.errors import BadInput
 
 
+@flagged(WHERE_AND_WHEN)
 def plan(
-    finish_by: given.FinishBy = None,
-    start_by: given.StartBy = None,
-    duration: given.Duration = None,
-    time: given.TimeLimit = None,
-    gpus: given.Gpus = None,
-    cpus: given.Cpus = None,
-    mem: given.Memory = None,
-    region: given.Regions = None,
-    exclude_region: given.ExcludeRegions = None,
-    late: given.Late = False,
+    wish: Wish,
+    order: Order,
     grid: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Plan on this recorded grid file, without a daemon.")
     ] = None,
@@ -36,6 +32,12 @@ def plan(
     signal: given.Signal = None,
     hindsight: given.Hindsight = False,
     config: given.Config = None,
+    frontier: Annotated[
+        bool, typer.Option("--frontier", help="Show carbon against delay and cost, for an empty queue.")
+    ] = False,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --frontier: draw it, as .svg or .png.")
+    ] = None,
     jobs: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Plan this whole queue: CSV, Parquet or JSON, one row a job."),
@@ -53,8 +55,6 @@ def plan(
             help="With --jobs: what time alone and one region alone would give.  [up to 10,000 jobs]",
         ),
     ] = None,
-    deadline: given.Deadline = None,
-    begin: given.Begin = None,
     as_json: given.AsJson = False,
 ) -> None:
     """Show the decision that submit would make, without submitting.
@@ -63,22 +63,24 @@ def plan(
     --config never ask one. With --jobs and --regions a whole queue is planned from files.
     """
     setting = Setting(grid=grid, now=now, zone=zone, signal=signal, hindsight=hindsight, config=config)
+    if picture is not None and not frontier:
+        raise BadInput("--picture draws a frontier: give --frontier too")
     if jobs is not None or regions is not None:
-        one = (finish_by, start_by, duration, time, gpus, cpus, mem, region, exclude_region, late or None)
-        _plan_queue(jobs, regions, setting, seconds, levers, any(each is not None for each in one), as_json)
+        single = frontier or wish != Wish() or order != Order()
+        _plan_queue(jobs, regions, setting, seconds, levers, single, as_json)
         return
     if seconds is not None or levers is not None:
         raise BadInput("--seconds and --levers belong to a whole queue: give --jobs and --regions")
-    wish = Wish(
-        finish_by=finish_by, start_by=start_by, duration=duration, time=time, gpus=gpus, cpus=cpus, mem=mem,
-        region=region, exclude_region=exclude_region,
-    ).over(defaults(working_folder(), os.environ))  # fmt: skip
+    wish = wish.over(defaults(working_folder(), os.environ))
+    if frontier:
+        _show_frontier(wish, order, setting, picture, as_json)
+        return
     alone = any(value is not None for value in (grid, now, zone, signal, config)) or hindsight
-    reply, then = (None, clock()) if alone else _daemons_plan(wish, late)
+    reply, then = (None, clock()) if alone else _daemons_plan(wish, order)
     if reply is None:
         from tidewatt.scheduler.cli.offline import plan_alone
 
-        reply, then = plan_alone(wish, late, setting)
+        reply, then = plan_alone(wish, order, setting)
     if as_json:
         say_json(reply)
         return
@@ -91,13 +93,13 @@ def _plan_queue(
     setting: Setting,
     seconds: float | None,
     levers: bool | None,
-    one: bool,
+    single: bool,
     as_json: bool,
 ) -> None:
-    """Plans a whole queue from files; `one` says that options of a single job were given."""
+    """Plans a whole queue from files; `single` says that options of one job were given."""
     if jobs is None or regions is None:
         raise BadInput("a whole queue needs both files: --jobs with its jobs and --regions with their places")
-    if one:
+    if single:
         raise BadInput("--jobs plans a whole queue: what a single job wants stands in that file's columns")
     if setting.config is not None:
         raise BadInput("with --jobs the settings are those of --regions FILE: leave --config out")
@@ -113,12 +115,32 @@ def _plan_queue(
         say(line)
 
 
-def _daemons_plan(wish: Wish, late: bool) -> tuple[Json | None, datetime]:
+def _show_frontier(wish: Wish, order: Order, setting: Setting, picture: Path | None, as_json: bool) -> None:
+    from tidewatt.scheduler.cli.frontier_text import frontier_lines, frontier_view
+    from tidewatt.scheduler.cli.offline import frontier_alone
+
+    found, now = frontier_alone(wish, order, setting)
+    if picture is not None:
+        from tidewatt.scheduler.cli.frontier_picture import draw
+
+        draw(picture, found, now)
+    if as_json:
+        say_json(frontier_view(found))
+        return
+    say(f"plan for an empty queue (no daemon was asked), as of {local(now, None)}")
+    for line in frontier_lines(found, now, shutil.get_terminal_size().columns):
+        say(line)
+    if picture is not None:
+        say(f"  picture  {picture}")
+
+
+def _daemons_plan(wish: Wish, order: Order) -> tuple[Json | None, datetime]:
     """The daemon's PlanReply, or None where none runs; and its time."""
     client = daemon()
     now = DaemonTime(client)
     try:
-        return client.plan(plan_request(wish, now) | {"late": late}), now()
+        request = plan_request(wish, now) | after_of(order.after) | {"late": order.late}
+        return client.plan(request), now()
     except NoDaemon:
         return None, clock()
 

@@ -1,7 +1,8 @@
 """Which signal decides, and which other one has a say."""
 
 from tidewatt.forecasting.kind import Signal
-from tidewatt.forecasting.series import Outlook, Rung
+from tidewatt.forecasting.modelled_marginal import LABEL
+from tidewatt.forecasting.series import Outlook
 
 BOTH = "both"
 
@@ -23,9 +24,11 @@ def beside(policy: str, region: str = "") -> Signal | None:
 def binds(other: Outlook | None) -> bool:
     """True where the other signal is known well enough for plans to be turned down by it.
 
-    An average that stands in for a missing marginal signal says nothing new, and neither does the built-in
-    marginal profile: it knows the season and the hour, but not the weather.
+    An average that stands in for a missing marginal signal says nothing new. A marginal signal that is only
+    modelled from generation by fuel is not good enough: in California, where a real one can be held against
+    it, its word made plans worse by the average ledger and no better by the real marginal one
+    (docs/planning.md). Who trusts it lets it decide alone: `signal = "marginal"`.
     """
     if other is None or other.kind.signal is not Signal.MARGINAL:
         return False
-    return any(part.rung is not Rung.PROFILE for part in other.segments)
+    return any(LABEL not in part.source for part in other.segments)

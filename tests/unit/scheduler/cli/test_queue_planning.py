@@ -8,6 +8,7 @@ import pytest
 from tests.unit.scheduler.cli.conftest import Said
 
 Tidewatt = Callable[..., Said]
+CONFIGS = Path(__file__).parents[4] / "configs"
 GRID = "zone,start,step_s,gco2_per_kwh,signal,basis,boundary\n"
 # Home is dirty but for the hours 2 and 3, abroad is always in between.
 HOME = [500, 500, 100, 100, 500, 500, 500, 500]
@@ -132,6 +133,30 @@ def test_other_signal_must_not_get_worse(tidewatt: Tidewatt, tmp_path: Path) -> 
     assert (by_average["region"], by_average["start"][11:13]) == ("home", "02")
     # at home the clean hours are dirty at the margin; nothing is known of the margin abroad
     assert (by_both["region"], by_both["start"][11:13]) != ("home", "02")
+
+
+def test_shipped_regions_plan_a_queue(tidewatt: Tidewatt, tmp_path: Path) -> None:
+    levels = {"US-MIDA-PJM": 400, "SE-SE3": 30, "DE": 350}
+    rows = [
+        f"{zone},2026-12-0{day}T00:00Z,86400,{value},average,lifecycle,production\n"
+        for zone, value in levels.items()
+        for day in (5, 6, 7)
+    ]
+    (tmp_path / "grid.csv").write_text(GRID + "".join(rows))
+    (tmp_path / "jobs.json").write_text(
+        '[{"id": 1, "duration_s": 7200, "gpus": 8, "gpu_kind": "h100", "power_w": 5600},'
+        ' {"id": 2, "duration_s": 7200, "gpus": 8, "gpu_kind": ["a100", "h100"], "power_w": 3200},'
+        ' {"id": 3, "duration_s": 3600, "gpus": 0, "cpus": 16, "power_w": 200}]'
+    )
+    said = tidewatt(
+        "plan", "--grid", "grid.csv", "--jobs", "jobs.json", "--regions", str(CONFIGS / "regions.toml"),
+        "--now", "2026-12-05T06:00Z", "--hindsight", "--json", "--no-levers",
+    )  # fmt: skip
+    jobs = {job["id"]: job for job in said.json["jobs"]}
+    # only Virginia has H100, and is closed until 18:00; Sweden is clean; only Frankfurt states cores
+    assert (jobs[1]["region"], jobs[1]["start"]) >= ("virginia", "2026-12-05T18:00:00Z")
+    assert (jobs[2]["region"], jobs[2]["pool"]) == ("sweden", "a100")
+    assert (jobs[3]["region"], jobs[3]["pool"]) == ("frankfurt", "")
 
 
 @pytest.mark.parametrize(
