@@ -9,8 +9,8 @@ from tidewatt.scheduler.planning import reasons
 from tidewatt.scheduler.planning.capacity import Stretch, Timeline, holds
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, moment
 from tidewatt.scheduler.planning.intensity import CostCurve
-from tidewatt.scheduler.planning.kinds import suitable
-from tidewatt.scheduler.planning.options import ground, options_of
+from tidewatt.scheduler.planning.kinds import ALIKE, Ratios, suitable
+from tidewatt.scheduler.planning.options import ground, option_of, options_of
 from tidewatt.scheduler.planning.planner import Infeasible, place, planned_at
 from tidewatt.scheduler.planning.precedence import dues, followers, in_order, turns
 from tidewatt.scheduler.planning.search import Choice, Option, choice_at
@@ -40,7 +40,8 @@ class Board:
         self._followers = followers(asks)
         self._dues = dues(asks)
         self.turns = turns(asks, situation.shares)
-        self._placed: dict[int, tuple[str, int, int]] = {}  # job id: region, start, end
+        self._placed: dict[int, tuple[int, int]] = {}  # job id: start, end
+        self._suitable: dict[tuple[int, str], dict[str, Ratios]] = {}
         self._arrays = _arrays(asks)
         for booking in situation.bookings:
             if booking.region in self._grounds:  # a region may be gone from the configuration
@@ -76,7 +77,8 @@ class Board:
             kept = self._situation.keep.get(ask.job_id)
         if not ask.after and kept is None and ask.job_id not in self._followers:
             return FREE
-        placed = [self._placed[f.job_id][1] for f in self._after(ask) if f.job_id in self._placed]
+        after = self._followers.get(ask.job_id, ())
+        placed = [self._placed[each.job_id][0] for each in after if each.job_id in self._placed]
         return Bounds(
             release_ms=max((self._end(job_id) for job_id in ask.after), default=0),
             end_ms=min(placed, default=None) if firm else None,
@@ -131,32 +133,35 @@ class Board:
 
     def cost(self, ask: Ask, plan: Plan) -> Choice:
         """The plan's window, priced by what is known now."""
-        own = next(
-            (o for o in self.options(ask, FREE) if (o.region, o.pool) == (plan.region, plan.pool)), None
-        )
+        option = self._option(ask, plan.region, plan.pool)
         start = max(floor_ms(plan.window.start), self.now_ms)
-        if own is None:
-            region = self._grounds[plan.region]
-            own = Option(plan.region, plan.pool, region.curve, region.region.pue, ())
-        return choice_at(own, start, ceil_ms(plan.window.end) - floor_ms(plan.window.start))
+        return choice_at(option, start, ceil_ms(plan.window.end) - floor_ms(plan.window.start))
 
     def curve(self, region: str) -> CostCurve | None:
         """What is known of the region's grid."""
         return self._grounds[region].curve
 
-    def _after(self, ask: Ask) -> Sequence[Ask]:
-        return self._followers.get(ask.job_id, ())
+    def _option(self, ask: Ask, region: str, pool: str) -> Option:
+        """The option to price a start by, whatever is free there."""
+        fares = self._fares(ask, region, pool)
+        return option_of(ask, self._grounds, region, pool, fares, self.now, self.policy)
 
     def _end(self, job_id: int) -> int:
         """When a job after which another runs is expected to end; one that nobody knows has ended."""
         if job_id in self._placed:
-            return self._placed[job_id][2]
+            return self._placed[job_id][1]
         end = self._situation.ends.get(job_id)
         return 0 if end is None else ceil_ms(end)
 
-    def _fares(self, ask: Ask, region: str, pool: str) -> tuple[float, float]:
-        found = suitable(ask, self._grounds[region].timeline)
-        return next((fares for name, fares in found if name == pool), (1.0, 1.0))
+    def _fares(self, ask: Ask, region: str, pool: str) -> Ratios:
+        return self._pools(ask, region).get(pool, ALIKE)
+
+    def _pools(self, ask: Ask, region: str) -> dict[str, Ratios]:
+        """The pools of a region that suit a job, and how it fares in each."""
+        key = ask.job_id, region
+        if key not in self._suitable:
+            self._suitable[key] = dict(suitable(ask, self._grounds[region].timeline))
+        return self._suitable[key]
 
     def _book(self, ask: Ask, parts: Sequence[tuple[str, str, int, int]]) -> None:
         need, holder = ask.need, _holder(ask.job_id)
@@ -169,7 +174,7 @@ class Board:
             self._grounds[region].timeline.book(booking)
             self._count(booking)
         if parts:
-            self._placed[ask.job_id] = parts[-1][0], parts[0][2], parts[-1][3]
+            self._placed[ask.job_id] = parts[0][2], parts[-1][3]
 
     def _count(self, booking: Booking) -> None:
         if booking.array in self._arrays:
@@ -189,8 +194,7 @@ class Board:
         for part in parts:
             if part.region not in self._grounds or not allowed(ask, part.region):
                 return False
-            pools = dict(suitable(ask, self._grounds[part.region].timeline))
-            if part.pool not in pools:
+            if part.pool not in self._pools(ask, part.region):
                 return False
         if plan.stints:
             return ask.pausing is not None

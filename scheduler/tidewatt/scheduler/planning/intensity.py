@@ -56,7 +56,8 @@ class CostCurve:
 
     def integral(self, starts_ms: Times, ends_ms: Times) -> Amounts:
         """Grams that 1 kW emits over each `[start, end)`, all within the curve."""
-        return self._until(ends_ms) - self._until(starts_ms)
+        until = self._until(np.concatenate((starts_ms, ends_ms)))
+        return until[len(starts_ms) :] - until[: len(starts_ms)]
 
     def grams_per_kw(self, start_ms: int, end_ms: int) -> float:
         """Grams that 1 kW emits over `[start_ms, end_ms)`, within the curve."""

@@ -46,9 +46,9 @@ def offered(ask: Ask, board: Board) -> tuple[Offer, ...]:
 
 def alternatives(made: Sequence[Offer]) -> tuple[str, ...]:
     """Sentences on what more slack than the first offer's would give; none where it gives nothing more."""
-    if not made or made[0][2] is None:
+    now_h, _, now = made[0] if made else (0.0, None, None)
+    if now is None:
         return ()
-    now_h, _, now = made[0]
     return tuple(
         f"{slack_h - now_h:g} h more slack would be expected to give {saving:.0f} % instead of {now:.0f} %"
         for slack_h, _, saving in made[1:]
@@ -63,7 +63,7 @@ def _slack_h(firsts: Sequence[Option]) -> float | None:
         for option in firsts
         if option.last_ms is not None and option.first_ms is not None
     ]
-    return round(max([0, *slacks]) * 60 / MS_PER_HOUR) / 60 if slacks else None
+    return round(60 * max(0, max(slacks)) / MS_PER_HOUR) / 60 if slacks else None
 
 
 def _offer(slack_h: float, placed: Plan | Infeasible) -> Offer:

@@ -60,7 +60,6 @@ def options_of(
 
     `within` are the stretches to which something else limits it: its array.
     """
-    home = grounds.get(ask.home)
     terms: dict[float, Terms] = {}
     found = []
     for name, place in grounds.items():
@@ -68,23 +67,38 @@ def options_of(
             continue
         transfer = transfer_of(ask, name, policy.link)
         for pool, fares in suitable(ask, place.timeline):
-            speed = fares[0]
-            if speed not in terms:
-                terms[speed] = terms_of(ask, now, policy.default_slack, speed=speed, bounds=bounds)
-            own = terms[speed]
-            free = place.timeline.free(
-                ask.need, pool, own.earliest_ms + transfer.ms, power_w=ask.power_w * fares[1]
-            )
+            own = terms.get(fares[0])
+            if own is None:
+                own = terms[fares[0]] = terms_of(
+                    ask, now, policy.default_slack, speed=fares[0], bounds=bounds
+                )
+            earliest_ms = own.earliest_ms + transfer.ms
+            free = place.timeline.free(ask.need, pool, earliest_ms, power_w=ask.power_w * fares[1])
             if within is not None:
                 free = overlap(free, within)
-            found.append(_option(ask, place, home, pool, fares, own, transfer, free, policy))
+            found.append(_option(ask, grounds, place, pool, fares, own, transfer, free, policy))
     return found
+
+
+def option_of(
+    ask: Ask,
+    grounds: Mapping[str, Ground],
+    region: str,
+    pool: str,
+    fares: Ratios,
+    now: datetime,
+    policy: Policy,
+) -> Option:
+    """One pool as an option to price starts by; nothing is said of what is free."""
+    terms = terms_of(ask, now, policy.default_slack, speed=fares[0])
+    transfer = transfer_of(ask, region, policy.link)
+    return _option(ask, grounds, grounds[region], pool, fares, terms, transfer, (), policy)
 
 
 def _option(
     ask: Ask,
+    grounds: Mapping[str, Ground],
     place: Ground,
-    home: Ground | None,
     pool: str,
     fares: Ratios,
     terms: Terms,
@@ -103,7 +117,7 @@ def _option(
             window = terms.earliest_ms, terms.earliest_ms + transfer.ms
             moved_g, moved_second_g = (
                 transfer.kwh / kw * (_on_the_way(at_home, there, window) or 0.0)
-                for at_home, there in _ends(home, place)
+                for at_home, there in _ends(grounds.get(ask.home), place)
             )
     return Option(
         region.name,

@@ -168,11 +168,11 @@ def best_start(
     if least == np.inf:
         return None
     equal = least + abs(least) * TIE + max(_noise(option, scale) for option, *_ in priced)
-    ties = []
-    for option, starts, weights, lowest in priced:
-        if lowest <= equal:
-            at = int(np.flatnonzero(weights <= equal)[0])  # starts ascend
-            ties.append(choice_at(option, int(starts[at])))
+    ties = [
+        choice_at(option, int(starts[weights <= equal].min()))
+        for option, starts, weights, lowest in priced
+        if lowest <= equal
+    ]
     return earliest(ties)
 
 
@@ -212,10 +212,9 @@ def _noise(option: Option, scale: Scale) -> float:
 
 
 def _candidates(option: Option, curve: CostCurve, min_wait_ms: int, margin_ms: int, scale: Scale) -> Times:
-    """The starts worth pricing, ascending."""
-    curves = [curve]
-    if scale.second is not None and option.second is not None and option.binds:
-        curves.append(option.second)
+    """The starts worth pricing, in any order."""
+    second = option.second if scale.second is not None and option.binds else None
+    curves = (curve,) if second is None else (curve, second)
     ranges = _ranges(option, curves, min_wait_ms, margin_ms)
     if not ranges:
         return np.empty(0, np.int64)
@@ -223,17 +222,20 @@ def _candidates(option: Option, curve: CostCurve, min_wait_ms: int, margin_ms: i
     duration = option.duration_ms
     corners = [np.array(ranges, np.int64).ravel()]
     for each in curves:
-        corners.append(_between(each.edges_ms, low, high))
-        corners.append(_between(each.edges_ms, low + duration, high + duration) - duration)
+        edges = each.edges_ms
+        first, first_end = edges.searchsorted((low, low + duration), "left").tolist()
+        last, last_end = edges.searchsorted((high, high + duration), "right").tolist()
+        corners += [edges[first:last], edges[first_end:last_end] - duration]
     points = np.concatenate(corners)
-    points.sort(kind="stable")
     if scale.second is not None:
-        crossings = _crossings(option, curves, points, scale)
-        points = np.concatenate((points, crossings))
-        points.sort(kind="stable")
+        points.sort()
+        points = np.concatenate((points, _crossings(option, curves, points, scale)))
     if len(ranges) == 1:
         return points
-    return np.concatenate([_between(points, first, last) for first, last in ranges])
+    lows, highs = np.array(ranges, np.int64).T
+    within = lows.searchsorted(points, "right") - 1
+    kept: Times = points[points <= highs[within]]
+    return kept
 
 
 def _crossings(option: Option, curves: Sequence[CostCurve], points: Times, scale: Scale) -> Times:
@@ -248,10 +250,6 @@ def _crossings(option: Option, curves: Sequence[CostCurve], points: Times, scale
         crossing = points[at] + np.clip(share, 0.0, 1.0) * (points[at + 1] - points[at])
         found += [np.floor(crossing).astype(np.int64), np.ceil(crossing).astype(np.int64)]
     return np.concatenate(found)
-
-
-def _between(ascending: Times, low: int, high: int) -> Times:
-    return ascending[np.searchsorted(ascending, low, "left") : np.searchsorted(ascending, high, "right")]
 
 
 def _ranges(option: Option, curves: Sequence[CostCurve], min_wait_ms: int, margin_ms: int) -> list[Stretch]:
@@ -270,7 +268,7 @@ def _ranges(option: Option, curves: Sequence[CostCurve], min_wait_ms: int, margi
         low = max(low, first + min_wait_ms)
         if low <= high:
             ranges.append((low, high))
-    return _merged(ranges)
+    return _merged(ranges) if len(ranges) > 1 else ranges
 
 
 def _merged(ranges: list[Stretch]) -> list[Stretch]:
