@@ -15,7 +15,7 @@ from tidewatt.scheduler.daemon.launching import NotFree
 from tidewatt.scheduler.daemon.replanning import queue
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import JobState
-from tidewatt.scheduler.schemas import ArrayView, JobView, RerunRequest
+from tidewatt.scheduler.schemas import ArrayView, JobView, RerunRequest, UpdateRequest
 
 
 def test_array_never_runs_more_tasks_at_a_time_than_it_may(tmp_path: Path) -> None:
@@ -292,6 +292,18 @@ def test_pause_before_a_retry_gives_way_to_the_deadline(tmp_path: Path) -> None:
             at.shift(1)
         fourth = at.store.attempts([1])[1][3]
         assert fourth.launched_ms <= round((NOW.timestamp() + 142) * 1000), "50 s later it would be too late"
+
+
+def test_job_of_higher_priority_gets_what_becomes_free(tmp_path: Path) -> None:
+    with office(tmp_path, cpus=1) as at:
+        at.submit()
+        at.round()
+        at.submit(name="low")
+        at.submit(name="high", priority=10)
+        at.shift(61)
+        assert at.states() == "dwr"
+        at.changes.update("2", UpdateRequest(priority=5, retries=2))
+        assert (at.job(2).priority, at.job(2).retries) == (5, 2)
 
 
 def test_only_acceptable_kinds_of_gpu_are_used(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ from datetime import datetime
 from tidewatt.scheduler.cli.job_text import (
     command_of,
     number,
-    offer_lines,
     state,
     title,
     warning_lines,
 )
+from tidewatt.scheduler.cli.offer_text import offer_lines
 from tidewatt.scheduler.cli.text import cut, grams, lasting, local, painted, parsed, percent, table
 from tidewatt.scheduler.client import Json
 

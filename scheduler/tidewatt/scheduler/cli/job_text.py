@@ -6,6 +6,7 @@ from datetime import datetime
 
 from tidewatt.scheduler.accounting.quantity import mass
 from tidewatt.scheduler.cli.history_text import history_lines, moves_line
+from tidewatt.scheduler.cli.offer_text import offer_lines
 from tidewatt.scheduler.cli.text import (
     cut,
     energy,
@@ -90,19 +91,6 @@ def expected_saving(plan: Json) -> float | None:
     if expected is None or not immediate:
         expected, immediate = plan["mean_gco2_per_kwh"], plan["immediate_gco2_per_kwh"]
     return None if expected is None or not immediate else 1 - float(expected) / float(immediate)
-
-
-def offer_lines(offers: list[Json], now: datetime) -> Iterator[str]:
-    """What more slack would be expected to give."""
-    known = [offer for offer in offers if offer["saving_percent"] is not None]
-    if not known:
-        return
-    parts = (
-        f"{offer['slack_h']:g} h of slack: {percent(offer['saving_percent'] / 100)}"
-        + (f" (start {local(offer['start'], now)})" if offer["start"] else "")
-        for offer in known
-    )
-    yield f"  slack    expected saving with {'; '.join(parts)}"
 
 
 def submitted_lines(reply: Json, now: datetime) -> Iterator[str]:

@@ -117,7 +117,18 @@ def blocked(
 
 def _running(attempt: AttemptRecord, job: JobRecord, now: datetime) -> Booking:
     window = Window(min(now, moment(attempt.launched_ms)), expected_end(job, attempt, now))
-    return Booking(attempt.region, attempt.pool, window, job.gpus, job.cpus, job.mem_mb, f"job {job.id}")
+    draws = next((kind.power for kind in job.kinds if names(kind.kind, attempt.pool)), 1.0)
+    return Booking(
+        attempt.region,
+        attempt.pool,
+        window,
+        job.gpus,
+        job.cpus,
+        job.mem_mb,
+        f"job {job.id}",
+        draws * job.power_mw / 1000,
+        str(job.array) if job.array else "",
+    )
 
 
 def _moment(time_ms: int | None) -> datetime | None:
