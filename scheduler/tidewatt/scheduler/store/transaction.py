@@ -40,16 +40,20 @@ class Transaction:
         """Appends one event; its payload holds integers and strings, and lists and objects of them."""
         told = dict(payload)
         _check_integers(told)
-        self._connection.execute(
-            schema.event.insert().values(
-                time_ms=time_ms, kind=kind, job_id=job_id, attempt_id=attempt_id, reason=reason, payload=told
-            )
-        )
+        values = {
+            "time_ms": time_ms,
+            "kind": kind,
+            "job_id": job_id,
+            "attempt_id": attempt_id,
+            "reason": reason,
+            "payload": told,
+        }
+        self._connection.execute(schema.event.insert(), values)
 
     def add_job(self, job: JobRecord) -> int:
         """Stores a new job and returns its number; the caller appends the event that tells of it."""
         values = {name: _plain(getattr(job, name)) for name in _COLUMNS if name != "id"}
-        result = self._connection.execute(schema.job.insert().values(values))
+        result = self._connection.execute(schema.job.insert(), values)
         key = result.inserted_primary_key
         assert key is not None  # noqa: S101 - SQLAlchemy gives it for every single insert
         return int(key[0])
@@ -81,7 +85,7 @@ class Transaction:
     def add_attempt(self, attempt: AttemptRecord) -> None:
         """Commits that an attempt may be launched."""
         values = {field.name: _plain(getattr(attempt, field.name)) for field in fields(AttemptRecord)}
-        self._connection.execute(schema.attempt.insert().values(values))
+        self._connection.execute(schema.attempt.insert(), values)
         self.append(
             attempt.since_ms,
             "attempt." + attempt.state,
