@@ -142,6 +142,19 @@ class Room:
                 best = found
         return best
 
+    def value(self, job: int, spot: Spot, sheet: Sheet) -> float:
+        """The (priced) cost of a job at a spot, in grams."""
+        ground, jobs = self.ground, self.ground.problem.jobs
+        kw = float(jobs.kw[job] * ground.problem.menus.power[jobs.menu[job], spot.place])
+        value = kw * ground.between(sheet.per_kw, spot.place, spot.start_ms, spot.end_ms)
+        if sheet.per_unit is not None:
+            toll = ground.between(sheet.per_unit, spot.place, spot.start_ms, spot.end_ms)
+            value += self.units[job] * toll
+        if ground.away[job] and ground.moved_away(np.array([job]), np.array([spot.place]))[0]:
+            value += float(jobs.moved_g[job])
+        waited_h = (spot.start_ms - int(jobs.release_ms[job])) / HOUR_MS
+        return value + float(jobs.delay_g_per_h[job]) * waited_h
+
     def timetable(self) -> Timetable:
         """Where everybody is."""
         return Timetable(self.place.copy(), np.where(self.place == NOWHERE, 0, self.start_ms))
@@ -299,25 +312,15 @@ class _Search:
         """Priced grams of one window, exactly."""
         place, end_ms = int(self.rows[row]), start_ms + self.duration
         value = (
-            self.kw * float(self.power[row, 0]) * self._integral(self.sheet.per_kw, place, start_ms, end_ms)
+            self.kw
+            * float(self.power[row, 0])
+            * self.ground.between(self.sheet.per_kw, place, start_ms, end_ms)
         )
         if self.sheet.per_unit is not None:
-            value += self.units * self._integral(self.sheet.per_unit, place, start_ms, end_ms)
+            value += self.units * self.ground.between(self.sheet.per_unit, place, start_ms, end_ms)
         if self.abroad is not None and self.abroad[row]:
             value += float(self.ground.problem.jobs.moved_g[self.job])
         return value + self.delay * (start_ms - self.release)
-
-    def _integral(self, total: Amounts, place: int, start_ms: int, end_ms: int) -> float:
-        row = total[place]
-        origin, cell = self.ground.origin_ms, self.ground.cell_ms
-        a, past_a = divmod(start_ms - origin, cell)
-        b, past_b = divmod(end_ms - origin, cell)
-        low, high = float(row[a]), float(row[b])
-        if past_a:
-            low += past_a / cell * (float(row[a + 1]) - low)
-        if past_b:
-            high += past_b / cell * (float(row[b + 1]) - high)
-        return high - low
 
 
 def _tightest(least: Ints, units: int) -> int:

@@ -1,12 +1,28 @@
-"""Prices of congestion: what a unit costs where and when more jobs would like to run than can."""
+"""Prices of congestion: what a unit costs where and when more jobs would like to run than can.
+
+They start as a bath that is filled with the whole demand: places are dear in the hours in which they are
+cleaner than the level that the demand reaches. Then jobs choose again and again on their own, and prices
+rise where too many do (subgradient steps as of Polyak, Introduction to Optimization, 1987, section 5.3, each
+cell's in proportion to its overload, averaged over steps, and shorter whenever the bound did not rise).
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from tidewatt.scheduler.planning.timetable.certificate import Minima, Tariff, capacity, priced_capacity
+from tidewatt.scheduler.planning.timetable.certificate import Minima, capacity, priced_capacity
+from tidewatt.scheduler.planning.timetable.minima import Lots
 from tidewatt.scheduler.planning.timetable.problem import NOWHERE, Amounts, Ints
-from tidewatt.scheduler.planning.timetable.windows import HOUR_MS, Ground, Prices
+from tidewatt.scheduler.planning.timetable.windows import HOUR_MS, Ground, Prices, summed
+
+PASSES = 24
+SAMPLE = 12_000  # jobs that are asked in each pass, at most
+LONGER, HUNGRIER = 1.4, 1.5  # within which factors jobs are priced as alike
+STEP = 0.1  # of the water level, where a cell is used twice over
+OVERLOAD = 2.0  # at which a step is longest
+LEVELS = 65
+POOL_H = 12  # before and after an hour that share one level
 
 
 def free_of_charge(ground: Ground) -> Prices:
@@ -14,19 +30,117 @@ def free_of_charge(ground: Ground) -> Prices:
     return Prices(np.zeros(ground.cost.shape), np.zeros(ground.problem.places.site_kw.shape))
 
 
+def found_prices(ground: Ground, random: np.random.Generator, stop: Callable[[], bool]) -> Prices:
+    """The prices with the best bound that was found in a few passes."""
+    jobs = np.flatnonzero(ground.due_ms - ground.release_ms >= ground.shortest_ms)
+    if not len(jobs):
+        return free_of_charge(ground)
+    share = max(1.0, len(jobs) / SAMPLE)
+    if share > 1:
+        jobs = np.sort(random.choice(jobs, SAMPLE, replace=False))
+    market = _Market(ground, Lots(ground, jobs, LONGER, HUNGRIER), share)
+    return market.settle(*filled(ground), stop)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """What one pass of choosing showed: the bound, and where more or less than the capacity was used."""
+
+    bound: float
+    unit: Amounts
+    site: Amounts
+
+
+class _Market:
+    """Jobs that choose, and prices that answer."""
+
+    def __init__(self, ground: Ground, lots: Lots, share: float) -> None:
+        self.ground, self.lots, self.share = ground, lots, share
+        self.units_h, site_kwh = capacity(ground)
+        self.limited = np.isfinite(site_kwh)
+        self.site_kwh = np.where(self.limited, site_kwh, 0.0)
+
+    def settle(self, prices: Prices, scale: float, stop: Callable[[], bool]) -> Prices:
+        """Prices after some passes, the best that there were."""
+        best, bound, step = prices, -np.inf, STEP
+        unit, site = np.zeros(prices.unit.shape), np.zeros(prices.site.shape)
+        per_kwh = scale / max(self._draw(), 1e-9)
+        for turn in range(PASSES):
+            found = self._asked(prices)
+            better = found.bound > bound
+            if better:
+                best, bound = prices, found.bound
+            step *= 1.1 if better else 0.75
+            keep = 0.5 if turn else 0.0
+            unit, site = keep * unit + (1 - keep) * found.unit, keep * site + (1 - keep) * found.site
+            if stop() or not (
+                found.unit.max(initial=0) > 0 or found.site.max(initial=0) > 0 or prices.unit.any()
+            ):
+                break
+            prices = Prices(
+                np.maximum(prices.unit + step * scale * unit, 0.0),
+                np.maximum(prices.site + step * per_kwh * site, 0.0),
+            )
+        return best
+
+    def _asked(self, prices: Prices) -> _Step:
+        minima = self.lots.cheapest(prices)
+        some = np.isfinite(minima.value)
+        units, kwh = usage(self.ground, self.lots.jobs, minima)
+        bound = self.share * float(minima.value[some].sum()) - priced_capacity(self.ground, prices)
+        unit = (self.share * units - self.units_h) / np.maximum(self.units_h, 1e-3)
+        site = (self.share * kwh - self.site_kwh) / np.maximum(self.site_kwh, 1e-3) * self.limited
+        return _Step(bound, np.clip(unit, -1.0, OVERLOAD), np.clip(site, -1.0, OVERLOAD))
+
+    def _draw(self) -> float:
+        """The mean draw of a unit: kW."""
+        jobs, which = self.ground.problem.jobs, self.lots.jobs
+        return float(jobs.kw[which].sum() / max(float(jobs.units[which].sum()), 1.0))
+
+
+def filled(ground: Ground) -> tuple[Prices, float]:
+    """Prices by the level that the demand reaches if clean hours fill first, and the usual level per unit."""
+    jobs = ground.problem.jobs
+    units_h, _ = capacity(ground)
+    span_h = np.maximum(ground.due_ms - ground.release_ms, ground.shortest_ms) / HOUR_MS
+    unit_h = jobs.units * ground.shortest_ms / HOUR_MS
+    one = np.zeros(len(span_h), np.int64)
+    until = np.maximum(ground.due_ms, ground.release_ms)
+    demand = overlap(ground, one, ground.release_ms, until, unit_h / np.maximum(span_h, 1e-9), 1)[0]
+    levels = (
+        np.quantile(ground.cost[ground.open], np.linspace(0, 1, LEVELS)) if ground.open.any() else np.zeros(1)
+    )
+    below = np.stack([(units_h * (ground.cost <= level)).sum(axis=0) for level in levels])
+    pool = max(1, round(POOL_H * HOUR_MS / ground.slot_ms))
+    enough = _pooled(below, pool) >= _pooled(demand[None, :], pool)
+    reached = levels[np.where(enough.any(axis=0), enough.argmax(axis=0), len(levels) - 1)]
+    kw = float((jobs.kw * jobs.work_ms).sum() / max(float((jobs.units * jobs.work_ms).sum()), 1e-9))
+    prices = Prices(kw * np.maximum(reached - ground.cost, 0.0) * ground.open, free_of_charge(ground).site)
+    return prices, kw * max(float(np.median(np.abs(reached))), 1e-9)
+
+
+def _pooled(rows: Amounts, reach: int) -> Amounts:
+    """Sums over each column and `reach` columns before and after it."""
+    total, columns = summed(rows), np.arange(rows.shape[1])
+    after = total[:, np.minimum(columns + reach + 1, rows.shape[1])]
+    return np.asarray(after - total[:, np.maximum(columns - reach, 0)])
+
+
 def usage(ground: Ground, jobs: Ints, minima: Minima) -> tuple[Amounts, Amounts]:
     """Unit hours of each place and kWh of each site, by slot, that windows use together."""
     problem = ground.problem
     some = minima.place != NOWHERE
     jobs, place, start = jobs[some], minima.place[some], minima.start_ms[some]
-    end = start + ground.durations_ms(jobs, place)
+    end = np.minimum(start + ground.durations_ms(jobs, place), ground.last_ms)
     kw = problem.jobs.kw[jobs] * problem.menus.power[problem.jobs.menu[jobs], place]
-    units = _overlap(ground, place, start, end, problem.jobs.units[jobs].astype(float), len(ground.cost))
+    units = overlap(ground, place, start, end, problem.jobs.units[jobs].astype(float), len(ground.cost))
+    if not ground.limited.any():
+        return units, np.zeros(problem.places.site_kw.shape)
     site = problem.places.site[place]
-    return units, _overlap(ground, site, start, end, kw, len(problem.places.site_kw))
+    return units, overlap(ground, site, start, end, kw, len(problem.places.site_kw))
 
 
-def _overlap(ground: Ground, row: Ints, start: Ints, end: Ints, weight: Amounts, rows: int) -> Amounts:
+def overlap(ground: Ground, row: Ints, start: Ints, end: Ints, weight: Amounts, rows: int) -> Amounts:
     """Weighted hours of windows in each slot, (rows, T)."""
     columns = ground.slots + 2
     steps = np.zeros(rows * columns)
@@ -38,32 +152,3 @@ def _overlap(ground: Ground, row: Ints, start: Ints, end: Ints, weight: Amounts,
         steps += np.bincount(where + 1, sign * share, len(steps))
     hours = ground.slot_ms / HOUR_MS
     return np.asarray(np.cumsum(steps.reshape(rows, columns), axis=1)[:, : ground.slots] * hours)
-
-
-def found_prices(ground: Ground, stop: Callable[[], bool], passes: int = 60) -> Prices:
-    """The prices with the best bound that was found, by Polyak's steps towards a target above it."""
-    jobs = np.arange(len(ground.release_ms))
-    units_h, site_kwh = capacity(ground)
-    priced = np.isfinite(site_kwh)
-    site_kwh = np.where(priced, site_kwh, 0.0)
-    prices = best = free_of_charge(ground)
-    bound, above = -np.inf, 0.05
-    for _ in range(passes):
-        minima = Tariff(ground, prices).cheapest(jobs.tolist())
-        value = float(minima.value[np.isfinite(minima.value)].sum()) - priced_capacity(ground, prices)
-        if value > bound:
-            best, bound = prices, value
-        else:
-            above *= 0.85
-        units, kwh = usage(ground, jobs, minima)
-        up, up_site = units - units_h, (kwh - site_kwh) * priced
-        up[(up < 0) & (prices.unit <= 0)] = 0.0
-        up_site[(up_site < 0) & (prices.site <= 0)] = 0.0
-        steep = float((up**2).sum() + (up_site**2).sum())
-        if steep <= 0 or stop():
-            break
-        step = (bound * (1 + above) - value) / steep
-        prices = Prices(
-            np.maximum(prices.unit + step * up, 0.0), np.maximum(prices.site + step * up_site, 0.0)
-        )
-    return best

@@ -6,7 +6,7 @@ import numpy as np
 
 from tidewatt.scheduler.planning.timetable.placing import Room, Spot
 from tidewatt.scheduler.planning.timetable.problem import NOWHERE
-from tidewatt.scheduler.planning.timetable.windows import Sheet
+from tidewatt.scheduler.planning.timetable.windows import TIE, Sheet
 
 WINDOWS = 12  # tried to make room in, for each job without a place
 EJECTED = 8  # jobs at most that make room for one
@@ -20,8 +20,9 @@ def reinsert(room: Room, sheet: Sheet, order: Sequence[int], stop: Callable[[], 
             continue
         was = room.leave(job)
         spot = room.cheapest(job, sheet)
-        room.take(job, was if spot is None else spot)
-        moved += spot is not None and (spot.place, spot.start_ms) != (was.place, was.start_ms)
+        better = spot is not None and spot.value < room.value(job, was, sheet) - TIE
+        room.take(job, spot if spot is not None and better else was)
+        moved += better
         if stop():
             break
     return moved

@@ -31,11 +31,12 @@ def solve(problem: Problem, *, seed: int = 0, seconds: float | None = None) -> S
     """The best timetable found: deadlines first, then cost. After `seconds` improvement ends."""
     ground = ground_of(problem)
     stop = _limit(seconds)
-    prices = found_prices(ground, stop)
+    random = np.random.default_rng(seed)
+    prices = found_prices(ground, random, stop)
     rooms = [_placed(ground, ground.sheet(prices), order) for order in _orders(ground)]
     rooms.append(_placed(ground, ground.sheet(prices), _by_deadline(ground), earliest=True))
     room = min(rooms, key=lambda each: _rank(ground, each))
-    _improve(room, np.random.default_rng(seed), stop)
+    _improve(room, random, stop)
     timetable = room.timetable()
     return Solution(timetable, prices, certified(ground, timetable, prices, at_once(ground)))
 
