@@ -22,6 +22,7 @@ from tidewatt.backends.backend import BackendError
 from tidewatt.backends.clock import Clock, time_ms
 from tidewatt.backends.host import GpuHost
 from tidewatt.backends.local import LocalBackend
+from tidewatt.forecasting.shrinkage import Shrinker
 from tidewatt.scheduler import config
 from tidewatt.scheduler.daemon import api
 from tidewatt.scheduler.daemon.doors import Doors, tcp_socket
@@ -150,7 +151,7 @@ def _site(place: Paths, settings: Settings, options: Options, gpus: GpuHost, kno
         clock=options.clock,
         host=host,
         regions=config.regions(settings, host),
-        chain=PatientChain(known.chain),
+        chain=PatientChain(Shrinker(known.chain)),
         backend=LocalBackend(),
         hindsight=options.hindsight or any(source.hindsight for source in settings.sources),
     )

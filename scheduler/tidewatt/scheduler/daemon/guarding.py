@@ -5,15 +5,16 @@ from datetime import timedelta
 
 import structlog
 
-from tidewatt.backends.clock import time_ms
+from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import Launcher, NotFree
-from tidewatt.scheduler.daemon.occupancy import ask
 from tidewatt.scheduler.daemon.replanning import Queue, queue
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.site import Site
+from tidewatt.scheduler.plan import Ask
 from tidewatt.scheduler.planning import guard
 from tidewatt.scheduler.planning.capacity import Timeline
+from tidewatt.scheduler.planning.precedence import dues
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import JobRecord
@@ -50,7 +51,7 @@ class Guardian:
         now = self._site.clock.now()
         found = queue(self._site, self._store, self._service.foreign, now)
         waiting = {job.id: job for job in found.waiting}
-        urgent = guard.due([_deadline(job) for job in found.waiting], now, self._site.settings.margin)
+        urgent = guard.due(_deadlines(found), now, self._site.settings.margin)
         for job_id in urgent:
             with told("guard", job=job_id):
                 found = self._force(found, waiting[job_id], "its latest start has come", tell=True)
@@ -88,7 +89,22 @@ class Guardian:
         return sorted(allowed, key=lambda region: (region.name != planned, region.name != job.frozen["home"]))
 
 
-def _deadline(job: JobRecord) -> guard.Deadline:
-    asked = ask(job)
+def _deadlines(found: Queue) -> list[guard.Deadline]:
+    """Of each waiting job, by itself or by those that follow it."""
+    asks = {each.job_id: each for each in found.asks}
+    ends = dues(list(asks.values()))
+    return [_deadline(asks[job.id], ends.get(job.id)) for job in found.waiting if job.id in asks]
+
+
+def _deadline(asked: Ask, end_ms: int | None) -> guard.Deadline:
     longest = timedelta(days=3650)  # longer ones are no deadline that a date could hold
-    return guard.Deadline(job.id, min(asked.duration, longest), asked.finish_by, asked.start_by)
+    ends = [
+        each for each in (asked.finish_by, None if end_ms is None else moment(end_ms)) if each is not None
+    ]
+    return guard.Deadline(
+        asked.job_id,
+        min(asked.duration, longest),
+        min(ends, default=None),
+        asked.start_by,
+        None if asked.guard_duration is None else min(asked.guard_duration, longest),
+    )

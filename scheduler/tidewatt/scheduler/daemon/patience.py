@@ -13,6 +13,7 @@ from tidewatt.forecasting.chain import Chain, Latest
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.series import Outlook, Series
+from tidewatt.forecasting.shrinkage import Outlooks
 
 log = structlog.get_logger()
 PATIENCE_S = 2.0
@@ -26,7 +27,7 @@ class PatientChain:
     One worker asks them, so that a dead file system holds one thread and no more.
     """
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: Outlooks) -> None:
         self._chain = chain
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="sources")
         self._asked: Future[Any] | None = None

@@ -11,12 +11,14 @@ from tidewatt.backends.clock import Clock
 from tidewatt.backends.host import ForeignUse, Host
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.series import Outlook, Series
+from tidewatt.scheduler.config import policy_of
 from tidewatt.scheduler.daemon.patience import PatientChain
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.paths import Paths
 from tidewatt.scheduler.planning.estimate import Estimate, estimate
 from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.preview import home_of
+from tidewatt.scheduler.planning.signals import beside, binds, deciding
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.settings import Settings
 
@@ -47,8 +49,7 @@ class Site:
     @property
     def policy(self) -> Policy:
         """What the operator decided, as the planner takes it."""
-        own = self.settings
-        return Policy(own.min_saving, own.min_wait, own.margin, own.default_slack, own.signal)
+        return policy_of(self.settings)
 
     @property
     def home(self) -> Region:
@@ -61,10 +62,21 @@ class Site:
 
     def outlooks(self, now: datetime, until: datetime | None = None) -> dict[str, Outlook | None]:
         """The deciding signal ahead, by region name; None where nothing is known or no zone is configured."""
-        # whole days, so that a chain that remembers its last answer can give it again
-        last = max(now + LOOKAHEAD, until or now)
-        horizon = last.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-        return {region.name: self._outlook(region, now, horizon) for region in self.regions}
+        signal, until = self.settings.signal, _horizon(now, until)
+        return {
+            region.name: self._outlook(region, deciding(signal, region.signal), now, until)
+            for region in self.regions
+        }
+
+    def beside(self, now: datetime, until: datetime | None = None) -> dict[str, Outlook | None]:
+        """The signal ahead that must not get worse, by region name; only where there is one that binds."""
+        found: dict[str, Outlook | None] = {}
+        for region in self.regions:
+            other = beside(self.settings.signal, region.signal)
+            outlook = None if other is None else self._outlook(region, other, now, _horizon(now, until))
+            if binds(outlook):
+                found[region.name] = outlook
+        return found
 
     def observations(self, zone: str, signal: str, start: datetime, end: datetime) -> Series | None:
         """Observed intensity as available now."""
@@ -82,10 +94,15 @@ class Site:
         names = {gpu.uuid: gpu.name for gpu in self.host.gpus}
         return [uuid for uuid in region.gpu_uuids if names.get(uuid) == pool]
 
-    def _outlook(self, region: Region, now: datetime, until: datetime) -> Outlook | None:
-        signal = Signal(self.settings.signal)
+    def _outlook(self, region: Region, signal: Signal, now: datetime, until: datetime) -> Outlook | None:
         zone = region.zones.get(signal) or region.zones.get(Signal.AVERAGE)
         return self.chain.outlook(zone, signal, now, until) if zone else None
+
+
+def _horizon(now: datetime, until: datetime | None) -> datetime:
+    """Whole days, so that a chain that remembers its last answer can give it again."""
+    last = max(now + LOOKAHEAD, until or now)
+    return last.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from tidewatt.scheduler.planning.timetable.situated import Situated, situated
 from tidewatt.scheduler.planning.timetable.solve import solve
 from tidewatt.scheduler.planning.timetable.windows import Prices
 
-EXACT = 200  # jobs: up to so many are checked and refined to the millisecond, one by one
+EXACT = 60  # jobs: up to so many are checked and refined to the millisecond, one by one
 WORTH = 0.005  # plans change as a whole only where all grams together fall by so much
 
 Plans = dict[int, Plan | Infeasible]

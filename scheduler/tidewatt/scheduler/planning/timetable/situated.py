@@ -126,8 +126,11 @@ def situated(situation: Situation) -> Situated | None:
     edges = edges_from(ceil_ms(situation.now), max(lasts), [each.duration_ms for each in own])
     strict, loose = _places(situation, pools, curves, edges, asks)
     menus, menu = menus_of(asks, pools, curves)
-    jobs = jobs_of(asks, own, ends, menu, strict.names, situation)
-    relaxed = Problem(loose, menus, replace(jobs, due_ms=np.array(lasts, np.int64)))
+    known = strict.cost[np.isfinite(strict.cost)]
+    usual_g, least_g = (float(known.mean()), float(known.min())) if known.size else (0.0, 0.0)
+    jobs = jobs_of(asks, own, ends, menu, strict.names, usual_g, situation)
+    cheap = jobs_of(asks, own, lasts, menu, strict.names, least_g, situation)
+    relaxed = Problem(loose, menus, cheap)
     regions = tuple(region for region, _ in pools)
     return Situated(Problem(strict, menus, jobs), relaxed, tuple(asks), tuple(own), regions, tuple(curves))
 

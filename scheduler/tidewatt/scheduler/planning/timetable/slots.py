@@ -143,7 +143,7 @@ def sites(
         left = np.full(len(edges) - 1, region.power_limit_kw)
         for booking in _bookings(region, situation):
             share = _share(edges, *_span(booking))
-            left -= getattr(booking, "power_w", 0.0) / 1000 * (share if relaxed else share > 0)
+            left -= booking.power_w / 1000 * (share if relaxed else share > 0)
         rows.append(np.maximum(left, 0.0))
     names = [region.name for region in limited]
     site = [1 + names.index(each.name) if each.name in names else 0 for each in regions]

@@ -4,15 +4,18 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
-from tidewatt.scheduler.plan import Ask, GpuKind
+from tidewatt.scheduler.plan import Ask
 from tidewatt.scheduler.planning.capacity import Timeline, names
 from tidewatt.scheduler.planning.instants import ceil_ms
 from tidewatt.scheduler.planning.intensity import CostCurve
+from tidewatt.scheduler.planning.kinds import suitable
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import Terms, allowed
 from tidewatt.scheduler.planning.timetable.problem import NOWHERE, Ints, Jobs, Menus
+from tidewatt.scheduler.planning.transfer import transfer_of
 from tidewatt.scheduler.region import Region
 
+ELSEWHERE = ""  # no region's name
 UNKNOWN_KW = 0.1  # of a job whose draw nobody knows: it still prefers clean hours
 
 
@@ -45,23 +48,13 @@ def _row(
         curves[0].kind,
     )
     row: tuple[list[bool], list[float], list[float]] = [], [], []
+    suited = {name: dict(suitable(ask, timeline)) for name, timeline in timelines.items()}
     for (region, pool), curve in zip(places, curves, strict=True):
-        suits = allowed(ask, region.name) and curve.kind.continues(kind)
-        suits = suits and pool in timelines[region.name].pools_for(ask.need)
-        ratio = _ratio(ask, region, pool)
-        row[0].append(suits and ratio is not None)
-        row[1].append(1.0 if ratio is None else ratio.speed)
-        row[2].append(1.0 if ratio is None else ratio.power)
+        fares = suited[region.name].get(pool)
+        row[0].append(fares is not None and allowed(ask, region.name) and curve.kind.continues(kind))
+        row[1].append(1.0 if fares is None else fares[0])
+        row[2].append(1.0 if fares is None else fares[1])
     return row
-
-
-def _ratio(ask: Ask, region: Region, pool: str) -> GpuKind | None:
-    """How the job fares in a pool; None where it does not accept that kind."""
-    if not pool:
-        return GpuKind("")
-    if ask.kinds:
-        return next((each for each in ask.kinds if names(each.kind, pool)), None)
-    return next((GpuKind(pool, each.speed, each.power) for each in region.pools if each.name == pool), None)
 
 
 def jobs_of(
@@ -70,13 +63,15 @@ def jobs_of(
     ends: Sequence[int],
     menu: Ints,
     places: Sequence[tuple[str, str]],
+    usual_g: float,
     situation: Situation,
 ) -> Jobs:
+    """The jobs; a kWh that moves data is charged `usual_g` grams, wherever it moves."""
+    moves = [transfer_of(ask, ELSEWHERE, situation.policy.link) for ask in asks]
     at = {ask.job_id: index for index, ask in enumerate(asks)}
     arrays = [name for name in dict.fromkeys(a.array for a in asks) if name]
     arrays = [name for name in arrays if any(a.array == name and a.array_limit for a in asks)]
     limits = [max(a.array_limit for a in asks if a.array == name) for name in arrays]
-    n = len(asks)
     shares = situation.shares
     fair = {who: rank for rank, who in enumerate(sorted(shares, key=lambda who: -shares[who]))}
     return Jobs(
@@ -101,9 +96,9 @@ def jobs_of(
             ],
             np.int64,
         ),
-        moved_g=np.zeros(n),
-        moved_ms=np.zeros(n, np.int64),
-        delay_g_per_h=np.full(n, situation.policy.g_per_hour),
+        moved_g=np.array([each.kwh * usual_g + each.price * situation.policy.g_per_price for each in moves]),
+        moved_ms=np.array([each.ms for each in moves], np.int64),
+        delay_g_per_h=np.full(len(asks), situation.policy.g_per_hour),
         before=np.array(
             [(at[first], index) for index, ask in enumerate(asks) for first in ask.after if first in at],
             np.int64,
