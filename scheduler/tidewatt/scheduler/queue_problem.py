@@ -30,10 +30,8 @@ from tidewatt.scheduler.region import Region
 Curves = Mapping[str, CostCurve | None]
 SLOTS_MS = tuple(minutes * 60_000 for minutes in (60, 30, 15, 10, 5))
 MOST_SLOTS = 2400
-FINER_UP_TO = (
-    50_000  # jobs times places: below it slots are taken finer than the grid's steps, for short jobs
-)
-FINER_SLOTS = 800
+# jobs x places x slots: up to the first slots may be finer than the grid's steps, from the second on coarser
+FINER_UP_TO, COARSER_FROM = 3_000_000, 2_000_000_000
 FINE_ENOUGH = 6  # slots in a typical job
 
 
@@ -104,22 +102,28 @@ def problem_of(
 def edges_of(
     curves: Sequence[CostCurve | None], now_ms: int, end_ms: int, table: JobTable, places: int
 ) -> Ints:
-    """Slots from now on to the last deadline: the grid's own steps, finer for short jobs of small queues."""
-    starts = np.concatenate(
-        [curve.edges_ms for curve in curves if curve is not None] or [np.empty(0, np.int64)]
-    )
-    starts = starts[(starts > now_ms) & (starts < end_ms)]
-    own = next((slot for slot in SLOTS_MS if not (starts % slot).any()), SLOTS_MS[-1])
-    if len(table) * places <= FINER_UP_TO:
-        wanted = max(np.median(table.work_ms) / FINE_ENOUGH, (end_ms - now_ms) / FINER_SLOTS)
-        own = next((slot for slot in SLOTS_MS if slot <= min(own, wanted)), min(own, SLOTS_MS[-1]))
-    slot = next(
-        (each for each in reversed(SLOTS_MS) if each >= own and end_ms - now_ms <= each * MOST_SLOTS), 0
-    )
-    slot = slot or SLOTS_MS[0] * -(-(end_ms - now_ms) // (MOST_SLOTS * SLOTS_MS[0]))
+    """Slots from now on to the last deadline: the grid's own steps where that is not too much work.
+
+    Small queues have finer ones, for jobs that are shorter than a step; very large ones have coarser ones.
+    """
+    span, work = end_ms - now_ms, (end_ms - now_ms) * len(table) * places
+    step = _step_ms(curves, now_ms, end_ms)
+    finest = min(step, max(np.median(table.work_ms) / FINE_ENOUGH, work / FINER_UP_TO))
+    least = max(finest, span / MOST_SLOTS, work / COARSER_FROM)
+    slot = next((each for each in reversed(SLOTS_MS) if each >= least), 0)
+    slot = slot or SLOTS_MS[0] * -(-span // (MOST_SLOTS * SLOTS_MS[0]))
     first = (now_ms // slot + 1) * slot
     rest = np.arange(first, max(end_ms, first) + slot, slot, dtype=np.int64)
     return np.concatenate((np.array([now_ms], np.int64), rest))
+
+
+def _step_ms(curves: Sequence[CostCurve | None], start_ms: int, end_ms: int) -> int:
+    """The longest slot into which all steps of the grid divide."""
+    edges = [curve.edges_ms for curve in curves if curve is not None]
+    if not edges:
+        return SLOTS_MS[0]
+    inside = np.concatenate([part[(part > start_ms) & (part < end_ms)] for part in edges])
+    return next((slot for slot in SLOTS_MS if not (inside % slot).any()), SLOTS_MS[-1])
 
 
 def _check_regions(table: JobTable, regions: Sequence[Region]) -> None:

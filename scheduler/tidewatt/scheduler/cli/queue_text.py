@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from math import ceil, floor
 
 import numpy as np
 
@@ -111,8 +112,11 @@ def _total_lines(view: Json) -> Iterator[str]:
         )
     if certificate is not None:
         captured = certificate["captured_percent"]
-        had = f"; {captured:.1f} % of the possible saving, proved" if captured is not None else ""
-        yield f"  proof    at most {certificate['gap_percent']:.1f} % above the best possible{had}"
+        had = (
+            "" if captured is None else f"; at least {floor(10 * captured) / 10:.1f} % of the possible saving"
+        )
+        above = ceil(10 * max(certificate["gap_percent"] - 1e-9, 0)) / 10
+        yield f"  proof    at most {above:.1f} % above the best possible{had}"
     for number, lever in enumerate(view["levers"]):
         unplaced = f" ({lever['unplaced']:,} jobs find no room)" if lever["unplaced"] else ""
         name = "levers" if number == 0 else ""
