@@ -203,7 +203,7 @@ def test_followers_of_held_jobs_are_planned_when_those_are_released(tmp_path: Pa
     [
         ({"after": ("9",)}, BadInput, "there is no job 9"),
         ({"after": ("nine",)}, BadInput, "'nine' is no job's number"),
-        ({"after": ("3",)}, Refused, "job 3, after which it was to run, is cancelled"),
+        ({"after": ("3",)}, Refused, "job 3, after which it was to run, was cancelled"),
         (
             {"after": ("2",), "finish_by": NOW + timedelta(hours=2, minutes=30), "duration_s": 3600},
             BadInput,

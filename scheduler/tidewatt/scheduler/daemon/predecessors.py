@@ -29,8 +29,7 @@ def predecessors(request: PlanRequest, store: Store) -> tuple[tuple[int, ...], t
     for job in done:
         if job.state in (JobState.FAILED, JobState.CANCELLED):
             raise Refused(
-                f"job {job.key}, after which it was to run, is {job.state}: run that again first,"
-                f" or give --after any:{job.key}"
+                f"{_became(job.key, job.state)}: run that again first, or give --after any:{job.key}"
             )
     return _numbers(done), _numbers(ended)
 
@@ -47,7 +46,7 @@ def waits(job: JobRecord, store: Store) -> str:
         if other.state not in ENDED:
             return f"it waits for job {other.key}, which is {other.state}"
         if other.state is not JobState.DONE and number in job.after:
-            return f"job {other.key}, after which it was to run, is {other.state}"
+            return _became(other.key, other.state)
     return ""
 
 
@@ -113,10 +112,13 @@ def _needs(job: JobRecord, ended: Mapping[int, tuple[str, JobState]]) -> bool:
 
 def _lost(job: JobRecord, ended: Mapping[int, tuple[str, JobState]]) -> str:
     number = next(each for each in job.after if each in ended and ended[each][1] is not JobState.DONE)
-    key, state = ended[number]
-    return (
-        f"job {key}, after which it was to run, {'failed' if state is JobState.FAILED else 'was cancelled'}"
-    )
+    return _became(*ended[number])
+
+
+def _became(key: str, state: JobState) -> str:
+    """What became of a job that was needed."""
+    became = "failed" if state is JobState.FAILED else "was cancelled"
+    return f"job {key}, after which it was to run, {became}"
 
 
 def _free(
