@@ -24,10 +24,11 @@ def beside(policy: str, region: str = "") -> Signal | None:
 def binds(other: Outlook | None) -> bool:
     """True where the other signal is known well enough for plans to be turned down by it.
 
-    An average that stands in for a missing marginal signal says nothing new. A marginal signal that is only
-    modelled from generation by fuel is not good enough: in California, where a real one can be held against
-    it, its word made plans worse by the average ledger and no better by the real marginal one
-    (docs/planning.md). Who trusts it lets it decide alone: `signal = "marginal"`.
+    An average that stands in for a missing marginal signal says nothing new. One that is only modelled from
+    generation by fuel is not good enough. In California a real marginal signal can be held against models:
+    the word of the built-in profile made plans worse by both ledgers, that of the model of the last days' mix
+    lost by the average ledger about what it won by the marginal one (docs/planning.md). Who trusts a model
+    lets it decide alone: `signal = "marginal"`.
     """
     if other is None or other.kind.signal is not Signal.MARGINAL:
         return False
