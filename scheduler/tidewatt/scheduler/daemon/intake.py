@@ -169,7 +169,7 @@ def _record(site: Site, request: SubmitRequest, ask: Ask) -> JobRecord:
         home.pue,
         home.pue_source,
         ask.submitted,
-        site.settings.signal,
+        site.settings.shown_signal,
         gpus=request.gpus,
         home_pools={pool.name: pool.gpus for pool in home.pools},
         home_cpus=home.cpus,

@@ -95,7 +95,7 @@ class Overview:
             raise BadInput(f"a forecast of {hours:g} h cannot be shown: choose up to {LONGEST_FORECAST_H} h")
         self._gatherer.look_at(key)
         now = self._site.clock.now()
-        wanted = Signal(signal or self._site.settings.signal)
+        wanted = Signal(signal or self._site.settings.shown_signal)
         outlook = self._site.chain.outlook(key, wanted, now, now + timedelta(hours=hours))
         if outlook is None:
             raise BadInput(
@@ -120,7 +120,7 @@ class Overview:
         here = [attempt for attempt in live if attempt.region == region.name and attempt.job_id in jobs]
         taken = {uuid for attempt in here for uuid in attempt.gpu_uuids}
         taken |= {each.use.gpu_uuid for each in self._service.foreign}
-        signal = Signal(self._site.settings.signal)
+        signal = Signal(self._site.settings.shown_signal)
         zone = region.zones.get(signal) or region.zones.get(Signal.AVERAGE) or ""
         latest = self._site.chain.latest(zone, signal, self._site.clock.now()) if zone else None
         return RegionView(
@@ -152,7 +152,7 @@ class Overview:
 
     def _home_zone(self) -> str:
         zones = self._site.home.zones
-        zone = zones.get(self._site.settings.signal) or next(iter(zones.values()), "")
+        zone = zones.get(self._site.settings.shown_signal) or next(iter(zones.values()), "")
         if not zone:
             raise BadInput("no zone is configured: name one, for example `tidewatt forecast DE`")
         return zone

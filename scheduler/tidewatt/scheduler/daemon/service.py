@@ -138,7 +138,8 @@ class Service:
         """What the planner makes their plans from."""
         # offers look at a day of slack beyond whatever else there is
         horizon = found.horizon(self.site.settings.default_slack, newcomers) + timedelta(hours=25)
-        return found.situation(self.site, self.site.outlooks(found.now, horizon))
+        outlooks, beside = (ahead(found.now, horizon) for ahead in (self.site.outlooks, self.site.beside))
+        return found.situation(self.site, outlooks, beside)
 
     def move_others(self, transaction: Transaction, admitted: Admitted, now: datetime, cause: str) -> None:
         """Stores the plans of jobs that move for newcomers."""
