@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -29,8 +30,11 @@ class Breach:
     others: int
 
 
-def breaches(held: Events, edges_ms: Ints, limit: Amounts) -> Iterator[Breach]:
-    """The things of which more is held than `limit`, `(things, slots)`, allows; nothing is free outside."""
+def shortfalls(held: Events, edges_ms: Ints, limit: Amounts) -> Iterator[tuple[int, int, float, float]]:
+    """Where more is held than `limit`, `(things, slots)`, allows: thing, instant, what is held, what is left.
+
+    At each instant at which something changes; outside of the slots nothing is free.
+    """
     things, slots = limit.shape
     steps = np.diff(limit, axis=1, prepend=0.0, append=0.0)
     at_edges = np.tile(edges_ms, things)
@@ -43,10 +47,14 @@ def breaches(held: Events, edges_ms: Ints, limit: Amounts) -> Iterator[Breach]:
     left, using = np.cumsum(free[order]), np.cumsum(used[order])
     last = np.append((key[1:] != key[:-1]) | (time[1:] != time[:-1]), True)  # of the events of an instant
     slack = 1e-9 * (1.0 + float(np.abs(held.amount).sum()) + float(np.abs(limit).max(initial=0.0)))
-    short = last & (left < -slack)
-    for thing in np.unique(key[short]).tolist():
-        moments = np.flatnonzero(short & (key == thing))
-        worst = moments[np.argmin(left[moments])]
-        yield Breach(
-            thing, int(time[worst]), float(using[worst]), float(left[worst] + using[worst]), len(moments) - 1
-        )
+    short = np.flatnonzero(last & (left < -slack))
+    columns = (key[short], time[short], using[short], left[short])
+    return zip(*(column.tolist() for column in columns), strict=True)
+
+
+def breaches(held: Events, edges_ms: Ints, limit: Amounts) -> Iterator[Breach]:
+    """The worst shortfall of each thing of which more is held than there is."""
+    for thing, found in groupby(shortfalls(held, edges_ms, limit), lambda each: each[0]):
+        moments = list(found)
+        _, at, used, left = min(moments, key=lambda each: each[3])
+        yield Breach(thing, at, used, left + used, len(moments) - 1)

@@ -1,0 +1,276 @@
+"""First come, first served, as soon as it fits: no forecast, no arrays, no other planner's code.
+
+What is left when every better planner has failed. Plans made before are carried out as they are, where they
+still can be: whoever waited for cleaner hours did so with a deadline in view.
+"""
+
+from bisect import insort
+from collections.abc import Iterable, Sequence
+
+from tidewatt.scheduler.plan import Ask, Booking, Plan, Why, Window
+from tidewatt.scheduler.planning.capacity import names
+from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, length_ms, moment
+from tidewatt.scheduler.planning.kinds import ratios
+from tidewatt.scheduler.planning.planner import Infeasible
+from tidewatt.scheduler.planning.situation import Situation
+from tidewatt.scheduler.planning.terms import ASSUMED, allowed
+from tidewatt.scheduler.region import Region
+
+REASON = "as soon as it fits, first come, first served: no better plan could be made"
+TOO_LATE = "cannot keep its deadline: the earliest finish is {finish}"
+NOWHERE = "no region that the job may use has room for it, now or later: ask for less, or allow more regions"
+DUE_FOR_MS = 300_000  # a plan not carried out for so long after its start was slept through
+_EVERYTHING = 1 << 40
+
+Amounts = tuple[int, int, int, int]  # GPUs, CPUs, MB, milliwatts
+Spot = tuple[int, str, str, int]  # start (ms), region, pool, end (ms)
+
+
+def plan_first_come(situation: Situation) -> dict[int, Plan | Infeasible]:
+    """A plan for each waiting job, by id.
+
+    In the order of priority and submission; where that misses deadlines, the most urgent first; and without
+    the plans made before, where more jobs are in time so. The first of these that misses the fewest.
+    """
+    orders = (_by_arrival, _by_urgency)
+    tried: list[tuple[int, dict[int, Spot]]] = []
+    for keeping in (True, False):
+        for order in orders:
+            spots = _Hall(situation).placed(sorted(situation.asks, key=order), keeping)
+            late = sum(_is_late(ask, spots.get(ask.job_id)) for ask in situation.asks)
+            tried.append((late, spots))
+            if not late:
+                break
+    _, spots = min(tried, key=lambda each: each[0])
+    return {ask.job_id: _planned(ask, spots.get(ask.job_id), situation) for ask in situation.asks}
+
+
+def last_start_ms(ask: Ask, duration_ms: int) -> int | None:
+    """The last start that keeps the job's deadline, in Unix milliseconds; None where it has none.
+
+    An assumed duration that never fitted before `finish_by` says nothing: such a job has to start before it.
+    """
+    limits = []
+    if ask.finish_by is not None:
+        vague = ask.duration_source == ASSUMED and ask.submitted + ask.duration > ask.finish_by
+        limits.append(floor_ms(ask.finish_by) - (1 if vague else duration_ms))
+    if ask.start_by is not None:
+        limits.append(floor_ms(ask.start_by))
+    return min(limits, default=None)
+
+
+class _Room:
+    """What is used of one region over time, or of one array's turns."""
+
+    def __init__(self, gpus: dict[str, int], cpus: int, mem_mb: int, limit_mw: int) -> None:
+        self.gpus, self._cpus = gpus, cpus
+        self._mem_mb, self._limit_mw = mem_mb or _EVERYTHING, limit_mw or _EVERYTHING
+        self._changes: list[tuple[int, str, Amounts]] = []
+
+    def book(self, pool: str, start_ms: int, end_ms: int, amounts: Amounts) -> None:
+        """Occupies so much over `[start, end)`."""
+        if end_ms > start_ms:
+            gpus, cpus, mem_mb, power_mw = amounts
+            insort(self._changes, (start_ms, pool, amounts))
+            insort(self._changes, (end_ms, pool, (-gpus, -cpus, -mem_mb, -power_mw)))
+
+    def first(self, pool: str, amounts: Amounts, earliest_ms: int, length_ms: int) -> int | None:
+        """The first start from which so much is free for so long."""
+        left = [self.gpus.get(pool, 0), self._cpus, self._mem_mb, self._limit_mw]
+        changes, i, at = self._changes, 0, earliest_ms
+        start: int | None = None
+        while True:
+            while i < len(changes) and changes[i][0] <= at:
+                _, of_pool, more = changes[i]
+                left[0] -= more[0] if of_pool == pool else 0
+                left[1:] = [have - used for have, used in zip(left[1:], more[1:], strict=True)]
+                i += 1
+            if any(have < need for have, need in zip(left, amounts, strict=True)):
+                start = None
+            elif start is None:
+                start = at
+            if i == len(changes):
+                return start
+            at = changes[i][0]
+            if start is not None and at >= start + length_ms:
+                return start
+
+
+class _Hall:
+    """All regions at one moment, on which jobs are put one by one."""
+
+    def __init__(self, situation: Situation) -> None:
+        self._situation = situation
+        self._now = ceil_ms(situation.now)
+        self._rooms = {region.name: _room(region) for region in situation.regions}
+        limits = {ask.array: ask.array_limit for ask in situation.asks if ask.array and ask.array_limit}
+        self._arrays = {array: _Room({}, limit, 0, 0) for array, limit in limits.items()}
+        self._ends = {job_id: ceil_ms(end) for job_id, end in situation.ends.items()}
+        self._waiting = {ask.job_id for ask in situation.asks}
+        for booking in situation.bookings:
+            if booking.region in self._rooms:
+                start, end = floor_ms(booking.window.start), ceil_ms(booking.window.end)
+                self._rooms[booking.region].book(booking.pool, start, end, _amounts(booking))
+            if booking.array in self._arrays:
+                window = floor_ms(booking.window.start), ceil_ms(booking.window.end)
+                self._arrays[booking.array].book("", *window, (0, 1, 0, 0))
+
+    def placed(self, asks: Sequence[Ask], keeping: bool) -> dict[int, Spot]:
+        """A spot for each job in this order, none before those after which it runs; kept plans first."""
+        spots: dict[int, Spot] = {}
+        if keeping:
+            keep = self._situation.keep
+            for ask in sorted(asks, key=lambda ask: _start_of(keep.get(ask.job_id))):
+                spot = self._kept(ask, keep.get(ask.job_id), spots)
+                if spot is not None:
+                    self._put(ask, spot, spots)
+        left = [ask for ask in asks if ask.job_id not in spots]
+        while left:
+            ready = [ask for ask in left if all(i in spots for i in ask.after if i in self._waiting)]
+            if not ready:
+                return spots
+            ask = ready[0]
+            left.remove(ask)
+            soonest = min(
+                self._spots(ask, spots), key=lambda spot: (spot[3], spot[1] != ask.home), default=None
+            )
+            if soonest is not None:
+                self._put(ask, soonest, spots)
+        return spots
+
+    def _spots(self, ask: Ask, spots: dict[int, Spot]) -> Iterable[Spot]:
+        """The first start in each pool."""
+        for region in self._situation.regions:
+            for pool, length, amounts in _pools(ask, region):
+                start = self._first(
+                    ask, region.name, pool, amounts, self._earliest(ask, region, spots), length
+                )
+                if start is not None:
+                    yield start, region.name, pool, start + length
+
+    def _kept(self, ask: Ask, plan: Plan | None, spots: dict[int, Spot]) -> Spot | None:
+        """The spot of a plan made before, where it still can be carried out, in time."""
+        if plan is None or plan.stints or not all(i in spots for i in ask.after if i in self._waiting):
+            return None
+        region = next((each for each in self._situation.regions if each.name == plan.region), None)
+        start = floor_ms(plan.window.start)
+        if region is None or start + DUE_FOR_MS < self._now:
+            return None
+        begin = max(start, self._now)
+        for pool, length, amounts in _pools(ask, region):
+            last = last_start_ms(ask, length)
+            if pool != plan.pool or begin < self._earliest(ask, region, spots):
+                continue
+            if (last is None or begin <= last) and (
+                self._first(ask, region.name, pool, amounts, begin, length) == begin
+            ):
+                return begin, region.name, pool, begin + length
+        return None
+
+    def _first(
+        self, ask: Ask, region: str, pool: str, amounts: Amounts, earliest_ms: int, length_ms: int
+    ) -> int | None:
+        """The first start for which there is room in the region and a turn in the array."""
+        turns = self._arrays.get(ask.array)
+        at: int | None = earliest_ms
+        while at is not None:
+            at = self._rooms[region].first(pool, amounts, at, length_ms)
+            if at is None or turns is None:
+                return at
+            turn = turns.first("", (0, 1, 0, 0), at, length_ms)
+            if turn == at:
+                return at
+            at = turn
+        return None
+
+    def _earliest(self, ask: Ask, region: Region, spots: dict[int, Spot]) -> int:
+        """When the job may start there: released, those before it ended, its data moved."""
+        ends = [spots[i][3] if i in spots else self._ends.get(i, 0) for i in ask.after]
+        release = 0 if ask.release is None else ceil_ms(ask.release)
+        moving = 0
+        if ask.data_gb > 0 and region.name != ask.home:
+            moving = round(ask.data_gb * 8_000 / self._situation.policy.link.gbit_per_s)
+        return max([self._now, release, *ends]) + moving
+
+    def _put(self, ask: Ask, spot: Spot, spots: dict[int, Spot]) -> None:
+        start, name, pool, end = spot
+        region = next(each for each in self._situation.regions if each.name == name)
+        amounts = next(each[2] for each in _pools(ask, region) if each[0] == pool)
+        self._rooms[name].book(pool, start, end, amounts)
+        if ask.array in self._arrays:
+            self._arrays[ask.array].book("", start, end, (0, 1, 0, 0))
+        spots[ask.job_id] = spot
+
+
+def _room(region: Region) -> _Room:
+    room = _Room(
+        {"": 0, **{pool.name: pool.gpus for pool in region.pools}},
+        region.cpus,
+        region.mem_mb,
+        round(region.power_limit_kw * 1e6),
+    )
+    for window in region.closed:
+        room.book("", floor_ms(window.start), ceil_ms(window.end), (0, _EVERYTHING, 0, 0))
+    return room
+
+
+def _pools(ask: Ask, region: Region) -> list[tuple[str, int, Amounts]]:
+    """Where in a region the job could ever run, for how long (ms), and what it occupies."""
+    need = ask.need
+    if not allowed(ask, region.name) or need.cpus > region.cpus or 0 < region.mem_mb < need.mem_mb:
+        return []
+    power_mw = round(ask.power_w * 1000)
+    if not need.gpus:
+        return [("", length_ms(ask.duration), (0, need.cpus, need.mem_mb, power_mw))]
+    found = []
+    for pool in region.pools:
+        fares = ratios(ask, pool)
+        on_a_node = min(pool.gpus, pool.node_gpus or pool.gpus)
+        if fares is not None and need.gpus <= on_a_node and names(need.gpu_kind, pool.name):
+            length = -int(-length_ms(ask.duration) // fares[0])
+            drawn = round(ask.power_w * 1000 * fares[1])
+            found.append((pool.name, length, (need.gpus, need.cpus, need.mem_mb, drawn)))
+    return found
+
+
+def _amounts(booking: Booking) -> Amounts:
+    return booking.gpus, booking.cpus, booking.mem_mb, round(booking.power_w * 1000)
+
+
+def _start_of(plan: Plan | None) -> float:
+    return float("inf") if plan is None else plan.window.start.timestamp()
+
+
+def _by_arrival(ask: Ask) -> tuple[float, ...]:
+    return -ask.priority, ask.submitted.timestamp(), ask.job_id
+
+
+def _by_urgency(ask: Ask) -> tuple[float, ...]:
+    last = last_start_ms(ask, length_ms(ask.duration))
+    return float("inf") if last is None else last, ask.job_id
+
+
+def _is_late(ask: Ask, spot: Spot | None) -> bool:
+    if spot is None:
+        return True
+    last = last_start_ms(ask, spot[3] - spot[0])
+    return last is not None and spot[0] > last
+
+
+def _planned(ask: Ask, spot: Spot | None, situation: Situation) -> Plan | Infeasible:
+    """The plan of a spot: the one made before where it is the same."""
+    if spot is None:
+        return Infeasible(ask.job_id, NOWHERE, None)
+    start, region, pool, end = spot
+    kept = situation.keep.get(ask.job_id)
+    if kept is not None and (kept.region, kept.pool) == (region, pool) and not _is_late(ask, spot):
+        begins = max(floor_ms(kept.window.start), ceil_ms(situation.now))
+        if begins == start and ceil_ms(kept.window.end) - floor_ms(kept.window.start) == end - start:
+            return kept
+    why = Why.NO_DEADLINE if ask.finish_by is None and ask.start_by is None else Why.NO_SIGNAL
+    plan = Plan(ask.job_id, region, pool, Window(moment(start), moment(end)), why, REASON)
+    if not _is_late(ask, spot):
+        return plan
+    too_late = TOO_LATE.format(finish=f"{plan.window.end:%Y-%m-%d %H:%M} UTC")
+    late = Plan(ask.job_id, region, pool, plan.window, Why.LATE, too_late)
+    return late if ask.late else Infeasible(ask.job_id, too_late, late)

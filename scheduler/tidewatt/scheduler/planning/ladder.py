@@ -1,0 +1,139 @@
+"""From planner to planner: the best one whose plans stand up to the independent check.
+
+A planner may raise, hang or answer nonsense. Then the next simpler one is asked, down to first come, first
+served, which looks at no forecast. Beside all of this stands the guard, which needs no plan at all.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tidewatt.scheduler.plan import Plan
+from tidewatt.scheduler.planning.first_come import plan_first_come
+from tidewatt.scheduler.planning.planner import Infeasible
+from tidewatt.scheduler.planning.situation import Situation
+from tidewatt.scheduler.planning.timetable.problem import Certificate
+
+Plans = Mapping[int, Plan | Infeasible]
+Planner = Callable[[Situation], tuple[Plans, Certificate | None]]
+Rung = tuple[str, Planner]
+PATIENCE_S = 20.0  # for each planner
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePlan:
+    """A plan for each waiting job, by id, and its certificate; which planner made it, and what failed."""
+
+    plans: dict[int, Plan | Infeasible]
+    certificate: Certificate | None
+    planner: str
+    troubles: tuple[str, ...] = ()
+
+
+def _whole(situation: Situation) -> tuple[Plans, Certificate | None]:
+    from tidewatt.scheduler.planning.whole import (
+        plan_whole,  # where it cannot be loaded, the next one is used
+    )
+
+    return plan_whole(situation)
+
+
+def _one_by_one(situation: Situation) -> tuple[Plans, Certificate | None]:
+    from tidewatt.scheduler.planning.queue import plan_queue
+
+    return plan_queue(situation), None
+
+
+DEFAULT: tuple[Rung, ...] = (("whole queue", _whole), ("one by one", _one_by_one))
+LAST = "first come, first served"
+
+
+def plan(situation: Situation, rungs: Sequence[Rung] = DEFAULT, seconds: float = PATIENCE_S) -> QueuePlan:
+    """The plans of the first planner that answers within `seconds`, soundly, and saves as many deadlines.
+
+    Its plans must stand up to `plan_faults`, and no fewer of its jobs be in time than first come, first
+    served. That one is also what is left where all others fail. Never raises; with no planner left there are
+    no plans, and the guard alone keeps the deadlines.
+    """
+    troubles: list[str] = []
+    for name, planner in rungs:
+        made = _asked(name, planner, situation, seconds)
+        wrong = made if isinstance(made, str) else _wrong(situation, made[0])
+        if isinstance(made, str) or wrong:
+            troubles.append(f"{name}: {wrong}")
+        else:
+            return QueuePlan(dict(made[0]), made[1], name, tuple(troubles))
+    try:
+        return QueuePlan(plan_first_come(situation), None, LAST, tuple(troubles))
+    except Exception as error:  # whatever it is, the guard goes on
+        troubles.append(f"{LAST}: {_named(error)}")
+        return QueuePlan({}, None, "none", tuple(troubles))
+
+
+@dataclass(slots=True)
+class _Call:
+    """One question to a planner, and its answer."""
+
+    planner: Planner
+    situation: Situation
+    answer: tuple[Plans, Certificate | None] | None = None
+    trouble: str = ""
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        try:
+            self.answer = self.planner(self.situation)
+        except BaseException as error:  # a planner may raise anything; all of it is told
+            self.trouble = _named(error)
+        finally:
+            self.over.set()
+
+
+_hanging: dict[Planner, _Call] = {}  # planners that were given up, until they come back
+_lock = threading.Lock()
+
+
+def _asked(
+    name: str, planner: Planner, situation: Situation, seconds: float
+) -> tuple[Plans, Certificate | None] | str:
+    """The planner's answer, or why there is none. One that hangs is not asked before it has come back."""
+    with _lock:
+        before = _hanging.get(planner)
+        if before is not None and not before.over.is_set():
+            return "it still hangs"
+        _hanging.pop(planner, None)
+    call = _Call(planner, situation)
+    threading.Thread(target=call.run, name=f"planner {name}", daemon=True).start()
+    if not call.over.wait(seconds):
+        with _lock:
+            _hanging[planner] = call
+        return f"no answer within {seconds:g} s"
+    if call.trouble:
+        return call.trouble
+    answer = call.answer
+    if not isinstance(answer, tuple) or len(answer) != 2 or not isinstance(answer[0], Mapping):
+        return f"its answer is {type(answer).__name__}, not plans and a certificate"
+    return answer
+
+
+def _wrong(situation: Situation, plans: Plans) -> str:
+    """What is wrong with an answer, in a sentence; "" for a sound one."""
+    from tidewatt.scheduler.planning.validator import missed, plan_faults
+
+    try:
+        found = plan_faults(situation, plans)
+        if found:
+            return "; ".join(found[:3])
+        late = missed(situation, plans)
+        if not late:
+            return ""
+        plainly = missed(situation, plan_first_come(situation))
+        if len(late) > len(plainly):
+            return f"{len(late)} jobs miss their deadlines, {len(plainly)} if each starts as soon as it fits"
+    except Exception as error:  # nonsense of a kind that even the check did not expect
+        return f"it cannot be checked: {_named(error)}"
+    return ""
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
