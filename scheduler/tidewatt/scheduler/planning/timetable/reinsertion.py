@@ -6,6 +6,7 @@ import numpy as np
 
 from tidewatt.scheduler.planning.timetable.placing import Room, Spot
 from tidewatt.scheduler.planning.timetable.problem import NOWHERE
+from tidewatt.scheduler.planning.timetable.vacancies import cheapest
 from tidewatt.scheduler.planning.timetable.windows import TIE, Sheet
 
 WINDOWS = 12  # tried to make room in, for each job without a place
@@ -19,7 +20,7 @@ def reinsert(room: Room, sheet: Sheet, order: Sequence[int], stop: Callable[[], 
         if room.place[job] == NOWHERE:
             continue
         was = room.leave(job)
-        spot = room.cheapest(job, sheet)
+        spot = cheapest(room, job, sheet)
         better = spot is not None and spot.value < room.value(job, was, sheet) - TIE
         room.take(job, spot if spot is not None and better else was)
         moved += better
@@ -83,7 +84,7 @@ def _eject_for(room: Room, sheet: Sheet, job: int, spot: Spot) -> bool:
     if not room.hindered(job, spot.place, a, b).any():
         room.take(job, spot)
         for other, _ in sorted(out, key=lambda each: -room.ground.shortest_ms[each[0]] * room.units[each[0]]):
-            new = room.cheapest(other, sheet)
+            new = cheapest(room, other, sheet)
             if new is None:
                 break
             room.take(other, new)
