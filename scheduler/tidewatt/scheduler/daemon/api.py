@@ -22,17 +22,16 @@ from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.schemas import (
     ArrayView,
-    ForecastView,
     JobView,
     PlanReply,
     PlanRequest,
     Problem,
     RerunRequest,
-    StatusView,
     SubmitReply,
     SubmitRequest,
     UpdateRequest,
 )
+from tidewatt.scheduler.status_schema import ForecastView, StatusView
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -6,7 +6,7 @@ from datetime import datetime
 from tidewatt.backends.clock import moment
 from tidewatt.forecasting.series import Outlook
 from tidewatt.forecasting.zones import keyed
-from tidewatt.scheduler.schemas import ForecastView, SegmentView, StepView
+from tidewatt.scheduler.status_schema import ForecastView, SegmentView, StepView
 
 
 def outlook_view(outlook: Outlook, now: datetime) -> ForecastView:

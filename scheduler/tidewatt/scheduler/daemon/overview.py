@@ -17,7 +17,8 @@ from tidewatt.scheduler.daemon.views import job_views
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import JobState
 from tidewatt.scheduler.region import Region
-from tidewatt.scheduler.schemas import ForecastView, ForeignView, JobView, RegionView, StatusView
+from tidewatt.scheduler.schemas import JobView
+from tidewatt.scheduler.status_schema import ForecastView, ForeignView, RegionView, StatusView
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
 LONGEST_FORECAST_H = 24 * 14

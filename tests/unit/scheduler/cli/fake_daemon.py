@@ -21,14 +21,13 @@ from tidewatt.scheduler.schemas import (
     PlanRequest,
     PlanView,
     Problem,
-    RegionView,
     RerunRequest,
     SlackOffer,
-    StatusView,
     SubmitReply,
     SubmitRequest,
     UpdateRequest,
 )
+from tidewatt.scheduler.status_schema import RegionView, StatusView
 
 NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)
 PLAN = PlanView(

@@ -11,14 +11,8 @@ import pytest
 
 from tests.unit.scheduler.cli.fake_daemon import NOW, FakeDaemon, attempt, job, serving, status_view
 from tidewatt.scheduler.paths import paths
-from tidewatt.scheduler.schemas import (
-    ComponentView,
-    EventView,
-    ForeignView,
-    LedgerView,
-    Problem,
-    SettlementView,
-)
+from tidewatt.scheduler.schemas import ComponentView, EventView, LedgerView, Problem, SettlementView
+from tidewatt.scheduler.status_schema import ForeignView
 
 Tidewatt = Callable[..., Any]
 

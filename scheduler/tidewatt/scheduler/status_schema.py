@@ -1,0 +1,89 @@
+"""What the daemon tells of itself, its regions and the grid; also the form of `--json`."""
+
+from pydantic import AwareDatetime
+
+from tidewatt.scheduler.schemas import CertificateView, JobView, Message
+
+
+class ForeignView(Message):
+    """Somebody else's process on one of our GPUs."""
+
+    gpu_uuid: str
+    pid: int
+    command: str
+    user: str
+    since: AwareDatetime
+
+
+class RegionView(Message):
+    """A region now."""
+
+    name: str
+    zone: str
+    signal: str
+    gco2_per_kwh: float | None
+    intensity_source: str
+    gpus: int
+    gpus_free: int
+    cpus: int
+    cpus_free: int
+    pue: float
+    pue_source: str
+    home: bool
+
+
+class StatusView(Message):
+    """The daemon now."""
+
+    version: str
+    pid: int
+    home: str
+    socket: str
+    listen: str
+    now: AwareDatetime
+    replay_factor: float
+    replaying: bool
+    hindsight: bool
+    zone: str
+    signal: str
+    regions: tuple[RegionView, ...]
+    foreign: tuple[ForeignView, ...]
+    jobs: dict[str, int]
+    running: tuple[JobView, ...]
+    next: JobView | None
+    at_risk: tuple[JobView, ...]
+    warnings: tuple[str, ...]
+    certificate: CertificateView | None = None
+
+
+class StepView(Message):
+    """One step `[start, end)` of an outlook."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+    gco2_per_kwh: float
+    p10: float | None
+    p90: float | None
+
+
+class SegmentView(Message):
+    """One stretch of an outlook from one source; borders are the seams."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+    rung: str
+    source: str
+    issued_at: AwareDatetime | None
+
+
+class ForecastView(Message):
+    """Carbon intensity ahead of one zone, as known `now`."""
+
+    zone: str
+    zone_name: str
+    signal: str
+    kind: str
+    now: AwareDatetime
+    steps: tuple[StepView, ...]
+    segments: tuple[SegmentView, ...]
+    note: str
