@@ -18,7 +18,7 @@ from tidewatt.scheduler.planning.timetable.problem import (
 )
 from tidewatt.scheduler.queue_problem import QueueProblem
 
-WHOLE, AT_ONCE = "whole queue", "first in, first out at home"
+WHOLE, POLISHED, AT_ONCE = "whole queue", "whole queue, polished", "first in, first out at home"
 TIME, REGION, BOTH = "time only, at home", "one region for all time", "time and region"
 
 
@@ -63,44 +63,84 @@ class QueueAnswer:
 
 
 def answer(made: QueueProblem, *, seconds: float | None = None, levers: bool = False) -> QueueAnswer:
-    """The best valid timetable found; `seconds` softly limits the search.
+    """The best valid timetable found; with `seconds` the search goes on for about so long.
 
     With `levers` it is compared with what time alone and a region alone would give.
 
     Raises:
-        SchedulerError: not even starting at once makes a valid timetable.
+        SchedulerError: not even starting in turn makes a valid timetable.
     """
     from tidewatt.scheduler.planning.timetable.immediate import immediate
-    from tidewatt.scheduler.planning.timetable.solve import solve
-    from tidewatt.scheduler.planning.timetable.validator import faults
 
-    problem = made.problem
     began = time.perf_counter()
-    solution = solve(problem, seconds=seconds)
+    found = _found(made.problem, seconds)
     took = time.perf_counter() - began
-    at_once = immediate(problem)
-    timetable, planner = solution.timetable, WHOLE
-    certificate: Certificate | None = solution.certificate
-    troubles = tuple(faults(problem, timetable, certificate))
-    if troubles:
-        timetable, certificate, planner = at_once, None, AT_ONCE
-        wrong = faults(problem, timetable)
-        if wrong:
-            raise SchedulerError(f"no valid plan was found: {troubles[0]}; {wrong[0]}. Please report it")
-    expected_g, immediate_g = emitted(made, timetable), emitted(made, at_once)
-    compared = () if troubles or not levers else _levers(made, immediate_g, expected_g, timetable, seconds)
+    at_once = immediate(made.problem)
+    if found.timetable is None:
+        found = _in_turn(made.problem, at_once, found.troubles)
+    assert found.timetable is not None  # noqa: S101 - or it would have been refused
+    expected_g, immediate_g = emitted(made, found.timetable), emitted(made, at_once)
+    wanted = levers and found.certificate is not None
     return QueueAnswer(
         made=made,
-        timetable=timetable,
+        timetable=found.timetable,
         immediate=at_once,
         expected_g=expected_g,
         immediate_g=immediate_g,
-        certificate=certificate,
-        planner=planner,
-        troubles=troubles,
-        levers=compared,
+        certificate=found.certificate,
+        planner=found.planner,
+        troubles=found.troubles,
+        levers=_levers(made, immediate_g, expected_g, seconds) if wanted else (),
         seconds=took,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a planner made; no timetable where it failed, or its timetable did not stand up to the check."""
+
+    timetable: Timetable | None
+    certificate: Certificate | None
+    planner: str
+    troubles: tuple[str, ...] = ()
+
+
+def _found(problem: Problem, seconds: float | None) -> _Found:
+    """What the whole-queue planner makes, made better for what is left of the time."""
+    from tidewatt.scheduler.planning.timetable.certificate import certify
+    from tidewatt.scheduler.planning.timetable.improvement import improve
+    from tidewatt.scheduler.planning.timetable.solve import solve
+    from tidewatt.scheduler.planning.timetable.validator import faults
+
+    until = time.monotonic() + (seconds or 0.0)
+    try:
+        solution = solve(problem, seconds=None if seconds is None else seconds / 2)
+    except Exception as error:  # whatever it is: a queue can still be served in turn
+        return _Found(None, None, "", (f"the planner failed, {type(error).__name__}: {error}",))
+    troubles = tuple(faults(problem, solution.timetable, solution.certificate))
+    if troubles:
+        return _Found(None, None, "", troubles)
+    left = until - time.monotonic()
+    better = improve(problem, solution.timetable, left) if left > 0 else solution.timetable
+    if better is solution.timetable:
+        return _Found(better, solution.certificate, WHOLE)
+    certificate = certify(problem, better, solution.prices)
+    bound_g = max(certificate.bound_g, solution.certificate.bound_g)
+    return _Found(better, replace(certificate, bound_g=bound_g), POLISHED)
+
+
+def _in_turn(problem: Problem, at_once: Timetable, troubles: tuple[str, ...]) -> _Found:
+    """Each job in its turn at home; who would be late has no place."""
+    from tidewatt.scheduler.planning.timetable.reckoning import durations
+    from tidewatt.scheduler.planning.timetable.validator import faults
+
+    end_ms = at_once.start_ms + durations(problem, at_once.place)
+    in_time = np.where(end_ms <= problem.jobs.due_ms, at_once.place, NOWHERE)
+    timetable = replace(at_once, place=in_time)
+    wrong = faults(problem, timetable)
+    if wrong:
+        raise SchedulerError(f"no valid plan was found: {troubles[0]}; {wrong[0]}. Please report it")
+    return _Found(timetable, None, AT_ONCE, troubles)
 
 
 def emitted(made: QueueProblem, timetable: Timetable) -> Amounts:
@@ -118,11 +158,7 @@ def emitted(made: QueueProblem, timetable: Timetable) -> Amounts:
 
 
 def _levers(
-    made: QueueProblem,
-    immediate_g: Amounts,
-    expected_g: Amounts,
-    timetable: Timetable,
-    seconds: float | None,
+    made: QueueProblem, immediate_g: Amounts, expected_g: Amounts, seconds: float | None
 ) -> tuple[Lever, ...]:
     """Time alone, one region for all time, and both, each under the same capacity."""
     from tidewatt.scheduler.planning.timetable.solve import solve
