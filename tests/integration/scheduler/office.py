@@ -1,9 +1,11 @@
 """A daemon without threads: the real store, verbs, planner and launcher, on a backend in memory."""
 
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ class Office:
         self.folder = folder
         self.paths = Paths(folder / "home", folder / "run")
         self.paths.make()
+        self.paths.database.write_bytes(empty_store())
         clock = Clock()
         self.backend = FakeBackend(clock.now_ms, Script(runs_s=60))
         cards = tuple(Gpu(f"GPU-{place}", name, place, 300) for place, name in enumerate(gpus))
@@ -110,6 +113,15 @@ class Office:
     def running(self) -> list[str]:
         """What the jobs that run are called."""
         return [job.key for job in self.store.jobs() if job.state == "running"]
+
+
+@cache
+def empty_store() -> bytes:
+    """The file of a store that holds nothing: making its tables anew takes longer than most tests here."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tidewatt.db"
+        Store(path).close()
+        return path.read_bytes()
 
 
 @contextmanager
