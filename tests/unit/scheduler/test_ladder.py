@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from tests.timetables.situations import HOUR, MINUTE, T0, ask, drawn, outlook, situation
+from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import Need
-from tidewatt.scheduler.plan import Booking, GpuKind, Plan, Why, Window
-from tidewatt.scheduler.planning import ladder
+from tidewatt.scheduler.plan import Ask, Booking, GpuKind, Plan, Why, Window
+from tidewatt.scheduler.planning import ladder, queue
 from tidewatt.scheduler.planning.first_come import plan_first_come
 from tidewatt.scheduler.planning.planner import Infeasible
-from tidewatt.scheduler.planning.queue import plan_queue
+from tidewatt.scheduler.planning.queue import Admission, admit, plan_queue
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.timetable.problem import Certificate
 from tidewatt.scheduler.planning.validator import missed, plan_faults
@@ -154,6 +155,33 @@ def test_with_nothing_left_there_are_no_plans_and_all_is_told(monkeypatch: pytes
     made = ladder.plan(TWO, [("best", raising)], LONG_S)
     assert (made.planner, made.plans) == ("none", {})
     assert len(made.troubles) == 2
+
+
+def test_a_job_is_admitted_though_the_planner_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unable(newcomer: Ask, seen: Situation) -> Admission:
+        if seen.outlooks:
+            raise FloatingPointError("such a forecast")
+        return admit(newcomer, seen)
+
+    monkeypatch.setattr(queue, "admit", unable)
+    assert ladder.admit(ask(3, finish_h=20), TWO).plan.why is Why.NO_SIGNAL
+    monkeypatch.setattr(queue, "admit", raising_for_newcomers)
+    assert window(ladder.admit(ask(3, finish_h=20), TWO).plan) == (2, 3)
+    urgent = ladder.admit(ask(3, finish_h=1.5, hours=1.4), TWO)
+    assert window(urgent.plan) == (0, 1.4)
+    assert set(urgent.moved) == {1, 2}
+    for far_too_long in (ask(3, finish_h=1.5, hours=1.6), ask(3, finish_h=7.5, hours=7.5)):
+        with pytest.raises(Refused, match="the planner failed: ZeroDivisionError"):
+            ladder.admit(far_too_long, TWO)
+
+
+def test_a_job_that_cannot_be_done_is_refused_by_the_ladder_too() -> None:
+    with pytest.raises(BadInput):
+        ladder.admit(ask(3, need=Need(gpus=9)), TWO)
+
+
+def raising_for_newcomers(newcomer: Ask, seen: Situation) -> Admission:
+    raise ZeroDivisionError(newcomer.job_id)
 
 
 def test_first_come_keeps_what_was_planned_while_it_holds() -> None:

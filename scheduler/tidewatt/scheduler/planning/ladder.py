@@ -6,11 +6,14 @@ served, which looks at no forecast. Beside all of this stands the guard, which n
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from tidewatt.scheduler.plan import Plan
+from tidewatt.scheduler.errors import Refused, SchedulerError
+from tidewatt.scheduler.plan import Ask, Plan, Why
+from tidewatt.scheduler.planning import queue
 from tidewatt.scheduler.planning.first_come import plan_first_come
 from tidewatt.scheduler.planning.planner import Infeasible
+from tidewatt.scheduler.planning.queue import Admission
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.timetable.problem import Certificate
 
@@ -39,9 +42,7 @@ def _whole(situation: Situation) -> tuple[Plans, Certificate | None]:
 
 
 def _one_by_one(situation: Situation) -> tuple[Plans, Certificate | None]:
-    from tidewatt.scheduler.planning.queue import plan_queue
-
-    return plan_queue(situation), None
+    return queue.plan_queue(situation), None
 
 
 DEFAULT: tuple[Rung, ...] = (("whole queue", _whole), ("one by one", _one_by_one))
@@ -68,6 +69,45 @@ def plan(situation: Situation, rungs: Sequence[Rung] = DEFAULT, seconds: float =
     except Exception as error:  # whatever it is, the guard goes on
         troubles.append(f"{LAST}: {_named(error)}")
         return QueuePlan({}, None, "none", tuple(troubles))
+
+
+def admit(newcomer: Ask, situation: Situation) -> Admission:
+    """The newcomer's plan, and those that move for it, as `queue.admit`; also where that one fails.
+
+    Then without any forecast; and where that fails too, as soon as it fits beside the plans made before.
+
+    Raises:
+        BadInput: the job could not be done as asked even if nothing else ran.
+        Refused: there is no room before the deadline, and `late` was not accepted.
+    """
+    blind = replace(situation, outlooks={}, beside={})
+    for seen in (situation, blind):
+        try:
+            return queue.admit(newcomer, seen)
+        except SchedulerError:
+            raise
+        except Exception as error:  # a planner may raise anything; the job still is to be taken
+            trouble = _named(error)
+    return _admitted_plainly(newcomer, situation, trouble)
+
+
+def _admitted_plainly(newcomer: Ask, situation: Situation, trouble: str) -> Admission:
+    """As soon as it fits, if that makes no waiting job late."""
+    others = [ask for ask in situation.asks if ask.job_id != newcomer.job_id]
+    plans = plan_first_come(replace(situation, asks=[*others, newcomer]))
+    answer = plans.pop(newcomer.job_id)
+    before = plan_first_come(replace(situation, asks=others))
+    worse = [i for i, plan in plans.items() if _late(plan) and not _late(before[i])]
+    if isinstance(answer, Infeasible) or worse:
+        reason = answer.reason if isinstance(answer, Infeasible) else f"job {worse[0]} would be late by it"
+        raise Refused(f"{reason} (the planner failed: {trouble})")
+    carried = {i: plan.earliest if isinstance(plan, Infeasible) else plan for i, plan in plans.items()}
+    keep = situation.keep
+    return Admission(answer, {i: plan for i, plan in carried.items() if plan and plan != keep.get(i)})
+
+
+def _late(plan: Plan | Infeasible) -> bool:
+    return isinstance(plan, Infeasible) or plan.why is Why.LATE
 
 
 @dataclass(slots=True)
