@@ -101,6 +101,7 @@ def submitted_lines(reply: Json, now: datetime) -> Iterator[str]:
     power = f"{power_w:.3g} W ({reply.get('power_source')})" if power_w else ""
     if job["plan"]:
         yield from plan_lines(job["plan"], now, power)
+    yield from _unplanned_lines(job)
     if job["finish_by"]:
         yield f"  finish   by {local(job['finish_by'], now)}"
     if job["duration_source"] == "assumed":
@@ -114,10 +115,16 @@ def submitted_lines(reply: Json, now: datetime) -> Iterator[str]:
     yield from warning_lines(job)
 
 
+def _unplanned_lines(job: Json) -> Iterator[str]:
+    """Why a job that starts after others has no plan."""
+    if job["state"] == "waiting" and not job["plan"] and (job.get("after") or job.get("after_any")):
+        yield "  starts   not planned yet: a job before it is held, or waits for one that is"
+
+
 def _standing(job: Json) -> str:
     if job["state"] == "held":
         return f"held until `tidewatt release {job['id']}`"
-    return "planned" if job["state"] == "waiting" else str(job["state"])
+    return "planned" if job["state"] == "waiting" and job["plan"] else str(job["state"])
 
 
 def warning_lines(job: Json) -> Iterator[str]:
@@ -192,6 +199,7 @@ def job_lines(job: Json, now: datetime) -> Iterator[str]:
     if job["plan"] and not ended:
         yield from plan_lines(job["plan"], now)
         yield from moves_line(job)
+    yield from _unplanned_lines(job)
     for attempt in job["attempts"]:
         yield _attempt_line(attempt, now)
     errors = f", errors {job['stderr']}" if job["stderr"] != job["stdout"] else ""

@@ -152,6 +152,14 @@ def test_show_tells_how_the_plan_moved_and_why(fake_daemon: FakeDaemon, tidewatt
     assert "its deadline is kept with 1 h 30 min" in out
 
 
+def test_job_after_held_ones_says_why_it_has_no_plan(fake_daemon: FakeDaemon, tidewatt: Tidewatt) -> None:
+    fake_daemon.jobs[7] = job(7, plan=None, after=("3",))
+    submitted = tidewatt("submit", "--after", "3", "--", "true").out
+    assert submitted.startswith("job 7 (bert) is waiting\n")
+    for out in (submitted, tidewatt("show", "7").out):
+        assert "not planned yet: a job before it is held" in out
+
+
 def test_status_tells_how_good_the_plan_is(fake_daemon: FakeDaemon, tidewatt: Tidewatt) -> None:
     assert "possible saving" not in tidewatt("status").out
     certificate = {"planner": "whole queue planner", "jobs": 12, "gap": 0.021, "captured": 0.964}
