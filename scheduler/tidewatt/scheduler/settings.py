@@ -208,7 +208,7 @@ class Settings(Table):
     """
 
     zone: ZoneKey = ""
-    signal: Literal["average", "marginal", "both"] = "average"
+    signal: Literal["average", "marginal", "both"] = "both"
     default_slack: Duration | None = None
     default_duration: Duration = timedelta(hours=1)
     min_saving: Annotated[float, Field(ge=0, lt=1, strict=False)] = 0.02

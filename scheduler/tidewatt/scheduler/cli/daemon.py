@@ -124,7 +124,8 @@ class Wanted:
         if settings.zone != status["zone"]:
             yield f"its zone is {status['zone'] or 'not set'}"
         if settings.signal != status["signal"]:
-            yield f"it decides by the {status['signal']} signal"
+            decides = "both signals" if status["signal"] == "both" else f"the {status['signal']} signal"
+            yield f"it decides by {decides}"
         names = [region.name for region in settings.regions] or ["local"]
         found = [region["name"] for region in status["regions"]]
         if path is not None and names != found:

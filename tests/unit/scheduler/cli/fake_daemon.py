@@ -92,7 +92,7 @@ def status_view(**changes: Any) -> StatusView:
     )  # fmt: skip
     values: dict[str, Any] = {
             "version": "0.1.0", "pid": 1, "home": "/state", "socket": "/run/s", "listen": "", "now": NOW,
-            "replay_factor": 1.0, "replaying": False, "hindsight": False, "zone": "DE", "signal": "average",
+            "replay_factor": 1.0, "replaying": False, "hindsight": False, "zone": "DE", "signal": "both",
             "regions": (region,), "foreign": (), "jobs": {}, "running": (), "next": None, "at_risk": (),
             "warnings": (),
     }  # fmt: skip

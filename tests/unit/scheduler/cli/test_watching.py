@@ -230,7 +230,7 @@ def test_up_takes_a_daemon_of_the_same_configuration_for_its_own(
     assert tidewatt("up", "--config", "same.toml").code == 0
     other = tidewatt("up", "--config", "other.toml", "--listen", "127.0.0.1:0", "--hindsight")
     assert other.code == 1
-    for difference in ("average signal", "regions are local", "no TCP port", "not plan in hindsight"):
+    for difference in ("by both signals", "regions are local", "no TCP port", "not plan in hindsight"):
         assert difference in other.err
 
 
