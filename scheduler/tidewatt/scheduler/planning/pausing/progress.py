@@ -1,286 +1,380 @@
-"""The exact dynamic programme of one track: progress x running or paused.
+"""The exact dynamic programme over progress x (running or paused), edge by edge.
 
-Rows are progress in slots, columns how many slots were not used for progress so far, so that going on running
-stays in its column and a pause moves to the right. The tables hold grams less those that running since the
-first edge would have cost: going on costs nothing then, and a pause is a running minimum along the row.
+At an edge `t` of the grid plans differ only by how much they have done (`k` units of progress), by
+where they run or were left, and by whether one slot was used in part already. A job that goes on running keeps
+`speed * t - k`: the plans that run at a place are one array that stays as it is from slot to slot, and only
+starts and stops take work, a few array operations each, at the edges where they are looked for at all.
 
 Of the borders of all stints at most one lies within a slot in one of the best plans: where two do, moving
 one and the other so that the work stays the same changes grams linearly until either meets an edge. So either
-all slots are used whole or one is used in part, at the border of a stint. `_trimmed` holds the plans in
-which that border has been passed: what the slots have more than the work needs (`_spare`) was left out there.
-A shorter first or last slot is such a border given in advance: the plans that use it are sought apart.
-
-Exact for delays, milestones and shortest stints that are whole slots.
+all slots are used whole, or one is used in part at the border of a stint: what the slots have more than the
+work needs, the spare, is left out there. A shorter first or last slot is such a border given in advance: the
+plans that use it are sought apart. Milestones and shortest stints can hold one more border each: the grid is
+made finer for them (`parts_for`).
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tidewatt.scheduler.planning.pausing.grid import Grid
-from tidewatt.scheduler.planning.pausing.tables import NEVER, Overheads, Tables
-from tidewatt.scheduler.planning.pausing.work import Amounts
+from tidewatt.scheduler.planning.pausing.tables import NEVER, Tables
+from tidewatt.scheduler.planning.pausing.work import Amounts, Ints
 
-Piece = tuple[int, int]  # running from, to: Unix milliseconds, without restart and checkpoint
+WHOLE, PARTED, EARLY = 0, 1, 2  # plans that used all slots whole so far; one in part; may stop early
+ON_EDGE = -1
+ANYWHERE = -1
+Pool = tuple[int, int]  # paused plans: by where they were left, and how long it takes until they may run
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a plan has to keep, in milliseconds of the track: `milestones` are (by, how long it has run)."""
+    """What a plan has to keep, in milliseconds at speed 1; `marks`: by which edge it has run how long."""
 
     need_ms: int
     min_stint_ms: int = 0
     max_pauses: int | None = None
-    milestones: tuple[tuple[int, int], ...] = ()
+    marks: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """A track as the programme sees it; `speed` is in whole units of progress a slot.
+
+    The first stint starts at `from_edge` or later and costs `first_g` besides; coming here from another
+    `region` later takes `arrive_steps` and costs `arrive_g`. Stints start and stop at the edges `starts` and
+    `stops` only.
+    """
+
+    tables: Tables
+    starts: Ints
+    stops: Ints
+    region: int = 0
+    speed: int = 1
+    from_edge: int = 0
+    first_g: float = 0.0
+    arrive_steps: int = 0
+    arrive_g: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Move:
+    """Starts or stops at one edge of one place: grams by layer (pauses made) and progress, from `low` on.
+
+    `left_out` is `ON_EDGE`, or the units that are left out of the slot there besides the spare. A stint
+    that starts may stop from the edge `landed` on, and early from `landed_early` on.
+    """
+
+    place: int
+    edge: int
+    low: int
+    grams: Amounts  # (layers, n)
+    left_out: int
+    source: int
+    into: int
+    landed: int = 0
+    landed_early: int = 0
+
+    def at(self, layer: int, progress: int) -> float:
+        """Grams of one plan; NEVER where it is not among these."""
+        column = progress - self.low
+        return float(self.grams[layer, column]) if 0 <= column < self.grams.shape[1] else NEVER
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
-    """A milestone on the grid: by which edge, after how many slots, without and with the spare left out."""
+class End:
+    """How the cheapest plan ends: where, in which layer and table, leaving out how much."""
 
+    grams: float
+    place: int
     edge: int
-    slots: int
-    slots_trimmed: int
+    layer: int
+    left_out: int
+    source: int
 
 
 class Programme:
-    """All plans of one job in one track; of those that use a shorter first or last slot only these."""
+    """All plans of one job over places that have the same slots.
+
+    `before_ms` is what a shorter first slot lacks, where the first stint has to start with it, `after_ms`
+    what a shorter last slot lacks, where the last stint has to end with it; None where they are not used.
+    """
 
     def __init__(
         self,
-        grid: Grid,
-        overheads: Overheads,
-        rules: Rules,
-        starts_now: bool,
-        ends_last: bool,
-    ) -> None:
-        self._grid, self._rules = grid, rules
-        self._starts_now, self._ends_last = starts_now, ends_last
-        self._before = grid.head_ms if starts_now else 0
-        self._after = grid.tail_ms if ends_last else 0
-        step, filled = grid.step_ms, rules.need_ms + self._before + self._after
-        self._rows = -(-filled // step)
-        self._spare = self._rows * step - filled
-        self._columns = len(grid.unit) - self._rows + 1
-        self._restart, self._checkpoint = overheads.restart_ms // step, overheads.checkpoint_ms // step
-        self._gap = self._restart + self._checkpoint
-        self._short, self._short_trimmed = self._slots(0), self._slots(self._spare)
-        self._marks = [self._mark(by, ran) for by, ran in rules.milestones]
-        self._layers = 1 if rules.max_pauses is None else rules.max_pauses + 1
-        self._limited = rules.max_pauses is not None
-        self._tables = Tables(grid, overheads)
-
-    def best(self) -> list[Piece] | None:
-        """The pieces of the cheapest plan; None where there is none."""
-        if self._columns < 1 or any(mark.edge < 0 for mark in self._marks):
-            return None
-        tables = self._tables
-        self._resume = tables.resume(self._short)
-        self._resume_late = tables.resume(self._short_trimmed) - tables.late_start(self._spare, first=False)
-        self._stop = tables.stop
-        self._stop_early = tables.stop - tables.early_end(self._spare, last=False)
-        self._fill()
-        return self._read()
-
-    def _slots(self, missing_ms: int) -> int:
-        """The slots of the shortest stint that lacks `missing_ms` of them."""
-        return max(1, -(-(self._rules.min_stint_ms + missing_ms) // self._grid.step_ms))
-
-    def _mark(self, by_ms: int, ran_ms: int) -> _Mark:
-        edge = int(np.searchsorted(self._grid.edges_ms, by_ms, "right")) - 1
-        if by_ms >= self._grid.edges_ms[-1] or ran_ms <= 0:
-            return _Mark(0, 0, 0)
-        step, ran = self._grid.step_ms, ran_ms + self._before
-        return _Mark(edge, -(-ran // step), -(-(ran + self._spare) // step))
-
-    def _fill(self) -> None:
-        """Both tables, row by row."""
-        shape = (self._layers, self._rows + 1, self._columns)
-        self._running = np.full(shape, NEVER)
-        self._trimmed = np.full(shape if self._spare else (0, 0, 0), NEVER)
-        self._begin()
-        for row in range(1, self._rows + 1):
-            self._go_on(self._running[:, row], self._running[:, row - 1], row, trimmed=False)
-            if self._spare:
-                self._go_on(self._trimmed[:, row], self._trimmed[:, row - 1], row, trimmed=True)
-            if row < self._rows and self._gap < self._columns:
-                self._pause(row)
-
-    def _begin(self) -> None:
-        """First stints: at any edge, or at the first one only."""
-        columns = 1 if self._starts_now else self._columns
-        slots, slots_trimmed = self._slots(self._before), self._slots(self._before + self._spare)
-        first = self._tables.first(slots)[:columns]
-        self._first = first
-        self._land(self._running[:1], 0, slots, 0, first[None].copy(), self._before, trimmed=False)
-        if self._spare:
-            late = self._tables.first(slots_trimmed) - self._tables.late_start(self._spare, first=True)
-            self._first_late = late[:columns]
-            missing = self._before + self._spare
-            values = self._first_late[None].copy()
-            self._land(self._trimmed[:1], 0, slots_trimmed, 0, values, missing, trimmed=True, late=True)
-
-    def _go_on(self, row: Amounts, row_before: Amounts, k: int, *, trimmed: bool) -> None:
-        np.minimum(row, row_before, out=row)
-        if self._tables.barred is not None:
-            row += self._tables.barred[k - 1 : k - 1 + self._columns]
-        for mark in self._marks:
-            if k < (mark.slots_trimmed if trimmed else mark.slots):
-                row[:, max(0, mark.edge - k) :] = NEVER
-
-    def _pause(self, k: int) -> None:
-        """Stops in row `k` and starts again later."""
-        here = slice(k, k + self._columns)
-        there = slice(k + self._gap, k + self._columns)
-        reach = self._columns - self._gap
-        paused = self._running[:, k] + self._stop[here]
-        np.minimum.accumulate(paused, axis=1, out=paused)
-        since = paused[: self._layers - 1 if self._limited else None, :reach]
-        into = slice(1 if self._limited else 0, None)
-        short, short_trimmed = self._short, self._short_trimmed
-        self._land(self._running[into], k, short, self._gap, since + self._resume[there], 0, trimmed=False)
-        if not self._spare:
-            return
-        values = since + self._resume_late[there]
-        self._land(
-            self._trimmed[into], k, short_trimmed, self._gap, values, self._spare, trimmed=True, late=True
-        )
-        paused = self._trimmed[:, k] + self._stop[here]
-        np.minimum(paused, self._ended(k, 0) + self._stop_early[here], out=paused)
-        np.minimum.accumulate(paused, axis=1, out=paused)
-        since = paused[: self._layers - 1 if self._limited else None, :reach]
-        self._land(self._trimmed[into], k, short, self._gap, since + self._resume[there], 0, trimmed=True)
-
-    def _land(
-        self,
-        table: Amounts,
-        k: int,
         slots: int,
-        column: int,
-        values: Amounts,
-        missing_ms: int,
-        *,
-        trimmed: bool,
-        late: bool = False,
+        step_ms: int,
+        places: Sequence[Place],
+        rules: Rules,
+        before_ms: int | None = None,
+        after_ms: int | None = None,
     ) -> None:
-        """Puts stints that begin in row `k` where their first `slots` slots have been run."""
-        row = k + slots
-        if row > self._rows:
+        self.places, self.slots, self._step, self._rules = places, slots, step_ms, rules
+        self._starts_now, self._ends_last = before_ms is not None, after_ms is not None
+        self._before, self._after = before_ms or 0, after_ms or 0
+        filled = rules.need_ms + self._before + self._after
+        self.units = -(-filled // step_ms)
+        self.spare_ms = self.units * step_ms - filled
+        self._fastest = max(place.speed for place in places)
+        self._most = self.units + self._fastest - 1
+        self._parted = self.spare_ms > 0 or self._fastest > 1
+        self.limited = rules.max_pauses is not None
+        self._layers = 1 if rules.max_pauses is None else rules.max_pauses + 1
+        self._marks = [
+            (edge, -(-(ran + self._before) // step_ms), -(-(ran + self._before + self.spare_ms) // step_ms))
+            for edge, ran in rules.marks
+        ]
+        self.starts: list[Move] = []
+        self.stops: list[Move] = []
+        self.end = End(NEVER, 0, 0, 0, ON_EDGE, WHOLE)
+
+    def run(self) -> None:
+        """Passes the edges: afterwards `starts` and `stops` tell all that was tried, `end` the best end."""
+        if self.units > self.slots * self._fastest or any(edge < 0 for edge, *_ in self._marks):
             return
-        if self._ends_last and row == self._rows and self._slots(missing_ms + self._after) > slots:
-            values[:, self._columns - 1 - column :] = NEVER
-        for mark in self._marks:
-            least = mark.slots_trimmed if trimmed else mark.slots
-            if k < least:
-                low = max(0, mark.edge - min(row, least - 1) - column)
-                high = max(0, mark.edge - k - column) if late and k >= mark.slots else None
-                values[:, low:high] = NEVER
-        into = table[:, row, column : column + values.shape[1]]
-        np.minimum(into, values, out=into)
+        self._prepare()
+        starting, stopping = _by_edge(self._first_edges()), _by_edge([place.stops for place in self.places])
+        times = {*starting, *stopping, *self._kills, *(edge for edge, *_ in self._marks)}
+        lengths = {
+            self._slots_of(lack + more) for lack in (0, self._before) for more in (0, *self._left_out_ms())
+        }
+        times |= {edge + slots for edge in starting for slots in lengths}
+        times |= {edge + delay for edge in stopping for _, delay in self._paused[WHOLE]}
+        for edge in sorted(times):
+            self._forget(edge)
+            for table, move in self._landings.pop(edge, ()):
+                self._land(table, move)
+            for place in stopping.get(edge, ()):
+                self._stop_at(place, edge)
+            for pool, move in self._arrivals.pop(edge, ()):
+                held = self._paused[move.into][pool][:, move.low : move.low + move.grams.shape[1]]
+                np.minimum(held, move.grams, out=held)
+                self._filled.add((move.into, pool))
+            for place in starting.get(edge, ()):
+                self._start_at(place, edge)
 
-    def _ended(self, k: int, after_ms: int) -> Amounts:
-        """(layers, columns) plans whose running stint may end in row `k`, the spare left out at its end."""
-        found = self._long_enough(k, self._slots(self._spare + after_ms) - self._short)
-        if self._starts_now:
-            more = self._slots(self._before + self._spare + after_ms) - self._slots(self._before)
-            found = found.copy()
-            found[:, 0] = self._long_enough(k, more)[:, 0]
-        return found
+    def _prepare(self) -> None:
+        size, parted = self._most + 1, self._parted
+        shapes = [(self._layers, place.speed * self.slots + size) for place in self.places]
+        self._running = [[np.full(shape, NEVER) for shape in shapes] for _ in range(3 if parted else 1)]
+        self._link()
+        pools = {pool for given in self.gives for pool in given}
+        self._paused = [
+            {pool: np.full((self._layers, size), NEVER) for pool in pools} for _ in range(1 + parted)
+        ]
+        self._filled: set[tuple[int, Pool]] = set()
+        self._landings: defaultdict[int, list[tuple[int, Move]]] = defaultdict(list)
+        self._arrivals: defaultdict[int, list[tuple[Pool, Move]]] = defaultdict(list)
+        self._resume = [place.tables.resume() for place in self.places]
+        self._stopping = [place.tables.stopping() for place in self.places]
+        self._kills: defaultdict[int, list[int]] = defaultdict(list)
+        for i, place in enumerate(self.places):
+            for slot in np.flatnonzero(np.diff(place.tables.barred)).tolist():
+                self._kills[slot + 1].append(i)
+        self._late = [
+            [[each.tables.late_start(ms, first=first) for ms in self._out(each)] for first in (False, True)]
+            for each in self.places
+        ]
+        self._soon = [
+            [[each.tables.early_end(ms, last=last) for ms in self._out(each)] for last in (False, True)]
+            for each in self.places
+        ]
 
-    def _long_enough(self, k: int, more: int) -> Amounts:
-        """Plans in row `k` whose stint has run for so many slots more than the shortest."""
-        found = self._running[:, k]
-        if not more:
-            return found
-        if k < more:
-            return np.full_like(found, NEVER)
-        found = self._running[:, k - more]
-        if self._tables.barred is not None:
-            for row in range(k - more, k):
-                found = found + self._tables.barred[row : row + self._columns]
-        return found
+    def _link(self) -> None:
+        """Which pools places fill and draw on: by region and delay, by place where suspension costs."""
+        suspends = any(place.tables.suspends for place in self.places)
+        self.takes: list[list[tuple[Pool, int, float]]] = []  # the pool, a place where they were left, grams
+        self.gives: list[set[Pool]] = [set() for _ in self.places]
+        for here in self.places:
+            taken = {}
+            for j, there in enumerate(self.places):
+                same = there.region == here.region
+                delay = here.tables.restart + there.tables.checkpoint + (0 if same else here.arrive_steps)
+                pool = (j if suspends else there.region if same else ANYWHERE, delay)
+                taken[pool] = (j, 0.0 if same else here.arrive_g)
+                self.gives[j].add(pool)
+            self.takes.append([(pool, left, grams) for pool, (left, grams) in taken.items()])
 
-    def _read(self) -> list[Piece] | None:
-        """The cheapest plan, from its end to its beginning."""
-        rows, columns = self._rows, self._columns
-        run = self._tables.run[rows : rows + columns]
-        if self._spare:
-            whole = self._trimmed[:, rows] + run
-            early = self._tables.early_end(self._spare, last=True)[rows : rows + columns]
-            cut = self._ended(rows, self._after) + run - early
-        else:
-            whole, cut = self._running[:, rows] + run, np.full((self._layers, columns), NEVER)
-        if self._ends_last:
-            whole, cut = whole.copy(), cut.copy()
-            whole[:, :-1] = cut[:, :-1] = NEVER
-        least = min(float(whole.min()), float(cut.min()))
-        if not least < self._tables.penalty / 2:
-            return None
-        ends_cut = float(cut.min()) < float(whole.min())
-        layer, column = divmod(int(np.argmin(cut if ends_cut else whole)), columns)
-        return self._walk(layer, rows, column, trimmed=bool(self._spare) and not ends_cut, cut=ends_cut)
+    def _out(self, place: Place) -> list[int]:
+        """How far a border may lie in a slot: for the spare, and for units more of a fast place's slot."""
+        return [(self.spare_ms + units * self._step) // place.speed for units in range(place.speed)]
 
-    def _walk(self, layer: int, k: int, column: int, *, trimmed: bool, cut: bool) -> list[Piece]:
-        """The pieces that led to a state; `cut`: its last piece ends before the edge."""
-        edges, found = self._grid.edges_ms, []
-        while True:
-            end = int(edges[k + column]) - self._spare * cut
-            table = self._trimmed if trimmed else self._running
-            grams = table[layer, :, column]
-            row = k
-            if cut:
-                row -= self._rows_ended(k, column)
-            while row > 0 and grams[row - 1] == grams[row]:
-                row -= 1
-            begun, late, first, trimmed = self._origin(layer, row, column, trimmed=trimmed)
-            found.append((int(edges[begun + column]) + self._spare * late, end))
-            if first:
-                return found[::-1]
-            layer -= self._limited
-            k = begun
-            column, cut, trimmed = self._stopped(layer, k, column, trimmed=trimmed)
+    def left_out_ms(self, place: int, units: int) -> int:
+        """How far a border lies from its edge where so many units and the spare are left out."""
+        return self._out(self.places[place])[units]
 
-    def _rows_ended(self, k: int, column: int) -> int:
-        after = self._after if k == self._rows else 0
-        if self._starts_now and column == 0:
-            return self._slots(self._before + self._spare + after) - self._slots(self._before)
-        return self._slots(self._spare + after) - self._short
+    def _left_out_ms(self) -> set[int]:
+        return {ms for place in self.places for ms in self._out(place)}
 
-    def _origin(self, layer: int, row: int, column: int, *, trimmed: bool) -> tuple[int, bool, bool, bool]:
-        """How the stint that landed in `row` began: in which row, late, as the first, trimmed before."""
-        value = float((self._trimmed if trimmed else self._running)[layer, row, column])
-        options: list[tuple[float, tuple[int, bool, bool, bool]]] = []
-        slots = self._slots(self._before + self._spare * trimmed)
-        first = self._first_late if trimmed else self._first
-        if row == slots and layer == 0 and column < len(first):
-            options.append((float(first[column]), (0, trimmed, True, False)))
-        source = layer - self._limited
-        if source >= 0 and column >= self._gap:
-            if row - self._short > 0:
-                k = row - self._short
-                paused = self._paused(source, k, column, trimmed=trimmed)
-                options.append((float(paused.min() + self._resume[k + column]), (k, False, False, trimmed)))
-            if trimmed and row - self._short_trimmed > 0:
-                k = row - self._short_trimmed
-                paused = self._paused(source, k, column, trimmed=False)
-                options.append((float(paused.min() + self._resume_late[k + column]), (k, True, False, False)))
-        return min(options, key=lambda option: abs(option[0] - value) if option[0] < NEVER else NEVER)[1]
+    def _slots_of(self, missing_ms: int) -> int:
+        """The slots of the shortest stint that lacks so much of them."""
+        return max(1, -(-(self._rules.min_stint_ms + missing_ms) // self._step))
 
-    def _paused(self, layer: int, k: int, column: int, *, trimmed: bool) -> Amounts:
-        """(2, n) grams of having stopped in row `k` early enough; in the second row before the edge."""
-        n = column - self._gap + 1
-        here = slice(k, k + n)
-        if not trimmed:
-            return (self._running[layer, k, :n] + self._stop[here])[None]
-        return np.stack(
-            (
-                self._trimmed[layer, k, :n] + self._stop[here],
-                self._ended(k, 0)[layer, :n] + self._stop_early[here],
-            )
+    def _first_edges(self) -> list[Ints]:
+        if not self._starts_now:
+            return [place.starts for place in self.places]
+        return [np.union1d(place.starts, [0][place.from_edge :]) for place in self.places]
+
+    def _span(self, edge: int, most: int) -> tuple[int, int]:
+        """The least and the most progress that is of any use at an edge."""
+        low = max(0, self.units - self._fastest * (self.slots - edge))
+        return low, min(most, self._fastest * edge)
+
+    def _forget(self, edge: int) -> None:
+        """Drops what a barred slot ends, and what has not done enough for a milestone."""
+        for place in self._kills.get(edge, ()):
+            for table in self._running:
+                table[place][:] = NEVER
+        for by, *needed in self._marks:
+            if by == edge:
+                for number, running in enumerate(self._running):
+                    for here, held in zip(self.places, running, strict=True):
+                        first = here.speed * edge - needed[number == PARTED] + 1 + self._most
+                        held[:, max(0, first) :] = NEVER
+                for number, move in (each for moves in self._landings.values() for each in moves):
+                    least = needed[number == PARTED] - self.places[move.place].speed * (edge - move.edge)
+                    move.grams[:, : max(0, least + max(0, move.left_out) - move.low)] = NEVER
+
+    def kept_marks(self, move: Move, edge: int, table: int, progress: int) -> bool:
+        """True where a stint that started so and has done so much here had done enough at each milestone."""
+        speed = self.places[move.place].speed
+        return not self._marks or all(
+            progress - speed * (edge - by) >= needed[table == PARTED]
+            for by, *needed in self._marks
+            if move.edge < by <= edge
         )
 
-    def _stopped(self, layer: int, k: int, column: int, *, trimmed: bool) -> tuple[int, bool, bool]:
-        """Where the stint before ended: its column, whether before the edge, and which table it is in."""
-        paused = self._paused(layer, k, column, trimmed=trimmed)
-        which, at = divmod(int(np.argmin(paused)), paused.shape[1])
-        return at, which == 1, trimmed and which == 0
+    def _needed(self, edge: int, table: int) -> int:
+        """The progress that a paused plan has to have here."""
+        return max((needed[table == PARTED] for by, *needed in self._marks if by <= edge), default=0)
+
+    def _start_at(self, place: int, edge: int) -> None:
+        """All stints that start here."""
+        here = self.places[place]
+        useful = self._span(edge, 0)[0] == 0 and self._needed(edge, WHOLE) == 0
+        if edge >= here.from_edge and useful and (edge == 0 or not self._starts_now):
+            grams = np.full((self._layers, 1), NEVER)
+            grams[0, 0] = here.first_g - here.tables.run[edge]
+            lack = self._before if edge == 0 else 0
+            self._start(place, edge, 0, grams, self._late[place][True], WHOLE, lack)
+        low, high = self._span(edge, self.units - 1)
+        for table in range(len(self._paused)):
+            resumed = self._resumable(place, edge, table, low, high)
+            if resumed is not None:
+                self._start(place, edge, low, resumed, self._late[place][False], table, 0)
+
+    def _resumable(self, place: int, edge: int, table: int, low: int, high: int) -> Amounts | None:
+        """(layers, n) grams of the paused plans that may go on here, restarted; None where there are none."""
+        resume = self._resume[place][edge]
+        low_needed = self._needed(edge, table)
+        pools = [each for each in self.takes[place] if (table, each[0]) in self._filled]
+        if not pools or high < max(low, low_needed) or not resume < NEVER:
+            return None
+        since = edge - self.places[place].tables.restart
+        found: Amounts | None = None
+        for pool, left, more in pools:
+            held = self._paused[table][pool][:, low : high + 1]
+            grams = held + (more + resume + float(self.places[left].tables.idle[since]))
+            found = grams if found is None else np.minimum(found, grams)
+        assert found is not None  # noqa: S101 - there is at least one pool
+        found[:, : max(0, low_needed - low)] = NEVER
+        if self.limited:
+            found[1:] = found[:-1].copy()
+            found[0] = NEVER
+        return found
+
+    def _start(
+        self, place: int, edge: int, low: int, grams: Amounts, late: list[Amounts], table: int, lack: int
+    ) -> None:
+        """Stints that start on the edge; from whole slots also those that start late."""
+        landed, early = self._landed(place, edge, lack), self.slots + 1
+        if table == WHOLE and self._parted:
+            early = self._landed(place, edge, lack + self._out(self.places[place])[-1])
+        self._plan_landing(Move(place, edge, low, grams, ON_EDGE, table, table, landed, early))
+        if table == WHOLE and self._parted:
+            for units, out in enumerate(self._out(self.places[place])):
+                if out > 0:
+                    less = grams - late[units][edge]
+                    landed = self._landed(place, edge, lack + out)
+                    self._plan_landing(Move(place, edge, low, less, units, WHOLE, PARTED, landed, early))
+
+    def _landed(self, place: int, edge: int, lack: int) -> int:
+        """The edge from which on a stint that lacks so much counts as running; beyond the last: never."""
+        slots, barred = self._slots_of(lack), self.places[place].tables.barred
+        last = edge + (self._slots_of(lack + self._after) if self._ends_last else slots)
+        clear = last <= self.slots and barred[edge + slots] == barred[edge]
+        return edge + slots if clear else self.slots + 1
+
+    def _plan_landing(self, move: Move) -> None:
+        """Lets a stint count as running once it is long enough."""
+        early = move.landed_early if move.into == WHOLE else self.slots + 1
+        for table, edge in ((move.into, move.landed), (EARLY, early)):
+            if edge <= self.slots:
+                self._landings[edge].append((table, move))
+        if min(move.landed, early) <= self.slots:
+            self.starts.append(move)
+
+    def _land(self, table: int, move: Move) -> None:
+        held = self._columns(self._running[table][move.place], move)
+        np.minimum(held, move.grams, out=held)
+
+    def _columns(self, held: Amounts, move: Move) -> Amounts:
+        """The running plans of a place in the order of the progress that they had at a move's edge."""
+        first = self.places[move.place].speed * move.edge + self._most - move.low + max(0, move.left_out)
+        last = first - move.grams.shape[1]
+        return held[:, first : None if last < 0 else last : -1]
+
+    def _stop_at(self, place: int, edge: int) -> None:
+        """All stints that stop here: those that pause, and the end where all is done."""
+        tables = self.places[place].tables
+        low, high = self._span(edge, self.units - 1)
+        for table in range(len(self._paused)):
+            self._end_at(place, edge, table, ON_EDGE, float(tables.run[edge]))
+            self._pause(
+                Move(place, edge, low, self._held(place, edge, table, low, high), ON_EDGE, table, table)
+            )
+        if self._parted:
+            for units, out in enumerate(self._out(self.places[place])):
+                if out > 0:
+                    less = float(tables.run[edge] - self._soon[place][True][units][edge])
+                    self._end_at(place, edge, EARLY, units, less)
+                    held = self._held(place, edge, EARLY, low + units, high + units)
+                    held = held - self._soon[place][False][units][edge]
+                    self._pause(Move(place, edge, low, held, units, EARLY, PARTED))
+
+    def _held(self, place: int, edge: int, table: int, low: int, high: int) -> Amounts:
+        """(layers, n) grams of what runs here with a progress of `low` to `high`."""
+        first = self.places[place].speed * edge + self._most
+        stop = first - high - 1
+        return self._running[table][place][:, first - low : None if stop < 0 else stop : -1]
+
+    def _pause(self, move: Move) -> None:
+        stop = float(self._stopping[move.place][move.edge])
+        if stop < NEVER and move.grams.shape[1]:
+            move = Move(
+                move.place, move.edge, move.low, move.grams + stop, move.left_out, move.source, move.into
+            )
+            self.stops.append(move)
+            for pool in self.gives[move.place]:
+                self._arrivals[move.edge + pool[1]].append((pool, move))
+
+    def _end_at(self, place: int, edge: int, table: int, left_out: int, more: float) -> None:
+        if (self._ends_last and edge < self.slots) or (
+            left_out == ON_EDGE and table == WHOLE and self.spare_ms
+        ):
+            return
+        progress = self.units + max(0, left_out)
+        held = self._held(place, edge, table, progress, progress)[:, 0]
+        layer = int(np.argmin(held))
+        if held[layer] + more < self.end.grams:
+            self.end = End(float(held[layer]) + more, place, edge, layer, left_out, table)
+
+
+def _by_edge(edges: Sequence[Ints]) -> dict[int, list[int]]:
+    """The places that have each edge, home first."""
+    found: dict[int, list[int]] = {}
+    for place, each in enumerate(edges):
+        for edge in each.tolist():
+            found.setdefault(edge, []).append(place)
+    return found

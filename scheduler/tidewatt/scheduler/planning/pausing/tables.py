@@ -28,66 +28,68 @@ class Overheads:
 class Tables:
     """Grams by edge, for the programme; `NEVER` where it cannot be.
 
-    `run` is what running from the first edge would have cost. `stop[t]` ends a stint's running at an edge,
-    its checkpoint charged, `resume(n)[t]` begins one that runs for at least `n` slots, its restart charged;
-    both are relative to `run` and to what the suspended job would have drawn since the first edge.
+    `run` is what running since the first edge would have cost, `idle` what being suspended would have.
+    `stop` ends a stint's running, its checkpoint charged, relative to `run`; `barred` counts the slots before
+    an edge that cannot be used.
     """
 
     def __init__(self, grid: Grid, overheads: Overheads) -> None:
         self._over, self._unit, self._n = overheads, grid.unit, len(grid.unit)
-        self._restart = overheads.restart_ms // grid.step_ms
-        self._checkpoint = overheads.checkpoint_ms // grid.step_ms
+        self.restart = overheads.restart_ms // grid.step_ms
+        self.checkpoint = overheads.checkpoint_ms // grid.step_ms
         width = np.diff(grid.edges_ms)
         self._width = width
         self._edge = np.arange(self._n + 1)
         used = np.where(grid.usable, grid.unit * width, 0.0)
         self.run = _sums(used * overheads.usual_kw)
         self._whole = _sums(grid.unit * grid.step_ms)
-        self._barred = _sums(~grid.usable)
-        self.barred: Amounts | None = None
-        if not grid.usable.all():
-            self.barred = np.where(grid.usable, 0.0, NEVER)
+        self.barred = _sums(~grid.usable)
         self.penalty = 1e3 * (1.0 + float(self.run[-1] + self._whole[-1]))
-        self._idle = np.zeros(self._n + 1)
-        if overheads.suspended_kw:
+        self.idle = np.zeros(self._n + 1)
+        self.suspends = overheads.suspended_kw > 0
+        if self.suspends:
             drawn = grid.unit * grid.step_ms * overheads.suspended_kw
-            self._idle = _sums(np.where(grid.known, drawn, self.penalty))
+            self.idle = _sums(np.where(grid.known, drawn, self.penalty))
         self.stop = self._stop()
 
     def _stop(self) -> Amounts:
-        over, until = self._over, np.minimum(self._edge + self._checkpoint, self._n)
-        if self._checkpoint:
+        over, until = self._over, np.minimum(self._edge + self.checkpoint, self._n)
+        if self.checkpoint:
             drawn = (self._whole[until] - self._whole[self._edge]) * over.checkpoint_kw
         else:
             drawn = self._before(self._unit) * MS_PER_HOUR * over.checkpoint_kwh
-        grams = self.run + drawn - self._idle[until]
-        grams[
-            (self._barred[until] > self._barred[self._edge]) | (self._edge + self._checkpoint > self._n)
-        ] = NEVER
+        grams = self.run + drawn
+        grams[(self.barred[until] > self.barred[self._edge]) | (self._edge + self.checkpoint > self._n)] = (
+            NEVER
+        )
         return grams
 
-    def resume(self, slots: int) -> Amounts:
-        """Grams of beginning a later stint's running at each edge, if it then can run for so many slots."""
-        over, since = self._over, np.maximum(self._edge - self._restart, 0)
-        if self._restart:
+    def stopping(self) -> Amounts:
+        """`stop`, relative to what being suspended since the first edge would have cost."""
+        until = np.minimum(self._edge + self.checkpoint, self._n)
+        return np.asarray(self.stop - self.idle[until], np.float64)
+
+    def resume(self, *, idle: bool = False) -> Amounts:
+        """Grams of beginning a later stint's running at each edge, its restart charged, relative to `run`.
+
+        With `idle` what being suspended until the restart since the first edge would have cost is added.
+        """
+        over, since = self._over, np.maximum(self._edge - self.restart, 0)
+        if self.restart:
             drawn = (self._whole[self._edge] - self._whole[since]) * over.restart_kw
         else:
             drawn = self._after(self._unit) * MS_PER_HOUR * over.restart_kwh
-        grams = self._idle[since] + drawn - self.run
-        grams[~self._clear(since, slots) | (self._edge < self._restart)] = NEVER
+        grams = drawn - self.run + (self.idle[since] if idle else 0.0)
+        grams[(self.barred[self._edge] > self.barred[since]) | (self._edge < self.restart)] = NEVER
         return grams
-
-    def first(self, slots: int) -> Amounts:
-        """The same for the first stint, which has no restart."""
-        return np.where(self._clear(self._edge, slots), -self.run, NEVER)
 
     def late_start(self, spare_ms: int, *, first: bool) -> Amounts:
         """Grams less where a stint starts so much later than at an edge."""
         kw, begins = self._over.usual_kw, self._after(self._unit)
         saved = kw * begins
         if not first:
-            at_restart = self._unit[np.clip(self._edge - self._restart, 0, self._n - 1)]
-            if self._restart:
+            at_restart = self._unit[np.clip(self._edge - self.restart, 0, self._n - 1)]
+            if self.restart:
                 saved = saved - self._over.restart_kw * (begins - at_restart)
             saved = saved - self._over.suspended_kw * at_restart
         return np.where(self._after(self._width) > spare_ms, spare_ms * saved, -NEVER)
@@ -97,17 +99,11 @@ class Tables:
         kw, ends = self._over.usual_kw, self._before(self._unit)
         saved = kw * ends
         if not last:
-            at_end = self._unit[np.clip(self._edge + self._checkpoint - 1, 0, self._n - 1)]
-            if self._checkpoint:
+            at_end = self._unit[np.clip(self._edge + self.checkpoint - 1, 0, self._n - 1)]
+            if self.checkpoint:
                 saved = saved - self._over.checkpoint_kw * (ends - at_end)
             saved = saved - self._over.suspended_kw * at_end
         return np.where(self._before(self._width) > spare_ms, spare_ms * saved, -NEVER)
-
-    def _clear(self, since: Ints, slots: int) -> Flags:
-        """Where all slots from `since` to `slots` after the edge can be used."""
-        until = np.minimum(self._edge + slots, self._n)
-        clear: Flags = (self._barred[until] == self._barred[since]) & (self._edge + slots <= self._n)
-        return clear
 
     def _before(self, of_slots: Amounts | Ints) -> Amounts:
         """What holds in the slot that ends at each edge; 0 at the first."""
