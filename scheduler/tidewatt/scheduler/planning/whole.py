@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tidewatt.scheduler.plan import Plan
+from tidewatt.scheduler.planning.board import Board
+from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.queue import plan_queue
 from tidewatt.scheduler.planning.situation import Situation
@@ -52,8 +54,20 @@ def refined(
     proof_of_other = certify(made.relaxed, made.timetable(other), prices)
     fewer = _missed(other) - _missed(plans)
     if fewer < 0 or (fewer == 0 and proof_of_other.cost_g < proof.cost_g * (1 - WORTH)):
-        return other, proof_of_other
+        return _explained(situation, other, proposed), proof_of_other
     return plans, proof
+
+
+def _explained(situation: Situation, plans: Plans, proposed: Mapping[int, Plan]) -> Plans:
+    """The plans, those that were taken as proposed with all that is to be said of them."""
+    board = Board(situation)
+    asks = {ask.job_id: ask for ask in situation.asks}
+    return {
+        job_id: board.plan_at(asks[job_id], plan.region, plan.pool, floor_ms(plan.window.start))
+        if isinstance(plan, Plan) and plan is proposed.get(job_id) and not plan.stints
+        else plan
+        for job_id, plan in plans.items()
+    }
 
 
 def _as_proposed(situation: Situation, proposed: Mapping[int, Plan]) -> Plans:
