@@ -18,6 +18,7 @@ from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import FREE, Bounds, allowed, duration_ms, latest_start_ms
 from tidewatt.scheduler.region import Region
 
+ROUNDING_MS = 1  # lengths on faster GPUs are rounded by whoever made a plan
 DUE_FOR_MS = 300_000  # a plan not carried out for so long after its start was slept through
 
 
@@ -29,6 +30,7 @@ class Board:
     """
 
     def __init__(self, situation: Situation, newcomers: Sequence[Ask] = ()) -> None:
+        self.placements = 0  # tried so far: a measure of effort that no clock disturbs
         self.now = situation.now
         self.now_ms = ceil_ms(situation.now)
         self.policy = situation.policy
@@ -66,6 +68,7 @@ class Board:
 
     def options(self, ask: Ask, bounds: Bounds | None = None) -> list[Option]:
         """Where `ask` could run now."""
+        self.placements += 1
         bounds = self.bounds(ask) if bounds is None else bounds
         return options_of(ask, self._grounds, self.now, self.policy, bounds, self._within(ask, bounds))
 
@@ -104,7 +107,9 @@ class Board:
             parts = [(s.region, s.pool, floor_ms(s.window.start), ceil_ms(s.window.end)) for s in plan.stints]
             self._book(ask, [part for part in parts if part[3] > self.now_ms])
             return
-        self.put_at(ask, plan.region, plan.pool, max(floor_ms(plan.window.start), self.now_ms))
+        start, end = floor_ms(plan.window.start), floor_ms(plan.window.end)
+        begin = max(start, self.now_ms)
+        self._book(ask, [(plan.region, plan.pool, begin, begin + end - start)])
 
     def put_at(self, ask: Ask, region: str, pool: str, start_ms: int) -> None:
         """Books the time that the job takes from `start_ms`."""
@@ -199,7 +204,7 @@ class Board:
         if plan.stints:
             return ask.pausing is not None
         length = floor_ms(plan.window.end) - floor_ms(plan.window.start)
-        return length == duration_ms(ask, self._fares(ask, plan.region, plan.pool)[0])
+        return abs(length - duration_ms(ask, self._fares(ask, plan.region, plan.pool)[0])) <= ROUNDING_MS
 
     def _in_time(self, ask: Ask, plan: Plan, begin_ms: int) -> bool:
         if ask.late:

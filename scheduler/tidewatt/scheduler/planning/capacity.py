@@ -2,10 +2,10 @@
 
 import re
 from bisect import insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Booking, Window
@@ -14,6 +14,7 @@ from tidewatt.scheduler.region import Pool, Region
 
 Stretch = tuple[int, int]  # half-open, Unix milliseconds
 _Change = tuple[int, str, int, int, int, int]  # at (ms), node, more GPUs, CPUs, MB, milliwatts in use
+_LAST: _Change = (FAR_MS, "", 0, 0, 0, 0)
 _MORE_THAN_ALL = 1_000_000_000  # CPUs: no region has so many
 
 
@@ -94,45 +95,32 @@ class Timeline:
     def _free(
         self, need: Need, node: str, gpus: int, earliest_ms: int, end_ms: int, power_w: float
     ) -> list[Stretch]:
-        found: list[Stretch] = []
-        open_since: int | None = None
-        for at, fits in self._fits(need, node, gpus, earliest_ms, power_w):
-            if at >= end_ms:
-                break
-            if fits and open_since is None:
-                open_since = at
-            elif not fits and open_since is not None:
-                found.append((open_since, at))
-                open_since = None
-        if open_since is not None and open_since < end_ms:
-            found.append((open_since, end_ms))
-        return found
-
-    def _fits(
-        self, need: Need, node: str, gpus: int, earliest_ms: int, power_w: float
-    ) -> Iterator[tuple[int, bool]]:
-        """Whether the need is free, at `earliest_ms` and after every later change."""
         gpus -= need.gpus
         cpus = self.region.cpus - need.cpus
         mem = self.region.mem_mb - need.mem_mb if self.region.mem_mb else FAR_MS
         power = self._limit_mw - round(power_w * 1000) if self._limit_mw else FAR_MS
-        changes = self._changes
-        at = earliest_ms
-        i = 0
-        n = len(changes)
-        while True:
-            while i < n and changes[i][0] <= at:
-                _, of_node, more_gpus, more_cpus, more_mb, more_mw = changes[i]
-                if of_node == node:
-                    gpus -= more_gpus
-                cpus -= more_cpus
-                mem -= more_mb
-                power -= more_mw
-                i += 1
-            yield at, gpus >= 0 and cpus >= 0 and mem >= 0 and power >= 0
-            if i == n:
-                return
-            at = changes[i][0]
+        found: list[Stretch] = []
+        open_since: int | None = None
+        now = earliest_ms
+        for at, of_node, more_gpus, more_cpus, more_mb, more_mw in chain(self._changes, (_LAST,)):
+            if at > now:  # all that changes by `now` is counted
+                fits = gpus >= 0 and cpus >= 0 and mem >= 0 and power >= 0
+                if fits and open_since is None:
+                    open_since = now
+                elif not fits and open_since is not None:
+                    found.append((open_since, now))
+                    open_since = None
+                if at >= end_ms:
+                    break
+                now = at
+            if of_node == node:
+                gpus -= more_gpus
+            cpus -= more_cpus
+            mem -= more_mb
+            power -= more_mw
+        if open_since is not None and open_since < end_ms:
+            found.append((open_since, end_ms))
+        return found
 
     def _node(self, booking: Booking, start_ms: int, end_ms: int) -> str:
         """The node that a booking goes to: where it fits most tightly, else where it overlaps least."""

@@ -2,25 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from itertools import groupby
 
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.plan import Ask, Plan, Why
 from tidewatt.scheduler.planning.board import Board
-from tidewatt.scheduler.planning.instants import moment
 from tidewatt.scheduler.planning.offers import Offer, offered
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.precedence import descendants
 from tidewatt.scheduler.planning.rescue import alone_in_time, rescue
 from tidewatt.scheduler.planning.search import TIE, weight
 from tidewatt.scheduler.planning.situation import Situation
-from tidewatt.scheduler.planning.terms import SHIFTED, check, latest_start_ms
+from tidewatt.scheduler.planning.terms import SHIFTED, check
+from tidewatt.scheduler.planning.triage import carried_out, is_movable, misses, put, triage
 from tidewatt.scheduler.planning.weighing import scale_of
 
 __all__ = ["Admission", "Offer", "admit", "offers", "plan_queue"]
-
-_RESCUE_STATES = 200  # of each call of `plan_queue`, which comes again soon
 
 Plans = dict[int, Plan | Infeasible]
 
@@ -73,8 +70,8 @@ def admit(newcomer: Ask, situation: Situation) -> Admission:
         board.put(newcomer, placed)
         plans |= _settle(board, following, keep)
         board.take(newcomer.job_id)
-    if _misses(placed) or any(_misses(plans[ask.job_id]) for ask in following if ask.job_id in plans):
-        movable = [ask for ask in others if ask.job_id not in plans or _movable(plans[ask.job_id])]
+    if misses(placed) or any(misses(plans[ask.job_id]) for ask in following if ask.job_id in plans):
+        movable = [ask for ask in others if ask.job_id not in plans or is_movable(plans[ask.job_id])]
         _take(board, movable)
         rescued = None
         if alone_in_time(board, newcomer):
@@ -112,7 +109,7 @@ def _ahead(
         return None
     for ask in others:
         before = plans.get(ask.job_id, situation.keep.get(ask.job_id))
-        if before is not None and not _misses(before) and _misses(anew[ask.job_id]):
+        if before is not None and not misses(before) and misses(anew[ask.job_id]):
             return None
     return Admission(placed, _moved(anew, keep))
 
@@ -130,10 +127,15 @@ def _settle(board: Board, asks: Sequence[Ask], keep: Mapping[int, Plan]) -> Plan
             _keep(board, ask, keep, plans)
         for ask in equals:
             if ask.job_id not in plans and not _keep(board, ask, keep, plans):
-                plans[ask.job_id] = _put(board, ask)
-    if any(_misses(plan) for plan in plans.values()):
-        plans |= _rescue_missing(board, ordered, plans)
-    return plans
+                plans[ask.job_id] = put(board, ask)
+    if any(misses(plan) for plan in plans.values()):
+        plans |= triage(board, ordered, plans)
+    return {ask.job_id: _accepted(ask, plans[ask.job_id]) for ask in ordered}
+
+
+def _accepted(ask: Ask, plan: Plan | Infeasible) -> Plan | Infeasible:
+    """The plan of a job that may be late, whatever it is."""
+    return plan.earliest if isinstance(plan, Infeasible) and ask.late and plan.earliest else plan
 
 
 def _keep(board: Board, ask: Ask, keep: Mapping[int, Plan], plans: Plans) -> bool:
@@ -143,57 +145,6 @@ def _keep(board: Board, ask: Ask, keep: Mapping[int, Plan], plans: Plans) -> boo
     board.put(ask, kept)
     plans[ask.job_id] = kept
     return True
-
-
-def _rescue_missing(board: Board, ordered: Sequence[Ask], plans: Mapping[int, Plan | Infeasible]) -> Plans:
-    """Plans by which more jobs keep their deadline, or miss it by less; empty where there are none.
-
-    Where two cannot both be in time, the one of lower priority gives way.
-    """
-    movable = [ask for ask in ordered if _movable(plans[ask.job_id])]
-    missing = [ask for ask in ordered if _misses(plans[ask.job_id])]
-    _take(board, [*movable, *missing])
-    in_time, found = list(movable), None
-    for ask in missing:
-        if not alone_in_time(board, ask):
-            continue
-        more = rescue(board, [*in_time, ask], _RESCUE_STATES) or _at_the_cost(board, in_time, ask)
-        if more is not None:
-            in_time = [each for each in ordered if each.job_id in more]
-            found = more
-            _take(board, in_time)
-    late = [ask for ask in ordered if ask in missing or ask in movable]
-    late = [ask for ask in late if ask not in in_time]
-    if found is None and not any(isinstance(plans[ask.job_id], Infeasible) for ask in late):
-        _put_all(board, [*movable, *missing], plans)
-        return {}
-    anew: Plans = {ask.job_id: _put(board, ask) for ask in late}
-    around = rescue(board, in_time, _RESCUE_STATES)
-    if around is not None and (found is not None or _lateness(late, anew) < _lateness(late, plans)):
-        return anew | around
-    _take(board, [*in_time, *late])
-    if found is None:  # as it was
-        _put_all(board, [*movable, *missing], plans)
-        return {}
-    _put_all(board, board.in_order(in_time), found)
-    return {**found, **{ask.job_id: _put(board, ask) for ask in late}}
-
-
-def _at_the_cost(board: Board, in_time: Sequence[Ask], ask: Ask) -> dict[int, Plan] | None:
-    """Plans by which the job is in time and as few as can be of lower priority are not."""
-    mine = board.turns[ask.job_id][0]
-    lower = [each for each in in_time if board.turns[each.job_id][0] > mine]
-    lower.sort(key=lambda each: board.turns[each.job_id])
-    rest = [each for each in in_time if each not in lower]
-    if not lower or (found := rescue(board, [*rest, ask], _RESCUE_STATES)) is None:
-        return None
-    kept = [*rest, ask]
-    for each in lower:
-        _take(board, kept)
-        more = rescue(board, [*kept, each], _RESCUE_STATES)
-        if more is not None:
-            kept, found = [*kept, each], more
-    return found
 
 
 def _improve(board: Board, ask: Ask, kept: Plan) -> Plan:
@@ -232,48 +183,10 @@ def _admit_late(
     return Admission(missed.earliest, _moved(plans, keep))
 
 
-def _misses(plan: Plan | Infeasible) -> bool:
-    """True for a job that does not keep its deadline, or not if it runs as long as it may."""
-    return isinstance(plan, Infeasible) or plan.why is Why.GUARD
-
-
-def _movable(plan: Plan | Infeasible) -> bool:
-    """True for a plan that may be made anew; one accepted as late keeps the finish that it was told."""
-    return isinstance(plan, Plan) and plan.why not in (Why.LATE, Why.GUARD) and not plan.stints
-
-
 def _moved(plans: Mapping[int, Plan | Infeasible], keep: Mapping[int, Plan]) -> dict[int, Plan]:
     """What is now to be carried out instead of `keep`, also for jobs that cannot keep their deadline."""
-    now = {job_id: _carried_out(plan) for job_id, plan in plans.items()}
+    now = {job_id: carried_out(plan) for job_id, plan in plans.items()}
     return {job_id: plan for job_id, plan in now.items() if plan is not None and plan != keep.get(job_id)}
-
-
-def _lateness(asks: Sequence[Ask], plans: Mapping[int, Plan | Infeasible]) -> timedelta:
-    """How much later than they must the jobs start, all together; infinite where one fits nowhere."""
-    total = timedelta(0)
-    for ask in asks:
-        plan, latest = _carried_out(plans[ask.job_id]), latest_start_ms(ask)
-        if plan is None or latest is None:
-            return timedelta.max
-        total += max(plan.window.start - moment(latest), timedelta(0))
-    return total
-
-
-def _carried_out(plan: Plan | Infeasible) -> Plan | None:
-    return plan.earliest if isinstance(plan, Infeasible) else plan
-
-
-def _put(board: Board, ask: Ask) -> Plan | Infeasible:
-    placed = board.place(ask, firm=False)
-    _put_all(board, [ask], {ask.job_id: placed})
-    return placed
-
-
-def _put_all(board: Board, asks: Sequence[Ask], plans: Mapping[int, Plan | Infeasible]) -> None:
-    for ask in asks:
-        plan = _carried_out(plans[ask.job_id]) if ask.job_id in plans else None
-        if plan is not None:
-            board.put(ask, plan)
 
 
 def _take(board: Board, asks: Sequence[Ask]) -> None:

@@ -11,27 +11,58 @@ from tidewatt.scheduler.planning.terms import latest_start_ms
 
 EXHAUSTIVE = 7  # jobs with a deadline: for up to so many every order is tried
 STATES = 5_000  # partial schedules that are looked at before the search gives up
+MOST_PLACEMENTS = 20_000  # that are tried otherwise: more than 200 jobs ever need
 
 Placement = tuple[int, str, str, int]  # job id, region, pool, start (ms)
 
 
-def rescue(board: Board, asks: Sequence[Ask], states: int = STATES) -> dict[int, Plan] | None:
+def rescue(
+    board: Board, asks: Sequence[Ask], states: int = STATES, limit: int | None = None
+) -> dict[int, Plan] | None:
     """Plans by which all of `asks`, not yet on the board, keep their deadlines; None: none are found.
 
     Cleanest windows first, in several orders; then earliest windows; then, for few jobs, every order. With
-    success the plans are on the board, else the board is as before.
+    success the plans are on the board, else the board is as before. It gives up where the board has seen
+    `limit` placements.
     """
+    limit = limit if limit is not None else board.placements + MOST_PLACEMENTS
     asks = board.in_turn(asks)
     needed = _needed([ask for ask in asks if latest_start_ms(ask) is not None], asks)
     bound = [replace(ask, late=False) for ask in asks if ask.job_id in needed]
     free = [ask for ask in asks if ask.job_id not in needed]
     for order in _orders(board, bound):
-        plans = _cleanest_first(board, order)
+        plans = _cleanest_first(board, order, limit)
         if plans is not None:
             return plans | _fill(board, free)
-    if _earliest_first(board, bound) or _every_order(board, bound, states):
+    if _earliest_first(board, bound, limit) or _every_order(board, bound, states):
         return _polish(board, bound) | _fill(board, free)
     return None
+
+
+def in_time_first(board: Board, asks: Sequence[Ask], limit: int) -> dict[int, Plan]:
+    """Plans of as many of `asks`, not yet on the board, as are in time in the best of several orders.
+
+    Jobs that cannot be in time when their turn comes are left out. The board stays as it is.
+    """
+    best: list[tuple[Ask, Choice]] = []
+    for order in _orders(board, board.in_turn(asks)):
+        placed: list[tuple[Ask, Choice]] = []
+        for ask in order:
+            if board.placements > limit:
+                break
+            choices = _in_time(board, ask)
+            if choices:
+                first = soonest(choices)
+                board.put_at(ask, first.option.region, first.option.pool, first.start_ms)
+                placed.append((ask, first))
+        _clear(board, [ask.job_id for ask, _ in placed])
+        if _worth(board, placed) > _worth(board, best):
+            best = placed
+    for ask, first in best:
+        board.put_at(ask, first.option.region, first.option.pool, first.start_ms)
+    plans = _polish(board, [ask for ask, _ in best])
+    _clear(board, plans)
+    return plans
 
 
 def alone_in_time(board: Board, ask: Ask) -> bool:
@@ -66,16 +97,23 @@ def _orders(board: Board, asks: Sequence[Ask]) -> list[list[Ask]]:
     return list({tuple(ask.job_id for ask in order): order for order in orders}.values())
 
 
+def _worth(board: Board, placed: Sequence[tuple[Ask, Choice]]) -> list[int]:
+    """How many are placed of each level of priority, the highest first."""
+    levels = sorted({turn[0] for turn in board.turns.values()})
+    found = [board.turns[ask.job_id][0] for ask, _ in placed]
+    return [found.count(level) for level in levels]
+
+
 def _latest(ask: Ask, board: Board) -> tuple[float, int]:
     latest = latest_start_ms(ask, end_ms=board.bounds(ask, firm=False).due_ms)
     return float("inf") if latest is None else latest, ask.job_id
 
 
-def _cleanest_first(board: Board, order: Sequence[Ask]) -> dict[int, Plan] | None:
+def _cleanest_first(board: Board, order: Sequence[Ask], limit: int) -> dict[int, Plan] | None:
     plans: dict[int, Plan] = {}
     for ask in order:
         placed = board.place(ask)
-        if isinstance(placed, Infeasible) or placed.why is Why.GUARD:
+        if isinstance(placed, Infeasible) or placed.why is Why.GUARD or board.placements > limit:
             _clear(board, plans)
             return None
         board.put(ask, placed)
@@ -83,13 +121,13 @@ def _cleanest_first(board: Board, order: Sequence[Ask]) -> dict[int, Plan] | Non
     return plans
 
 
-def _earliest_first(board: Board, asks: Sequence[Ask]) -> bool:
+def _earliest_first(board: Board, asks: Sequence[Ask], limit: int) -> bool:
     """Puts every job on the board as early as it fits, in the first order in which all are in time."""
     for order in _orders(board, asks):
         done: list[int] = []
         for ask in order:
             choices = _in_time(board, ask)
-            if not choices:
+            if not choices or board.placements > limit:
                 break
             first = soonest(choices)
             board.put_at(ask, first.option.region, first.option.pool, first.start_ms)
@@ -138,6 +176,8 @@ def _every_order(board: Board, asks: Sequence[Ask], states: int) -> bool:
 
 def _in_time(board: Board, ask: Ask) -> list[Choice]:
     """The first start in each option that is in time."""
+    if not board.is_ready(ask):
+        return []
     return [
         Choice(option, option.first_ms)
         for option in board.options(ask)

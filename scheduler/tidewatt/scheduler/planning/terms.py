@@ -100,7 +100,7 @@ def _shift(
 
 def duration_ms(ask: Ask, speed: float = 1.0) -> int:
     """How long the job is expected to run, in whole milliseconds."""
-    return ceil(length_ms(ask.duration) / speed) if speed != 1.0 else length_ms(ask.duration)
+    return _at(speed, ask.duration)
 
 
 def latest_start_ms(
@@ -118,12 +118,17 @@ def latest_start_ms(
             duration = max(duration, ask.guard_duration)
         if ask.duration_source == ASSUMED and ask.submitted + duration > ask.finish_by:
             duration = timedelta(milliseconds=1)
-        limits.append(floor_ms(ask.finish_by) - ceil(length_ms(duration) / speed))
+        limits.append(floor_ms(ask.finish_by) - _at(speed, duration))
     if ask.start_by is not None:
         limits.append(floor_ms(ask.start_by))
     if end_ms is not None:
         limits.append(end_ms - duration_ms(ask, speed))
     return min(limits, default=None)
+
+
+def _at(speed: float, length: timedelta) -> int:
+    """Whole milliseconds that hold work of that length; a millionth less counts as rounding."""
+    return length_ms(length) if speed == 1.0 else ceil(length_ms(length) / speed - 1e-6)
 
 
 def check(ask: Ask, regions: Sequence[Region], now: datetime) -> None:
