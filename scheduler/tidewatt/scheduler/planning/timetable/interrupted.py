@@ -9,7 +9,7 @@ import numpy as np
 from tidewatt.scheduler.plan import Pausing
 from tidewatt.scheduler.planning.instants import floor_ms, length_ms
 from tidewatt.scheduler.planning.timetable.problem import NOWHERE, Problem
-from tidewatt.scheduler.planning.timetable.reckoning import Meter
+from tidewatt.scheduler.planning.timetable.reckoning import MS_PER_HOUR, Meter
 
 ROUNDING_MS = 1  # of each border to whole milliseconds
 WH_PER_KWH = 1000.0
@@ -55,7 +55,7 @@ def stints_faults(problem: Problem, index: int, stints: Sequence[Stint]) -> list
 def stints_grams(problem: Problem, index: int, stints: Sequence[Stint]) -> float:
     """What the stints cost in grams: running, checkpoints, restarts, suspension and moves."""
     terms = problem.jobs.pausing.get(index, Pausing())
-    phases = _phases(problem, index, stints, terms)
+    phases = [*_phases(problem, index, stints, terms), *_at_an_instant(stints, terms)]
     for first, then in pairwise(stints):
         phases.append(_Phase(first[0], first[2], then[1], terms.suspended_w / 1000, works=False))
     phases = [each for each in phases if each.end_ms > each.start_ms and each.kw > 0]
@@ -83,9 +83,22 @@ def _phases(problem: Problem, index: int, stints: Sequence[Stint], terms: Pausin
     return found
 
 
+def _at_an_instant(stints: Sequence[Stint], terms: Pausing) -> list[_Phase]:
+    """The energy of checkpoints and restarts that take no time, as drawn in the millisecond beside them."""
+    found = []
+    for first, then in pairwise(stints):
+        if terms.checkpoint_wh is not None and not terms.checkpoint:
+            kw = terms.checkpoint_wh / WH_PER_KWH * MS_PER_HOUR
+            found.append(_Phase(first[0], first[2] - 1, first[2], kw, works=False))
+        if terms.restart_wh is not None and not terms.restart:
+            kw = terms.restart_wh / WH_PER_KWH * MS_PER_HOUR
+            found.append(_Phase(then[0], then[1], then[1] + 1, kw, works=False))
+    return found
+
+
 def _draw(usual_kw: float, wh: float | None, length: int) -> float:
     """The mean draw of a checkpoint or restart of so many watt hours."""
-    return usual_kw if wh is None or not length else wh / WH_PER_KWH / (length / 3_600_000)
+    return usual_kw if wh is None or not length else wh / WH_PER_KWH / (length / MS_PER_HOUR)
 
 
 def _moves(problem: Problem, index: int, stints: Sequence[Stint], terms: Pausing) -> list[str]:
