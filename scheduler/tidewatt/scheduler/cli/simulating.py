@@ -18,7 +18,7 @@ from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.when import parse_duration, parse_moment
 
 if TYPE_CHECKING:
-    from tidewatt.forecasting.chain import Chain
+    from tidewatt.forecasting.shrinkage import Outlooks
     from tidewatt.scheduler.region import Region
     from tidewatt.scheduler.settings import Settings
     from tidewatt.scheduler.simulation.comparing import Outcome, Scenario
@@ -213,16 +213,17 @@ def _site(settings: "Settings") -> "Site":
     return Site(described(settings), policy_of(settings), Signal(settings.shown_signal))
 
 
-def _chain(settings: "Settings", models: Path | None) -> "Chain":
-    """The chain of the sources; with models that are trained as simulated time goes by, where asked for."""
+def _chain(settings: "Settings", models: Path | None) -> "Outlooks":
+    """What the daemon plans on; with models that are trained as simulated time goes by, where asked for."""
     from tidewatt.forecasting.chain import Chain
+    from tidewatt.forecasting.shrinkage import Shrinker
     from tidewatt.scheduler.config import grid
 
     chain = grid(settings, own_paths()).chain
     if not chain.providers:
         raise BadInput("no source is configured: name a recorded file with --grid, or add a [[source]]")
     if models is None:
-        return chain
+        return Shrinker(chain)
     from tidewatt.scheduler.simulation.relearning import Relearnt
 
     first = chain.providers[0].provider
@@ -231,7 +232,7 @@ def _chain(settings: "Settings", models: Path | None) -> "Chain":
     )
 
 
-def _jobs(work: Work, site: "Site", chain: "Chain") -> "tuple[tuple[Submitted, ...], str]":
+def _jobs(work: Work, site: "Site", chain: "Outlooks") -> "tuple[tuple[Submitted, ...], str]":
     """The jobs, and in words what they are."""
     from tidewatt.scheduler.simulation import generated, submitted
     from tidewatt.scheduler.simulation.setting import first_moment

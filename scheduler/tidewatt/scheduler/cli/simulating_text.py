@@ -29,7 +29,7 @@ def lines(scenario: Scenario, found: Mapping[str, Outcome], about: str) -> Itera
     yield from table(header, rows, range(1, len(header)))
     yield ""
     yield (
-        f"Emitted: by the {scenario.signal} signal as it was really observed, PUE included; of what came later"
+        f"Emitted: by the {scenario.signal} signal as it was really observed, PUE included;"
         " plans knew forecasts only."
     )
     yield "Avoidably missed deadlines are those that immediate execution would have met."

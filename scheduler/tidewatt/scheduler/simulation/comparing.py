@@ -58,9 +58,9 @@ def _ours(name: str, *, pausing: bool) -> Maker:
     return made
 
 
-def _oracle(name: str, *, coming: bool) -> Maker:
+def _oracle(name: str, *, pausing: bool = True, coming: bool = False) -> Maker:
     def made(scenario: Scenario) -> Contender:
-        rules = Rules(_free(scenario.policy), scenario.signal, scenario.every, True, True, coming)
+        rules = Rules(_free(scenario.policy), scenario.signal, scenario.every, pausing, True, coming)
         foresight = scenario.whole if coming else scenario.hindsight
         return Planned(name, foresight, scenario.planner, rules)
 
@@ -82,7 +82,8 @@ CONTENDERS: Mapping[str, Maker] = {
     "suspend-resume": lambda scenario: Suspending(scenario.issued, scenario.signal),
     "ours, in one piece": _ours("ours, in one piece", pausing=False),
     "ours": _ours("ours", pausing=True),
-    "oracle": _oracle("oracle", coming=False),
+    "oracle, in one piece": _oracle("oracle, in one piece", pausing=False),
+    "oracle": _oracle("oracle"),
     "oracle of all": _oracle("oracle of all", coming=True),
 }
 

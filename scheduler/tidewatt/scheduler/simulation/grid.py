@@ -7,7 +7,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tidewatt.forecasting.chain import Chain
 from tidewatt.forecasting.kind import Kind, Signal
 from tidewatt.forecasting.series import (
     Outlook,
@@ -20,6 +19,7 @@ from tidewatt.forecasting.series import (
     milliseconds,
     touching,
 )
+from tidewatt.forecasting.shrinkage import Outlooks as Source
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.region import Region
 
@@ -144,7 +144,7 @@ class Issued:
     """Forecasts of the production chain, issued every so often from what was known then and kept."""
 
     def __init__(
-        self, chain: Chain, regions: Sequence[Region], start_ms: int, every: timedelta, ahead: timedelta
+        self, chain: Source, regions: Sequence[Region], start_ms: int, every: timedelta, ahead: timedelta
     ) -> None:
         self._chain, self._regions, self._start_ms, self._ahead = chain, tuple(regions), start_ms, ahead
         self._every_ms = every // timedelta(milliseconds=1)
@@ -173,7 +173,7 @@ class Issued:
 
 
 def truth(
-    chain: Chain, regions: Sequence[Region], signals: Sequence[Signal], start: datetime, end: datetime
+    chain: Source, regions: Sequence[Region], signals: Sequence[Signal], start: datetime, end: datetime
 ) -> Truth:
     """What the chain's providers had observed over `[start, end)`, once all was known.
 

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from tidewatt.scheduler.simulation.queues import Queues, released_ms
+from tidewatt.scheduler.simulation.queues import Queues
 from tidewatt.scheduler.simulation.world import Standing, World
 
 
@@ -21,8 +21,8 @@ class Immediate:
         self._queues.turn(world)
 
     def wake_ms(self, world: World) -> int | None:
-        """The next release."""
-        return released_ms(world.waiting.values(), world.now_ms)
+        """Nothing but arrivals, ends and releases changes what it does."""
+        return None
 
 
 class Anywhere:
@@ -49,5 +49,5 @@ class Anywhere:
         self._queue.extendleft(reversed(passed))
 
     def wake_ms(self, world: World) -> int | None:
-        """The next release."""
-        return released_ms(world.waiting.values(), world.now_ms)
+        """Nothing but arrivals, ends and releases changes what it does."""
+        return None

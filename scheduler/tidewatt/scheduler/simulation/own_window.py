@@ -7,7 +7,7 @@ import numpy as np
 from tidewatt.forecasting.kind import Signal
 from tidewatt.scheduler.planning.intensity import CostCurve, curve_of
 from tidewatt.scheduler.simulation.grid import Foresight
-from tidewatt.scheduler.simulation.queues import Queues, latest_start_ms, released_ms
+from tidewatt.scheduler.simulation.queues import Queues, latest_start_ms
 from tidewatt.scheduler.simulation.site import Spot
 from tidewatt.scheduler.simulation.world import Standing, World
 
@@ -33,12 +33,8 @@ class OwnWindow:
         self._queues.turn(world)
 
     def wake_ms(self, world: World) -> int | None:
-        """The next window, or release."""
-        released = released_ms(world.waiting.values(), world.now_ms)
-        times = [
-            each for each in (self._starts[0][0] if self._starts else None, released) if each is not None
-        ]
-        return min(times, default=None)
+        """The next window."""
+        return self._starts[0][0] if self._starts else None
 
     def _window(self, standing: Standing, world: World) -> tuple[int, Spot]:
         """The cleanest start and spot by forecast; at once at home where nothing can be said."""

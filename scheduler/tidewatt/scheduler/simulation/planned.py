@@ -14,7 +14,6 @@ from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.simulation.grid import Foresight
-from tidewatt.scheduler.simulation.queues import released_ms
 from tidewatt.scheduler.simulation.site import Spot
 from tidewatt.scheduler.simulation.submitted import Submitted
 from tidewatt.scheduler.simulation.world import Standing, World
@@ -67,15 +66,14 @@ class Planned:
         self._start_planned(world)
 
     def wake_ms(self, world: World) -> int | None:
-        """The next planned start, latest start, round of planning or issue."""
+        """The next planned start, latest start, round of planning, or issue."""
         if not world.waiting:
             return None
         times = [self._foresight.next_ms(world.now_ms)]
         if self._stale:
             times.append(world.now_ms // self._every_ms * self._every_ms + self._every_ms)
         times += [heap[0][0] for heap in (self._starts, self._latest) if heap and heap[0][0] > world.now_ms]
-        released = released_ms(world.waiting.values(), world.now_ms)
-        return min([*times, *([released] if released is not None else [])])
+        return min(times)
 
     def _notice(self, world: World) -> None:
         """Takes in what has changed since the last turn."""
@@ -117,7 +115,7 @@ class Planned:
 
     def _situation(self, world: World) -> Situation:
         now = moment(world.now_ms)
-        signal, other = self._rules.signal, _other(self._rules.signal)
+        signal, both = self._rules.signal, self._rules.policy.signal == "both"
         asks = [self._ask(standing) for standing in world.waiting.values()]
         asks += [self._rest(standing) for standing in world.running.values() if standing.until_ms]
         if self._rules.coming:
@@ -130,7 +128,7 @@ class Planned:
             policy=self._rules.policy,
             asks=asks,
             keep=self.plans if not self._rules.coming else {},
-            beside=self._foresight.outlooks(world.now_ms, other),
+            beside=self._foresight.outlooks(world.now_ms, _other(signal)) if both else {},
             ends={
                 standing.id: moment(standing.expected_end_ms(world.now_ms))
                 for standing in world.running.values()

@@ -1,7 +1,6 @@
 """First in, first out queues, as contenders share them."""
 
 from collections import deque
-from collections.abc import Iterable
 
 from tidewatt.scheduler.simulation.site import Spot
 from tidewatt.scheduler.simulation.world import Standing, World
@@ -31,13 +30,6 @@ class Queues:
                 else:
                     break
             queue.extendleft(reversed(passed))
-
-
-def released_ms(standings: Iterable[Standing], now_ms: int) -> int | None:
-    """When the next job of those that wait is released."""
-    releases = (standing.job.ask.release for standing in standings)
-    times = [round(release.timestamp() * 1000) for release in releases if release is not None]
-    return min((time for time in times if time > now_ms), default=None)
 
 
 def latest_start_ms(standing: Standing, speed: float = 1.0) -> int | None:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from tidewatt.forecasting.chain import Chain
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.series import instant
+from tidewatt.forecasting.shrinkage import Outlooks
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.region import Region
@@ -38,7 +38,7 @@ class Site:
     signal: Signal = Signal.AVERAGE
 
 
-def first_moment(chain: Chain, regions: Sequence[Region], signal: Signal) -> datetime:
+def first_moment(chain: Outlooks, regions: Sequence[Region], signal: Signal) -> datetime:
     """When a simulation may begin: own forecasts need a week of observations before.
 
     Raises:
@@ -57,7 +57,7 @@ def first_moment(chain: Chain, regions: Sequence[Region], signal: Signal) -> dat
 
 
 def scenario(
-    chain: Chain, site: Site, jobs: Sequence[Submitted], pace: Pace, planner: Planner = production
+    chain: Outlooks, site: Site, jobs: Sequence[Submitted], pace: Pace, planner: Planner = production
 ) -> Scenario:
     """All that contenders share.
 

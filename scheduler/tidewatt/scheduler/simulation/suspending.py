@@ -11,7 +11,7 @@ import numpy as np
 from tidewatt.forecasting.kind import Signal
 from tidewatt.scheduler.planning.intensity import CostCurve, curve_of
 from tidewatt.scheduler.simulation.grid import Foresight
-from tidewatt.scheduler.simulation.queues import latest_start_ms, released_ms
+from tidewatt.scheduler.simulation.queues import latest_start_ms
 from tidewatt.scheduler.simulation.site import Spot
 from tidewatt.scheduler.simulation.world import Standing, World
 
@@ -47,10 +47,8 @@ class Suspending:
                 self._run(world.waiting[job_id], spot, wanting, world)
 
     def wake_ms(self, world: World) -> int | None:
-        """The next slot that somebody wants, or release."""
-        released = released_ms(world.waiting.values(), world.now_ms)
-        times = [self._starts[0][0]] if self._starts else []
-        return min([*times, *([released] if released is not None else [])], default=None)
+        """The next slot that somebody wants."""
+        return self._starts[0][0] if self._starts else None
 
     def _run(self, standing: Standing, spot: Spot, wanting: dict[int, None], world: World) -> None:
         """Starts a job until its slots end; one whose slots have passed by waits for the next ones."""
@@ -65,7 +63,7 @@ class Suspending:
             del wanting[standing.id]
             self._next(standing, world)
             return
-        until = None if must else intervals[0][1]
+        until = None if must or len(intervals) == 1 else intervals[0][1]  # what its last slots lack runs on
         if world.start(standing, spot, until):
             del wanting[standing.id]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from tidewatt.forecasting.kind import Signal
 from tidewatt.scheduler.simulation.grid import Truth
-from tidewatt.scheduler.simulation.queues import latest_start_ms, released_ms
+from tidewatt.scheduler.simulation.queues import latest_start_ms
 from tidewatt.scheduler.simulation.site import Spot
 from tidewatt.scheduler.simulation.world import Standing, World
 
@@ -20,7 +20,8 @@ LOOKS_EVERY_MS = 900_000
 class Threshold:
     """Starts jobs at home, first in, first out, while the grid is among the cleanest 30 % of its last week.
 
-    What was observed last counts: it needs no forecast. A job whose deadline leaves no more slack starts whatever the grid does.
+    What was observed last counts: it needs no forecast. A job whose deadline leaves no more slack starts
+    whatever the grid does.
     """
 
     name = "threshold"
@@ -46,13 +47,12 @@ class Threshold:
                 queue[:] = [each for each in queue if not self._start(world, each[1], spot)]
 
     def wake_ms(self, world: World) -> int | None:
-        """The next look at the grid, latest start, or release."""
+        """The next look at the grid, or latest start."""
         if not world.waiting:
             return None
         times = [world.now_ms // LOOKS_EVERY_MS * LOOKS_EVERY_MS + LOOKS_EVERY_MS]
         times += [self._urgent[0][0]] if self._urgent and self._urgent[0][0] > world.now_ms else []
-        released = released_ms(world.waiting.values(), world.now_ms)
-        return min([*times, *([released] if released is not None else [])])
+        return min(times)
 
     def _start_urgent(self, world: World) -> None:
         late: list[tuple[int, int]] = []

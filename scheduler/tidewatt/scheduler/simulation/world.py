@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.plan import Pausing
-from tidewatt.scheduler.planning.instants import length_ms
+from tidewatt.scheduler.planning.instants import ceil_ms, length_ms
 from tidewatt.scheduler.simulation.site import Site, Spot
 from tidewatt.scheduler.simulation.submitted import Submitted
 
@@ -105,6 +105,7 @@ class World:
         self.coming = jobs
         self._next = 0
         self._ends: list[tuple[int, int]] = []
+        self._releases: list[int] = []  # of jobs that have come, ahead
 
     def run(self, contender: Contender) -> None:
         """Lets the contender decide until every job has ended.
@@ -124,7 +125,7 @@ class World:
         ask = standing.job.ask
         if any(other not in self.done for other in ask.after):
             return False
-        return ask.release is None or ask.release.timestamp() * 1000 <= self.now_ms
+        return ask.release is None or ceil_ms(ask.release) <= self.now_ms
 
     def start(self, standing: Standing, spot: Spot, until_ms: int | None = None) -> bool:
         """Starts a waiting job, to be paused at `until_ms`; False, and nothing is done, without room."""
@@ -157,6 +158,9 @@ class World:
         moments = [self.coming[self._next].submitted_ms] if self._next < len(self.coming) else []
         moments += [self._ends[0][0]] if self._ends else []
         moments += [max(wake, self.now_ms + 1)] if wake is not None else []
+        while self._releases and self._releases[0] <= self.now_ms:
+            heappop(self._releases)
+        moments += self._releases[:1]
         opens = self.site.opens_ms(self.now_ms)
         moments += [opens] if opens is not None else []
         if not moments:
@@ -170,6 +174,8 @@ class World:
             estimate = length_ms(job.ask.duration)
             standing = self.waiting[job.id] = Standing(job, job.work_ms, max(estimate, 1))
             self.new.append(standing)
+            if job.ask.release is not None:
+                heappush(self._releases, ceil_ms(job.ask.release))
             self._next += 1
 
     def _end(self, at_ms: int, job_id: int) -> None:
