@@ -22,7 +22,7 @@ def test_array_keeps_its_limit_and_those_after_it_their_turn_also_when_the_daemo
     array = house.ask("submit", "--array", "0-5%2", "--duration", "1s", "--", "sh", "-c", task)["array"]
     after = ("--after", array["key"], "--duration", "1s")
     follower = house.ask("submit", *after, "--", "sh", "-c", MARKED, "last")["job"]
-    assert follower["after"] == [f"1_{number}" for number in range(6)]
+    assert follower["after"] == ["1"]
     house.until(lambda: (house.work / "log").exists())
     house.kill_daemon()
     house.up()

@@ -13,9 +13,11 @@ from tidewatt.backends.backend import StopReason
 from tidewatt.backends.fake import Script
 from tidewatt.scheduler.daemon.launching import NotFree
 from tidewatt.scheduler.daemon.replanning import queue
+from tidewatt.scheduler.daemon.sweeping import sweep
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import JobState
 from tidewatt.scheduler.schemas import ArrayView, JobView, RerunRequest, UpdateRequest
+from tidewatt.scheduler.store import StoreError, Transaction
 
 
 def test_array_never_runs_more_tasks_at_a_time_than_it_may(tmp_path: Path) -> None:
@@ -115,6 +117,25 @@ def test_array_does_not_cost_a_waiting_job_its_deadline(tmp_path: Path) -> None:
         assert (at.job(promised.id).ended_ms or 0) <= round((NOW.timestamp() + 240) * 1000)
 
 
+def test_array_that_cannot_be_stored_whole_is_not_stored_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with office(tmp_path) as at:
+        stored = Transaction.set_plan
+
+        def full_at_the_third(on: Transaction, job_id: int, *told: Any) -> None:
+            if job_id == 3:
+                raise StoreError("the disk is full")
+            stored(on, job_id, *told)
+
+        monkeypatch.setattr(Transaction, "set_plan", full_at_the_third)
+        with pytest.raises(StoreError, match="the disk is full"):
+            at.submit(array=tuple(range(5)), env={"SECRET": "1"})
+        assert (at.store.jobs(), at.store.events()) == ([], [])
+        sweep(at.site, at.store)
+        assert list(at.paths.jobs.iterdir()) == []
+
+
 def test_job_starts_when_those_before_it_are_done(tmp_path: Path) -> None:
     with office(tmp_path) as at:
         at.submit(array=(0, 1))
@@ -132,6 +153,14 @@ def test_job_starts_when_those_before_it_are_done(tmp_path: Path) -> None:
         ends = [at.job(number).ended_ms or 0 for number in (1, 2, 3)]
         assert starts[2] >= max(ends[:2])
         assert starts[3] >= ends[2]
+
+
+def test_predecessors_are_called_by_their_keys_and_a_whole_array_by_its_number(tmp_path: Path) -> None:
+    with office(tmp_path) as at:
+        at.submit(array=(0, 1, 2))
+        at.submit()
+        follower = at.submit(after=("1", "4"), after_any=("1_2", "1_0")).job
+        assert (follower.after, follower.after_any) == (("1", "4"), ("1_0", "1_2"))
 
 
 def test_launch_is_refused_before_the_predecessors_are_done_whatever_was_planned(tmp_path: Path) -> None:

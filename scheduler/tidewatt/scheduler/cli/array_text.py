@@ -30,12 +30,20 @@ def submitted_array_lines(reply: Json, now: datetime) -> Iterator[str]:
     yield from warning_lines(job)
 
 
-def array_lines(array: Json, now: datetime) -> Iterator[str]:
-    """An array: how many of its tasks are in which state, when they run, and each of them."""
+def changed_array_lines(array: Json, now: datetime, verb: str) -> Iterator[str]:
+    """An array after a change: how many of its tasks are in which state, and when they run."""
     limit = f"; at most {array['limit']} run at a time" if array["limit"] else ""
     counts = ", ".join(f"{count} {name}" for name, count in array["tasks"].items())
-    yield f"{painted(title(array), 'bold')} is {state(array)}: {counts}{limit}"
-    yield from _span_lines(array, now)
+    running = array["tasks"].get("running", 0)
+    stopped = f"; {running} being stopped" if verb == "cancel" and running else ""
+    yield f"{painted(title(array), 'bold')} is {state(array)}: {counts}{stopped or limit}"
+    if verb != "cancel":
+        yield from _span_lines(array, now)
+
+
+def array_lines(array: Json, now: datetime) -> Iterator[str]:
+    """An array with all of its tasks."""
+    yield from changed_array_lines(array, now, "")
     if array["jobs"]:
         yield f"  command  {command_of(array['jobs'][0], 200)}"
     rows = (_row(job, now) for job in array["jobs"])

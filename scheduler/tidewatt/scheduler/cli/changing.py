@@ -5,7 +5,7 @@ from datetime import datetime
 
 from tidewatt.scheduler.array import Key
 from tidewatt.scheduler.cli import options as given
-from tidewatt.scheduler.cli.array_text import array_lines
+from tidewatt.scheduler.cli.array_text import changed_array_lines
 from tidewatt.scheduler.cli.job_text import plan_lines, state, title, warning_lines
 from tidewatt.scheduler.cli.session import daemon, now_of
 from tidewatt.scheduler.cli.text import say, say_json, tell
@@ -95,7 +95,7 @@ def _show(client: Client, changed: list[Json], verb: str) -> None:
     now = now_of(client.status())
     for job in changed:
         if "jobs" in job:
-            for line in array_lines(job, now):
+            for line in changed_array_lines(job, now, verb):
                 say(line)
             continue
         if verb == "start" and job["state"] == "waiting":

@@ -40,8 +40,10 @@ def moves_line(job: Json) -> Iterator[str]:
     moved = [after - before for before, after in pairwise(starts) if after != before]
     if moved:
         later = sum(step > timedelta(0) for step in moved)
-        times = "once" if len(moved) == 1 else f"{len(moved)} times"
-        yield f"  moved    {times}, {later or 'none'} of them later (the history below says why)"
+        text = f"{len(moved)} times, {later or 'none'} of them later"
+        if len(moved) == 1:
+            text = f"once, {'later' if later else 'earlier'}"
+        yield f"  moved    {text} (the history below says why)"
 
 
 def _planned(detail: Json) -> _Planned:

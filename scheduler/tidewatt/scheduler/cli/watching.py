@@ -97,6 +97,8 @@ def _row(job: Json, now: datetime) -> tuple[str, ...]:
 
 
 def _runs(job: Json, now: datetime) -> str:
+    if job.get("tasks"):
+        return f"{lasting(job['duration_s'])} each"
     if job["state"] == "waiting" and job["plan"]:
         return f"{local(job['plan']['start'], now)} for {lasting(job['duration_s'])}"
     if job["state"] == "running" and job["attempts"]:

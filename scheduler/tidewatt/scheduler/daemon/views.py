@@ -12,7 +12,7 @@ from tidewatt.scheduler.schemas import ArrayView, AttemptView, EventView, JobVie
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
-_NO_KEYS: Mapping[int, str] = MappingProxyType({})
+_NO_JOBS: Mapping[int, JobRecord] = MappingProxyType({})
 _NO_TASKS: Mapping[str, int] = MappingProxyType({})
 _NO_COUNTS: Mapping[int, Mapping[str, int]] = MappingProxyType({})
 
@@ -21,12 +21,12 @@ def job_view(
     job: JobRecord,
     attempts: Iterable[AttemptRecord],
     events: Iterable[Mapping[str, Any]] = (),
-    keys: Mapping[int, str] = _NO_KEYS,
+    known: Mapping[int, JobRecord] = _NO_JOBS,
     tasks: Mapping[str, int] = _NO_TASKS,
 ) -> JobView:
     """A job with its attempts, its account and, where given, its history.
 
-    `keys` are what its predecessors are called, `tasks` counts those of the array that it stands for.
+    `known` are its predecessors, `tasks` counts those of the array that it stands for.
     """
     return JobView(
         id=job.id,
@@ -64,8 +64,8 @@ def job_view(
         array_size=job.array_size,
         array_limit=job.array_limit,
         tasks=dict(tasks),
-        after=tuple(keys.get(number, str(number)) for number in job.after),
-        after_any=tuple(keys.get(number, str(number)) for number in job.after_any),
+        after=_called(job.after, known),
+        after_any=_called(job.after_any, known),
         priority=job.priority,
         retries=job.retries,
         retried=job.retried,
@@ -82,20 +82,20 @@ def job_views(
 ) -> list[JobView]:
     """Jobs without their histories; `tasks` counts, by their numbers, those of arrays that they stand for."""
     attempts = store.attempts([job.id for job in jobs])
-    keys = _keys(store, jobs)
-    return [job_view(job, attempts[job.id], (), keys, tasks.get(job.id, {})) for job in jobs]
+    known = _predecessors(store, jobs)
+    return [job_view(job, attempts[job.id], (), known, tasks.get(job.id, {})) for job in jobs]
 
 
 def whole_view(store: Store, job: JobRecord) -> JobView:
     """A job with its history."""
-    return job_view(job, store.attempts([job.id])[job.id], store.events(job.id), _keys(store, [job]))
+    return job_view(job, store.attempts([job.id])[job.id], store.events(job.id), _predecessors(store, [job]))
 
 
 def array_view(jobs: Sequence[JobRecord], views: Iterable[JobView]) -> ArrayView:
     """An array of these tasks."""
     first = jobs[0]
     states = [job.state for job in jobs]
-    plans = [job.plan for job in jobs if job.plan is not None]
+    plans = [job.plan for job in jobs if job.plan is not None and job.state is not JobState.CANCELLED]
     return ArrayView(
         id=first.array,
         key=str(first.array),
@@ -128,10 +128,23 @@ def _sum(grams: Iterable[float | None]) -> float | None:
     return sum(known) if known and len(known) == len(found) else None
 
 
-def _keys(store: Store, jobs: Iterable[JobRecord]) -> dict[int, str]:
-    """What predecessors are called."""
+def _predecessors(store: Store, jobs: Iterable[JobRecord]) -> Mapping[int, JobRecord]:
     wanted = {number for job in jobs for number in job.predecessors}
-    return {number: job.key for number, job in store.numbered(wanted).items()} if wanted else {}
+    return store.numbered(wanted) if wanted else _NO_JOBS
+
+
+def _called(numbers: Sequence[int], known: Mapping[int, JobRecord]) -> tuple[str, ...]:
+    """What jobs are called; all tasks of an array by its number."""
+    found: dict[str, list[str]] = {}
+    for number in numbers:
+        job = known.get(number)
+        key = str(number) if job is None else job.key
+        whole = str(job.array) if job is not None and job.array else key
+        found.setdefault(whole, []).append(key)
+    sizes = {str(job.array): job.array_size for job in known.values() if job.array}
+    return tuple(
+        key for whole, keys in found.items() for key in ([whole] if len(keys) == sizes.get(whole) else keys)
+    )
 
 
 def attempt_view(attempt: AttemptRecord) -> AttemptView:
