@@ -227,6 +227,20 @@ def test_followers_of_held_jobs_are_planned_when_those_are_released(tmp_path: Pa
         assert at.store.events(3)[-1]["kind"] == "plan void"
 
 
+def test_follower_of_a_held_job_is_at_risk_when_its_latest_start_has_come(tmp_path: Path) -> None:
+    with office(tmp_path) as at:
+        at.submit(hold=True)
+        at.submit(after=("1",), finish_by=NOW + timedelta(minutes=10))
+        at.shift(60)
+        assert at.job(2).at_risk == ""
+        at.shift(8 * 60 + 1)
+        assert at.job(2).at_risk == "its latest start has come, but a job before it is held"
+        at.changes.release("1")
+        for _ in range(3):
+            at.shift(61)
+        assert at.states() == "dd"
+
+
 @pytest.mark.parametrize(
     ("asked", "error", "told"),
     [

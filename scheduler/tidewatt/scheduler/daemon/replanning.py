@@ -16,6 +16,7 @@ from tidewatt.scheduler.jobs import JobState
 from tidewatt.scheduler.plan import Ask, Booking, Plan
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.situation import Situation
+from tidewatt.scheduler.planning.terms import latest_start_ms
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
@@ -124,7 +125,7 @@ def queue(site: Site, store: Store, foreign: tuple[Foreign, ...], now: datetime)
 
 def replan(store: Store, found: Queue, situation: Situation, planner: Planner, causes: str) -> None:
     """Plans all waiting jobs again and stores the plans that moved, with what moved them."""
-    _forget(store, found)
+    _tend_stuck(store, found)
     if not found.planned:
         return
     plans = planner(situation)
@@ -152,16 +153,28 @@ def replan(store: Store, found: Queue, situation: Situation, planner: Planner, c
                 )
 
 
-def _forget(store: Store, found: Queue) -> None:
-    """Takes the plans of jobs that now wait for held ones."""
-    stuck = [job for job in found.waiting if job.id in found.stuck and job.plan is not None]
-    if not stuck:
+def _tend_stuck(store: Store, found: Queue) -> None:
+    """Takes the plans of jobs that now wait for held ones, and tells when one is late for that."""
+    stuck = [job for job in found.waiting if job.id in found.stuck]
+    void = [job for job in stuck if job.plan is not None]
+    late = [job for job in stuck if not job.at_risk and _is_due(job, found.now)]
+    if not void and not late:
         return
+    now_ms = time_ms(found.now)
     with store.transaction() as transaction:
-        for job in stuck:
+        for job in void:
             reason = "a job before it is held: it is planned again when that is released"
-            transaction.append(time_ms(found.now), "plan void", job_id=job.id, reason=reason)
-            transaction.change_job(job.id, plan=None, at_risk="")
+            transaction.append(now_ms, "plan void", job_id=job.id, reason=reason)
+            transaction.change_job(job.id, plan=None)
+        for job in late:
+            reason = "its latest start has come, but a job before it is held"
+            transaction.append(now_ms, "at risk", job_id=job.id, reason=reason)
+            transaction.change_job(job.id, at_risk=reason)
+
+
+def _is_due(job: JobRecord, now: datetime) -> bool:
+    latest_ms = latest_start_ms(ask(job))
+    return latest_ms is not None and latest_ms <= time_ms(now)
 
 
 def _differs(job: JobRecord, plan: Plan | Infeasible) -> bool:
