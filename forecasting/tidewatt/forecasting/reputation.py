@@ -84,10 +84,12 @@ class Reputation:
         if skill is None or past is None or skill.known_days < LEAST_DAYS:
             return None
         told = self._told(now)
-        said = [each[0] for each in witnesses(past, told, np.array([hour]))]
+        if not len(told.issued_h):
+            return None
+        said = [_known(each[0]) for each in witnesses(past, told, np.array([hour]))]
         late_h = max(0, hour - int(told.issued_h[-1]) - longest_h)
         weight, offset, low, high = skill.at(HORIZON_H + late_h)
-        rest = offset + sum(weight[:, i] * np.nan_to_num(said[i]) for i in range(1, len(said)))
+        rest = offset + sum(weight[:, i] * said[i] for i in range(1, len(said)))
         usual = past.usual_at(np.array([hour]), DAY_H)[0]
         kept = weight[:, :-1].sum(axis=1)
         note = (
@@ -161,3 +163,8 @@ class Reputation:
                 if past is not None:
                     return past
         return None
+
+
+def _known(deviations: Floats) -> Floats:
+    """The deviations, none where nothing was said."""
+    return np.where(np.isfinite(deviations), deviations, 0.0)

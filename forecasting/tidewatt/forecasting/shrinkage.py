@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tidewatt.forecasting import log
 from tidewatt.forecasting.chain import Chain, Latest
 from tidewatt.forecasting.hours import HOUR_MS
 from tidewatt.forecasting.kind import Kind, Signal
@@ -95,6 +96,16 @@ class Shrinker:
         plain = self._chain.outlook(zone, signal, now, until)
         if plain is None:
             return None
+        try:
+            return shrunk(plain, self._found(plain, now))
+        except Exception as error:  # whatever is wrong with a past, plans are made on what is told
+            reason = str(error) or type(error).__name__
+            log.tell("warning", "forecast.not_shrunk", zone=zone, reason=reason)
+            said = [plain.note] if plain.note else []
+            return replace(plain, note="; ".join(["as told: it could not be shrunk", *said]))
+
+    def _found(self, plain: Outlook, now: datetime) -> dict[int, Advice]:
+        """What becomes of the segments, by number; kept for the hour of `now`."""
         hour = milliseconds(now) // HOUR_MS
         if hour != self._hour:
             self._hour = hour
@@ -107,7 +118,7 @@ class Shrinker:
             advice = self._advised[key]
             if advice is not None:
                 found[number] = advice
-        return shrunk(plain, found)
+        return found
 
     def observations(
         self, zone: str, signal: Signal, start: datetime, end: datetime, now: datetime

@@ -164,3 +164,14 @@ def test_a_service_that_nobody_asks_any_more_is_trouble_too(archive: Archive, fe
     assert provider.trouble_of("DE", T0 + 5 * HOUR) == ""
     assert provider.trouble_of("DE", T0 + 7 * HOUR) == "fake feed was not asked since 2026-03-10 00:00 UTC"
     assert provider.trouble_of("FR", T0) == ""
+
+
+def test_past_issues_are_those_that_were_here_at_the_time(archive: Archive, feed: FakeFeed) -> None:
+    for hour in range(1, 5):
+        issued = Issued(Q, T0 + hour * HOUR, hours(T0 + hour * HOUR, 72))
+        archive.add(feed.name, "DE", Fetched(issued=(issued,)), T0 + (hour + 1) * HOUR)
+    found = Archived(feed, archive).issues("DE", KIND, T0, T0 + 3 * HOUR, HOUR)
+    assert [each.issued_at for each in found] == [T0, T0 + HOUR, T0 + 2 * HOUR]
+    assert {each.source for each in found} == {"fake feed"}
+    rare = Archived(feed, archive).issues("DE", KIND, T0, T0 + 9 * HOUR, 3 * HOUR)
+    assert [each.issued_at for each in rare] == [T0 + 2 * HOUR, T0 + 4 * HOUR]

@@ -233,3 +233,31 @@ def test_observations_that_come_late_are_no_hindrance(lag_h: int) -> None:
     value = truth()
     late = provider(value[: 24 * DAYS - lag_h], issued(value, 60))
     assert error(outlook(late), value) < 50
+
+
+class OnlyNewest(FakeProvider):
+    """A provider that breaks the contract: whatever it is asked, it answers with its newest forecast."""
+
+    def forecast(self, zone: str, kind: Kind, now: datetime) -> Forecast | None:
+        return max(self.forecasts, key=lambda each: each.issued_at)
+
+
+def test_a_provider_that_only_knows_its_newest_forecast_is_taken_as_it_tells() -> None:
+    value = truth()
+    given = OnlyNewest(
+        series=provider(value).series, forecasts=[f for f in issued(value, 60) if f.issued_at <= NOW]
+    )
+    assert "shrunk" not in outlook(given).note
+
+
+def test_a_past_that_cannot_be_reckoned_with_leaves_the_forecast_as_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    value = truth()
+    given = provider(value, issued(value, 60))
+    monkeypatch.setattr("tidewatt.forecasting.reputation.learn", lambda *_: 1 / 0)
+    made = outlook(given)
+    plain = Chain([given]).outlook("DE", Signal.AVERAGE, NOW, NOW + REACH_H * HOUR)
+    assert plain is not None
+    assert made.steps.gco2_per_kwh.tolist() == plain.steps.gco2_per_kwh.tolist()
+    assert made.note == "as told: it could not be shrunk"
