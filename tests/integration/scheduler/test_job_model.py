@@ -361,6 +361,24 @@ def test_only_acceptable_kinds_of_gpu_are_used(tmp_path: Path) -> None:
             at.launcher.launch(job, at.site.regions[0], "NVIDIA T4", found, "a plan that lies")
 
 
+def test_job_on_a_faster_kind_is_expected_to_end_sooner_and_learnt_from_as_if_it_were_not(
+    tmp_path: Path,
+) -> None:
+    kinds = ({"kind": "a100"}, {"kind": "h100", "speed": 2.0, "power": 1.5})
+    with office(tmp_path, "NVIDIA H100") as at:
+        at.backend.script = Script(runs_s=300)
+        for _ in range(2):
+            at.submit("python", "train.py", gpus=1, kinds=kinds, duration_s=600)
+            at.round()
+            found = queue(at.site, at.store, (), at.site.clock.now())
+            [[number, end]] = found.ends.items()
+            assert end == at.site.clock.now() + timedelta(seconds=300)
+            assert found.bookings[0].power_w == pytest.approx(1.5 * at.job(number).power_mw / 1000)
+            at.shift(301)
+        learnt = at.submit("python", "train.py", gpus=1, kinds=kinds, duration_s=None).job
+        assert learnt.duration_s == pytest.approx(600, rel=0.02)
+
+
 def test_ended_array_is_run_again_with_its_numbers(tmp_path: Path) -> None:
     with office(tmp_path) as at:
         at.submit(array=(3, 5), array_limit=1, priority=2, after_any=())

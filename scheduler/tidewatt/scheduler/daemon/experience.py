@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.daemon.intake import user_name
-from tidewatt.scheduler.daemon.occupancy import speed
+from tidewatt.scheduler.daemon.occupancy import fares
+from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import SettlementState
 from tidewatt.scheduler.plan import Ask
@@ -23,8 +24,8 @@ LOOKED_AT = 1000  # newest runs
 class Experience:
     """Runs that ended well, read from the store once; what is new there is read when it is asked for."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, site: Site, store: Store) -> None:
+        self._site, self._store = site, store
         self._runs: dict[int, tuple[SettlementState, PastRun | None]] = {}
 
     def of(self, request: SubmitRequest) -> Learnt | None:
@@ -45,21 +46,26 @@ class Experience:
         known = {number: each for number, each in self._runs.items() if number in states}
         new = [number for number, state in states.items() if known.get(number, (None, None))[0] is not state]
         jobs, attempts = self._store.numbered(new), self._store.attempts(new)
-        known |= {number: (states[number], past_run(jobs[number], attempts[number])) for number in new}
+        known |= {number: (states[number], self._run(jobs[number], attempts[number])) for number in new}
         self._runs = known
         return [run for _, run in known.values() if run is not None]
 
+    def _run(self, job: JobRecord, attempts: list[AttemptRecord]) -> PastRun | None:
+        """A run as it is learnt from, at the speed that its estimate was meant for; None where none ran."""
+        started = [each for each in attempts if each.started_ms is not None and each.ended_ms is not None]
+        if not started:
+            return None
+        speed, _ = fares(job, started[-1], self._site)
+        return past_run(job, started, speed)
 
-def past_run(job: JobRecord, attempts: list[AttemptRecord]) -> PastRun | None:
-    """A run as it is learnt from, at the speed that its estimate was meant for; None where none ran."""
-    started = [each for each in attempts if each.started_ms is not None and each.ended_ms is not None]
-    if not started:
-        return None
+
+def past_run(job: JobRecord, started: list[AttemptRecord], speed: float) -> PastRun:
+    """A run as it is learnt from, by the last of the attempts that started; `speed` is that of its GPUs."""
     last = started[-1]
     ran_ms = (last.ended_ms or 0) - (last.started_ms or 0)
     estimate_ms = job.estimate_ms if job.estimate_ms is not None else _told_ms(job)
     return PastRun(
-        duration_s=ran_ms / 1000 * speed(job, last.pool),
+        duration_s=ran_ms / 1000 * speed,
         estimate_s=None if estimate_ms is None else estimate_ms / 1000,
         power_w=mean_power_w(job, started),
         user=job.user,

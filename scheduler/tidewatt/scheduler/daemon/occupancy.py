@@ -7,7 +7,8 @@ from tidewatt.backends.clock import moment
 from tidewatt.scheduler.daemon.site import Foreign, Site
 from tidewatt.scheduler.plan import Ask, Booking, Window
 from tidewatt.scheduler.planning.capacity import names
-from tidewatt.scheduler.region import Region
+from tidewatt.scheduler.planning.kinds import ALIKE, Ratios, ratios
+from tidewatt.scheduler.region import Pool, Region
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
 FOREIGN_STAYS = timedelta(
@@ -57,15 +58,21 @@ def accepts(job: JobRecord, pool: str) -> bool:
     return any(names(kind, pool) for kind in kinds)
 
 
-def speed(job: JobRecord, pool: str) -> float:
-    """How fast the job's work is done on a pool's GPUs, against the ones that its duration is meant for."""
-    return next((kind.speed for kind in job.kinds if names(kind.kind, pool)), 1.0)
+def fares(job: JobRecord, attempt: AttemptRecord, site: Site) -> Ratios:
+    """Speed and power of the job where an attempt runs, against what its estimates are of."""
+    if not job.gpus:
+        return ALIKE
+    region = site.region(attempt.region)
+    pools = () if region is None else region.pools
+    pool = next((pool for pool in pools if pool.name == attempt.pool), Pool(attempt.pool, job.gpus))
+    return ratios(ask(job), pool) or ALIKE
 
 
-def expected_end(job: JobRecord, attempt: AttemptRecord, now: datetime) -> datetime:
+def expected_end(job: JobRecord, attempt: AttemptRecord, site: Site, now: datetime) -> datetime:
     """When a running attempt should be over; one that overran is given a twentieth of its estimate more."""
     start = moment(attempt.started_ms or attempt.launched_ms)
-    duration = timedelta(milliseconds=job.duration_ms) / speed(job, attempt.pool)
+    speed, _ = fares(job, attempt, site)
+    duration = timedelta(milliseconds=job.duration_ms) / speed
     return max(start + duration, now + max(duration / 20, timedelta(minutes=1)))
 
 
@@ -77,7 +84,7 @@ def bookings(
     now: datetime,
 ) -> list[Booking]:
     """What running attempts and foreign processes occupy, from now on."""
-    taken = [_running(attempt, jobs[attempt.job_id], now) for attempt in live]
+    taken = [_running(attempt, jobs[attempt.job_id], site, now) for attempt in live]
     pools = {
         uuid: (region.name, pool.name)
         for region in site.regions
@@ -115,9 +122,9 @@ def blocked(
     return ""
 
 
-def _running(attempt: AttemptRecord, job: JobRecord, now: datetime) -> Booking:
-    window = Window(min(now, moment(attempt.launched_ms)), expected_end(job, attempt, now))
-    draws = next((kind.power for kind in job.kinds if names(kind.kind, attempt.pool)), 1.0)
+def _running(attempt: AttemptRecord, job: JobRecord, site: Site, now: datetime) -> Booking:
+    window = Window(min(now, moment(attempt.launched_ms)), expected_end(job, attempt, site, now))
+    _, draws = fares(job, attempt, site)
     return Booking(
         attempt.region,
         attempt.pool,

@@ -41,6 +41,7 @@ class Queue:
     not_ended: Mapping[int, JobRecord] = field(default_factory=dict)
     stuck: frozenset[int] = frozenset()
     shares: Mapping[str, float] = field(default_factory=dict)
+    ends: Mapping[int, datetime] = field(default_factory=dict)  # of running jobs, as expected
 
     @property
     def planned(self) -> tuple[JobRecord, ...]:
@@ -56,15 +57,6 @@ class Queue:
     def plans(self) -> dict[int, Plan]:
         """The plans so far."""
         return {job.id: job.plan for job in self.planned if job.plan is not None}
-
-    @property
-    def ends(self) -> dict[int, datetime]:
-        """When running jobs are expected to end."""
-        return {
-            each.job_id: expected_end(self.jobs[each.job_id], each, self.now)
-            for each in self.live
-            if each.job_id in self.jobs
-        }
 
     def situation(
         self,
@@ -120,6 +112,7 @@ def queue(site: Site, store: Store, foreign: tuple[Foreign, ...], now: datetime)
         {job.id: job for job in moving},
         frozenset(held_back(waiting, (job.id for job in moving if job.state is JobState.HELD))),
         shares(store, site.settings.shares, now),
+        {each.job_id: expected_end(running[each.job_id], each, site, now) for each in live},
     )
 
 

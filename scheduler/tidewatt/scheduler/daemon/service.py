@@ -56,7 +56,7 @@ class Service:
         self.store = store
         self.watcher = watcher
         self.lock = lock
-        self._experience = Experience(store)
+        self._experience = Experience(site, store)
         self.foreign: tuple[Foreign, ...] = ()  # kept up to date by the rounds
         self.certificate: CertificateView | None = None  # of the newest plan of the queue, by the rounds
         self.wake: Callable[[str], None] = lambda cause: None  # asks for a round at once

@@ -11,7 +11,7 @@ from tidewatt.backends.backend import AttemptStatus, Phase, StopReason
 from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import Launcher, attempt_folder, environment_file
-from tidewatt.scheduler.daemon.occupancy import speed
+from tidewatt.scheduler.daemon.occupancy import fares
 from tidewatt.scheduler.daemon.predecessors import settle_followers
 from tidewatt.scheduler.daemon.retrying import retry
 from tidewatt.scheduler.daemon.site import Site
@@ -132,7 +132,8 @@ class Watcher:
     def _overrun(self, job: JobRecord, attempt: AttemptRecord) -> str:
         if attempt.id in self._overran or attempt.started_ms is None:
             return ""
-        if self._now_ms() <= attempt.started_ms + job.duration_ms / speed(job, attempt.pool):
+        speed, _ = fares(job, attempt, self._site)
+        if self._now_ms() <= attempt.started_ms + job.duration_ms / speed:
             return ""
         self._overran.add(attempt.id)
         sentence = f"job {job.key} runs longer than its estimate ({job.duration_source})"
