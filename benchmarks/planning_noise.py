@@ -1,8 +1,8 @@
 """What plans are worth when forecasts and durations are wrong.
 
-    python benchmarks/planning_noise.py [--zones A,B] [--days 3] [--errors 10,20,30] [--data DATA]
+    python benchmarks/planning_noise.py [--zones A,B] [--days 2] [--errors 10,20,30] [--data DATA]
 
-Jobs of 1, 4, 12 and 24 h with 24 h of slack arrive every six hours of three days in January, April, July
+Jobs of 1, 4, 12 and 24 h with 24 h of slack arrive every six hours of two days in January, April, July
 and October 2023 in twelve zones. Every hour a new forecast of 72 h is issued: the truth with a relative
 error of 10, 20 or 30 % a day ahead, less before, alike at neighbouring hours (0.9 from one to the next).
 Consistent vintages become truer as the hour comes nearer, independent ones draw all of their error anew.
@@ -321,8 +321,11 @@ def ways(errors: list[int]) -> list[Way]:
             made += [
                 Way(f"{error} % {vintage}, as told", error, vintage, shrinks=False),
                 Way(f"{error} % {vintage}, shrunk", error, vintage),
-                Way(f"{error} % {vintage}, shrunk, least saving 2 %", error, vintage, policy=Policy()),
             ]
+    made += [
+        Way(f"{errors[-1]} % {vintage}, shrunk, least saving 2 %", errors[-1], vintage, policy=Policy())
+        for vintage in VINTAGES
+    ]
     return made
 
 
@@ -452,7 +455,7 @@ def main() -> int:
     """Prints the table and keeps the rows; 1 where a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--zones", default=",".join(ZONES))
-    parser.add_argument("--days", type=int, default=3)
+    parser.add_argument("--days", type=int, default=2)
     parser.add_argument("--errors", default="10,20,30")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     given = parser.parse_args()
@@ -460,7 +463,7 @@ def main() -> int:
     found = measure(given.data, zones, given.days, errors)
     print("\n".join(table(found, errors)))
     reached = rows(found, zones, errors)
-    whole = zones == ZONES and errors == list(GOALS) and given.days == 3
+    whole = zones == ZONES and errors == list(GOALS) and given.days == 2
     keep("planning_noise", reached, "benchmarks/planning_noise.py", complete=whole)
     return int(not all(row.met for row in reached))
 
