@@ -143,15 +143,21 @@ def _in_turn(problem: Problem, at_once: Timetable, troubles: tuple[str, ...]) ->
     return _Found(timetable, None, AT_ONCE, troubles)
 
 
-def emitted(made: QueueProblem, timetable: Timetable) -> Amounts:
-    """Grams of each job, the weights of money and delay left out; NaN for one without a place."""
+def emitted(made: QueueProblem, timetable: Timetable, rate: Amounts | None = None) -> Amounts:
+    """Grams of each job, the weights of money and delay left out; NaN for one without a place.
+
+    By the deciding signal with what moving data emits, else by `rate`, (P, T) grams per kWh of IT draw,
+    without it; inf where that is not known.
+    """
     from tidewatt.scheduler.planning.timetable.reckoning import grams
 
     problem = made.problem
+    nothing = np.zeros(len(problem.jobs.ids))
+    moved_g = made.moved_g if rate is None else nothing
     plain = replace(
         problem,
-        places=replace(problem.places, cost=made.grams),
-        jobs=replace(problem.jobs, delay_g_per_h=np.zeros(len(problem.jobs.ids)), moved_g=made.moved_g),
+        places=replace(problem.places, cost=made.grams if rate is None else rate),
+        jobs=replace(problem.jobs, delay_g_per_h=nothing, moved_g=moved_g),
     )
     found: Amounts = np.where(timetable.place == NOWHERE, np.nan, grams(plain, timetable))
     return found

@@ -11,7 +11,7 @@ from tidewatt.scheduler.columns import UNKNOWN_MS
 from tidewatt.scheduler.planning.instants import moment
 from tidewatt.scheduler.planning.timetable.problem import NOWHERE, Amounts, Ints, Timetable
 from tidewatt.scheduler.planning.timetable.reckoning import MS_PER_HOUR, Runs, durations, runs
-from tidewatt.scheduler.queue_answer import QueueAnswer
+from tidewatt.scheduler.queue_answer import QueueAnswer, emitted
 
 Row = dict[str, Any]
 NO_PLACE = "no region that it may use could ever hold it"
@@ -74,6 +74,24 @@ def totals(answer: QueueAnswer) -> Row:
         "immediate_g": immediate_g,
         "saving_percent": 100 * (1 - expected_g / immediate_g) if immediate_g else None,
         "assumed_power": int(answer.made.table.assumed.sum()),
+        "beside": _beside(answer),
+    }
+
+
+def _beside(answer: QueueAnswer) -> Row | None:
+    """The same by the signal that must not get worse, of the jobs of which it is known; None without one."""
+    second = answer.made.problem.places.second
+    if second is None:
+        return None
+    planned, at_once = (emitted(answer.made, each, second) for each in (answer.timetable, answer.immediate))
+    known = np.isfinite(planned) & np.isfinite(at_once)
+    expected_g, immediate_g = float(planned[known].sum()), float(at_once[known].sum())
+    return {
+        "signal": "marginal",
+        "jobs": int(known.sum()),
+        "expected_g": expected_g,
+        "immediate_g": immediate_g,
+        "saving_percent": 100 * (1 - expected_g / immediate_g) if immediate_g else None,
     }
 
 

@@ -41,7 +41,7 @@ def draw(path: Path, found: Frontier, now: datetime) -> Path:
     figure.subplots_adjust(left=0.1, right=0.97, top=0.84, bottom=0.2)
     _draw_points(panel, found)
     _draw_frame(panel, found)
-    figure.text(0.03, 0.93, "What waiting would give", fontsize=14, fontweight="bold", color=INK)
+    figure.text(0.03, 0.94, "What waiting would give", fontsize=14, fontweight="bold", color=INK)
     figure.text(0.03, 0.03, _foot(found, now), fontsize=8, color=FAINT)
     undated = {"Date": None} if path.suffix == ".svg" else None
     with rc_context({"svg.hashsalt": "tidewatt"}):
@@ -68,14 +68,16 @@ def _draw_points(panel: "Axes", found: Frontier) -> None:
         )
     if found.chosen is not None:
         at = (found.chosen.later_ms / MS_PER_HOUR, found.chosen.expected_g)
+        near_edge = at[0] > 0.7 * _last_h(found)
         panel.scatter(
             *at, s=150, facecolors="none", edgecolors=INK, linewidths=1.8, label="this plan", zorder=4
         )
         panel.annotate(
             _said(found.chosen, found),
             at,
-            xytext=(9, 9),
+            xytext=(-9 if near_edge else 9, 9),
             textcoords="offset points",
+            ha="right" if near_edge else "left",
             fontsize=9.5,
             color=INK,
             fontweight="bold",
@@ -110,7 +112,17 @@ def _draw_frame(panel: "Axes", found: Frontier) -> None:
     panel.spines[["top", "right", "left"]].set_visible(False)
     panel.spines["bottom"].set_color(RULE)
     panel.tick_params(length=0, colors=FAINT, labelsize=9)
-    panel.legend(loc="lower left", frameon=False, fontsize=9, labelcolor=INK, ncols=2)
+    panel.legend(
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+        ncols=4,
+        columnspacing=1.4,
+        handletextpad=0.3,
+        borderaxespad=0.2,
+    )
 
 
 def _last_h(found: Frontier) -> float:

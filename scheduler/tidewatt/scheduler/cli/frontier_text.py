@@ -12,7 +12,7 @@ from tidewatt.scheduler.planning.intensity import MS_PER_HOUR
 
 HEIGHT, MARGIN, WIDEST = 12, 10, 96
 MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-CHOSEN = "●"
+CHOSEN, AT_ONCE = "●", "○"
 MOST_ROWS = 12
 
 
@@ -25,7 +25,8 @@ def frontier_lines(found: Frontier, now: datetime, width: int) -> Iterator[str]:
     yield painted("CO2 expected above idle (g) against how much later the job ends (h)", "bold")
     yield from _chart(found, marks, width)
     named = "   ".join(f"{mark} {name}" for name, mark in marks.items())
-    yield f"{'':{MARGIN}}{CHOSEN} this plan   {named}"
+    at_once = "" if found.immediate_g is None else f"{AT_ONCE} at once at home   "
+    yield f"{'':{MARGIN}}{CHOSEN} this plan   {at_once}{named}"
     yield ""
     yield from _table(found, now)
     yield ""
@@ -82,19 +83,20 @@ def _chart(found: Frontier, marks: dict[str, str], width: int) -> Iterator[str]:
     most = max(max(point.expected_g for point in points), found.immediate_g or 0.0, 1e-9)
     cells = [[" "] * columns for _ in range(HEIGHT)]
 
-    def put(point: Point, mark: str) -> None:
-        row = min(round((1 - point.expected_g / most) * (HEIGHT - 1)), HEIGHT - 1)
-        cells[row][round(point.later_ms / longest * (columns - 1))] = mark
+    def put(later_ms: int, expected_g: float, mark: str) -> None:
+        row = min(round((1 - expected_g / most) * (HEIGHT - 1)), HEIGHT - 1)
+        cells[row][round(later_ms / longest * (columns - 1))] = mark
 
     for column in range(columns):  # the best that can be had for so much delay
         had = [p for p in found.points if p.later_ms <= (column + 0.5) / (columns - 1) * longest]
         if had:
-            row = round((1 - min(p.expected_g for p in had) / most) * (HEIGHT - 1))
-            cells[row][column] = "·"
+            put(round(column / (columns - 1) * longest), min(p.expected_g for p in had), "·")
     for point in found.points:
-        put(point, marks.get(name_of(point), "+"))
+        put(point.later_ms, point.expected_g, marks.get(name_of(point), "+"))
+    if found.immediate_g is not None:
+        put(0, found.immediate_g, AT_ONCE)
     if found.chosen is not None:
-        put(found.chosen, CHOSEN)
+        put(found.chosen.later_ms, found.chosen.expected_g, CHOSEN)
     for index, line in enumerate(cells):
         shown = index in (0, (HEIGHT - 1) // 2)
         label = grams(most * (1 - index / (HEIGHT - 1))) if shown else ""

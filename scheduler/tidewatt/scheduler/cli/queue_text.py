@@ -7,7 +7,7 @@ from math import ceil, floor
 import numpy as np
 
 from tidewatt.scheduler.cli.chart import hours_line
-from tidewatt.scheduler.cli.text import cut, grams, lasting, local, painted, percent, table
+from tidewatt.scheduler.cli.text import cut, energy, grams, lasting, local, painted, percent, table
 from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.planning.instants import moment
 from tidewatt.scheduler.planning.timetable.problem import Amounts, Ints
@@ -16,6 +16,7 @@ from tidewatt.scheduler.queue_view import load
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 MOST_ROWS, MOST_NAMED = 16, 10
+J_PER_KWH = 3_600_000
 _BESIDE = 14  # columns for numbers beside the chart
 
 
@@ -82,7 +83,7 @@ def _region_lines(rows: Sequence[Json]) -> Iterator[str]:
             _name(row),
             f"{row['jobs']:,}",
             f"{row['unit_hours']:,.0f} h",
-            f"{row['energy_kwh']:,.1f} kWh",
+            energy(row["energy_kwh"] * J_PER_KWH),
             "" if row["mean_gco2_per_kwh"] is None else f"{row['mean_gco2_per_kwh']:.0f} g/kWh",
             grams(row["expected_g"]),
         )
@@ -104,6 +105,14 @@ def _total_lines(view: Json) -> Iterator[str]:
         yield (
             f"  expects  {grams(totals['compared_g'])} CO2 instead of {grams(totals['immediate_g'])} for"
             f" first in, first out at home: {painted(less, 'bold')}"
+        )
+    other = totals["beside"]
+    if other is not None and other["saving_percent"] is not None:
+        share = other["saving_percent"] / 100
+        less = f"{percent(abs(share))} {'less' if share >= 0 else 'MORE'}"
+        yield (
+            f"  beside   by the {other['signal']} signal {grams(other['expected_g'])} instead of"
+            f" {grams(other['immediate_g'])}, {less} ({other['jobs']:,} jobs of which it is known)"
         )
     if totals["compared"] < totals["placed"]:
         yield (
