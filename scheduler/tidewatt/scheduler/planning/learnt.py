@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from itertools import pairwise
 from math import ceil, exp, log, sqrt
 from pathlib import PurePosixPath
@@ -109,6 +110,7 @@ def learn(history: Sequence[PastRun], asked: AskedRun) -> Learnt | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def family(command: str, name: str) -> str:
     """The program that a command runs: its script or module, else its name without a number at its end."""
     words = command.split()
