@@ -91,6 +91,7 @@ def test_power_is_that_of_the_same_gpus_and_by_gpu_where_their_number_differs() 
     learnt = learn([*runs(5, gpus=2, power_w=500.0), *runs(5, gpu_kind="t4", power_w=70.0)], ASKED)
     assert learnt is not None
     assert learnt.power_w == pytest.approx(250.0)
+    assert (learnt.runs, learnt.power_runs) == (10, 5)
     unmeasured = learn(runs(5, power_w=None), ASKED)
     assert unmeasured is not None
     assert unmeasured.power_w is None

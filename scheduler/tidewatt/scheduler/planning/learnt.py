@@ -63,8 +63,9 @@ class AskedRun:
 class Learnt:
     """What to expect: half of such runs are done after `duration`, 95 of 100 after `guard_duration`.
 
-    `power_w` is the mean draw above idle, None where none was measured. `source` is for people, as in
-    `14 earlier runs of train.py by ann: usually 0.8 of the estimate, 95 % within 1.1 of it`.
+    `power_w` is the mean draw above idle of `power_runs` of them, None where none was measured. `source` is
+    for people, as in `14 earlier runs of train.py by ann: usually 0.8 of the estimate, 95 % within 1.1 of
+    it`.
     """
 
     duration: timedelta
@@ -72,6 +73,7 @@ class Learnt:
     power_w: float | None
     source: str
     runs: int
+    power_runs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +185,14 @@ def _by_ratio(runs: Sequence[PastRun], asked: AskedRun, words: str) -> Learnt:
 def _learnt(
     runs: Sequence[PastRun], asked: AskedRun, usual_s: float, guarded_s: float, words: str, said: str
 ) -> Learnt:
-    many = len(runs)
+    many, powers = len(runs), _powers(runs[:NEWEST], asked)
     return Learnt(
         timedelta(seconds=max(1, round(usual_s))),
         timedelta(seconds=max(1, ceil(guarded_s))),
-        _power(runs[:NEWEST], asked),
+        fmean(powers) if powers else None,
         f"{many} earlier run{'s' if many != 1 else ''} {words}: {said}",
         many,
+        len(powers),
     )
 
 
@@ -246,14 +249,13 @@ def _fitted(known: Sequence[tuple[PastRun, float]], off: Sequence[float], asked:
     return _Spread(usual, max(usual, guarded))
 
 
-def _power(runs: Sequence[PastRun], asked: AskedRun) -> float | None:
-    """Mean draw in watts, by GPU where the numbers of GPUs differ; of runs on the same kind of GPU."""
-    found = [
+def _powers(runs: Sequence[PastRun], asked: AskedRun) -> list[float]:
+    """Draws in watts, by GPU where the numbers of GPUs differ; of runs on the same kind of GPU."""
+    return [
         run.power_w * (asked.gpus / run.gpus if asked.gpus and run.gpus else 1.0)
         for run in runs
         if run.power_w is not None and bool(run.gpus) == bool(asked.gpus) and run.gpu_kind == asked.gpu_kind
     ]
-    return fmean(found) if found else None
 
 
 def _length(seconds: float) -> str:
