@@ -48,7 +48,7 @@ class CostCurve:
     @property
     def noise(self) -> float:
         """The rounding error that an integral may have, in grams."""
-        return 8.0 * float(np.finfo(np.float64).eps) * float(self.cumulative[-1])
+        return 8.0 * float(np.finfo(np.float64).eps) * abs(float(self.cumulative[-1]))
 
     def covers(self, start_ms: int, end_ms: int) -> bool:
         """True where all of `[start_ms, end_ms)` is known."""

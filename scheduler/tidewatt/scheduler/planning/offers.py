@@ -9,6 +9,7 @@ from tidewatt.scheduler.planning.board import Board
 from tidewatt.scheduler.planning.instants import moment
 from tidewatt.scheduler.planning.intensity import MS_PER_HOUR
 from tidewatt.scheduler.planning.planner import Infeasible, place
+from tidewatt.scheduler.planning.reasons import less
 from tidewatt.scheduler.planning.search import Option
 
 OFFERED_SLACK_H = (6.0, 24.0)
@@ -69,5 +70,5 @@ def _slack_h(firsts: Sequence[Option]) -> float | None:
 def _offer(slack_h: float, placed: Plan | Infeasible) -> Offer:
     if isinstance(placed, Infeasible) or placed.expected_g is None or placed.immediate_g is None:
         return slack_h, None, None
-    saving = 1 - placed.expected_g / placed.immediate_g if placed.immediate_g else 0.0
+    saving = less(placed.expected_g, placed.immediate_g)
     return slack_h, placed.window.start, 100 * saving

@@ -57,7 +57,7 @@ def weighed(
 
 def less(grams: float | None, reference: float | None) -> float:
     """The share of the reference's grams that is saved; 0 where something is not known."""
-    return 1 - grams / reference if grams is not None and reference else 0.0
+    return (reference - grams) / abs(reference) if grams is not None and reference else 0.0
 
 
 def _means(best: Choice, first_ms: int, reference: Choice) -> str:

@@ -66,8 +66,11 @@ def in_time_first(board: Board, asks: Sequence[Ask], limit: int) -> dict[int, Pl
 
 
 def alone_in_time(board: Board, ask: Ask) -> bool:
-    """True where the job could keep its deadline in what is free on the board now."""
-    return bool(_in_time(board, ask))
+    """True where the job could keep its deadline in what is free on the board now.
+
+    Of one whose predecessors are off the board only trying can tell.
+    """
+    return not board.is_ready(ask) or bool(_in_time(board, ask))
 
 
 def _needed(urgent: Sequence[Ask], asks: Sequence[Ask]) -> set[int]:

@@ -9,6 +9,7 @@ too.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 
 import numpy as np
 
@@ -163,10 +164,12 @@ def best_start(
         starts = _candidates(option, option.curve, min_wait_ms, margin_ms, scale)
         if starts.size:
             weights = _weights(option, option.curve, starts, scale)
-            priced.append((option, starts, weights, float(weights.min())))
-    least = min((lowest for *_, lowest in priced), default=np.inf)
-    if least == np.inf:
+            lowest = float(weights.min())
+            if isfinite(lowest):  # numbers beyond all bounds say nothing
+                priced.append((option, starts, weights, lowest))
+    if not priced:
         return None
+    least = min(lowest for *_, lowest in priced)
     equal = least + abs(least) * TIE + max(_noise(option, scale) for option, *_ in priced)
     ties = [
         choice_at(option, int(starts[weights <= equal].min()))
@@ -197,12 +200,12 @@ def _weights(option: Option, curve: CostCurve, starts: Times, scale: Scale) -> A
 
 
 def _inverse(reference: float) -> float:
-    """What makes grams relative to the reference's; where that has none, nothing may have any."""
-    return 1 / reference if reference > 0 else 0.0
+    """What makes grams relative to the reference's; without any there, the signal only binds."""
+    return 1 / abs(reference) if reference else 0.0
 
 
 def _most(reference: float) -> float:
-    return reference * (1 + TIE)
+    return reference + abs(reference) * TIE
 
 
 def _noise(option: Option, scale: Scale) -> float:

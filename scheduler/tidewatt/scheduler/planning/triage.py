@@ -12,7 +12,8 @@ from tidewatt.scheduler.planning.precedence import descendants
 from tidewatt.scheduler.planning.rescue import alone_in_time, in_time_first, rescue
 from tidewatt.scheduler.planning.terms import latest_start_ms
 
-PLACEMENTS = 2_500  # placements that are tried in all: planning comes again soon, and others wait for it
+PLACEMENTS = 3_500  # placements that are tried in all: planning comes again soon, and others wait for it
+ORDERS = 7  # that are tried to have as many in time as can be
 STATES = 200  # of each search through every order
 
 Plans = dict[int, Plan | Infeasible]
@@ -31,7 +32,8 @@ def triage(board: Board, ordered: Sequence[Ask], plans: Mapping[int, Plan | Infe
     limit = board.placements + PLACEMENTS
     best: Plans = {ask.job_id: plans[ask.job_id] for ask in todo}
     start = best
-    found, certain = _grown(board, ordered, movable, missing, limit - PLACEMENTS // 2)
+    kept_back = min(ORDERS * len(todo), PLACEMENTS // 2)
+    found, certain = _grown(board, ordered, movable, missing, limit - kept_back)
     if found or any(isinstance(plan, Infeasible) for plan in best.values()):
         tried = _completed(board, todo, found or {}, certain, limit)
         best = _better(board, todo, best, tried)

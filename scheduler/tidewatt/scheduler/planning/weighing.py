@@ -101,7 +101,8 @@ class _Weighing:
 
     def saving(self, choice: Choice) -> float:
         """Share of what the reference weighs that the choice saves."""
-        return (self.bound - weight(choice, self.scale)) / self.base if self.base > 0 else 0.0
+        gain = self.bound - weight(choice, self.scale)
+        return gain / abs(self.base) if self.base else float(gain > 0)  # a marginal signal may be negative
 
     def _worth(self, saving: float) -> bool:
         return saving >= self.policy.min_saving and saving > TIE
@@ -188,10 +189,8 @@ def _by_kind(first: Choice, kind: Kind) -> Choice:
 
 
 def _by_second(first: Choice, reference: Choice) -> Choice:
-    """The choice, whose other signal does not bind where it cannot be compared with the reference's."""
+    """The choice, without its other signal where that cannot be compared with the reference's."""
     option, second = first.option, reference.option.second
-    if not option.binds or first is reference:
+    if option.second is None or second is None or option.second.kind.continues(second.kind):
         return first
-    if second is not None and _same(option.second, second.kind) and reference.option.binds:
-        return first
-    return replace(first, option=replace(option, binds=False))
+    return choice_at(replace(option, second=None), first.start_ms)
