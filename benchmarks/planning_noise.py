@@ -2,7 +2,7 @@
 
     python benchmarks/planning_noise.py [--zones A,B] [--days 2] [--errors 10,20,30] [--data DATA]
 
-Jobs of 1, 4, 12 and 24 h with 24 h of slack arrive every six hours of two days in January, April, July
+Jobs of 1, 4, 12 and 24 h with 24 h of slack arrive every eight hours of two days in January, April, July
 and October 2023 in twelve zones. Every hour a new forecast of 72 h is issued: the truth with a relative
 error of 10, 20 or 30 % a day ahead, less before, alike at neighbouring hours (0.9 from one to the next).
 Consistent vintages become truer as the hour comes nearer, independent ones draw all of their error anew.
@@ -58,7 +58,7 @@ KIND = Kind(Signal.AVERAGE, Basis.LIFECYCLE, Boundary.CONSUMPTION)
 HOUR, HOUR_MS = timedelta(hours=1), 3_600_000
 LEAD_H, TAIL_H = 24 * 37, 24 * 4  # before the first job, and after the last
 REACH_H, ALIKE = 72, 0.9
-LENGTHS_H, SLACK, EVERY_H = (1, 4, 12, 24), 24 * HOUR, 6
+LENGTHS_H, SLACK, EVERY_H = (1, 4, 12, 24), 24 * HOUR, 8
 SPREAD, EARLIER_RUNS = 0.3, 60
 GOALS = {10: 0.90, 20: 0.85, 30: 0.75}
 MISSES = 0.01
@@ -334,11 +334,13 @@ def grids(data: Path, zones: list[str], days: int) -> Iterator[tuple[int, dateti
     frame = pd.read_parquet(
         data / "average_hourly_121zones_2021_2023.parquet", columns=["zone", "ts", "ci_lifecycle"]
     )
-    for zone in zones:
-        series = frame[frame.zone == zone].set_index("ts").ci_lifecycle.astype("float64").sort_index()
-        for number, start in enumerate(STARTS):
-            first = start - LEAD_H * HOUR
-            hours = pd.date_range(first, periods=LEAD_H + 24 * days + TAIL_H + REACH_H, freq="h")
+    hourly = {
+        zone: frame[frame.zone == zone].set_index("ts").ci_lifecycle.astype("float64") for zone in zones
+    }
+    for number, start in enumerate(STARTS):
+        first = start - LEAD_H * HOUR
+        hours = pd.date_range(first, periods=LEAD_H + 24 * days + TAIL_H + REACH_H, freq="h")
+        for zone, series in hourly.items():
             value = np.array(series.reindex(hours), np.float64)
             if np.isnan(value).any():
                 raise SystemExit(f"{zone} has holes in what is judged")
@@ -404,6 +406,8 @@ def measure(data: Path, zones: list[str], days: int, errors: list[int]) -> Found
                     tallied(grid, [job for job in done if (job.ask.job_id % 10 >= 5) is noisy]),
                 )
         print(f"{grid.zone} {start:%B} done", file=sys.stderr, flush=True)
+        if grid.zone == zones[-1]:
+            print("so far:", *table(found, errors), sep="\n", file=sys.stderr, flush=True)
     return found
 
 
