@@ -1,5 +1,6 @@
 """The slots of one track as the programme sees them: equal, but for a shorter first and last one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,8 +37,9 @@ class Grid:
         return self.step_ms - int(self.edges_ms[-1] - self.edges_ms[-2])
 
     def part(self, first: bool, last: bool) -> "Grid":
-        """The same without the first or the last slot, where they are not wanted."""
-        begin, end = int(not first), len(self.unit) - int(not last)
+        """The same without a shorter first or last slot, where they are not wanted."""
+        begin = int(self.head_ms > 0 and not first)
+        end = len(self.unit) - int(self.tail_ms > 0 and not last)
         return Grid(
             self.step_ms,
             self.edges_ms[begin : end + 1],
@@ -47,9 +49,9 @@ class Grid:
         )
 
 
-def grid_of(ground: Ground, index: int, parts: int) -> Grid | None:
-    """The grid of a track with each slot divided into `parts`; None where the job can never be there."""
-    low, high = int(ground.from_ms[index]), ground.until_ms
+def grid_of(ground: Ground, index: int, parts: int, low: int) -> Grid | None:
+    """The grid of a track from an instant on, each slot divided into `parts`; None where nothing is left."""
+    high = ground.until_ms
     if high <= low:
         return None
     edges, step = ground.work.edges_ms, ground.slot_ms // parts
@@ -62,23 +64,27 @@ def grid_of(ground: Ground, index: int, parts: int) -> Grid | None:
     return Grid(step, cuts, unit, ground.usable[index][slots], known)
 
 
-def parts_for(ground: Ground, index: int) -> int:
+def parts_for(ground: Ground, indices: Sequence[int]) -> int:
     """Into how many parts slots are divided, so that all delays are whole parts, and more where it matters.
 
     Milestones and a shortest stint may bind next to the first and last instant: these are made whole parts
     too, where that does not take too many cells.
     """
-    pausing = ground.work.pausing
+    pausing, anchor = ground.work.pausing, int(ground.work.edges_ms[1])
+    tracks = [ground.work.tracks[index] for index in indices]
     delays = [length_ms(length) for length in (pausing.checkpoint, pausing.restart, pausing.min_stint)]
-    speed, anchor = ground.work.tracks[index].speed, int(ground.work.edges_ms[1])
-    low, high, need = int(ground.from_ms[index]), ground.until_ms, int(ground.need_ms[index])
     marks = [floor_ms(milestone.by) - anchor for milestone in pausing.milestones]
-    marks += [time_for(milestone.share * ground.work.work_ms, speed) for milestone in pausing.milestones]
-    borders = [low - anchor, high - anchor] if pausing.min_stint or marks else []
-    borders += [need] if marks else []
-    slots = max(high - low, 1) / ground.slot_ms
-    used = need / ground.slot_ms
-    cells = max(used * (slots - used), slots, used)
+    for milestone in pausing.milestones:
+        marks += [time_for(milestone.share * ground.work.work_ms, track.speed) for track in tracks]
+    borders = [ground.until_ms - anchor] if pausing.min_stint or marks else []
+    if borders or len(indices) > 1:
+        borders += [int(ground.from_ms[index]) - anchor for index in indices]
+    borders += [int(ground.need_ms[index]) for index in indices] if marks else []
+    if len(indices) > 1:
+        delays += [track.arrive_ms for track in tracks]
+    slots = max(ground.until_ms - int(ground.from_ms.min()), 1) / ground.slot_ms
+    used = float(ground.need_ms[list(indices)].min()) / ground.slot_ms
+    cells = max(used * (slots - used), slots, used) * len(indices)
     possible = [
         parts
         for parts in PARTS

@@ -1,8 +1,8 @@
 """The exact dynamic programme over progress x (running or paused), edge by edge.
 
 At an edge `t` of the grid plans differ only by how much they have done (`k` units of progress), by
-where they run or were left, and by whether one slot was used in part already. A job that goes on running keeps
-`speed * t - k`: the plans that run at a place are one array that stays as it is from slot to slot, and only
+where they run or were left, and by whether one slot was used in part already. One that goes on running keeps
+`speed * t - k`: the plans that run at a place are one array that stays as it is from slot to slot. Only
 starts and stops take work, a few array operations each, at the edges where they are looked for at all.
 
 Of the borders of all stints at most one lies within a slot in one of the best plans: where two do, moving
@@ -183,7 +183,7 @@ class Programme:
 
     def _link(self) -> None:
         """Which pools places fill and draw on: by region and delay, by place where suspension costs."""
-        suspends = any(place.tables.suspends for place in self.places)
+        self._suspends = any(place.tables.suspends for place in self.places)
         self.takes: list[list[tuple[Pool, int, float]]] = []  # the pool, a place where they were left, grams
         self.gives: list[set[Pool]] = [set() for _ in self.places]
         for here in self.places:
@@ -191,7 +191,7 @@ class Programme:
             for j, there in enumerate(self.places):
                 same = there.region == here.region
                 delay = here.tables.restart + there.tables.checkpoint + (0 if same else here.arrive_steps)
-                pool = (j if suspends else there.region if same else ANYWHERE, delay)
+                pool = (j if self._suspends else there.region if same else ANYWHERE, delay)
                 taken[pool] = (j, 0.0 if same else here.arrive_g)
                 self.gives[j].add(pool)
             self.takes.append([(pool, left, grams) for pool, (left, grams) in taken.items()])
@@ -257,14 +257,19 @@ class Programme:
             grams = np.full((self._layers, 1), NEVER)
             grams[0, 0] = here.first_g - here.tables.run[edge]
             lack = self._before if edge == 0 else 0
-            self._start(place, edge, 0, grams, self._late[place][True], WHOLE, lack)
+            self._start(place, edge, 0, grams, WHOLE, lack)
+            self._start_late(place, edge, 0, grams, lack, first=True)
         low, high = self._span(edge, self.units - 1)
         for table in range(len(self._paused)):
-            resumed = self._resumable(place, edge, table, low, high)
+            resumed = self._resumable(place, edge, table, low, high, 0)
             if resumed is not None:
-                self._start(place, edge, low, resumed, self._late[place][False], table, 0)
+                self._start(place, edge, low, resumed, table, 0)
+                if table == WHOLE:
+                    self._start_late(place, edge, low, resumed, 0, first=False)
 
-    def _resumable(self, place: int, edge: int, table: int, low: int, high: int) -> Amounts | None:
+    def _resumable(
+        self, place: int, edge: int, table: int, low: int, high: int, late_ms: int
+    ) -> Amounts | None:
         """(layers, n) grams of the paused plans that may go on here, restarted; None where there are none."""
         resume = self._resume[place][edge]
         low_needed = self._needed(edge, table)
@@ -275,7 +280,7 @@ class Programme:
         found: Amounts | None = None
         for pool, left, more in pools:
             held = self._paused[table][pool][:, low : high + 1]
-            grams = held + (more + resume + float(self.places[left].tables.idle[since]))
+            grams = held + (more + resume + self.places[left].tables.suspended(since, late_ms))
             found = grams if found is None else np.minimum(found, grams)
         assert found is not None  # noqa: S101 - there is at least one pool
         found[:, : max(0, low_needed - low)] = NEVER
@@ -284,20 +289,26 @@ class Programme:
             found[0] = NEVER
         return found
 
-    def _start(
-        self, place: int, edge: int, low: int, grams: Amounts, late: list[Amounts], table: int, lack: int
-    ) -> None:
-        """Stints that start on the edge; from whole slots also those that start late."""
+    def _start(self, place: int, edge: int, low: int, grams: Amounts, table: int, lack: int) -> None:
+        """Stints that start on the edge."""
         landed, early = self._landed(place, edge, lack), self.slots + 1
         if table == WHOLE and self._parted:
             early = self._landed(place, edge, lack + self._out(self.places[place])[-1])
         self._plan_landing(Move(place, edge, low, grams, ON_EDGE, table, table, landed, early))
-        if table == WHOLE and self._parted:
-            for units, out in enumerate(self._out(self.places[place])):
-                if out > 0:
-                    less = grams - late[units][edge]
-                    landed = self._landed(place, edge, lack + out)
-                    self._plan_landing(Move(place, edge, low, less, units, WHOLE, PARTED, landed, early))
+
+    def _start_late(self, place: int, edge: int, low: int, grams: Amounts, lack: int, *, first: bool) -> None:
+        """Stints that start after the edge, in the slot that is used in part."""
+        if not self._parted:
+            return
+        for units, out in enumerate(self._out(self.places[place])):
+            if out > 0:
+                late: Amounts | None = grams
+                if not first and self._suspends:
+                    late = self._resumable(place, edge, WHOLE, low, low + grams.shape[1] - 1, out)
+                assert late is not None  # noqa: S101 - on the edge there were some
+                less = late - self._late[place][first][units][edge]
+                landed = self._landed(place, edge, lack + out)
+                self._plan_landing(Move(place, edge, low, less, units, WHOLE, PARTED, landed, self.slots + 1))
 
     def _landed(self, place: int, edge: int, lack: int) -> int:
         """The edge from which on a stint that lacks so much counts as running; beyond the last: never."""

@@ -57,6 +57,10 @@ class Relaxation:
     ) -> None:
         self._places, self._need = places, need_ms
         shape = (len(places), len(elapsed_ms))
+        self._gaps = [place.tables.restart + place.tables.checkpoint for place in places]
+        self._regions: dict[int, list[int]] = {}
+        for i, place in enumerate(places):
+            self._regions.setdefault(place.region, []).append(i)
         barred = np.stack([place.tables.barred * place.tables.penalty for place in places])
         alone = len(places) == 1  # else what suspended jobs draw is left aside
         self._run = np.stack([place.tables.run for place in places]) + barred
@@ -151,12 +155,14 @@ class Relaxation:
 
     def _before(self, place: int, start: int, stopped: Amounts) -> tuple[int, int]:
         """Where the stint before one that starts here stopped."""
-        best = (NEVER, place, 0)
-        for other in range(len(self._places)):
-            delay, grams = self._between(other, place)
+        here, best = self._places[place], (NEVER, place, 0)
+        for other, there in enumerate(self._places):
+            near = there.region == here.region
+            delay = self._gaps[place] + (0 if near else here.arrive_steps)
             if delay <= start:
                 edge = int(np.argmin(stopped[other, : start - delay + 1]))
-                best = min(best, (float(stopped[other, edge]) + grams, other, edge))
+                grams = float(stopped[other, edge]) + (0.0 if near else here.arrive_g)
+                best = min(best, (grams, other, edge))
         return best[1], best[2]
 
     def _left(self, price: float) -> tuple[Amounts, Amounts] | None:
@@ -172,26 +178,32 @@ class Relaxation:
             running = longer
         return None
 
-    def _between(self, one: int, other: int) -> tuple[int, float]:
-        """How many slots pass from a stop in one place to a start in another at least, and at what cost."""
-        here = self._places[other]
-        gap = here.tables.restart + here.tables.checkpoint
-        if self._places[one].region == here.region:
-            return gap, 0.0
-        return gap + here.arrive_steps, here.arrive_g
-
     def _shifted(self, held: Amounts, *, back: bool = False) -> Amounts:
         """(R, n+1) the best of all places, as seen from each after what lies between them."""
         found = np.full(held.shape, NEVER)
-        size = held.shape[1]
-        for i in range(len(found)):
-            for j in range(len(found)):
-                delay, grams = self._between(i, j) if back else self._between(j, i)
-                if delay < size:
-                    into = found[i, : size - delay] if back else found[i, delay:]
-                    source = held[j, delay:] if back else held[j, : size - delay]
-                    np.minimum(into, source + grams if grams else source, out=into)
-        return found
+        everywhere = np.full(held.shape[1], NEVER) if back else held.min(axis=0)
+        for members in self._regions.values():
+            of_region = np.full(held.shape[1], NEVER) if back else held[members].min(axis=0)
+            for i in members:
+                near, far = self._gaps[i], self._gaps[i] + self._places[i].arrive_steps
+                if back:
+                    _lower(of_region, held[i], -near)
+                    _lower(everywhere, held[i] + self._places[i].arrive_g, -far)
+                else:
+                    _lower(found[i], of_region, near)
+                    if len(self._regions) > 1:
+                        _lower(found[i], everywhere + self._places[i].arrive_g, far)
+            if back:
+                found[members] = of_region
+        return np.minimum(found, everywhere) if back and len(self._regions) > 1 else found
+
+
+def _lower(into: Amounts, other: Amounts, by: int) -> None:
+    """Lowers `into` to the other where that is less, moved so many edges later (earlier: below 0)."""
+    size = len(into)
+    if abs(by) < size:
+        into, other = (into[by:], other[: size - by]) if by >= 0 else (into[: size + by], other[-by:])
+        np.minimum(into, other, out=into)
 
 
 def _backward(values: Amounts) -> Amounts:

@@ -35,6 +35,7 @@ class Tables:
 
     def __init__(self, grid: Grid, overheads: Overheads) -> None:
         self._over, self._unit, self._n = overheads, grid.unit, len(grid.unit)
+        self._known = grid.known
         self.restart = overheads.restart_ms // grid.step_ms
         self.checkpoint = overheads.checkpoint_ms // grid.step_ms
         width = np.diff(grid.edges_ms)
@@ -84,15 +85,22 @@ class Tables:
         return grams
 
     def late_start(self, spare_ms: int, *, first: bool) -> Amounts:
-        """Grams less where a stint starts so much later than at an edge."""
+        """Grams less where a stint starts so much later than at an edge, suspension until then aside."""
         kw, begins = self._over.usual_kw, self._after(self._unit)
         saved = kw * begins
         if not first:
             at_restart = self._unit[np.clip(self._edge - self.restart, 0, self._n - 1)]
             if self.restart:
                 saved = saved - self._over.restart_kw * (begins - at_restart)
-            saved = saved - self._over.suspended_kw * at_restart
         return np.where(self._after(self._width) > spare_ms, spare_ms * saved, -NEVER)
+
+    def suspended(self, edge: int, longer_ms: int) -> float:
+        """Grams of being suspended from the first edge until so long after another one."""
+        if not self.suspends:
+            return 0.0
+        slot = min(edge, self._n - 1)
+        more = self.penalty if not self._known[slot] else float(self._unit[slot]) * self._over.suspended_kw
+        return float(self.idle[edge]) + (longer_ms * more if longer_ms else 0.0)
 
     def early_end(self, spare_ms: int, *, last: bool) -> Amounts:
         """Grams less where a stint ends so much earlier than at an edge."""

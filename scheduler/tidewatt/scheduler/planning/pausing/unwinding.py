@@ -57,9 +57,10 @@ def _started(
 def _stopped(programme: Programme, start: Move, layer: int, progress: int) -> Move:
     """The best stop before a start with so much done."""
     since = start.edge - programme.places[start.place].tables.restart
+    late_ms = _out_ms(programme, start.place, start.left_out)
     best: tuple[float, Move] | None = None
-    for pool, left, more in programme.takes[start.place]:
-        more += float(programme.places[left].tables.idle[since])
+    for pool, left, journey in programme.takes[start.place]:
+        more = journey + programme.places[left].tables.suspended(since, late_ms)
         for move in programme.stops:
             if move.into != start.source or pool not in programme.gives[move.place]:
                 continue
