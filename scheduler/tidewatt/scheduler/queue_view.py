@@ -73,9 +73,17 @@ def totals(answer: QueueAnswer) -> Row:
         "compared_g": expected_g,
         "immediate_g": immediate_g,
         "saving_percent": 100 * (1 - expected_g / immediate_g) if immediate_g else None,
+        "immediate_late": _late(answer),
         "assumed_power": int(answer.made.table.assumed.sum()),
         "beside": _beside(answer),
     }
+
+
+def _late(answer: QueueAnswer) -> int:
+    """How many jobs would miss their deadline by starting in turn at home."""
+    _, end = _span(answer, answer.immediate)
+    nowhere = answer.immediate.place == NOWHERE
+    return int((nowhere | (end > answer.made.problem.jobs.due_ms)).sum())
 
 
 def _beside(answer: QueueAnswer) -> Row | None:

@@ -24,7 +24,7 @@ def queue_lines(answer: QueueAnswer, view: Json, now: datetime, width: int) -> I
     """Chart, table, and what it saves, with the proof."""
     totals = view["totals"]
     yield painted(
-        f"plan for {totals['jobs']:,} job{'s' * (totals['jobs'] != 1)} from {local(now, None)}"
+        f"plan for {_jobs(totals['jobs'])} from {local(now, None)}"
         f" until {local(view['until'], None)}, by {view['kind'] or 'no signal'}",
         "bold",
     )
@@ -102,9 +102,11 @@ def _total_lines(view: Json) -> Iterator[str]:
     if totals["saving_percent"] is not None:
         share = totals["saving_percent"] / 100
         less = f"{percent(abs(share))} {'less' if share >= 0 else 'MORE'}"
+        late = totals["immediate_late"]
+        missed = f" (which misses {_jobs(late)}' deadlines)" if late else ""
         yield (
             f"  expects  {grams(totals['compared_g'])} CO2 instead of {grams(totals['immediate_g'])} for"
-            f" first in, first out at home: {painted(less, 'bold')}"
+            f" first in, first out at home{missed}: {painted(less, 'bold')}"
         )
     other = totals["beside"]
     if other is not None and other["saving_percent"] is not None:
@@ -112,12 +114,12 @@ def _total_lines(view: Json) -> Iterator[str]:
         less = f"{percent(abs(share))} {'less' if share >= 0 else 'MORE'}"
         yield (
             f"  beside   by the {other['signal']} signal {grams(other['expected_g'])} instead of"
-            f" {grams(other['immediate_g'])}, {less} ({other['jobs']:,} jobs of which it is known)"
+            f" {grams(other['immediate_g'])}, {less} ({_jobs(other['jobs'])} of which it is known)"
         )
     if totals["compared"] < totals["placed"]:
         yield (
-            f"           {totals['placed'] - totals['compared']:,} jobs are left out of this: at home they"
-            " would still wait when the planned hours end"
+            f"           left out of this: {_jobs(totals['placed'] - totals['compared'])} that would still"
+            " wait at home when the planned hours end"
         )
     if certificate is not None:
         captured = certificate["captured_percent"]
@@ -127,15 +129,19 @@ def _total_lines(view: Json) -> Iterator[str]:
         above = ceil(10 * max(certificate["gap_percent"] - 1e-9, 0)) / 10
         yield f"  proof    at most {above:.1f} % above the best possible{had}"
     for number, lever in enumerate(view["levers"]):
-        unplaced = f" ({lever['unplaced']:,} jobs find no room)" if lever["unplaced"] else ""
+        unplaced = f" ({_jobs(lever['unplaced'])} without room)" if lever["unplaced"] else ""
         name = "levers" if number == 0 else ""
         yield f"  {name:<7}  {percent(lever['saving_percent'] / 100)} by {lever['name']}{unplaced}"
     assumed = totals["assumed_power"]
-    power = f"; the power of {assumed:,} jobs is assumed, 300 W a GPU" if assumed else ""
+    power = f"; the power of {_jobs(assumed)} is assumed, 300 W a GPU" if assumed else ""
     yield (
         f"  made by  {view['planner']} planner in {view['seconds']:.2g} s,"
         f" slots of {lasting(view['slot_s'])}{power}"
     )
+
+
+def _jobs(count: int) -> str:
+    return f"{count:,} job{'s' * (count != 1)}"
 
 
 def _unplaced_lines(rows: Sequence[Json]) -> Iterator[str]:
