@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from time import process_time
 
@@ -117,6 +117,7 @@ class Planned:
         now = moment(world.now_ms)
         signal, both = self._rules.signal, self._rules.policy.signal == "both"
         asks = [self._ask(standing) for standing in world.waiting.values()]
+        asks = [ask for ask in asks if _possible(ask, now)]
         asks += [self._rest(standing) for standing in world.running.values() if standing.until_ms]
         if self._rules.coming:
             asks += [_coming(job, self._rules) for job in world.coming if job.submitted_ms > world.now_ms]
@@ -229,6 +230,11 @@ class Planned:
                 world.extend(standing, _until(plan))
                 del self.plans[standing.id]
                 self._planned_until_ms[standing.id] = standing.expected_end_ms(world.now_ms)
+
+
+def _possible(ask: Ask, now: datetime) -> bool:
+    """False for a job that is late whatever is done: it starts wherever there is room first."""
+    return ask.finish_by is None or ask.finish_by - ask.duration >= now
 
 
 def _until(plan: Plan) -> int | None:

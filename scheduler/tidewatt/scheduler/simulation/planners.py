@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tidewatt.scheduler.plan import Ask, Plan, Stint, Why, Window
+from tidewatt.scheduler.planning import ladder
 from tidewatt.scheduler.planning.instants import moment
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.queue import plan_queue
@@ -13,11 +14,11 @@ from tidewatt.scheduler.planning.timetable.problem import NOWHERE, Timetable
 from tidewatt.scheduler.planning.timetable.situated import Situated, situated
 from tidewatt.scheduler.planning.timetable.slots import is_due
 from tidewatt.scheduler.planning.timetable.solve import solve
-from tidewatt.scheduler.planning.whole import plan_whole
 
 Plans = Mapping[int, Plan | Infeasible]
 
 
+PATIENCE_S = 3600.0  # no clock decides what a simulation finds
 REFINED = 30  # jobs: of longer queues the timetable is taken as it is, to the slot and without the words
 
 
@@ -27,7 +28,7 @@ def production(situation: Situation) -> Plans:
     Jobs that have no room before their deadline have no plan: the guard starts them wherever there is room.
     """
     if len(situation.asks) <= REFINED:
-        return plan_whole(situation)[0]
+        return ladder.plan(situation, seconds=PATIENCE_S).plans
     made = situated(situation)
     if made is None:
         return plan_queue(situation)
