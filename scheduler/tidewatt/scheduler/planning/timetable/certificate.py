@@ -22,6 +22,8 @@ from tidewatt.scheduler.planning.timetable.problem import (
 )
 from tidewatt.scheduler.planning.timetable.windows import HOUR_MS, Choice, Ground, Prices, summed
 
+EACH = 60  # up to so many jobs are looked at one by one, which is exact
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Minima:
@@ -168,8 +170,13 @@ def _padded(total: Amounts) -> Amounts:
 
 def bound_g(ground: Ground, prices: Prices, jobs: Ints) -> float:
     """A lower bound of what the jobs emit in any valid timetable of them."""
-    minima = Tariff(ground, prices).cheapest(jobs.tolist())
-    return float(minima.value.sum()) - priced_capacity(ground, prices)
+    from tidewatt.scheduler.planning.timetable.bound import least_g
+
+    if len(jobs) <= EACH:
+        least = Tariff(ground, prices).cheapest(jobs.tolist()).value
+    else:
+        least = least_g(ground, prices, jobs)
+    return float(least.sum()) - priced_capacity(ground, prices)
 
 
 def certify(problem: Problem, timetable: Timetable, prices: Prices | None = None) -> Certificate:
@@ -185,7 +192,7 @@ def certified(ground: Ground, timetable: Timetable, prices: Prices, first: Timet
     """The certificate of a timetable; `first` is what starting at once would be."""
     placed = np.flatnonzero(timetable.place != NOWHERE)
     cost = float(spent_g(ground, timetable, placed).sum())
-    bound = max(bound_g(ground, each, placed) for each in (prices, _none(ground)))
+    bound = bound_g(ground, prices, placed)
     if cost < bound <= cost * (1 + 1e-9):
         bound = cost  # a rounding of the last digits
     return Certificate(

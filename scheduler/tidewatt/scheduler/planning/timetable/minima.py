@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidewatt.scheduler.planning.timetable.certificate import Minima
-from tidewatt.scheduler.planning.timetable.problem import NOWHERE, Amounts, Ints
+from tidewatt.scheduler.planning.timetable.problem import NOWHERE, Amounts, Flags, Ints
 from tidewatt.scheduler.planning.timetable.windows import HOUR_MS, Ground, Prices, summed
 
 Packed = NDArray[np.int32]  # a number's bits as float32, the last of them replaced by a start
 FAR = 1e30  # the cost of a window that cannot be had
 NEVER = np.int32(np.float32(1e29).view(np.int32))  # what is above it, packed, cannot be had
 TINY = 1e-30
+BLUR = 0.02  # within which prices are near enough to be ties
 MOST = 20_000  # starts in a table; where there are more, neighbours share a column
 
 
@@ -61,7 +62,6 @@ class Lots:
         self.high = ground.due_ms[jobs] - ground.origin_ms
         self.lots = list(self._sorted(longer, hungrier))
         self.group = max(1, ground.cost.size // MOST)
-        self.closed = summed((~ground.open).astype(float)) if not ground.open.all() else None
 
     def _sorted(self, longer: float, hungrier: float) -> Iterator[Lot]:
         length = np.maximum(self.length, self.ground.slot_ms)
@@ -81,9 +81,14 @@ class Lots:
                     float(self.delay[members].min()),
                 )
 
-    def cheapest(self, prices: Prices) -> Minima:
-        """About the cheapest window of each job: its priced grams, place and start."""
-        tables = Tables(self, prices)
+    def cheapest(
+        self, prices: Prices, shut: Flags | None = None, random: np.random.Generator | None = None
+    ) -> Minima:
+        """About the cheapest window of each job: its priced grams, place and start.
+
+        In slots that are `shut` nobody runs; `random` breaks near ties differently for each job.
+        """
+        tables = Tables(self, prices, shut, random)
         n = len(self.jobs)
         value, place, start = np.full(n, np.inf), np.full(n, NOWHERE, np.int64), np.zeros(n, np.int64)
         for lot in self.lots:
@@ -105,8 +110,16 @@ class Lots:
 class Tables:
     """The windows of lots, priced."""
 
-    def __init__(self, lots: Lots, prices: Prices) -> None:
-        self.lots, self.ground, self.prices = lots, lots.ground, prices
+    def __init__(
+        self,
+        lots: Lots,
+        prices: Prices,
+        shut: Flags | None = None,
+        random: np.random.Generator | None = None,
+    ) -> None:
+        self.lots, self.ground, self.prices, self.random = lots, lots.ground, prices, random
+        barred = ~lots.ground.open if shut is None else ~lots.ground.open | shut
+        self.closed = summed(barred.astype(float)) if barred.any() else None
         ground = lots.ground
         self.hours = ground.slot_ms / HOUR_MS
         self.rate = ground.cost + prices.site[ground.problem.places.site]
@@ -129,9 +142,17 @@ class Tables:
         places = np.arange(len(window))[:, None]
         right = np.maximum(high - (1 << level) + 1, 0)
         found: Packed = np.minimum(levels[level, places, low], levels[level, places, right])
+        if self.random is not None:
+            found += self._jitter(found.shape)
         found[~lots.allowed[:, lots.menu[members]]] = NEVER
         found[:, high < low] = NEVER
         return found, offset
+
+    def _jitter(self, shape: tuple[int, ...]) -> Packed:
+        """What makes packed numbers up to about `BLUR` greater, as a share, and leaves their starts alone."""
+        most = int(BLUR * (1 << 23)) >> self.bits
+        random = self.random or np.random.default_rng(0)
+        return (random.integers(0, most + 1, shape, dtype=np.int32) << self.bits).astype(np.int32)
 
     def _starts(self, lot: Lot, columns: int) -> tuple[Ints, Ints]:
         """The first and the last column in which each job of a lot may start."""
@@ -145,14 +166,16 @@ class Tables:
     def _windows(self, lot: Lot, kw: float) -> tuple[Packed, float]:
         """Every window of the lot's length per unit, (P, columns): the least of those that start there."""
         ground, lots = self.ground, self.lots
-        total, rate = self._summed(lot.profile, kw)
+        total, rate = self.priced(lot.profile, kw)
         value: Amounts = np.full(ground.cost.shape, FAR)
         speed = lots.profiles[lot.profile].speed
         for each in np.unique(speed[speed > 0]).tolist():
             rows: Ints | slice = slice(None) if (speed == each).all() else np.flatnonzero(speed == each)
             length = lot.length_ms / each / ground.slot_ms
             whole = int(length)
-            value[rows, : ground.slots - whole] = self._of_length(rows, total, rate, whole, length - whole)
+            aligned, inner = self.of_length(rows, total, rate, whole, length - whole)
+            starts = slice(0, ground.slots - whole)
+            value[rows, starts] = np.minimum(aligned, inner)[:, starts]
         if lot.delay:
             value += lot.delay * self.hours * self.slot
         offset = min(0.0, float(value.min(initial=0.0)))
@@ -161,29 +184,49 @@ class Tables:
         packed: Packed = value.astype(np.float32).view(np.int32)
         packed &= ~self.mask
         packed |= self.slot
+        if self.random is not None:
+            packed += self._jitter(packed.shape)
         return _grouped(packed, lots.group), offset
 
-    def _of_length(
+    def of_length(
         self, rows: Ints | slice, total: Amounts, rate: Amounts, whole: int, part: float
-    ) -> Amounts:
-        """Windows of `whole` and a `part` of slots that start or end on an edge, by the slot of the start."""
+    ) -> tuple[Amounts, Amounts]:
+        """Windows of `whole` and a `part` of slots, by the slot of the start, and one column more.
+
+        Those that start on an edge, and those that end on one; `FAR` where a slot is closed.
+        """
         slots = self.ground.slots - whole
         total, rate = total[rows], rate[rows]
-        start = slice(0, slots)
-        value: Amounts = total[:, whole : whole + slots] - total[:, start]
+        aligned = np.empty((len(total), slots + 1))
+        inner = np.empty((len(total), slots + 1))
+        aligned[:, :slots] = total[:, whole : whole + slots] - total[:, :slots]
         if part:
-            inner = value - rate[:, start]
-            value += part * rate[:, whole : whole + slots]
-            inner += rate[:, whole : whole + slots] + part * rate[:, start]
-            np.minimum(value, inner, out=value)
-        closed = self.lots.closed
-        if closed is not None:
-            end = whole + (part > 0)
-            blocked = closed[rows][:, end : end + slots] > closed[rows][:, :slots]
-            value[:, : blocked.shape[1]][blocked] = FAR
-        return value
+            inner[:, :slots] = aligned[:, :slots] - (1 - part) * rate[:, :slots]
+            inner[:, :slots] += rate[:, whole : whole + slots]
+            aligned[:, :slots] += part * rate[:, whole : whole + slots]
+            aligned[:, slots] = aligned[:, slots - 1]
+        else:
+            aligned[:, slots] = total[:, whole + slots] - total[:, slots]
+            inner[:, :slots] = aligned[:, 1:]
+        inner[:, slots] = inner[:, slots - 1]
+        self._bar(rows, aligned, inner, whole, part)
+        return aligned, inner
 
-    def _summed(self, profile: int, kw: float) -> tuple[Amounts, Amounts]:
+    def _bar(self, rows: Ints | slice, aligned: Amounts, inner: Amounts, whole: int, part: float) -> None:
+        """Puts windows out of reach that touch a closed slot."""
+        if self.closed is None:
+            return
+        closed = self.closed[rows]
+        touched = whole + (part > 0)
+        columns = closed.shape[1] - touched
+        blocked = closed[:, touched:] > closed[:, :columns]
+        aligned[:, :columns][blocked] = FAR
+        if part:
+            inner[:, :columns][blocked] = FAR
+        else:
+            inner[:, :-1] = aligned[:, 1:]
+
+    def priced(self, profile: int, kw: float) -> tuple[Amounts, Amounts]:
         """Grams per unit: summed up to the edges of slots (P, T+1), and in each slot (P, T+1)."""
         key = (profile, kw)
         if key not in self._rates:

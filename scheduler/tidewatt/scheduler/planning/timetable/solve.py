@@ -6,17 +6,27 @@ from time import monotonic
 
 import numpy as np
 
-from tidewatt.scheduler.planning.timetable.certificate import Minima, certified
+from tidewatt.scheduler.planning.timetable.certificate import certified
 from tidewatt.scheduler.planning.timetable.ground import ground_of
 from tidewatt.scheduler.planning.timetable.immediate import at_once
 from tidewatt.scheduler.planning.timetable.minima import Lots
 from tidewatt.scheduler.planning.timetable.placing import Room
 from tidewatt.scheduler.planning.timetable.prices import HUNGRIER, LONGER, found_prices
-from tidewatt.scheduler.planning.timetable.problem import NOWHERE, Certificate, Ints, Problem, Timetable
+from tidewatt.scheduler.planning.timetable.problem import (
+    NOWHERE,
+    Certificate,
+    Flags,
+    Ints,
+    Problem,
+    Timetable,
+)
 from tidewatt.scheduler.planning.timetable.reinsertion import make_room, reinsert
 from tidewatt.scheduler.planning.timetable.vacancies import cheapest, near
 from tidewatt.scheduler.planning.timetable.windows import SMALL, Ground, Prices, Sheet
 
+PARTS = 12  # of a big queue, each placed by aims of its own
+ROUNDS = 2  # of aiming for each part
+FULL = 0.5  # the share of a slot's cells that may be full for anybody to aim at it
 SWEEPS = 6  # of reinsertion at most
 
 
@@ -35,7 +45,7 @@ def solve(problem: Problem, *, seed: int = 0, seconds: float | None = None) -> S
     stop = _limit(seconds)
     random = np.random.default_rng(seed)
     prices = found_prices(ground, random, stop)
-    room = _first_room(ground, prices)
+    room = _first_room(ground, prices, random)
     _improve(room, random, stop)
     timetable = room.timetable()
     return Solution(timetable, prices, certified(ground, timetable, prices, at_once(ground)))
@@ -49,20 +59,17 @@ def _limit(seconds: float | None) -> Callable[[], bool]:
     return lambda: monotonic() > until
 
 
-def _first_room(ground: Ground, prices: Prices) -> Room:
+def _first_room(ground: Ground, prices: Prices, random: np.random.Generator) -> Room:
     """The best of a few ways to place everybody once: fewest jobs without a place, then least cost."""
     sheet = ground.sheet(prices)
-    aims = Lots(ground, np.arange(len(ground.release_ms)), LONGER, HUNGRIER).cheapest(prices)
     big, urgent = _orders(ground)
-    rooms = [_placed(ground, sheet, big, aims)]
-    if len(big) <= SMALL:
-        rooms.append(_placed(ground, sheet, urgent, None))
-    best = min(rooms, key=_rank)
-    if _unplaced(best):
-        rooms += [
-            _placed(ground, sheet, urgent, aims),
-            _placed(ground, _rush(ground), _by_deadline(ground), None),
-        ]
+    if len(big) > SMALL:
+        rooms = [_aimed(ground, prices, big, random)]
+    else:
+        rooms = [_placed(ground, sheet, big), _placed(ground, sheet, urgent)]
+    if min(map(_unplaced, rooms)):
+        rooms.append(_placed(ground, sheet, urgent))
+        rooms.append(_placed(ground, _rush(ground), _by_deadline(ground)))
     return min(rooms, key=_rank)
 
 
@@ -83,36 +90,67 @@ def _rush(ground: Ground) -> Sheet:
     return Sheet(np.repeat(np.arange(ground.cells + 1.0)[None, :], len(ground.cost), axis=0) ** 2, None)
 
 
-def _placed(ground: Ground, sheet: Sheet, order: Ints, aims: Minima | None) -> Room:
-    """Every job of the order where it is cheapest by then, near its aim if that is hardly dearer."""
+def _placed(ground: Ground, sheet: Sheet, order: Ints) -> Room:
+    """Every job of the order where it is cheapest by then."""
     room = Room(ground)
+    _settle(room, sheet, order.tolist())
+    return room
+
+
+def _settle(room: Room, sheet: Sheet, order: list[int]) -> None:
     failed = []
-    aimed = _aimed(room, aims)
-    for job in order.tolist():
-        spot = near(room, job, *aimed[job], sheet) if job in aimed else None
-        if spot is None:
-            spot = cheapest(room, job, sheet)
+    for job in order:
+        spot = cheapest(room, job, sheet)
         if spot is None:
             failed.append(job)
         else:
             room.take(job, spot)
     for job in failed:
         make_room(room, sheet, job)
+
+
+def _aimed(ground: Ground, prices: Prices, order: Ints, random: np.random.Generator) -> Room:
+    """The same for many jobs: by parts of the order, each job near the window that prices make it aim at."""
+    room, sheet = Room(ground), ground.sheet(prices)
+    free = _unbound(room)
+    left: list[int] = order[~free[order]].tolist()
+    _settle(room, sheet, left)
+    order = order[free[order]]
+    for part in np.array_split(order, max(1, min(PARTS, len(order) // 100))):
+        for _ in range(ROUNDS):
+            part = _put_near(room, sheet, prices, part, random)
+        _settle(room, sheet, part.tolist())
     return room
 
 
-def _aimed(room: Room, aims: Minima | None) -> dict[int, tuple[int, int, int]]:
-    """Place, duration and start that jobs aim at, of those that may be put near it without further ado."""
+def _unbound(room: Room) -> Flags:
+    """Jobs that are bound by nothing but their hours and free units."""
     ground, jobs = room.ground, room.ground.problem.jobs
-    if aims is None or len(jobs.ids) <= SMALL or ground.second is not None or room.kw is not None:
-        return {}
-    free = (aims.place != NOWHERE) & (jobs.group < 0) & ~ground.away & (jobs.delay_g_per_h <= 0)
+    free = (jobs.group < 0) & ~ground.away & (jobs.delay_g_per_h <= 0)
     free[list(room.linked)] = False
-    free &= ground.problem.places.node_units[aims.place] == 0
-    which = np.flatnonzero(free)
-    duration = ground.durations_ms(which, aims.place[which])
-    columns = (aims.place[which].tolist(), duration.tolist(), aims.start_ms[which].tolist())
-    return dict(zip(which.tolist(), zip(*columns, strict=True), strict=True))
+    return free & (ground.second is None) & (room.kw is None) & (not room.nodes)
+
+
+def _put_near(room: Room, sheet: Sheet, prices: Prices, jobs: Ints, random: np.random.Generator) -> Ints:
+    """Puts jobs near what they aim at, given what is full already; returns those that found no room."""
+    ground = room.ground
+    if not len(jobs):
+        return jobs
+    units = int(np.median(ground.problem.jobs.units[jobs]))
+    full = (room.free < units).reshape(len(ground.cost), ground.slots, ground.per_slot)
+    shut = full.mean(axis=2) > FULL
+    aims = Lots(ground, jobs, LONGER, HUNGRIER).cheapest(prices, shut, random)
+    some = aims.place != NOWHERE
+    duration = ground.durations_ms(jobs, aims.place)
+    columns = (jobs[some], aims.place[some], duration[some], aims.start_ms[some])
+    left = jobs[~some].tolist()
+    for job, place, length, start in zip(*(each.tolist() for each in columns), strict=True):
+        spot = near(room, job, place, length, start, sheet)
+        if spot is None:
+            left.append(job)
+        else:
+            room.take(job, spot)
+    return np.array(left, np.int64)
 
 
 def _unplaced(room: Room) -> int:
