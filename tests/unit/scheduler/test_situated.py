@@ -75,6 +75,12 @@ def test_what_is_about_to_be_launched_is_booked_and_not_planned_again() -> None:
     assert made.problem.places.units[0, :8].tolist() == [1, 1, 1, 1, 1, 1, 1, 2]
 
 
+def test_a_queue_whose_deadlines_have_all_passed_still_has_slots() -> None:
+    made = built([ask(1, finish_by=T0 - HOUR)])
+    assert len(made.problem.places.edges_ms) >= 2
+    assert made.problem.jobs.due_ms[0] < floor_ms(T0)
+
+
 def test_jobs_without_a_deadline_are_not_shifted_and_not_in_it() -> None:
     made = built([ask(1), ask(2, finish_by=None), ask(3, at_once=True)])
     assert [each.job_id for each in made.asks] == [1]

@@ -35,7 +35,7 @@ def edges_from(now_ms: int, end_ms: int, durations_ms: Sequence[int]) -> Ints:
         SLOT_LENGTHS_MS[-1],
     )
     first = (now_ms // slot + 1) * slot
-    rest = np.arange(first, end_ms + slot, slot, dtype=np.int64)
+    rest = np.arange(first, max(end_ms, first) + slot, slot, dtype=np.int64)
     return np.concatenate((np.array([now_ms], np.int64), rest))
 
 
