@@ -46,7 +46,7 @@ def test_full_array_is_refused_at_the_launch_whatever_was_planned(tmp_path: Path
 
 def test_task_knows_its_number_and_has_files_of_its_own(tmp_path: Path) -> None:
     with office(tmp_path) as at:
-        at.submit(array=(3, 7), stdout=str(tmp_path / "out_%j_%a.log"), env={"KEPT": "yes"})
+        at.submit(array=(3, 7), stdout=str(tmp_path / "out_%j_%a.log"))
         at.round()
         told = {launch.attempt_id: dict(launch.variables) for launch in at.backend.submitted}
         assert told["2.1"] == {
@@ -55,13 +55,24 @@ def test_task_knows_its_number_and_has_files_of_its_own(tmp_path: Path) -> None:
             "TIDEWATT_ARRAY_COUNT": "2",
         }
         assert [Path(job.stdout).name for job in at.store.jobs()] == ["out_1_3.log", "out_1_7.log"]
-        first, second = (at.paths.jobs / number / "env.json" for number in ("1", "2"))
-        assert json.loads(second.read_text()) == {"KEPT": "yes"}
-        assert stat.S_IMODE(second.stat().st_mode) == 0o600
+
+
+def test_tasks_share_their_environment_until_the_last_of_them_has_ended(tmp_path: Path) -> None:
+    with office(tmp_path) as at:
+        at.submit(array=(3, 7), env={"KEPT": "yes"})
+        at.round()
+        files = {launch.environment_file for launch in at.backend.submitted}
+        assert files == {at.paths.jobs / "1" / "env.json"}
+        [kept] = [file for file in files if file is not None]
+        assert json.loads(kept.read_text()) == {"KEPT": "yes"}
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+        assert stat.S_IMODE((at.paths.jobs / "2").stat().st_mode) == 0o700
         at.changes.cancel("1_3")
         at.round()
-        assert not first.exists()
-        assert second.exists(), "the other task still needs it"
+        sweep(at.site, at.store)
+        assert kept.exists(), "the other task still needs it"
+        at.shift(61)
+        assert not kept.exists()
 
 
 def test_job_without_an_array_learns_nothing_of_arrays(tmp_path: Path) -> None:

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tidewatt.backends import environment
 from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.array import parse_key
 from tidewatt.scheduler.daemon import intake
 from tidewatt.scheduler.daemon.admission import Admitted, admit_all
-from tidewatt.scheduler.daemon.launching import environment_file
+from tidewatt.scheduler.daemon.environments import forget
 from tidewatt.scheduler.daemon.naming import named
 from tidewatt.scheduler.daemon.occupancy import ask
 from tidewatt.scheduler.daemon.predecessors import settle_followers, too_late
@@ -85,8 +84,7 @@ class Changes:
                 over += settle_followers(transaction, self._store, ended, now_ms)
             for job in running:
                 self._service.watcher.stop(job)
-            for number in over:
-                environment.delete(environment_file(self._site.paths, number))
+            forget(self._store, self._site.paths, over)
         return self._done(key, "cancelled")
 
     def hold(self, key: str) -> JobView | ArrayView:

@@ -68,18 +68,17 @@ def check_names(name: str | None, project: str | None) -> None:
 
 
 @contextmanager
-def staged(site: Site, request: SubmitRequest) -> Iterator[list[Path]]:
+def staged(site: Site, request: SubmitRequest) -> Iterator[Path]:
     """A folder with the job's environment, difference and snapshot, to be renamed when the job has a number.
 
-    Of an array there is one for each task: environment and difference are the same file in all of them, and
-    the snapshot is in the first.
+    All tasks of an array share them.
 
     Raises:
         BadInput: where a snapshot was asked for and cannot be taken.
     """
-    folders: list[Path] = []
+    folder = None
     try:
-        folder = _folder(site, folders)
+        folder = Path(tempfile.mkdtemp(prefix=STAGING, dir=site.paths.jobs))
         if request.env is not None:
             kept = environment.select(request.env, None, False, site.settings.env_deny)
             environment.write(folder / "env.json", kept)
@@ -91,12 +90,7 @@ def staged(site: Site, request: SubmitRequest) -> Iterator[list[Path]]:
             (folder / "snapshot.path").write_text(
                 str(snapshot(Path(request.cwd), folder / "source").relative_to(folder)), encoding="utf-8"
             )
-        for _ in request.array[1:]:
-            task = _folder(site, folders)
-            for name in ("env.json", "source.diff"):
-                if (folder / name).exists():
-                    os.link(folder / name, task / name)  # each task's is deleted when it has ended
-        yield folders
+        yield folder
     except BackendError as error:
         raise BadInput(str(error)) from error
     except OSError as error:
@@ -104,13 +98,8 @@ def staged(site: Site, request: SubmitRequest) -> Iterator[list[Path]]:
             f"the job's files cannot be written below {site.paths.jobs}: {error.strerror}"
         ) from error
     finally:
-        for each in folders:
-            shutil.rmtree(each, ignore_errors=True)
-
-
-def _folder(site: Site, folders: list[Path]) -> Path:
-    folders.append(Path(tempfile.mkdtemp(prefix=STAGING, dir=site.paths.jobs)))
-    return folders[-1]
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def store_jobs(
@@ -120,39 +109,43 @@ def store_jobs(
     ask: Ask,
     predecessors: tuple[tuple[int, ...], tuple[int, ...]],
     plans: Sequence[Plan | None],
-    folders: Sequence[Path],
+    folder: Path,
 ) -> list[int]:
-    """Stores the job, or all tasks of the array, with their plans; gives the staged folders their numbers."""
+    """Stores the job, or all tasks of the array, with their plans; gives the staged folder its number."""
     done, ended = predecessors
     common = replace(_record(site, request, ask), after=done, after_any=ended)
     numbers: list[int] = []
-    for place, task in enumerate(request.array or (0,)):
+    for task, plan in zip(request.array or (0,), plans, strict=True):
         first = numbers[0] if numbers else 0
         record = replace(common, array=first, array_task=task) if request.array else common
         job_id = transaction.add_job(record)
         if request.array and not numbers:  # its own number is that of the array
             record = replace(record, array=job_id)
             transaction.change_job(job_id, array=job_id)
+        _take(site.paths.job(job_id), None if numbers else folder)
         numbers.append(job_id)
-        _store_files(transaction, site, request, replace(record, id=job_id), folders[place])
-        plan = plans[place]
+        _tell(transaction, site, request, replace(record, id=job_id))
         if plan is not None and not request.hold:
             transaction.set_plan(job_id, replace(plan, job_id=job_id), time_ms(ask.submitted), "submitted")
     _sync(site.paths.jobs)
     return numbers
 
 
-def _store_files(
-    transaction: Transaction, site: Site, request: SubmitRequest, record: JobRecord, folder: Path
-) -> None:
-    """Gives the staged folder its number, and stores where everything is."""
-    home = site.paths.job(record.id)
-    shutil.rmtree(home, ignore_errors=True)  # what a crash left at that number belongs to no job
-    folder.rename(home)
+def _take(home: Path, folder: Path | None) -> None:
+    """Makes the job's folder, of the staged one for the first; what a crash left there is nobody's."""
+    shutil.rmtree(home, ignore_errors=True)
+    if folder is None:
+        home.mkdir(mode=0o700)
+    else:
+        folder.rename(home)
+
+
+def _tell(transaction: Transaction, site: Site, request: SubmitRequest, record: JobRecord) -> None:
+    """Appends the event of the submission, and stores where everything is."""
     told = {**_told(record), "frozen": record.frozen}
     reason = "held" if request.hold else ""
     transaction.append(record.submitted_ms, "submitted", told, job_id=record.id, reason=reason)
-    stdout, stderr = _outputs(request, home, record)
+    stdout, stderr = _outputs(request, site.paths.job(record.id), record)
     source = dict(record.source)
     if request.snapshot:
         first = site.paths.job(record.array or record.id)

@@ -10,6 +10,7 @@ from tidewatt.backends import lease
 from tidewatt.backends.backend import BackendError, Launch
 from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.accounting.frozen import MICRO
+from tidewatt.scheduler.daemon.environments import environment_file
 from tidewatt.scheduler.daemon.occupancy import blocked
 from tidewatt.scheduler.daemon.predecessors import waits
 from tidewatt.scheduler.daemon.replanning import Queue
@@ -32,11 +33,6 @@ class NotFree(Refused):
 def attempt_folder(paths: Paths, attempt: AttemptRecord) -> Path:
     """The attempt's own folder."""
     return paths.job(attempt.job_id) / str(attempt.number)
-
-
-def environment_file(paths: Paths, job_id: int) -> Path:
-    """Where a job's environment waits, 0600, until no attempt can need it any more."""
-    return paths.job(job_id) / "env.json"
 
 
 class Launcher:
@@ -156,7 +152,7 @@ class Launcher:
             folder=folder,
             argv=job.argv,
             cwd=Path(job.cwd),
-            environment_file=environment_file(paths, job.id) if job.keeps_env else None,
+            environment_file=environment_file(paths, job) if job.keeps_env else None,
             stdout=Path(job.stdout),
             stderr=Path(job.stderr),
             gpu_uuids=attempt.gpu_uuids,

@@ -77,7 +77,7 @@ class Service:
         """Takes a job in, or all tasks of an array. When this returns, they are durable and will run."""
         intake.check(request)
         learnt = self._experience.of(request)  # before others have to wait for us
-        with intake.staged(self.site, request) as folders, self.lock:
+        with intake.staged(self.site, request) as folder, self.lock:
             found = self.queue()
             asked = draft(self.site, self.store, request, found.now, learnt)
             check(asked, self.site.regions, found.now)
@@ -93,7 +93,7 @@ class Service:
                 predecessor_ids = predecessors(request, self.store)
                 plans = [admitted.plans.get(each.job_id) for each in newcomers]
                 numbers = intake.store_jobs(
-                    transaction, self.site, request, asked, predecessor_ids, plans, folders
+                    transaction, self.site, request, asked, predecessor_ids, plans, folder
                 )
                 self.move_others(transaction, admitted, found.now, f"job {numbers[0]} was submitted")
         log.info("job.submitted", job=numbers[0], tasks=len(numbers), held=request.hold)

@@ -7,9 +7,9 @@ from pathlib import Path
 import structlog
 
 from tidewatt.backends import environment
+from tidewatt.scheduler.daemon.environments import forget
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.intake import STAGING
-from tidewatt.scheduler.daemon.launching import environment_file
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.jobs import ENDED
 from tidewatt.scheduler.store import Store
@@ -23,7 +23,7 @@ def sweep(site: Site, store: Store) -> None:
     Folders of attempts that the store does not know (it was lost, or an old copy was put back) stay where
     they are, since their jobs may still run; their numbers are not given again.
     """
-    unknown = 0
+    unknown, ended = 0, list[int]()
     for folder in site.paths.jobs.iterdir():
         with told("sweep", folder=folder.name):
             number = int(folder.name) if re.fullmatch(r"[1-9][0-9]*", folder.name) else None
@@ -34,7 +34,9 @@ def sweep(site: Site, store: Store) -> None:
                 unknown = max(unknown, number)
                 _leave_or_remove(folder)
             elif number is not None and job is not None and job.state in ENDED:
-                environment.delete(environment_file(site.paths, number))
+                ended.append(number)
+    with told("sweep"):
+        forget(store, site.paths, ended)
     store.skip_numbers(unknown)
 
 

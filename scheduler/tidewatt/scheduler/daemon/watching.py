@@ -1,16 +1,15 @@
 """Follows the live attempts: what their backend says of them becomes moves of the store."""
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import structlog
 
-from tidewatt.backends import environment
 from tidewatt.backends.backend import AttemptStatus, Phase, StopReason
 from tidewatt.backends.clock import time_ms
+from tidewatt.scheduler.daemon.environments import forget
 from tidewatt.scheduler.daemon.faults import told
-from tidewatt.scheduler.daemon.launching import Launcher, attempt_folder, environment_file
+from tidewatt.scheduler.daemon.launching import Launcher, attempt_folder
 from tidewatt.scheduler.daemon.occupancy import fares
 from tidewatt.scheduler.daemon.predecessors import settle_followers
 from tidewatt.scheduler.daemon.retrying import retry
@@ -174,14 +173,9 @@ class Watcher:
                 )
                 ended = {job.id: (job.key, state)}
                 over = [job.id, *settle_followers(transaction, self._store, ended, self._now_ms())]
-        self._forget(over)
+        forget(self._store, self._site.paths, over)
         log.info("job.ended", job=job.id, state=str(state), reason=reason, again=again is not None)
         return f"job {job.key} failed and is tried again" if again is not None else f"job {job.key} ended"
-
-    def _forget(self, job_ids: Iterable[int]) -> None:
-        """Deletes the environments of jobs that have ended."""
-        for job_id in job_ids:
-            environment.delete(environment_file(self._site.paths, job_id))
 
     def _poisoned(self, attempt: AttemptRecord, reason: str) -> str:
         self._launcher.came_to_nothing(attempt.job_id)
@@ -197,7 +191,7 @@ class Watcher:
                 over = [job.id, *settle_followers(transaction, self._store, ended, self._now_ms())]
             else:
                 transaction.move_job(job.id, JobState.WAITING, f"not started: {reason}", self._now_ms())
-        self._forget(over)
+        forget(self._store, self._site.paths, over)
         log.warning("attempt.poisoned", attempt=attempt.id, reason=reason)
         return f"job {job.key} did not start"
 

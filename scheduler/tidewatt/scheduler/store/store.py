@@ -76,13 +76,23 @@ class Store:
         newest = sa.select(sa.func.max(table.c.id)).where(*wanted).group_by(line)
         query = sa.select(table).where(table.c.id.in_(newest)).order_by(table.c.id.desc()).limit(limit)
         jobs = [_job(row) for row in self._rows(query)]
-        counts = self._array_counts({job.array for job in jobs if job.array})
+        counts = self.task_counts({job.array for job in jobs if job.array})
         return [(job, counts.get(job.array, {})) for job in jobs]
 
     def array(self, number: int) -> list[JobRecord]:
         """The tasks of an array, in the order of their numbers; none where there is no such array."""
         query = sa.select(schema.job).where(schema.job.c.array == number, schema.job.c.array > 0)
         return [_job(row) for row in self._rows(query.order_by(schema.job.c.array_task))]
+
+    def task_counts(self, arrays: set[int]) -> dict[int, dict[str, int]]:
+        """Number of tasks by state, of each array."""
+        table = schema.job
+        query = sa.select(table.c.array, table.c.state, sa.func.count().label("tasks"))
+        rows = self._rows(query.where(table.c.array.in_(arrays)).group_by(table.c.array, table.c.state))
+        counts: dict[int, dict[str, int]] = {number: {} for number in arrays}
+        for row in rows:
+            counts[row.array][row.state] = row.tasks
+        return counts
 
     def task(self, array: int, number: int) -> JobRecord | None:
         """One task of an array; None where there is none."""
@@ -205,16 +215,6 @@ class Store:
         if job_id is not None:
             query = query.where(schema.event.c.job_id == job_id)
         return [dict(row._mapping) for row in self._rows(query)]
-
-    def _array_counts(self, arrays: set[int]) -> dict[int, dict[str, int]]:
-        """Number of tasks by state, of each array."""
-        table = schema.job
-        query = sa.select(table.c.array, table.c.state, sa.func.count().label("tasks"))
-        rows = self._rows(query.where(table.c.array.in_(arrays)).group_by(table.c.array, table.c.state))
-        counts: dict[int, dict[str, int]] = {number: {} for number in arrays}
-        for row in rows:
-            counts[row.array][row.state] = row.tasks
-        return counts
 
     def _rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
         try:
