@@ -13,7 +13,7 @@ from tidewatt.scheduler.when import short
 AT_ONCE = {
     Why.NO_DEADLINE: "no deadline was given: starts as soon as it fits",
     Why.NO_DURATION: "a deadline, but neither a duration nor a time limit: starts as soon as it fits"
-    " (with --duration it could wait for cleaner hours)",
+    " (with --duration, or once it has run twice, it could wait for cleaner hours)",
     Why.ASKED: "asked to start as soon as it fits",
 }
 NOW_IS_CLEANEST = "the first free moment is already the cleanest that the deadline allows"
