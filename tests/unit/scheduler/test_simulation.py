@@ -12,7 +12,7 @@ from tidewatt.forecasting.chain import Chain
 from tidewatt.forecasting.kind import Signal
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.plan import GpuKind, Pausing, Window
-from tidewatt.scheduler.planning.policy import Policy
+from tidewatt.scheduler.planning.policy import Link, Policy
 from tidewatt.scheduler.region import Pool
 from tidewatt.scheduler.simulation.comparing import Outcome, Scenario, compare
 from tidewatt.scheduler.simulation.setting import Pace, Site, scenario
@@ -111,6 +111,19 @@ def test_ours_moves_a_job_to_where_it_is_clean_now() -> None:
     found = ran(told, "ours")["ours"]
     assert grams(found) == pytest.approx(300)
     assert found.tally.moved == 1
+
+
+def test_a_job_starts_elsewhere_when_its_data_have_come_and_their_journey_is_charged() -> None:
+    link = Link(gbit_per_s=1.0, kwh_per_gb=0.001)
+    jobs = [job(1, 3, comes=7, slack=4, data_gb=450.0)]  # an hour on the way, 0.45 kWh
+    told = small(
+        jobs, [region("DE", 1, pue=1.5), region("GB", 1)], {"GB": CLEAN_DAYS}, link=link, min_saving=0.0
+    )
+    found = ran(told, "ours")["ours"]
+    standing = found.standings[0]
+    assert found.tally.moved == 1
+    assert standing.first_ms == round(at(8).timestamp() * 1000)
+    assert grams(found) == pytest.approx(3 * 100 + 0.45 * (400 + 100) / 2)
 
 
 def test_ours_pauses_a_job_that_may_pause_over_dirty_hours() -> None:

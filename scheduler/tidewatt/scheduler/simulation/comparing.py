@@ -104,7 +104,7 @@ def compare(
     for name in dict.fromkeys([IMMEDIATE, *names]):
         tell(name)
         contender = CONTENDERS[name](scenario)
-        site = Site(scenario.regions)
+        site = Site(scenario.regions, scenario.policy.link)
         world = World(scenario.jobs, site)
         world.run(contender)
         standings = tuple(world.done[job.id] for job in scenario.jobs)

@@ -4,20 +4,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidewatt.scheduler.plan import Ask
-from tidewatt.scheduler.planning.capacity import Timeline, names
+from tidewatt.scheduler.planning.capacity import Timeline
 from tidewatt.scheduler.planning.instants import floor_ms
+from tidewatt.scheduler.planning.kinds import Ratios, suitable
+from tidewatt.scheduler.planning.policy import Link
 from tidewatt.scheduler.planning.terms import allowed
+from tidewatt.scheduler.planning.transfer import transfer_of
 from tidewatt.scheduler.region import Pool, Region
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where a job may run, how fast (`speed` 2.0: in half the time) and with which share of its power."""
+    """Where a job may run, how fast (`speed` 2.0: in half the time) and with which share of its power.
+
+    Its data take `journey_ms` and `journey_kwh` to come there from home.
+    """
 
     region: str
     pool: str
     speed: float = 1.0
     power: float = 1.0
+    journey_ms: int = 0
+    journey_kwh: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +44,8 @@ class Hold:
 class Site:
     """All regions with what is free in them now. A job's GPUs are on one node, the fullest that has room."""
 
-    def __init__(self, regions: Sequence[Region]) -> None:
-        self.regions = tuple(regions)
+    def __init__(self, regions: Sequence[Region], link: Link | None = None) -> None:
+        self.regions, self._link = tuple(regions), link or Link()
         self._region = {region.name: region for region in regions}
         self._timelines = [Timeline(region) for region in regions]
         self._nodes = {(region.name, pool.name): _nodes(pool) for region in regions for pool in region.pools}
@@ -60,14 +68,14 @@ class Site:
 
     def spots(self, ask: Ask) -> tuple[Spot, ...]:
         """Everywhere where the job could ever run, home first, then in the order of the configuration."""
-        key = (ask.need, ask.kinds, ask.regions, ask.exclude_regions, ask.home)
+        key = (ask.need, ask.kinds, ask.regions, ask.exclude_regions, ask.home, ask.data_gb)
         if key not in self._spots:
             found = [
                 spot
                 for timeline in self._timelines
                 if allowed(ask, timeline.region.name)
-                for pool in timeline.pools_for(ask.need)
-                if (spot := _spot(ask, timeline.region, pool)) is not None and self._ever(ask, spot)
+                for pool, fares in suitable(ask, timeline)
+                if self._ever(ask, spot := self._spot(ask, timeline.region.name, pool, fares))
             ]
             self._spots[key] = tuple(sorted(found, key=lambda spot: spot.region != ask.home))
         return self._spots[key]
@@ -108,6 +116,14 @@ class Site:
         ends = [end for windows in self._closed.values() for _, end in windows if end > now_ms]
         return min(ends, default=None)
 
+    def pue(self, region: str) -> float:
+        """Power usage effectiveness of a region."""
+        return self._region[region].pue
+
+    def _spot(self, ask: Ask, region: str, pool: str, fares: Ratios) -> Spot:
+        journey = transfer_of(ask, region, self._link)
+        return Spot(region, pool, *fares, journey.ms, journey.kwh)
+
     def _ever(self, ask: Ask, spot: Spot) -> bool:
         """False where one node, or the power limit, can never hold the job."""
         region = self._region[spot.region]
@@ -131,17 +147,6 @@ def _nodes(pool: Pool) -> list[int]:
         return [pool.gpus]
     whole, rest = divmod(pool.gpus, pool.node_gpus)
     return [pool.node_gpus] * whole + [rest] * (rest > 0)
-
-
-def _spot(ask: Ask, region: Region, pool: str) -> Spot | None:
-    """The pool with the ratios that hold for this job; None where it is of no kind that the job accepts."""
-    found = next((each for each in region.pools if each.name == pool), None)
-    if ask.kinds and found is not None:
-        kind = next((kind for kind in ask.kinds if names(kind.kind, pool)), None)
-        return None if kind is None else Spot(region.name, pool, kind.speed, kind.power)
-    if found is None:
-        return Spot(region.name, pool)
-    return Spot(region.name, pool, found.speed, found.power)
 
 
 def _kw(ask: Ask, spot: Spot) -> float:

@@ -143,7 +143,7 @@ def _unobserved(standings: Sequence[Standing], truth: Truth) -> float:
 
 
 def _moved(standing: Standing) -> bool:
-    return any(each.region != standing.job.ask.home for each in standing.stretches)
+    return any(each.gpus and each.region != standing.job.ask.home for each in standing.stretches)
 
 
 def _pauses(standing: Standing) -> int:

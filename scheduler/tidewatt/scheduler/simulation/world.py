@@ -12,6 +12,7 @@ from tidewatt.scheduler.planning.instants import ceil_ms, length_ms
 from tidewatt.scheduler.simulation.site import Site, Spot
 from tidewatt.scheduler.simulation.submitted import Submitted
 
+HOUR_MS = 3_600_000
 LEAST_MORE_MS = 60_000
 NO_COST = Pausing()
 
@@ -131,12 +132,18 @@ class World:
         """Starts a waiting job, to be paused at `until_ms`; False, and nothing is done, without room."""
         work_ms = standing.restart_ms + ceil(standing.left_ms / spot.speed)
         expected = self.now_ms + standing.restart_ms + round(standing.estimate_ms / spot.speed)
-        if not self.ready(standing) or not self.site.fits(standing.job.ask, spot, self.now_ms, expected):
+        arrives_ms = _released_ms(standing.job) + spot.journey_ms
+        if (
+            self.now_ms < arrives_ms
+            or not self.ready(standing)
+            or not self.site.fits(standing.job.ask, spot, self.now_ms, expected)
+        ):
             return False
         del self.waiting[standing.id]
         self.running[standing.id] = standing
         self.site.take(standing.job.ask, spot)
         self._suspended(standing)
+        self._journey(standing, spot)
         standing.spot, standing.since_ms, standing.until_ms = spot, self.now_ms, until_ms
         standing.ends_ms = self.now_ms + work_ms
         self._schedule(standing)
@@ -174,9 +181,24 @@ class World:
             estimate = length_ms(job.ask.duration)
             standing = self.waiting[job.id] = Standing(job, job.work_ms, max(estimate, 1))
             self.new.append(standing)
-            if job.ask.release is not None:
-                heappush(self._releases, ceil_ms(job.ask.release))
+            self._note_releases(job)
             self._next += 1
+
+    def _note_releases(self, job: Submitted) -> None:
+        """Notes when the job may start at home, and when elsewhere, its data having come there."""
+        first = _released_ms(job)
+        journeys = {spot.journey_ms for spot in self.site.spots(job.ask)}
+        for moment in {first + journey for journey in journeys} | {first}:
+            if moment > self.now_ms:
+                heappush(self._releases, moment)
+
+    def _journey(self, standing: Standing, spot: Spot) -> None:
+        """Notes what moving the data drew, half at either end, without PUE, just before the first start."""
+        if standing.first_ms is None and spot.journey_kwh:
+            length = max(spot.journey_ms, 1)
+            for region in (standing.job.ask.home, spot.region):
+                kw = spot.journey_kwh / 2 * HOUR_MS / length / self.site.pue(region)
+                standing.stretches.append(Stretch(region, self.now_ms - length, self.now_ms, kw, 0))
 
     def _end(self, at_ms: int, job_id: int) -> None:
         """Ends or pauses a run; an end that was put off since is passed over."""
@@ -230,3 +252,9 @@ class World:
             if self.now_ms > last.end_ms:
                 kw = standing.pausing.suspended_w / 1000
                 standing.stretches.append(Stretch(last.region, last.end_ms, self.now_ms, kw, 0))
+
+
+def _released_ms(job: Submitted) -> int:
+    """The first moment at which the job may start, others that it waits for aside."""
+    release = job.ask.release
+    return job.submitted_ms if release is None else max(job.submitted_ms, ceil_ms(release))
