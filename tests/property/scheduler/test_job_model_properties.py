@@ -61,13 +61,21 @@ def submitted(at: Office, wanted: list[Wanted], runs_s: int) -> None:
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(wanted=some.lists(WANTED, min_size=1, max_size=5), runs_s=some.integers(1, 30))
-def test_order_and_limits_are_kept_and_everything_ends(wanted: list[Wanted], runs_s: int) -> None:
+@given(
+    wanted=some.lists(WANTED, min_size=1, max_size=5),
+    runs_s=some.integers(1, 30),
+    restarts=some.sets(some.integers(0, 20), max_size=3),
+)
+def test_order_and_limits_are_kept_and_everything_ends_also_with_restarts(
+    wanted: list[Wanted], runs_s: int, restarts: set[int]
+) -> None:
     structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
     with tempfile.TemporaryDirectory() as folder, office(Path(folder), cpus=3) as at:
         at.backend.script = Script(runs_s=runs_s)
         submitted(at, wanted, runs_s)
-        for _ in range(80):
+        for number in range(80):
+            if number in restarts:
+                at.open()  # the one before was never closed, as after a kill
             at.shift(runs_s + 3)
             jobs = {job.id: job for job in at.store.jobs()}
             running = [job for job in jobs.values() if job.state is JobState.RUNNING]
