@@ -41,6 +41,8 @@ def _by_draw(lots: Lots, tables: Tables, lot: Lot, kw: float) -> Amounts:
     allowed = lots.allowed[:, lots.menu[lot.jobs]].any(axis=1)
     for speed in np.unique(profile.speed[allowed]).tolist():
         rows = np.flatnonzero(allowed & (profile.speed == speed))
+        if lot.length_ms / speed > lots.ground.slots * lots.ground.slot_ms:
+            continue
         windows = _windows(tables, lot, kw, rows, speed)
         size = max(1, PART // len(rows))
         for since in range(0, len(lot.jobs), size):

@@ -173,9 +173,11 @@ class Tables:
             rows: Ints | slice = slice(None) if (speed == each).all() else np.flatnonzero(speed == each)
             length = lot.length_ms / each / ground.slot_ms
             whole = int(length)
+            if length > ground.slots:
+                continue
             aligned, inner = self.of_length(rows, total, rate, whole, length - whole)
             starts = slice(0, ground.slots - whole)
-            value[rows, starts] = np.minimum(aligned, inner)[:, starts]
+            value[rows, starts] = (np.minimum(aligned, inner) if length > whole else aligned)[:, starts]
         if lot.delay:
             value += lot.delay * self.hours * self.slot
         offset = min(0.0, float(value.min(initial=0.0)))
