@@ -1,7 +1,7 @@
 """The plan of a queue from files as plain data, in the form of `docs/formats.md`."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,8 +19,8 @@ TOO_SHORT = "its time is too short, whatever else runs"
 NO_ROOM = "no room is left before its deadline"
 
 
-def queue_view(answer: QueueAnswer, now: datetime, signal: str, note: str) -> Row:
-    """The whole answer."""
+def queue_view(answer: QueueAnswer, now: datetime, signal: str, notes: Mapping[str, str]) -> Row:
+    """The whole answer; `notes` is what must be known of the grid, by region."""
     made = answer.made
     certificate = answer.certificate
     kinds = Counter(str(curve.kind) for curve in made.curves if curve is not None)
@@ -29,7 +29,7 @@ def queue_view(answer: QueueAnswer, now: datetime, signal: str, note: str) -> Ro
         "until": moment(int(made.problem.places.edges_ms[-1])).isoformat(),
         "signal": signal,
         "kind": ", ".join(kinds),
-        "note": note,
+        "notes": dict(notes),
         "planner": answer.planner,
         "troubles": list(answer.troubles),
         "seconds": round(answer.seconds, 3),

@@ -108,8 +108,8 @@ def check_told(setting: Setting, zone: str, outlook: "Outlook | None", now: date
         return
     if all(part.rung is Rung.PROFILE for part in outlook.segments):
         raise BadInput(
-            f"{setting.grid} tells nothing of {zone} at {now:%Y-%m-%d %H:%M} UTC: name a time that it covers"
-            " with --now, or another --zone"
+            f"{setting.grid} tells nothing of {zone} that was known at {now:%Y-%m-%d %H:%M} UTC: name a later"
+            " --now, or another zone, or plan on what was observed afterwards with --hindsight"
         )
 
 

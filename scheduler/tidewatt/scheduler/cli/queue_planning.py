@@ -1,6 +1,6 @@
 """`plan --jobs`: one whole queue planned from files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,7 +60,7 @@ def planned(
     )
     wanted = len(table) <= LEVERS_UP_TO if levers is None else levers
     found = answer(made, seconds=seconds, levers=wanted)
-    notes = _notes((*own.values(), *others.values()))
+    notes = _notes(own, others)
     return found, queue_view(found, now.astimezone(UTC), settings.signal, notes), now
 
 
@@ -80,5 +80,11 @@ def _ahead(
     return own, others
 
 
-def _notes(outlooks: "Iterable[Outlook | None]") -> str:
-    return "; ".join(dict.fromkeys(outlook.note for outlook in outlooks if outlook and outlook.note))
+def _notes(*ahead: "Mapping[str, Outlook | None]") -> dict[str, str]:
+    """What the reader must know of the grid, by region."""
+    said: dict[str, list[str]] = {}
+    for outlooks in ahead:
+        for name, outlook in outlooks.items():
+            if outlook is not None and outlook.note:
+                said.setdefault(name, []).append(outlook.note)
+    return {name: "; ".join(dict.fromkeys(notes)) for name, notes in said.items()}

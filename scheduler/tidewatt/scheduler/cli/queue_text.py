@@ -1,6 +1,7 @@
 """The plan of a whole queue as people read it: first the load of each region, then few numbers."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from math import ceil, floor
 
@@ -15,7 +16,7 @@ from tidewatt.scheduler.queue_answer import QueueAnswer
 from tidewatt.scheduler.queue_view import load
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
-MOST_ROWS, MOST_NAMED = 16, 10
+MOST_ROWS, MOST_NAMED, MOST_NOTES = 16, 10, 2
 J_PER_KWH = 3_600_000
 _BESIDE = 14  # columns for numbers beside the chart
 
@@ -35,8 +36,7 @@ def queue_lines(answer: QueueAnswer, view: Json, now: datetime, width: int) -> I
     yield from _total_lines(view)
     for trouble in view["troubles"][:MOST_NAMED]:
         yield painted(f"  trouble  the better plan was refused: {trouble}", "yellow")
-    if view["note"]:
-        yield f"  note     {view['note']}"
+    yield from _note_lines(view["notes"])
     yield from _unplaced_lines(view["unplaced"])
 
 
@@ -138,6 +138,16 @@ def _total_lines(view: Json) -> Iterator[str]:
         f"  made by  {view['planner']} planner in {view['seconds']:.2g} s,"
         f" slots of {lasting(view['slot_s'])}{power}"
     )
+
+
+def _note_lines(notes: Mapping[str, str]) -> Iterator[str]:
+    """What must be known of the grid: what is said of most regions first, the rest only counted."""
+    said = Counter(notes.values()).most_common()
+    for note, count in said[:MOST_NOTES]:
+        where = ", ".join(name for name, each in notes.items() if each == note) if count < len(notes) else ""
+        yield f"  note     {f'{cut(where, 40)}: ' if where else ''}{note}"
+    if len(said) > MOST_NOTES:
+        yield f"           and on {len(said) - MOST_NOTES} more regions or groups of them (--json has all)"
 
 
 def _jobs(count: int) -> str:
