@@ -202,6 +202,21 @@ def test_first_come_takes_the_urgent_first_where_arrival_would_miss() -> None:
     assert missed(queue, plans) == []
 
 
+def test_one_late_job_of_high_priority_weighs_more_than_two_others() -> None:
+    first = ask(1, finish_h=2, hours=2, priority=1)
+    queue_of_three = situation([first, ask(2, finish_h=1), ask(3, finish_h=2)])
+
+    def spares_the_others(asked: Situation) -> Answer:
+        plans = plan_first_come(
+            replace(asked, asks=[replace(each, priority=-each.priority) for each in asked.asks])
+        )
+        return plans, None
+
+    made = ladder.plan(queue_of_three, [("best", spares_the_others)], LONG_S)
+    assert made.planner == ladder.LAST
+    assert missed(queue_of_three, made.plans) == [2, 3]
+
+
 def test_first_come_says_what_cannot_be_done() -> None:
     far = situation(
         [ask(1, finish_h=1, hours=4), ask(2, need=Need(gpus=9)), ask(3, finish_h=1, hours=4, late=True)]

@@ -5,7 +5,7 @@ still can be: whoever waited for cleaner hours did so with a deadline in view.
 """
 
 from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from tidewatt.scheduler.plan import Ask, Booking, Plan, Why, Window
 from tidewatt.scheduler.planning.capacity import names
@@ -30,19 +30,27 @@ def plan_first_come(situation: Situation) -> dict[int, Plan | Infeasible]:
     """A plan for each waiting job, by id.
 
     In the order of priority and submission; where that misses deadlines, the most urgent first; and without
-    the plans made before, where more jobs are in time so. The first of these that misses the fewest.
+    the plans made before, where more jobs are in time so. The first of these that misses the fewest, counted
+    by priority.
     """
     orders = (_by_arrival, _by_urgency)
-    tried: list[tuple[int, dict[int, Spot]]] = []
+    tried: list[tuple[list[int], dict[int, Spot]]] = []
     for keeping in (True, False):
         for order in orders:
             spots = _Hall(situation).placed(sorted(situation.asks, key=order), keeping)
-            late = sum(_is_late(ask, spots.get(ask.job_id)) for ask in situation.asks)
-            tried.append((late, spots))
+            late = [a.job_id for a in situation.asks if _is_late(a, spots.get(a.job_id))]
+            tried.append((late_by_priority(situation.asks, late), spots))
             if not late:
                 break
     _, spots = min(tried, key=lambda each: each[0])
     return {ask.job_id: _planned(ask, spots.get(ask.job_id), situation) for ask in situation.asks}
+
+
+def late_by_priority(asks: Sequence[Ask], late: Collection[int]) -> list[int]:
+    """How many of the jobs `late`, given by id, there are of each priority, the highest first."""
+    ids = set(late)
+    levels = sorted({ask.priority for ask in asks}, reverse=True)
+    return [sum(ask.job_id in ids for ask in asks if ask.priority == level) for level in levels]
 
 
 def last_start_ms(ask: Ask, duration_ms: int) -> int | None:
@@ -247,7 +255,7 @@ def _by_arrival(ask: Ask) -> tuple[float, ...]:
 
 def _by_urgency(ask: Ask) -> tuple[float, ...]:
     last = last_start_ms(ask, length_ms(ask.duration))
-    return float("inf") if last is None else last, ask.job_id
+    return -ask.priority, float("inf") if last is None else last, ask.job_id
 
 
 def _is_late(ask: Ask, spot: Spot | None) -> bool:

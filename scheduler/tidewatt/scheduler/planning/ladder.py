@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from tidewatt.scheduler.errors import Refused, SchedulerError
 from tidewatt.scheduler.plan import Ask, Plan, Why
 from tidewatt.scheduler.planning import queue
-from tidewatt.scheduler.planning.first_come import plan_first_come
+from tidewatt.scheduler.planning.first_come import late_by_priority, plan_first_come
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.queue import Admission
 from tidewatt.scheduler.planning.situation import Situation
@@ -34,9 +34,7 @@ class QueuePlan:
 
 
 def _whole(situation: Situation) -> tuple[Plans, Certificate | None]:
-    from tidewatt.scheduler.planning.whole import (
-        plan_whole,  # where it cannot be loaded, the next one is used
-    )
+    from tidewatt.scheduler.planning.whole import plan_whole  # cannot it be loaded, the next one is used
 
     return plan_whole(situation)
 
@@ -50,11 +48,11 @@ LAST = "first come, first served"
 
 
 def plan(situation: Situation, rungs: Sequence[Rung] = DEFAULT, seconds: float = PATIENCE_S) -> QueuePlan:
-    """The plans of the first planner that answers within `seconds`, soundly, and saves as many deadlines.
+    """The plans of the first planner that answers within `seconds`, soundly, and keeps as many deadlines.
 
-    Its plans must stand up to `plan_faults`, and no fewer of its jobs be in time than first come, first
-    served. That one is also what is left where all others fail. Never raises; with no planner left there are
-    no plans, and the guard alone keeps the deadlines.
+    Its plans must stand up to `plan_faults`, and no more of its jobs be late than first come, first served,
+    those of a higher priority counted first. That one is also what is left where all others fail. Never
+    raises; with no planner left there are no plans, and the guard alone keeps the deadlines.
     """
     troubles: list[str] = []
     for name, planner in rungs:
@@ -168,7 +166,7 @@ def _wrong(situation: Situation, plans: Plans) -> str:
         if not late:
             return ""
         plainly = missed(situation, plan_first_come(situation))
-        if len(late) > len(plainly):
+        if late_by_priority(situation.asks, late) > late_by_priority(situation.asks, plainly):
             return f"{len(late)} jobs miss their deadlines, {len(plainly)} if each starts as soon as it fits"
     except Exception as error:  # nonsense of a kind that even the check did not expect
         return f"it cannot be checked: {_named(error)}"

@@ -6,8 +6,11 @@ Capacity is first asked for at the borders of slots alone; where a solution brea
 is added and the problem is solved again. Jobs that may pause are planned in one piece.
 """
 
+import os
+import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +23,8 @@ from tidewatt.scheduler.planning.timetable.resources import Level, Uses
 
 Moment = tuple[int, int]  # a resource and an instant (ms)
 _ROUNDS = 40  # of adding instants
+_CORES = (0.02,)  # of the way from the linear optimum to what is known: tried before everything
+_FOR_A_CORE = 0.6  # of the time that is left
 _SOONER_THAN_S = 0.02  # less time is not worth a solver's call
 
 
@@ -81,12 +86,26 @@ def solved(
     """The cheapest choice of one column for each job in what `levels` leave; those that `may_fail` last.
 
     `known` is the cost of a choice that is at hand: columns that the linear problem proves useless for a
-    cheaper one are left out.
+    cheaper one are left out, and those that it thinks little of at first.
     """
     until = time.monotonic() + seconds
     model = _Model(menu, columns, list(jobs), list(may_fail), levels)
-    if np.isfinite(known):
-        model.leave_out_useless(known)
+    if not np.isfinite(known) or not model.price():
+        return _settled(model, until)
+    best = Answer(None, -np.inf, proved=False)
+    for share in _CORES:
+        model.leave_out(known, share)
+        answer = _settled(model, time.monotonic() + _FOR_A_CORE * (until - time.monotonic()))
+        if answer.chosen is not None and float(columns.cost[answer.chosen].sum()) < known:
+            best, known = answer, float(columns.cost[answer.chosen].sum())
+    model.leave_out(known, 1.0)
+    last = _settled(model, until)
+    chosen = best.chosen if last.chosen is None else last.chosen
+    return Answer(chosen, max(last.bound, model.linear), last.proved and last.chosen is not None)
+
+
+def _settled(model: "_Model", until: float) -> Answer:
+    """The model's best answer that keeps to what is left at every instant."""
     bound = -np.inf
     for _ in range(_ROUNDS):
         left = until - time.monotonic()
@@ -136,6 +155,8 @@ class _Model:
         self._rows = _Rows()
         self._asked: set[Moment] = set()
         self._highest = np.ones(self._n + len(may_fail))  # of each variable; 0: left out
+        self.linear = -np.inf  # the linear problem's optimum, in grams
+        self._reduced: Amounts = np.zeros(self._n + len(may_fail))  # of each variable, in grams
         for job in jobs:
             self._one_of(job)
         for first, then in menu.problem.jobs.before.tolist():
@@ -165,13 +186,14 @@ class _Model:
 
         if any(high < low for low, high in zip(self._rows.low, self._rows.high, strict=True)):
             return Answer(None, np.inf, proved=True)
-        found = milp(
-            self._cost(),
-            integrality=np.ones(len(self._highest)),
-            bounds=Bounds(0, self._highest),
-            constraints=LinearConstraint(self._matrix(), self._rows.low, self._rows.high),
-            options={"time_limit": seconds, "mip_rel_gap": 1e-9},
-        )
+        with _silence():
+            found = milp(
+                self._cost(),
+                integrality=np.ones(len(self._highest)),
+                bounds=Bounds(0, self._highest),
+                constraints=LinearConstraint(self._matrix(), self._rows.low, self._rows.high),
+                options={"time_limit": seconds, "mip_rel_gap": 1e-9},
+            )
         proved = found.status in (0, 2)
         if found.x is None:
             return Answer(None, np.inf if found.status == 2 else -np.inf, proved)
@@ -180,8 +202,8 @@ class _Model:
         bound = float(dual) * self._scale - left_out * self._fine
         return Answer(np.flatnonzero(found.x[: self._n] > 0.5), bound, proved)
 
-    def leave_out_useless(self, known: float) -> None:
-        """Leaves out columns by whose reduced cost any choice with them is dearer than `known`.
+    def price(self) -> bool:
+        """Solves the linear problem, for its bound and each column's reduced cost; False where it cannot be.
 
         Dantzig's bound: the linear problem's optimum and a variable's reduced cost, added, are a lower bound
         of what is had with that variable.
@@ -201,10 +223,18 @@ class _Model:
             method="highs",
         )
         if found.status != 0:
-            return
-        reduced = found.lower.marginals
-        spare = known / self._scale - found.fun
-        self._highest[reduced > spare + 1e-6 * (1 + abs(found.fun))] = 0.0
+            return False
+        self.linear = float(found.fun) * self._scale
+        self._reduced = found.lower.marginals * self._scale
+        return True
+
+    def leave_out(self, known: float, share: float) -> None:
+        """Leaves out the columns by whose reduced cost any choice with them is dearer than `known`.
+
+        With a `share` below 1 more of them: what is left is a core in which a good choice is found soon.
+        """
+        spare = max(known - self.linear, 0.0) * share + 1e-6 * (1 + abs(self.linear))
+        self._highest = np.where(self._reduced > spare, 0.0, 1.0)
 
     def broken(self, chosen: Ints) -> list[Moment]:
         """The instants, within slots too, at which a choice uses more than is left."""
@@ -268,6 +298,21 @@ class _Model:
         first, last = self._columns.runs.start_ms.min(), self._columns.runs.end_ms.max()
         inside = edges[(edges >= first) & (edges < last)].tolist()
         return [(at, edge) for at in np.unique(self._uses.resource).tolist() for edge in inside]
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps away what HiGHS 1.8 and later now and then print to the process's output, though told not to."""
+    sys.stdout.flush()
+    output = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(output, 1)
+        os.close(output)
+        os.close(nowhere)
 
 
 def _stacked(parts: Sequence[Any]) -> Any:

@@ -21,7 +21,8 @@ FREED = 25  # jobs at first
 MOST_FREED = 80
 QUICK_S, SLOW_S = 0.5, 3.0  # a neighbourhood solved sooner is made larger; one not solved by then, smaller
 BETTER = 1e-7  # relative: less is not told
-_HIGHEST_SHARE = 0.35  # of the time that is given to neighbourhoods before the whole is tried
+# Of the time: until when neighbourhoods are searched, and until when the whole is then solved.
+_SHARES = ((0.1, 0.55), (0.65, 1.0))
 
 
 def improve(problem: Problem, timetable: Timetable, seconds: float, seed: int = 0) -> Timetable:
@@ -39,16 +40,18 @@ def improvements(
     """
     if not len(problem.jobs.ids) or faults(problem, timetable):
         return
-    until = time.monotonic() + seconds
-    search = _Search(problem, timetable, seed)
-    small = len(problem.jobs.ids) <= WHOLE
-    yield from search.run(until - (1 - _HIGHEST_SHARE) * seconds if small else until)
-    if small and not timetable.stints and (left := until - time.monotonic()) > 0:
-        found, _, proved = optimum(problem, left, search.best)
+    search, begun = _Search(problem, timetable, seed), time.monotonic()
+    if len(problem.jobs.ids) > WHOLE or timetable.stints:
+        yield from search.run(begun + seconds)
+        return
+    for searched, solved_by in _SHARES:
+        yield from search.run(begun + searched * seconds)
+        left = begun + solved_by * seconds - time.monotonic()
+        found, _, proved = optimum(problem, max(left, 0.0), search.best)
         if found is not None and search.accepts(found):
             yield found
-        if not proved:
-            yield from search.run(until)
+        if proved:
+            return
 
 
 class _Search:
