@@ -10,7 +10,7 @@ import pytest
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Outlook, Rung, Segment, Steps
 from tidewatt.scheduler.jobs import Need
-from tidewatt.scheduler.plan import Ask, Booking, Plan, Window
+from tidewatt.scheduler.plan import Ask, Booking, Pausing, Plan, Window
 from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.situation import Situation
@@ -134,6 +134,20 @@ def test_plans_and_timetables_are_the_same_thing() -> None:
     back = made.timetable(made.plans(table, table))
     assert back.place.tolist() == [0, NOWHERE]
     assert back.start_ms[0] == table.start_ms[0]
+
+
+def test_a_job_with_pauses_has_its_stints_in_plan_and_timetable_alike() -> None:
+    pausing = Pausing(restart=timedelta(minutes=30))
+    made = built([ask(1, duration=2 * HOUR, pausing=pausing)])
+    two, three = floor_ms(T0.replace(hour=2, minute=0)), floor_ms(T0.replace(hour=3, minute=0))
+    stints = ((0, two, three), (0, three + 3_600_000, three + 9_000_000))
+    at_once = Timetable(np.array([0]), np.array([floor_ms(T0)]))
+    table = Timetable(np.array([0]), np.array([two]), {0: stints})
+    [plan] = made.plans(table, at_once).values()
+    assert [each.window.end - each.window.start for each in plan.stints] == [HOUR, 1.5 * HOUR]
+    assert plan.window == Window(plan.stints[0].window.start, plan.stints[1].window.end)
+    assert plan.expected_g == pytest.approx(0.5 * (100 + 1.5 * 400))
+    assert made.timetable({1: plan}).stints == {0: stints}
 
 
 def plans(made: Situated, start_h: float) -> dict[int, Plan]:

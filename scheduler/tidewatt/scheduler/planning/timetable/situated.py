@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tidewatt.scheduler.plan import Ask, Plan, Why, Window
+from tidewatt.scheduler.plan import Ask, Plan, Stint, Why, Window
 from tidewatt.scheduler.planning import reasons
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, length_ms, moment
 from tidewatt.scheduler.planning.intensity import CostCurve, curve_of, remarks, source
 from tidewatt.scheduler.planning.search import TIE, Choice, Option, choice_at
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import Terms, terms_of
+from tidewatt.scheduler.planning.timetable.interrupted import stints_grams
 from tidewatt.scheduler.planning.timetable.problem import (
     NOWHERE,
     Ints,
@@ -53,20 +54,48 @@ class Situated:
         at = {place: index for index, place in enumerate(self.problem.places.names)}
         place = np.full(len(self.asks), NOWHERE, np.int64)
         start = np.zeros(len(self.asks), np.int64)
+        stints: dict[int, tuple[tuple[int, int, int], ...]] = {}
         now = int(self.problem.places.edges_ms[0])
         for index, ask in enumerate(self.asks):
             plan = plans.get(ask.job_id)
-            if isinstance(plan, Plan):
-                place[index] = at.get((plan.region, plan.pool), NOWHERE)
-                start[index] = max(floor_ms(plan.window.start), now)
-        return Timetable(place, start)
+            if not isinstance(plan, Plan) or any(_spot(part) not in at for part in (plan, *plan.stints)):
+                continue
+            place[index] = at[_spot(plan.stints[-1] if plan.stints else plan)]
+            start[index] = max(floor_ms(plan.window.start), now)
+            if plan.stints:
+                stints[index] = tuple(
+                    (at[_spot(each)], floor_ms(each.window.start), floor_ms(each.window.end))
+                    for each in plan.stints
+                )
+        return Timetable(place, start, stints)
 
     def plans(self, timetable: Timetable, immediate: Timetable) -> dict[int, Plan]:
         """A plan for each job that has a place; `immediate` is what it is compared with."""
-        return {
-            self.asks[index].job_id: self._plan(index, timetable, immediate)
-            for index in np.flatnonzero(timetable.place != NOWHERE).tolist()
-        }
+        found = {}
+        for index in np.flatnonzero(timetable.place != NOWHERE).tolist():
+            plan = self._plan(index, timetable, immediate)
+            parts = timetable.stints.get(index)
+            found[plan.job_id] = plan if parts is None else self._paused(plan, index, parts)
+        return found
+
+    def _paused(self, plan: Plan, index: int, parts: Sequence[tuple[int, int, int]]) -> Plan:
+        """The plan of a job with pauses, from that of the same job in one piece."""
+        names = self.problem.places.names
+        stints = tuple(
+            Stint(*names[place], Window(moment(start), moment(end))) for place, start, end in parts
+        )
+        grams = stints_grams(self.problem, index, parts)
+        immediate_g = plan.immediate_g
+        less = f": {1 - grams / immediate_g:.0%} less than starting at once" if immediate_g else ""
+        return replace(
+            plan,
+            window=Window(stints[0].window.start, stints[-1].window.end),
+            why=Why.CLEANEST,
+            reason=f"runs in {len(stints)} stints in the cleanest hours{less}",
+            mean_gco2_per_kwh=None,
+            expected_g=grams,
+            stints=stints,
+        )
 
     def _choice(self, index: int, timetable: Timetable) -> tuple[Choice, int]:
         """A job's start as a choice, and how long it takes there (ms)."""
@@ -107,6 +136,10 @@ class Situated:
             immediate_g=None if first.cost is None else first.cost * ask.power_w / 1000,
             sources=tuple(source(part) for part in curve.segments(start, end)),
         )
+
+
+def _spot(part: Plan | Stint) -> tuple[str, str]:
+    return part.region, part.pool
 
 
 def situated(situation: Situation) -> Situated | None:
