@@ -58,13 +58,16 @@ class Situated:
         now = int(self.problem.places.edges_ms[0])
         for index, ask in enumerate(self.asks):
             plan = plans.get(ask.job_id)
-            if not isinstance(plan, Plan) or any(_spot(part) not in at for part in (plan, *plan.stints)):
+            if not isinstance(plan, Plan):
                 continue
-            place[index] = at[_spot(plan.stints[-1] if plan.stints else plan)]
+            parts: Sequence[Plan | Stint] = plan.stints or (plan,)
+            if any((part.region, part.pool) not in at for part in parts):
+                continue
+            place[index] = at[parts[-1].region, parts[-1].pool]
             start[index] = max(floor_ms(plan.window.start), now)
             if plan.stints:
                 stints[index] = tuple(
-                    (at[_spot(each)], floor_ms(each.window.start), floor_ms(each.window.end))
+                    (at[each.region, each.pool], floor_ms(each.window.start), floor_ms(each.window.end))
                     for each in plan.stints
                 )
         return Timetable(place, start, stints)
@@ -136,10 +139,6 @@ class Situated:
             immediate_g=None if first.cost is None else first.cost * ask.power_w / 1000,
             sources=tuple(source(part) for part in curve.segments(start, end)),
         )
-
-
-def _spot(part: Plan | Stint) -> tuple[str, str]:
-    return part.region, part.pool
 
 
 def situated(situation: Situation) -> Situated | None:
