@@ -214,7 +214,9 @@ class Programme:
     def _first_edges(self) -> list[Ints]:
         if not self._starts_now:
             return [place.starts for place in self.places]
-        return [np.union1d(place.starts, [0][place.from_edge :]) for place in self.places]
+        return [
+            np.union1d(place.starts, np.zeros(int(place.from_edge == 0), np.int64)) for place in self.places
+        ]
 
     def _span(self, edge: int, most: int) -> tuple[int, int]:
         """The least and the most progress that is of any use at an edge."""
