@@ -239,6 +239,14 @@ def test_kept_stints_stay_and_leave_their_pauses_to_others() -> None:
     assert again[1] is not kept[1]
 
 
+def test_stints_make_room_for_a_newcomer_that_cannot_wait() -> None:
+    split = ask(1, 20, hours=2, pausing=Pausing())
+    here = situation([split], FLAT, (ONE,), keep={1: stinted(1, (1, 2), (4, 5))})
+    admission = admit(ask(2, 3, hours=3), here)
+    assert start_h(admission.plan) == 0
+    assert start_h(admission.moved[1]) == 3
+
+
 # Offers
 
 

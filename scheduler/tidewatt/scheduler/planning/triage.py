@@ -51,8 +51,11 @@ def misses(plan: Plan | Infeasible) -> bool:
 
 
 def is_movable(plan: Plan | Infeasible) -> bool:
-    """True for a plan that may be made anew; one accepted as late keeps the finish that it was told."""
-    return isinstance(plan, Plan) and plan.why not in (Why.LATE, Why.GUARD) and not plan.stints
+    """True for a plan that may be made anew; one accepted as late keeps the finish that it was told.
+
+    One with pauses may have to run in one piece for a while: it is split again when there is room.
+    """
+    return isinstance(plan, Plan) and plan.why not in (Why.LATE, Why.GUARD)
 
 
 def carried_out(plan: Plan | Infeasible) -> Plan | None:
