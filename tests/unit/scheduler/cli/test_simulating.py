@@ -1,7 +1,10 @@
 """`simulate`: from files to a table, a picture, JSON and CSV."""
 
 import csv
+import os
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,10 @@ from typing import Any
 import pytest
 
 from tests.simulated import CLEAN_DAYS, DIRTY_DAYS
+from tests.unit.scheduler.test_store import attempt, job
+from tidewatt.scheduler.jobs import JobState
+from tidewatt.scheduler.paths import paths
+from tidewatt.scheduler.store import Store
 
 Tidewatt = Callable[..., Any]
 BOTH = ("--zone", "DE", "--zone", "GB", "--gpus", "2", "--grid", "grid.csv", "--jobs", "jobs.csv")
@@ -97,6 +104,29 @@ def test_bad_input_ends_with_a_sentence_and_code_2(
     said = tidewatt("simulate", "--zone", "DE", "--grid", "grid.csv", *arguments)
     assert said.code == 2
     assert sentence in said.err
+
+
+def test_jobs_that_were_done_here_run_again_as_long_as_they_ran(tidewatt: Tidewatt) -> None:
+    """One took half an hour longer than estimated, one was cancelled, one ran before times were kept."""
+    place = paths(os.environ)
+    place.make()
+    store = Store(place.database)
+    came = round(datetime(2026, 3, 10, 7, tzinfo=UTC).timestamp() * 1000)
+    start = came + 60_000
+    with store.transaction() as transaction:
+        for state in (JobState.DONE, JobState.CANCELLED, JobState.DONE):
+            done = job(submitted_ms=came, duration_ms=3_600_000, power_mw=1_000_000, state=state)
+            number = transaction.add_job(done)
+            began = attempt(number)
+            if number == 1:
+                began = replace(began, started_ms=start, ended_ms=start + 5_400_000)
+            transaction.add_attempt(began)
+    store.close()
+    said = tidewatt("simulate", "--zone", "DE", "--grid", "grid.csv", "--jobs", "store", "--json")
+    assert said.code == 0, said.err
+    assert said.json["jobs"] == 1
+    assert said.json["policies"][0]["energy_kwh"] == pytest.approx(1.5)
+    assert said.json["policies"][5]["saved"]["average"] >= 0.5  # the overrun may leave the clean hours
 
 
 def test_a_grid_without_the_zone_is_refused(tidewatt: Tidewatt) -> None:
