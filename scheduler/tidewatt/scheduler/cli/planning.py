@@ -107,12 +107,22 @@ def _plan_queue(
 
     answer, view, then = planned(jobs, regions, setting, seconds, levers)
     if as_json:
-        say_json(view)
+        _say_queue(view)
         return
     from tidewatt.scheduler.cli.queue_text import queue_lines
 
     for line in queue_lines(answer, view, then, shutil.get_terminal_size().columns):
         say(line)
+
+
+def _say_queue(view: Json) -> None:
+    """Writes the plan as JSON with one job a line: indented all through it would be slow and long."""
+    import json
+
+    text = json.dumps(view | {"jobs": []}, indent=2, ensure_ascii=False)
+    before, empty, after = text.partition('\n  "jobs": []')
+    rows = ",\n    ".join(json.dumps(row, ensure_ascii=False) for row in view["jobs"])
+    say(before + (f'\n  "jobs": [\n    {rows}\n  ]' if rows else empty) + after)
 
 
 def _show_frontier(wish: Wish, order: Order, setting: Setting, picture: Path | None, as_json: bool) -> None:
