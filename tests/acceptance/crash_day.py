@@ -1,5 +1,7 @@
 """A scripted day of submits, holds, releases and cancels, in which processes are killed at random.
 
+Some submits are arrays of which one task runs at a time, some start after other jobs, some are tried again.
+
 The jobs write down themselves when they start and end and on which GPU, so that what the store says can
 be held against what really happened.
 """
@@ -12,6 +14,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import psutil
@@ -45,6 +48,8 @@ class Counts:
     lost: list[int] = field(default_factory=list)
     twice: list[int] = field(default_factory=list)
     double_booked: list[str] = field(default_factory=list)
+    too_early: list[str] = field(default_factory=list)  # before another job had ended that it was to wait for
+    over_limit: list[str] = field(default_factory=list)  # tasks of one array at the same time
     unsettled: list[int] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
 
@@ -58,6 +63,7 @@ class Counts:
             f" commands without an answer: {self.unanswered}\n"
             f"lost: {len(self.lost)}; run twice: {len(self.twice)};"
             f" GPU double-booked: {len(self.double_booked)};"
+            f" too early: {len(self.too_early)}; over an array's limit: {len(self.over_limit)};"
             f" ended but not settled: {len(self.unsettled)}; gaps in the readings: {len(self.gaps)}"
         )
 
@@ -100,6 +106,13 @@ class Day:
             minutes = max(1, round(seconds * FACTOR / 60))
             args = ["submit", "--json", "--gpus", str(self.random.choice([0, 1, 1, 2])), "--late"]
             args += ["--duration", f"{minutes}m", "--finish-by", f"{minutes + self.random.randint(40, 300)}m"]
+            match self.random.randrange(8):
+                case 0:
+                    args += ["--array", "0-2%1"]
+                case 1:
+                    args += ["--retries", "2"]
+                case 2 | 3 if jobs:
+                    args += ["--after", self.random.choice(["", "any:"]) + str(self.random.choice(jobs[-6:]))]
             args += ["--", "python", str(self.script), f"{seconds:.2f}", str(self.evidence)]
         else:
             args = [verb, "--json", str(self.random.choice(jobs[-12:]))]
@@ -118,7 +131,8 @@ class Day:
             args, process = entry
             output, _ = process.communicate()
             if args[0] == "submit" and process.returncode == 0:
-                self.counts.acknowledged.add(json.loads(output)["job"]["id"])
+                job = json.loads(output)["job"]
+                self.counts.acknowledged.update(job["id"] + place for place in range(job["array_size"] or 1))
             elif process.returncode in {-signal.SIGKILL, 3}:
                 self.counts.unanswered += 1
 
@@ -192,7 +206,10 @@ class Day:
         counts.lost = sorted(counts.acknowledged - set(jobs))
         counts.unsettled = self._open_accounts()
         runs = self._runs(jobs)
-        counts.twice = sorted({job for job in runs if len(runs[job]) > 1})
+        counts.twice = sorted(
+            {job for job in runs if len(runs[job]) > 1 + jobs[job]["retried"] or _at_once([runs[job]])}
+        )
+        self._compare_orders(jobs, runs)
         counts.double_booked = _overlaps([run for each in runs.values() for run in each])
         for job in jobs.values():
             for attempt in job["attempts"]:
@@ -201,6 +218,23 @@ class Day:
                         self.house.home / "readings", _ms(attempt["started"]), _ms(attempt["ended"]), 1.0
                     )
                     counts.gaps += [f"{attempt['attempt_id']}: {gap}" for gap in silent]
+
+    def _compare_orders(self, jobs: dict[int, Any], runs: dict[int, list[tuple[float, float, str]]]) -> None:
+        """Whether each job began after those before it had ended, and the tasks of arrays one by one."""
+        arrays: dict[int, list[int]] = {}
+        for job in jobs.values():
+            if job["array"]:
+                arrays.setdefault(job["array"], []).append(job["id"])
+        by_key = {job["key"]: [job["id"]] for job in jobs.values()}
+        by_key |= {str(array): tasks for array, tasks in arrays.items()}
+        for job in jobs.values():
+            before = [each for key in (*job["after"], *job["after_any"]) for each in by_key[key]]
+            ends = [end for each in before for _, end, _ in runs.get(each, ())]
+            if any(start < end for start, _, _ in runs.get(job["id"], ()) for end in ends):
+                self.counts.too_early.append(job["key"])
+        for array, tasks in arrays.items():
+            if _at_once([runs.get(task, []) for task in tasks]):
+                self.counts.over_limit.append(str(array))
 
     def _runs(self, jobs: dict[int, Any]) -> dict[int, list[tuple[float, float, str]]]:
         """By job: each start that the job itself wrote down, with its end and its GPUs."""
@@ -228,6 +262,12 @@ def _overlaps(runs: list[tuple[float, float, str]]) -> list[str]:
             if shared and start < other_end and other_start < end:
                 found.append(f"{shared} at {max(start, other_start)}")
     return found
+
+
+def _at_once(jobs: list[list[tuple[float, float, str]]]) -> bool:
+    """True where two of the runs overlap."""
+    spans = sorted((start, end) for runs in jobs for start, end, _ in runs)
+    return any(after[0] < before[1] for before, after in pairwise(spans))
 
 
 def _ms(text: str) -> int:

@@ -48,6 +48,8 @@ def test_nothing_is_lost_or_run_twice_when_processes_are_killed_at_random(
     assert counts.lost == []
     assert counts.twice == []
     assert counts.double_booked == []
+    assert counts.too_early == []
+    assert counts.over_limit == []
     assert counts.unsettled == []
     assert counts.gaps == []
 
