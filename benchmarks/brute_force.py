@@ -32,7 +32,8 @@ def drawn(seed: int, places: int, *, moves: bool) -> Work:
     tracks = [_track(rng, index, slots, moves=moves) for index in range(places)]
     step = 2 if any(track.speed == 2 for track in tracks) else 1
     length = int(edges[-1])
-    work = step * int(rng.integers(1, max(2, (length - 2) * (0.7 if step == 2 else 0.8))))
+    most = int((length - 2) * (0.7 if step == 2 else 0.8))
+    work = step * int(rng.integers(1, max(2, most)))
     return Work(
         T0_MS + MINUTE_MS * edges.astype(np.int64),
         tracks,

@@ -17,7 +17,7 @@ TIE = 1e-9  # relative: windows that differ by less are equally good, and the ea
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pieces:
-    """The best piece in each track: grams (inf: none fits) and start."""
+    """The best piece in each track: grams (inf: none fits), and where they are the least, the start."""
 
     cost_g: Amounts  # (R,)
     start_ms: Ints  # (R,)
@@ -46,15 +46,17 @@ def pieces(ground: Ground) -> Pieces:
         rows = slice(None) if len(members) == count else np.array(members)
         starts = _corners(edges, first, need, latest)
         grams = _until(edges, sums[rows], ground.rate[rows], starts + need)
-        grams -= _until(edges, sums[rows], ground.rate[rows], starts)
+        grams = grams - _until(edges, sums[rows], ground.rate[rows], starts)
         if barred is not None:
             last = np.searchsorted(edges, starts + need, "left")
             begun = np.searchsorted(edges, starts, "right") - 1
             grams[barred[rows][:, last] > barred[rows][:, begun]] = np.inf
         least = grams.min(axis=1)
-        bound = least * (1 + TIE) + 8 * np.finfo(float).eps * sums[rows][:, -1]
         best.cost_g[rows] = least + ground.arrive_g[rows]
-        best.start_ms[rows] = starts[np.argmax(grams <= bound[:, None], axis=1)]
+        cheap = np.flatnonzero(best.cost_g[rows] <= best.cost_g.min() * (1 + TIE))
+        bound = least[cheap] * (1 + TIE) + 8 * np.finfo(float).eps * sums[rows][cheap, -1]
+        numbers = cheap if len(members) == count else np.array(members)[cheap]
+        best.start_ms[numbers] = starts[np.argmax(grams[cheap] <= bound[:, None], axis=1)]
     return best
 
 
@@ -74,10 +76,14 @@ def _corners(edges: Ints, first: int, need: int, latest: int) -> Ints:
 
 def _until(edges: Ints, sums: Amounts, rate: Amounts, times: Ints) -> Amounts:
     """(R, n) grams from the first edge to each of the times."""
-    at = np.minimum(np.searchsorted(edges, times, "right") - 1, len(edges) - 2)
+    at = np.searchsorted(edges, times, "right") - 1
+    if (edges[at] != times).any():
+        at = np.minimum(at, len(edges) - 2)
     after = (times - edges[at]).astype(np.float64)
     if (np.diff(at) == 1).all():  # one in each slot: no need to gather
-        found = sums[:, at[0] : at[-1] + 1] + rate[:, at[0] : at[-1] + 1] * after
+        found = sums[:, at[0] : at[-1] + 1]
+        if after.any():
+            found = found + rate[:, at[0] : at[-1] + 1] * after
     else:
         found = sums[:, at] + rate[:, at] * after
     return np.asarray(found, np.float64)

@@ -16,7 +16,7 @@ from tidewatt.scheduler.planning.pausing.progress import Place
 from tidewatt.scheduler.planning.pausing.tables import NEVER
 from tidewatt.scheduler.planning.pausing.work import Amounts, Ints
 
-MOST_PRICES = 10
+MOST_PRICES = 12
 MOST_PAUSES = 64  # beyond, nothing is known
 CLOSE = 1e-4  # of the bound: prices are not sought more closely
 
@@ -39,6 +39,12 @@ class Reach:
     bound: float
     starts: Amounts  # (R, n+1)
     stops: Amounts
+
+    def limits(self, counts: Sequence[int]) -> list[float]:
+        """The costs up to which there are so many edges, ascending."""
+        costs = np.concatenate((self.starts.ravel(), self.stops.ravel()))
+        counts = [count for count in counts if count < len(costs)]
+        return [float(cost) for cost in np.partition(costs, counts)[counts]] if counts else []
 
     def within(self, limit: float, *, parted: bool) -> list[tuple[Ints, Ints]]:
         """Edges by place where plans within a limit start and stop; `parted`: a border may lie in a slot."""
@@ -107,7 +113,7 @@ class Relaxation:
             line = (found.bound - price * lacks, lacks, price)
             low, high = (line, high) if lacks > 0 else (low, line)
             if low is None or high is None:
-                price *= 1.25 if high is None else 0.8
+                price *= 1.07 if high is None else 0.93
                 continue
             price = (high[0] - low[0]) / (low[1] - high[1])
             if low[0] + price * low[1] - best.bound <= CLOSE * abs(best.bound):
@@ -119,7 +125,7 @@ class Relaxation:
         slots = np.diff(self._done, axis=1)
         per_done = (np.diff(self._run, axis=1) / slots).min(axis=0)
         needed = min(int(self._need / slots.max()), len(per_done) - 1)
-        return float(np.partition(per_done, needed)[needed]) * 1.02
+        return float(np.partition(per_done, needed)[needed]) * 1.05
 
     def _onward(self, price: float) -> Onward | None:
         paid = price * self._done

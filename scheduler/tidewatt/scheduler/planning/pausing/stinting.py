@@ -15,12 +15,17 @@ from tidewatt.scheduler.planning.pausing.tables import Overheads, Tables
 from tidewatt.scheduler.planning.pausing.unwinding import Piece, unwound
 from tidewatt.scheduler.planning.pausing.work import Stints, Work
 
-WIDER = (3e-4, 2e-3, 1e-2, 5e-2, 0.3)  # of the bound: so far above it plans are looked for, step by step
+WIDER = (40, 100, 250, 1000)  # edges that are looked at, step by step, until the plan is proved the best
 FINEST_SPEED = 6  # ratios of speeds are fractions with at most this denominator
 
 
-def paused(ground: Ground, indices: Sequence[int], below_g: float = np.inf) -> Stints | None:
-    """The cheapest stints in one track, or with moves among several, that cost less than `below_g`."""
+def paused(
+    ground: Ground, indices: Sequence[int], below_g: float = np.inf, *, pruned: bool = True
+) -> Stints | None:
+    """The cheapest stints in one track, or with moves among several, that cost less than `below_g`.
+
+    Without `pruned` all edges are looked at, which takes longer and finds the same.
+    """
     work, parts = ground.work, parts_for(ground, indices)
     low = int(ground.from_ms[list(indices)].min())
     grids = [grid for index in indices if (grid := grid_of(ground, index, parts, low)) is not None]
@@ -31,7 +36,7 @@ def paused(ground: Ground, indices: Sequence[int], below_g: float = np.inf) -> S
         within = [each.part(before is not None, after is not None) for each in grids]
         if len(within[0].unit) == 0:
             continue
-        found = _pieces(ground, indices, within, before, after, below_g)
+        found = _pieces(ground, indices, within, before, after, below_g, pruned)
         if found is not None:
             stints = _with_overheads(work, indices, found)
             cost = cost_of(work, stints)
@@ -57,6 +62,7 @@ def _pieces(
     before: int | None,
     after: int | None,
     below_g: float,
+    pruned: bool,
 ) -> list[Piece] | None:
     """The pieces of the best plan on grids with the same slots."""
     grid, most = grids[0], ground.work.pausing.max_pauses
@@ -66,11 +72,15 @@ def _pieces(
     ]
     elapsed = (grid.edges_ms - grid.edges_ms[0]).astype(np.float64)
     rules = _rules(ground, grid, unit)
-    reach = Relaxation(places, elapsed, rules.need_ms, before is not None, after is not None).reach()
+    reach = None
+    if pruned:
+        reach = Relaxation(places, elapsed, rules.need_ms, before is not None, after is not None).reach()
+    filled = rules.need_ms + (before or 0) + (after or 0)
+    parted = filled % grid.step_ms > 0 or max(speeds) > 1
     for limit in _limits(reach, below_g):
         kept = places
         if reach is not None:
-            edges = reach.within(limit, parted=True)
+            edges = reach.within(limit, parted=parted)
             kept = [
                 replace(place, starts=starts, stops=stops)
                 for place, (starts, stops) in zip(places, edges, strict=True)
@@ -92,11 +102,9 @@ def _limits(reach: Reach | None, below_g: float) -> Iterator[float]:
     if reach is None:
         yield below_g
         return
-    for share in WIDER:
-        limit = reach.bound + share * abs(reach.bound) + 1e-12
-        if limit >= below_g:
-            break
-        yield limit
+    for limit in reach.limits(WIDER):
+        if reach.bound < limit < below_g:
+            yield limit
     if reach.bound < below_g:
         yield below_g
 
