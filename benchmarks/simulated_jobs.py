@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,10 +31,11 @@ from tidewatt.scheduler.simulation.grid import Outlooks
 from tidewatt.scheduler.simulation.relearning import Relearnt
 from tidewatt.scheduler.simulation.setting import Pace, Site, scenario
 from tidewatt.scheduler.simulation.submitted import Submitted, compressed, pausable, shifted
+from tidewatt.scheduler.simulation.tally import Tally
 from tidewatt.scheduler.simulation.trace import Plain, of_plain
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks.results import FOLDER, ROOT, Row, keep  # benchmarks are no package that is installed
+from benchmarks.results import FOLDER, ROOT, Row, commit, keep  # benchmarks are no package that is installed
 
 DATA = ROOT.parent / "shared" / "data"
 GRID, JOBS = DATA / "average_hourly_121zones_2021_2023.parquet", DATA / "jobs_ml_50k.parquet"
@@ -55,11 +56,12 @@ SLACK, SLACK_SPREAD = timedelta(hours=24), 0.5
 PAUSE = timedelta(minutes=5)
 SEED = 4
 # GPUs a region: days in which jobs come, and how often ours plans anew (a long queue is planned less often)
-CELLS = {8: (7.0, 60), 64: (4.0, 120), 512: (2.0, 180)}
+CELLS = {8: (7.0, 60), 64: (4.0, 120), 512: (1.0, 180)}
 USES = (0.3, 0.5, 0.7)
 OURS, ORACLE = "ours, in one piece", "oracle, in one piece"
 POLICIES = ("immediate", "own window", "suspend-resume", OURS, ORACLE)
 GOAL = 0.85
+Found = Mapping[str, Tally]  # by policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,19 +182,39 @@ def cell(provider: FakeProvider, kept: Kept, gpus: int, use: float) -> dict[str,
     return compare(told, POLICIES, tell)
 
 
-def table(found: Mapping[tuple[int, float], Mapping[str, Outcome]]) -> str:
+def stored(gpus: int, use: float) -> Path:
+    """Where what was found of a cell lies."""
+    return FOLDER / "simulated_jobs" / f"{gpus}-{100 * use:.0f}.json"
+
+
+def store(path: Path, outcomes: Mapping[str, Outcome]) -> None:
+    """Keeps the sums of a cell, so that a run may be stopped between cells."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sums = [
+        asdict(outcome.tally) | {"grams": {str(key): g for key, g in outcome.tally.grams.items()}}
+        for outcome in outcomes.values()
+    ]
+    path.write_text(json.dumps({"commit": commit(), "tallies": sums}, indent=2) + "\n")
+
+
+def recalled(path: Path) -> Found:
+    """The sums of a cell by policy."""
+    sums = json.loads(path.read_text())["tallies"]
+    found = [Tally(**each | {"grams": {Signal(key): g for key, g in each["grams"].items()}}) for each in sums]
+    return {each.name: each for each in found}
+
+
+def table(found: Mapping[tuple[int, float], Found]) -> str:
     """The Markdown table."""
     lines = [
         "| GPUs a region | use | jobs | policy | saved | of the oracle's"
         " | missed | avoidably | mean wait | planning |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for (gpus, use), outcomes in found.items():
-        base = outcomes["immediate"].tally
-        best = outcomes[ORACLE].tally.saving(base, Signal.AVERAGE)
-        for name, outcome in outcomes.items():
-            tally = outcome.tally
-            saving = tally.saving(base, Signal.AVERAGE)
+    for (gpus, use), sums in found.items():
+        best = sums[ORACLE].saving(sums["immediate"], Signal.AVERAGE)
+        for name, tally in sums.items():
+            saving = tally.saving(sums["immediate"], Signal.AVERAGE)
             cells = [
                 *(str(gpus), f"{100 * use:.0f} %", str(tally.jobs), name, f"{100 * saving:.1f} %"),
                 *(f"{100 * saving / best:.0f} %", str(tally.missed), str(tally.avoidable)),
@@ -202,49 +224,45 @@ def table(found: Mapping[tuple[int, float], Mapping[str, Outcome]]) -> str:
     return "\n".join(lines)
 
 
-def rows(found: Mapping[tuple[int, float], Mapping[str, Outcome]]) -> list[Row]:
-    """A row for each cell."""
-    made = []
-    for (gpus, use), outcomes in found.items():
-        base = outcomes["immediate"].tally
-        best = outcomes[ORACLE].tally.saving(base, Signal.AVERAGE)
-        ours = outcomes[OURS].tally
-        share = ours.saving(base, Signal.AVERAGE) / best
-        own = outcomes["own window"].tally
-        made.append(
-            Row(
-                f"real ML jobs, {gpus} GPUs in each of 10 zones, {100 * use:.0f} % used, {ours.jobs} jobs",
-                f"immediate; own window saves {100 * own.saving(base, Signal.AVERAGE):.0f} % and misses"
-                f" {own.missed} deadlines",
-                "85 % of the oracle plan's saving, no avoidable miss",
-                f"{100 * ours.saving(base, Signal.AVERAGE):.1f} % saved, {100 * share:.0f} % of the oracle's,"
-                f" {ours.avoidable} avoidable misses",
-                share >= GOAL and ours.avoidable == 0,
-            )
-        )
-    return made
+def row(gpus: int, use: float, sums: Found) -> Row:
+    """What a cell says of the goal."""
+    base, ours, own = sums["immediate"], sums[OURS], sums["own window"]
+    share = ours.saving(base, Signal.AVERAGE) / sums[ORACLE].saving(base, Signal.AVERAGE)
+    return Row(
+        f"real ML jobs, {gpus} GPUs in each of 10 zones, {100 * use:.0f} % used, {ours.jobs} jobs",
+        f"immediate; own window saves {100 * own.saving(base, Signal.AVERAGE):.0f} % and misses"
+        f" {own.missed} deadlines",
+        "85 % of the oracle plan's saving, no avoidable miss",
+        f"{100 * ours.saving(base, Signal.AVERAGE):.1f} % saved, {100 * share:.0f} % of the oracle's,"
+        f" {ours.avoidable} avoidable misses",
+        share >= GOAL and ours.avoidable == 0,
+    )
 
 
 def main() -> None:
-    """Runs all cells, or those that were asked for."""
+    """Runs the cells that were asked for, and tells all that is known."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gpus", type=int, action="append", choices=sorted(CELLS))
     parser.add_argument("--use", type=float, action="append", choices=USES)
     parser.add_argument("--only-forecasts", action="store_true", help="issue the forecasts and stop")
+    parser.add_argument("--resume", action="store_true", help="leave out cells that were run before")
     given = parser.parse_args()
     provider = observed(ZONES)
     kept = issued(provider)
     if given.only_forecasts:
         return
-    found: dict[tuple[int, float], dict[str, Outcome]] = {}
     for gpus in given.gpus or CELLS:
         for use in given.use or USES:
+            if given.resume and stored(gpus, use).exists():
+                continue
             print(f"{gpus} GPUs a region, {use:.0%}", flush=True)
-            found[gpus, use] = cell(provider, kept, gpus, use)
-            print(table({(gpus, use): found[gpus, use]}), flush=True)
-    complete = given.gpus is None and given.use is None
+            store(stored(gpus, use), cell(provider, kept, gpus, use))
+            print(table({(gpus, use): recalled(stored(gpus, use))}), flush=True)
+    cells = [(gpus, use) for gpus in CELLS for use in USES]
+    found = {each: recalled(stored(*each)) for each in cells if stored(*each).exists()}
+    rows = [row(gpus, use, sums) for (gpus, use), sums in found.items()]
     print(table(found))
-    print(json.dumps({"kept": str(keep("simulated_jobs", rows(found), COMMAND, complete=complete))}))
+    print(f"kept in {keep('simulated_jobs', rows, COMMAND, complete=len(found) == len(cells))}")
 
 
 if __name__ == "__main__":
