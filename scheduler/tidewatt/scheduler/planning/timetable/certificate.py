@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tidewatt.scheduler.planning.timetable.interrupted import stints_grams
 from tidewatt.scheduler.planning.timetable.problem import (
     NOWHERE,
     Amounts,
@@ -53,6 +54,31 @@ class Tariff:
         found = [self._cheapest(job) for job in jobs]
         value, place, start = zip(*found, strict=True) if found else ((), (), ())
         return Minima(np.array(value, float), np.array(place, np.int64), np.array(start, np.int64))
+
+    def in_pieces(self, job: int) -> float:
+        """A lower bound for a job with pauses: its work in the cheapest slots, as if pausing cost nothing."""
+        ground, asked = self.ground, self.ground.problem.jobs
+        menus, menu, slot = ground.problem.menus, int(asked.menu[job]), ground.slot_ms
+        rows = np.flatnonzero(menus.allowed[menu])
+        low = max(int(asked.release_ms[job]) - ground.origin_ms, 0) // slot
+        high = -(-min(int(asked.due_ms[job]) - ground.origin_ms, ground.slots * slot) // slot)
+        inside = slice(low, max(high, low))
+        speed = menus.speed[menu, rows][:, None]
+        kw = float(asked.kw[job]) * menus.power[menu, rows][:, None]
+        rate = kw * np.diff(self.per_kw[rows, : ground.slots + 1], axis=1)[:, inside]
+        rate = (
+            rate
+            + float(asked.units[job]) * np.diff(self.per_unit[rows, : ground.slots + 1], axis=1)[:, inside]
+        )
+        free = rate + min(0.0, float(rate.min(initial=0.0)))  # whatever else it draws where that is a gain
+        per_work = np.where(ground.open[rows, inside], free / speed, np.inf)  # per slot of work at speed 1
+        if asked.pausing[job].moves:
+            per_work, speed = per_work.min(axis=0, keepdims=True), speed.max(axis=0, keepdims=True)
+        need = float(asked.work_ms[job]) / slot
+        return min(
+            (_in_cheapest(row, need, float(fast)) for row, fast in zip(per_work, speed[:, 0], strict=True)),
+            default=0.0,
+        )
 
     def _cheapest(self, job: int) -> tuple[float, int, int]:
         ground = self.ground
@@ -149,6 +175,13 @@ class Tariff:
         return value
 
 
+def _in_cheapest(per_work: Amounts, need: float, speed: float) -> float:
+    """What `need` slots of work cost where a slot takes `speed` of it; all of them if that is less."""
+    order = np.sort(per_work[np.isfinite(per_work)])
+    share = np.clip(need - speed * np.arange(len(order)), 0.0, speed)
+    return float((share * order).sum())
+
+
 def capacity(ground: Ground) -> tuple[Amounts, Amounts]:
     """Unit hours of each place (P, T), and kWh of each site (S, T), inf where its power is not limited."""
     places = ground.problem.places
@@ -172,11 +205,12 @@ def bound_g(ground: Ground, prices: Prices, jobs: Ints) -> float:
     """A lower bound of what the jobs emit in any valid timetable of them."""
     from tidewatt.scheduler.planning.timetable.bound import least_g
 
-    if len(jobs) <= EACH:
-        least = Tariff(ground, prices).cheapest(jobs.tolist()).value
-    else:
-        least = least_g(ground, prices, jobs)
-    return float(least.sum()) - priced_capacity(ground, prices)
+    pausing = np.isin(jobs, np.fromiter(ground.problem.jobs.pausing, np.int64))
+    whole, tariff = jobs[~pausing], Tariff(ground, prices)
+    few = len(whole) <= EACH
+    least = tariff.cheapest(whole.tolist()).value if few else least_g(ground, prices, whole)
+    pieces = sum(tariff.in_pieces(job) for job in jobs[pausing].tolist())
+    return float(least.sum()) + pieces - priced_capacity(ground, prices)
 
 
 def certify(problem: Problem, timetable: Timetable, prices: Prices | None = None) -> Certificate:
@@ -206,7 +240,13 @@ def certified(ground: Ground, timetable: Timetable, prices: Prices, first: Timet
 
 def spent_g(ground: Ground, timetable: Timetable, jobs: Ints) -> Amounts:
     """What placed jobs emit, in grams."""
-    return ground.costs_g(jobs, timetable.place[jobs], timetable.start_ms[jobs])
+    spent = ground.costs_g(jobs, timetable.place[jobs], timetable.start_ms[jobs])
+    for index in np.flatnonzero(np.isin(jobs, np.fromiter(timetable.stints, np.int64))).tolist():
+        job = int(jobs[index])
+        delay = float(ground.problem.jobs.delay_g_per_h[job])
+        waited_h = (int(timetable.start_ms[job]) - int(ground.problem.jobs.release_ms[job])) / HOUR_MS
+        spent[index] = stints_grams(ground.problem, job, timetable.stints[job]) + delay * waited_h
+    return spent
 
 
 def _immediate_g(ground: Ground, first: Timetable, jobs: Ints) -> Amounts:

@@ -16,11 +16,12 @@ from tidewatt.scheduler.planning.timetable.minima import Lots
 from tidewatt.scheduler.planning.timetable.problem import NOWHERE, Amounts, Ints
 from tidewatt.scheduler.planning.timetable.windows import HOUR_MS, Ground, Prices, summed
 
-PASSES = 24
+PASSES = 30
 SAMPLE = 12_000  # jobs that are asked in each pass, at most
 LONGER, HUNGRIER = 1.4, 1.5  # within which factors jobs are priced as alike
 STEP = 0.1  # of the water level, where a cell is used twice over
 OVERLOAD = 2.0  # at which a step is longest
+RISE, FALL = 1.25, 0.6  # of the step where the bound rose, or fell
 LEVELS = 65
 POOL_H = 12  # before and after an hour that share one level
 
@@ -70,7 +71,7 @@ class _Market:
             better = found.bound > bound
             if better:
                 best, bound = prices, found.bound
-            step *= 1.1 if better else 0.75
+            step *= RISE if better else FALL
             keep = 0.5 if turn else 0.0
             unit, site = keep * unit + (1 - keep) * found.unit, keep * site + (1 - keep) * found.site
             if stop() or not (

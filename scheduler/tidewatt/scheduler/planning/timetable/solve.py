@@ -9,6 +9,7 @@ import numpy as np
 from tidewatt.scheduler.planning.timetable.certificate import certified
 from tidewatt.scheduler.planning.timetable.ground import ground_of
 from tidewatt.scheduler.planning.timetable.immediate import at_once
+from tidewatt.scheduler.planning.timetable.interruption import with_pauses
 from tidewatt.scheduler.planning.timetable.minima import Lots
 from tidewatt.scheduler.planning.timetable.placing import Room
 from tidewatt.scheduler.planning.timetable.prices import HUNGRIER, LONGER, found_prices
@@ -27,6 +28,8 @@ from tidewatt.scheduler.planning.timetable.windows import SMALL, Ground, Prices,
 PARTS = 12  # of a big queue, each placed by aims of its own
 ROUNDS = 2  # of aiming for each part
 FULL = 0.5  # the share of a slot's cells that may be full for anybody to aim at it
+RESCUED = 300  # jobs without room for which others are ejected, in one go
+MANY = 5000  # more jobs than these are not placed in orders that take long
 SWEEPS = 6  # of reinsertion at most
 
 
@@ -47,7 +50,7 @@ def solve(problem: Problem, *, seed: int = 0, seconds: float | None = None) -> S
     prices = found_prices(ground, random, stop)
     room = _first_room(ground, prices, random)
     _improve(room, random, stop)
-    timetable = room.timetable()
+    timetable = with_pauses(problem, room.timetable())
     return Solution(timetable, prices, certified(ground, timetable, prices, at_once(ground)))
 
 
@@ -68,8 +71,11 @@ def _first_room(ground: Ground, prices: Prices, random: np.random.Generator) -> 
     else:
         rooms = [_placed(ground, sheet, big), _placed(ground, sheet, urgent)]
     if min(map(_unplaced, rooms)):
-        rooms.append(_placed(ground, sheet, urgent))
-        rooms.append(_placed(ground, _rush(ground), _by_deadline(ground)))
+        if len(big) > SMALL:
+            rooms.append(_aimed(ground, prices, urgent, random))
+        if len(big) <= MANY:
+            rooms.append(_placed(ground, sheet, urgent))
+            rooms.append(_placed(ground, _rush(ground), _by_deadline(ground)))
     return min(rooms, key=_rank)
 
 
@@ -105,7 +111,7 @@ def _settle(room: Room, sheet: Sheet, order: list[int]) -> None:
             failed.append(job)
         else:
             room.take(job, spot)
-    for job in failed:
+    for job in failed[:RESCUED]:
         make_room(room, sheet, job)
 
 
@@ -168,7 +174,7 @@ def _improve(room: Room, random: np.random.Generator, stop: Callable[[], bool]) 
     """Sweeps of reinsertion at true costs while jobs still move."""
     sheet, n = room.ground.sheet(None), len(room.place)
     for _ in range(SWEEPS if n <= SMALL else 1 if n <= 2000 else 0):
-        for job in np.flatnonzero(room.place == NOWHERE).tolist():
+        for job in np.flatnonzero(room.place == NOWHERE).tolist()[:RESCUED]:
             make_room(room, sheet, job)
         order: list[int] = random.permutation(n).tolist()
         if stop() or not reinsert(room, sheet, order, stop):
