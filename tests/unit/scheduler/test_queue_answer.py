@@ -19,6 +19,7 @@ from tidewatt.scheduler.planning.timetable.validator import faults
 from tidewatt.scheduler.queue_answer import AT_ONCE, POLISHED, WHOLE, QueueAnswer, answer
 from tidewatt.scheduler.queue_files import read_jobs
 from tidewatt.scheduler.queue_problem import QueueProblem, problem_of
+from tidewatt.scheduler.queue_view import queue_view
 from tidewatt.scheduler.region import Pool, Region
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -134,3 +135,22 @@ def test_price_turns_a_cleaner_region_down(tmp_path: Path) -> None:
     names = cleanest.made.problem.places.names
     assert names[cleanest.timetable.place[0]] == ("abroad", "a100")  # 300 g instead of 500
     assert names[cheapest.timetable.place[0]] == ("home", "a100")  # 500 + 200 instead of 300 + 600
+
+
+def test_job_that_may_be_interrupted_leaves_the_dirty_hours_out(tmp_path: Path) -> None:
+    header = "id,duration_s,slack_h,power_w,regions,pausable,restart_s\n"
+    made_of = {"home": curve_of(outlook([100, 500, 500, 100, 500, 500]))}
+    (tmp_path / "jobs.csv").write_text(header + "1,6000,3,1000,home,true,600\n2,3600,3,1000,home,,\n")
+    region = Region("home", pools=(Pool("a100", 2),), home=True)
+    table = read_jobs(tmp_path / "jobs.csv", NOW)
+    found = answer(problem_of(table, [region], made_of, {}, NOW, Policy()))
+    assert valid(found)
+    stints = found.timetable.stints[0]
+    assert [place for place, _, _ in stints] == [0, 0]
+    # 100 minutes of work and 10 of restart in the two clean hours, which the pause lies between
+    assert found.expected_g.tolist() == pytest.approx([100 + 100 * 50 / 60, 100], rel=1e-6)
+    row = queue_view(found, NOW, "average", {})["jobs"][0]
+    first, last = row["stints"]
+    assert first["end"] <= "2026-03-01T01:00:00Z"
+    assert last["start"] >= "2026-03-01T03:00:00Z"
+    assert (row["start"], row["end"]) == (first["start"], last["end"])
