@@ -10,7 +10,6 @@ from tidewatt.scheduler.planning.instants import moment
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.queue import plan_queue
 from tidewatt.scheduler.planning.situation import Situation
-from tidewatt.scheduler.planning.timetable.interruption import with_pauses
 from tidewatt.scheduler.planning.timetable.problem import NOWHERE, Timetable
 from tidewatt.scheduler.planning.timetable.situated import Situated, situated
 from tidewatt.scheduler.planning.timetable.slots import is_due
@@ -28,16 +27,12 @@ def production(situation: Situation) -> Plans:
 
     Jobs that have no room before their deadline have no plan: the guard starts them wherever there is room.
     """
-    pauses = any(ask.pausing is not None for ask in situation.asks)
-    if len(situation.asks) <= REFINED and not pauses:
+    if len(situation.asks) <= REFINED:
         return ladder.plan(situation, seconds=PATIENCE_S).plans
     made = situated(situation)
     if made is None:
         return plan_queue(situation)
-    timetable = solve(made.problem).timetable
-    if pauses and not timetable.stints:
-        timetable = with_pauses(made.problem, timetable)
-    placed = _wordless(made, timetable)
+    placed = _wordless(made, solve(made.problem).timetable)
     return placed | {ask.job_id: plan for ask in situation.asks if (plan := _due(ask, situation)) is not None}
 
 
