@@ -36,9 +36,9 @@ def ground_of(work: Work) -> Ground:
     cost = np.array([track.cost for track in tracks], np.float64)
     usable = np.isfinite(cost) & np.array([track.free for track in tracks], np.bool_)
     scale = np.array([work.kw * track.power / MS_PER_HOUR for track in tracks])
-    rate = cost * scale[:, None]
     if not usable.all():
-        rate = np.where(usable, rate, 0.0)
+        cost[~usable] = 0.0
+    rate = np.multiply(cost, scale[:, None], out=cost)
     away = [bool(work.home) and track.region != work.home for track in tracks]
     from_ms = np.array(
         [

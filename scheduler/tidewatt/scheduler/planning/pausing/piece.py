@@ -28,9 +28,10 @@ def pieces(ground: Ground) -> Pieces:
     count = len(ground.need_ms)
     best = Pieces(np.full(count, np.inf), np.zeros(count, np.int64))
     edges = ground.work.edges_ms
-    widths = np.diff(edges)
     sums = np.zeros((count, len(edges)))
-    np.cumsum(ground.rate * widths, axis=1, out=sums[:, 1:])
+    np.cumsum(ground.rate, axis=1, out=sums[:, 1:])
+    sums[:, 1:] *= ground.slot_ms
+    sums[:, 1:] -= ground.rate[:, :1] * float(ground.slot_ms - (edges[1] - edges[0]))
     barred = None
     if not ground.usable.all():
         barred = np.zeros((count, len(edges)), np.int64)

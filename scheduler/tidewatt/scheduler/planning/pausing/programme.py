@@ -3,6 +3,7 @@
 import numpy as np
 
 from tidewatt.scheduler.planning.pausing.bound import least_g
+from tidewatt.scheduler.planning.pausing.freely import cheapest_slots, is_free
 from tidewatt.scheduler.planning.pausing.ground import Ground, ground_of
 from tidewatt.scheduler.planning.pausing.moving import among_places
 from tidewatt.scheduler.planning.pausing.piece import TIE, pieces
@@ -46,5 +47,7 @@ def in_one_place(ground: Ground) -> Stints | None:
         below = np.inf if best is None else best.cost_g * (1 - TIE)
         if not least[index] < below:
             break
-        best = paused(ground, [index], below) or best
+        found = cheapest_slots(ground, index) if is_free(work.pausing) else paused(ground, [index], below)
+        if found is not None and found.cost_g < below:
+            best = found
     return best
