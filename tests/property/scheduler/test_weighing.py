@@ -154,7 +154,7 @@ def relative(start: Start, reference: Start) -> float:
     return sum(grams / other for grams, other in parts if other > 0)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(cases(marginal=True))
 def test_both_signals_are_never_worse_and_no_fine_start_is_better(case: Case) -> None:
     case = replace(case, policy=replace(EXACT, signal="both"))
@@ -173,7 +173,7 @@ def test_both_signals_are_never_worse_and_no_fine_start_is_better(case: Case) ->
     assert plan.beside.immediate_g == pytest.approx(reference.second, abs=1e-6)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(cases(marginal=False, kinds=True))
 def test_kinds_of_gpu_equal_trying_every_start(case: Case) -> None:
     plan, reference = case.plan(), case.reference()
@@ -190,7 +190,7 @@ def test_kinds_of_gpu_equal_trying_every_start(case: Case) -> None:
         assert chosen.first <= reference.first
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     cases(marginal=False, kinds=True),
     st.sampled_from((0.0, 0.3, 2.0)),

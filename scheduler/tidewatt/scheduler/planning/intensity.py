@@ -23,12 +23,16 @@ class CostCurve:
 
     `edges_ms`: (n+1,) int64, Unix milliseconds. `hours`: (n+1,) the edges as hours since the first one.
     `cumulative`: (n+1,) float64, integral since the first edge in (gCO2/kWh) * h: what 1 kW emits, in grams.
+    Between the edges of the two indices `even` all steps are `step_ms` long, and only the first and the last
+    step may lie outside; 0: they differ.
     """
 
     outlook: Outlook
     edges_ms: Times
     hours: Amounts
     cumulative: Amounts
+    step_ms: int = 0
+    even: tuple[int, int] = (0, 0)
 
     @property
     def kind(self) -> Kind:
@@ -61,8 +65,7 @@ class CostCurve:
 
     def grams_per_kw(self, start_ms: int, end_ms: int) -> float:
         """Grams that 1 kW emits over `[start_ms, end_ms)`, within the curve."""
-        until = self._until(np.array((start_ms, end_ms), np.int64))
-        return float(until[1] - until[0])
+        return self._until_one(end_ms) - self._until_one(start_ms)
 
     def mean(self, start_ms: int, end_ms: int) -> float:
         """Mean intensity over `[start_ms, end_ms)` in gCO2/kWh, within the curve."""
@@ -75,6 +78,14 @@ class CostCurve:
             for segment in self.outlook.segments
             if floor_ms(segment.start) < end_ms and ceil_ms(segment.end) > start_ms
         )
+
+    def _until_one(self, time_ms: int) -> float:
+        """As `_until` of one time: NumPy takes its time for a single number."""
+        edges, cumulative = self.edges_ms, self.cumulative
+        i = min(max(int(edges.searchsorted(time_ms, "right")) - 1, 0), len(edges) - 2)
+        start, end = int(edges[i]), int(edges[i + 1])
+        share = min(max((time_ms - start) / (end - start), 0.0), 1.0)
+        return float(cumulative[i]) + share * float(cumulative[i + 1] - cumulative[i])
 
     def _until(self, times_ms: Times) -> Amounts:
         hours = (times_ms - self.edges_ms[0]) / MS_PER_HOUR
@@ -134,4 +145,14 @@ def _curve(outlook: Outlook) -> CostCurve | None:
     edges = np.append(steps.start_ms[:n], steps.end_ms[n - 1]).astype(np.int64)
     hours = (edges - edges[0]) / MS_PER_HOUR
     cumulative = np.append(0.0, np.cumsum(steps.gco2_per_kwh[:n] * np.diff(hours)))
-    return CostCurve(outlook, edges, hours, cumulative)
+    return CostCurve(outlook, edges, hours, cumulative, *_even(edges))
+
+
+def _even(edges_ms: Times) -> tuple[int, tuple[int, int]]:
+    """The length of the steps, and between which edges they have it; a cut first or last step is left out."""
+    lengths = np.diff(edges_ms)
+    inner = lengths[1:-1]
+    if not inner.size or (inner != inner[0]).any():
+        return 0, (0, 0)
+    step = int(inner[0])
+    return step, (int(lengths[0] != step), len(lengths) - int(lengths[-1] != step))

@@ -14,6 +14,8 @@ from math import isfinite
 import numpy as np
 
 from tidewatt.scheduler.planning.capacity import Stretch
+from tidewatt.scheduler.planning.corners import corners
+from tidewatt.scheduler.planning.instants import FAR_MS
 from tidewatt.scheduler.planning.intensity import MS_PER_HOUR, Amounts, CostCurve, Times
 
 TIE = 1e-9  # relative: windows that differ by less are equally clean
@@ -150,23 +152,28 @@ def bearable(choice: Choice, scale: Scale) -> bool:
 
 
 def best_start(
-    options: Sequence[Option], min_wait_ms: int = 0, *, margin_ms: int = 0, scale: Scale = ABSOLUTE
+    options: Sequence[Option],
+    min_wait_ms: int = 0,
+    *,
+    margin_ms: int = 0,
+    scale: Scale = ABSOLUTE,
+    within_ms: int = FAR_MS,
 ) -> Choice | None:
     """The cleanest start within what the options' terms and curves cover, `margin_ms` early; None: no such.
 
     Windows whose weights differ by less than 1e-9 are equal: then the earliest, then home, then the first.
-    A start less than `min_wait_ms` after the option's first one is not considered, but that first one is.
+    A start less than `min_wait_ms` after the option's first one is not considered, but that first one is; nor
+    is one more than `within_ms` after it.
     """
+    waits = min_wait_ms, within_ms
     priced = []
     for option in options:
         if option.curve is None:
             continue
-        starts = _candidates(option, option.curve, min_wait_ms, margin_ms, scale)
-        if starts.size:
-            weights = _weights(option, option.curve, starts, scale)
-            lowest = float(weights.min())
-            if isfinite(lowest):  # numbers beyond all bounds say nothing
-                priced.append((option, starts, weights, lowest))
+        starts, weights = _priced(option, option.curve, waits, margin_ms, scale)
+        lowest = float(weights.min(initial=np.inf))
+        if isfinite(lowest):  # numbers beyond all bounds say nothing
+            priced.append((option, starts, weights, lowest))
     if not priced:
         return None
     least = min(lowest for *_, lowest in priced)
@@ -179,22 +186,44 @@ def best_start(
     return earliest(ties)
 
 
-def _weights(option: Option, curve: CostCurve, starts: Times, scale: Scale) -> Amounts:
-    """What `weight` says of each start; inf where it is not `bearable`."""
+def _priced(
+    option: Option, curve: CostCurve, waits: Stretch, margin_ms: int, scale: Scale
+) -> tuple[Times, Amounts]:
+    """The starts worth pricing, in any order, and what `weight` says of each; inf where not `bearable`."""
+    second = option.second if scale.second is not None and option.binds else None
+    curves = (curve,) if second is None else (curve, second)
+    ranges = _ranges(option, curves, waits, margin_ms)
+    if not ranges:
+        return np.empty(0, np.int64), np.empty(0)
+    low, high = ranges[0][0], ranges[-1][1]
+    borders = [border for each in ranges for border in each]
+    starts, cost = corners(curve, low, high, option.duration_ms, borders)
+    if second is not None:
+        points = np.concatenate((starts, corners(second, low, high, option.duration_ms)[0]))
+        points.sort()
+        starts = np.concatenate((points, _crossings(option, curves, points, scale)))
+        cost = curve.integral(starts, starts + option.duration_ms)
+    if len(ranges) > 1:
+        lows, highs = np.array(ranges, np.int64).T
+        within = starts <= highs[lows.searchsorted(starts, "right") - 1]
+        starts, cost = starts[within], cost[within]
+    if option.factor != 1.0 or option.moved_g:
+        cost = option.factor * cost + option.moved_g
+    return starts, _weights(option, second, starts, cost, scale)
+
+
+def _weights(option: Option, second: CostCurve | None, starts: Times, cost: Amounts, scale: Scale) -> Amounts:
     ends = starts + option.duration_ms
-    cost = option.factor * curve.integral(starts, ends)
-    if option.moved_g:
-        cost = cost + option.moved_g
     own = cost
     if option.price_g or option.delay_g_per_h:
         own = own + option.price_g + option.delay_g_per_h * (ends - option.delay_from_ms) / MS_PER_HOUR
     if scale.second is None:
         return own
     fit = cost <= _most(scale.first) + _noise(option, ABSOLUTE)
-    if option.second is None or not option.binds:
+    if second is None:
         return np.where(fit, 2 * own * _inverse(scale.first), np.inf)
-    other = option.factor * option.second.integral(starts, ends) + option.moved_second_g
-    fit &= other <= _most(scale.second) + option.factor * option.second.noise
+    other = option.factor * second.integral(starts, ends) + option.moved_second_g
+    fit &= other <= _most(scale.second) + option.factor * second.noise
     both = own * _inverse(scale.first) + (other + (own - cost)) * _inverse(scale.second)
     return np.where(fit, both, np.inf)
 
@@ -214,33 +243,6 @@ def _noise(option: Option, scale: Scale) -> float:
     return noise if scale.second is None else 2 * noise * _inverse(scale.first)
 
 
-def _candidates(option: Option, curve: CostCurve, min_wait_ms: int, margin_ms: int, scale: Scale) -> Times:
-    """The starts worth pricing, in any order."""
-    second = option.second if scale.second is not None and option.binds else None
-    curves = (curve,) if second is None else (curve, second)
-    ranges = _ranges(option, curves, min_wait_ms, margin_ms)
-    if not ranges:
-        return np.empty(0, np.int64)
-    low, high = ranges[0][0], ranges[-1][1]
-    duration = option.duration_ms
-    corners = [np.array(ranges, np.int64).ravel()]
-    for each in curves:
-        edges = each.edges_ms
-        first, first_end = edges.searchsorted((low, low + duration), "left").tolist()
-        last, last_end = edges.searchsorted((high, high + duration), "right").tolist()
-        corners += [edges[first:last], edges[first_end:last_end] - duration]
-    points = np.concatenate(corners)
-    if scale.second is not None:
-        points.sort()
-        points = np.concatenate((points, _crossings(option, curves, points, scale)))
-    if len(ranges) == 1:
-        return points
-    lows, highs = np.array(ranges, np.int64).T
-    within = lows.searchsorted(points, "right") - 1
-    kept: Times = points[points <= highs[within]]
-    return kept
-
-
 def _crossings(option: Option, curves: Sequence[CostCurve], points: Times, scale: Scale) -> Times:
     """The whole milliseconds around each start at which a signal is just as bad as the reference's."""
     found = []
@@ -255,14 +257,15 @@ def _crossings(option: Option, curves: Sequence[CostCurve], points: Times, scale
     return np.concatenate(found)
 
 
-def _ranges(option: Option, curves: Sequence[CostCurve], min_wait_ms: int, margin_ms: int) -> list[Stretch]:
+def _ranges(option: Option, curves: Sequence[CostCurve], waits: Stretch, margin_ms: int) -> list[Stretch]:
     """Closed ranges of allowed starts within the free stretches and the curves, disjoint and ascending."""
     first = option.first_ms
     if first is None or option.shift_ms is None:
         return []
     known_from = max(curve.start_ms for curve in curves)
     known_to = min(curve.end_ms for curve in curves) - option.duration_ms
-    known_to = min(known_to, option.shift_ms - margin_ms)
+    min_wait_ms, within_ms = waits
+    known_to = min(known_to, option.shift_ms - margin_ms, first + within_ms)
     ranges: list[Stretch] = []
     for start, end in option.free:
         low, high = max(start, known_from), min(end - option.duration_ms, known_to)

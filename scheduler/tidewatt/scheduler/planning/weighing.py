@@ -92,7 +92,7 @@ class _Weighing:
             return best, Why.CLEANEST, reasons.sooner(best, self.reference)
         near = None
         if min_wait:
-            near = best_start(self.options, margin_ms=self.margin_ms, scale=self.scale)
+            near = best_start(self.options, margin_ms=self.margin_ms, scale=self.scale, within_ms=min_wait)
         if near is not None and self.saving(near) > max(policy.min_saving, TIE):
             return stay, Why.NOTHING_TO_GAIN, reasons.too_soon(near.start_ms - stay.start_ms, min_wait)
         if saving > TIE:
