@@ -18,6 +18,7 @@ from tidewatt.scheduler.region import Region
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 KIND = Kind(Signal.AVERAGE, Basis.LIFECYCLE, Boundary.PRODUCTION)
+MARGINAL = Kind(Signal.MARGINAL, Basis.DIRECT, Boundary.CONSUMPTION)
 HOUR = timedelta(hours=1)
 HOUR_MS = 3_600_000
 
@@ -34,10 +35,12 @@ def job(hours: float = 1, finish_by_h: float | None = 6) -> Ask:
     return Ask(1, NOW, Need(cpus=1), length, "yours", 1000.0, "given", finish_by=finish_by, home="home")
 
 
+HOME, ABROAD = outlook(500, 400, 380, 200, 450, 500), outlook(300, 600, 600, 600, 600, 600)
+
+
 def weighed(ask: Ask, policy: Policy | None = None, prices: tuple[float, float] = (0.0, 0.0)) -> Frontier:
     """Home gets cleaner by the hour, abroad is clean for an hour and then dirty."""
-    home, abroad = outlook(500, 400, 380, 200, 450, 500), outlook(300, 600, 600, 600, 600, 600)
-    found = frontier(ask, situation(policy, prices, home, abroad))
+    found = frontier(ask, situation(policy, prices, HOME, ABROAD))
     assert isinstance(found, Frontier)
     return found
 
@@ -130,3 +133,22 @@ def test_frontier_never_rises_and_holds_the_cleanest_start() -> None:
         assert grams[-1] == pytest.approx(min(grams[-1], found.chosen.expected_g))
         weights = [point.worth_g_per_h for point in found.points if point.worth_g_per_h is not None]
         assert weights == sorted(weights, reverse=True)
+
+
+def test_starts_that_the_other_signal_turns_down_are_not_offered() -> None:
+    marginal = outlook(400, 390, 900, 900, 300, 300)
+    other = replace(marginal, kind=MARGINAL)
+    made = situation(Policy(signal="both", margin=timedelta(0)), (0, 0), HOME, ABROAD)
+    found = frontier(replace(job(), regions=("home",)), replace(made, beside={"home": other}))
+    assert isinstance(found, Frontier)
+    # hours 2 and 3 are cleaner by the average and dirtier at the margin
+    assert told(found.points) == [("home", 0, 500), ("home", 1, 400)]
+    assert found.chosen is not None
+    assert told((found.chosen,)) in ([("home", 1, 400)], [("home", 4, 450)])
+
+
+def test_regions_of_another_kind_of_series_are_not_offered() -> None:
+    direct = replace(ABROAD, kind=Kind(Signal.AVERAGE, Basis.DIRECT, Boundary.PRODUCTION))
+    found = frontier(job(), situation(None, (0, 0), HOME, direct))
+    assert isinstance(found, Frontier)
+    assert {point.region for point in found.points} == {"home"}

@@ -12,9 +12,10 @@ from tidewatt.scheduler.planning.board import Board
 from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.intensity import MS_PER_HOUR, CostCurve, Times
 from tidewatt.scheduler.planning.planner import Infeasible
-from tidewatt.scheduler.planning.search import TIE, Option
+from tidewatt.scheduler.planning.search import TIE, Choice, Option, Scale, choice_at, earliest
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import terms_of
+from tidewatt.scheduler.planning.weighing import scale_of
 
 UNLIMITED = timedelta(days=2)  # how far ahead is looked for a job without any deadline
 
@@ -63,17 +64,34 @@ def frontier(ask: Ask, situation: Situation) -> Frontier | Infeasible:
     if isinstance(plan, Infeasible):
         return plan
     kw = ask.power_w / 1000
+    options = board.options(_waiting(ask, situation))
+    reference = _reference(options)
     found = [
         point
-        for option in board.options(_waiting(ask, situation))
-        if option.allowed and option.curve is not None
-        for point in _points(option, option.curve, kw)
+        for option in options
+        if option.allowed and reference is not None and _comparable(option, reference)
+        for point in _points(option, kw, scale_of(reference))
     ]
     soonest = min((point.end_ms for point in found), default=0)
-    points = _worth(_undominated([_later(point, soonest) for point in found]))
     chosen = _of_plan(plan, found, soonest)
+    points = _undominated([_later(point, soonest) for point in found] + ([chosen] if chosen else []))
     policy = situation.policy
-    return Frontier(tuple(points), plan.immediate_g, chosen, plan, policy.g_per_hour, policy.g_per_price)
+    return Frontier(
+        tuple(_worth(points)), plan.immediate_g, chosen, plan, policy.g_per_hour, policy.g_per_price
+    )
+
+
+def _reference(options: Sequence[Option]) -> Choice | None:
+    """What others are compared with: the first room at home, else anywhere, where the grid is known."""
+    firsts = [choice_at(option, option.first_ms) for option in options if option.first_ms is not None]
+    known = [first for first in firsts if first.cost is not None]
+    return earliest([first for first in known if first.option.home] or known) if known else None
+
+
+def _comparable(option: Option, reference: Choice) -> bool:
+    """True where the region's series is of the reference's kind."""
+    own, other = option.curve, reference.option.curve
+    return own is not None and other is not None and own.kind.continues(other.kind)
 
 
 def _waiting(ask: Ask, situation: Situation) -> Ask:
@@ -87,24 +105,38 @@ def _waiting(ask: Ask, situation: Situation) -> Ask:
     return replace(ask, start_by=start_by, at_once=False, duration_source="")
 
 
-def _points(option: Option, curve: CostCurve, kw: float) -> Iterator[Point]:
-    """The corners of the grams over the start: no start between two of them is better than both."""
+def _points(option: Option, kw: float, scale: Scale) -> Iterator[Point]:
+    """The corners of the grams over the start: no start between two of them is better than both.
+
+    Where both signals decide, only those at which neither is worse than the reference's.
+    """
+    assert option.curve is not None  # noqa: S101 - others are not compared
+    binding = option.second if option.binds and scale.second is not None else None
+    starts = _corners(option, [option.curve, *([binding] if binding else [])])
+    ends = starts + option.duration_ms
+    grams = option.factor * option.curve.integral(starts, ends) + option.moved_g
+    fits = np.ones(len(starts), np.bool_)
+    if scale.second is not None:
+        fits &= grams <= scale.first * (1 + TIE) + option.factor * option.curve.noise
+    if binding is not None and scale.second is not None:
+        other = option.factor * binding.integral(starts, ends) + option.moved_second_g
+        fits &= other <= scale.second * (1 + TIE) + option.factor * binding.noise
+    for start, each in zip(starts[fits].tolist(), grams[fits].tolist(), strict=True):
+        end = start + option.duration_ms
+        yield Point(option.region, option.pool, start, end, 0, kw * each, kw * option.price)
+
+
+def _corners(option: Option, curves: Sequence[CostCurve]) -> Times:
     duration = option.duration_ms
-    starts = _corners(option, curve)
-    grams = kw * (option.factor * curve.integral(starts, starts + duration) + option.moved_g)
-    for start, expected in zip(starts.tolist(), grams.tolist(), strict=True):
-        yield Point(option.region, option.pool, start, start + duration, 0, expected, option.price * kw)
-
-
-def _corners(option: Option, curve: CostCurve) -> Times:
-    latest = curve.end_ms - option.duration_ms
+    first = max(curve.start_ms for curve in curves)
+    latest = min(curve.end_ms for curve in curves) - duration
     latest = latest if option.shift_ms is None else min(latest, option.shift_ms)
-    edges = curve.edges_ms
-    starts = np.concatenate((edges, edges - option.duration_ms, [low for low, _ in option.free], [latest]))
+    edges = np.concatenate([curve.edges_ms for curve in curves])
+    starts = np.concatenate((edges, edges - duration, [low for low, _ in option.free], [latest]))
     starts = starts.astype(np.int64)
     fits = np.zeros(len(starts), np.bool_)
     for low, high in option.free:
-        fits |= (starts >= max(low, curve.start_ms)) & (starts + option.duration_ms <= high)
+        fits |= (starts >= max(low, first)) & (starts + duration <= high)
     return np.unique(starts[fits & (starts <= latest)])
 
 
