@@ -63,39 +63,44 @@ def problem_of(
     if not places:
         raise BadInput("no region has a GPU or core for any job: give pools, or cpus, with the regions")
     own = [curves.get(region.name) for region, _ in places]
-    release_ms = np.maximum(table.release_ms, ceil_ms(now))
     edges = edges_of(own, ceil_ms(now), int(table.due_ms.max()), table, len(places))
-    grams = np.array(
-        [_grams(region, curve, edges) for (region, _), curve in zip(places, own, strict=True)], np.float64
-    )
-    money = np.array([region.price_per_kwh * region.pue for region, _ in places]) * policy.g_per_price
+    grams = _grams(places, own, edges)
     moved_g = _moved_g(table, grams, policy)
-    others = [beside.get(region.name) for region, _ in places]
-    second = [_grams(region, curve, edges) for (region, _), curve in zip(places, others, strict=True)]
-    site, site_kw = _sites(places, len(edges) - 1)
     menus, menu, home = _menus(table, places, own, regions)
-    problem = Problem(
-        Places(
-            names=tuple((region.name, pool) for region, pool in places),
-            edges_ms=edges,
-            cost=grams + money[:, None],
-            units=np.array([_units(region, pool, edges) for region, pool in places], np.int64),
-            node_units=np.array([_node_units(region, pool) for region, pool in places], np.int64),
-            site=site,
-            site_kw=site_kw,
-            second=np.array(second) if any(curve is not None for curve in others) else None,
-        ),
-        menus,
-        _jobs(table, menu, home, release_ms, moved_g, policy),
+    jobs = _jobs(table, menu, home, np.maximum(table.release_ms, ceil_ms(now)), moved_g, policy)
+    open_places = _open_places(
+        places, grams, [beside.get(region.name) for region, _ in places], edges, policy
     )
     return QueueProblem(
-        problem,
+        Problem(open_places, menus, jobs),
         table,
         tuple(region for region, _ in places),
         tuple(own),
         grams,
         moved_g,
         int(np.diff(edges).max()),
+    )
+
+
+def _open_places(
+    places: Sequence[tuple[Region, str]],
+    grams: Amounts,
+    others: Sequence[CostCurve | None],
+    edges: Ints,
+    policy: Policy,
+) -> Places:
+    """What places cost and have free; `others` are their curves by the signal that must not get worse."""
+    money = np.array([region.price_per_kwh * region.pue for region, _ in places]) * policy.g_per_price
+    site, site_kw = _sites(places, len(edges) - 1)
+    return Places(
+        names=tuple((region.name, pool) for region, pool in places),
+        edges_ms=edges,
+        cost=grams + money[:, None],
+        units=np.array([_units(region, pool, edges) for region, pool in places], np.int64),
+        node_units=np.array([_node_units(region, pool) for region, pool in places], np.int64),
+        site=site,
+        site_kw=site_kw,
+        second=_grams(places, others, edges) if any(curve is not None for curve in others) else None,
     )
 
 
@@ -148,11 +153,15 @@ def _places(table: JobTable, regions: Sequence[Region]) -> list[tuple[Region, st
     ]
 
 
-def _grams(region: Region, curve: CostCurve | None, edges: Ints) -> Amounts:
-    if curve is None:
-        return np.full(len(edges) - 1, np.inf)
-    found: Amounts = region.pue * rates(curve, edges)
-    return found
+def _grams(places: Sequence[tuple[Region, str]], curves: Sequence[CostCurve | None], edges: Ints) -> Amounts:
+    """Grams per kWh of IT draw, PUE included, by place and slot; inf where nothing is known."""
+    unknown = np.full(len(edges) - 1, np.inf)
+    return np.array(
+        [
+            unknown if curve is None else region.pue * rates(curve, edges)
+            for (region, _), curve in zip(places, curves, strict=True)
+        ]
+    )
 
 
 def _units(region: Region, pool: str, edges: Ints) -> Ints:
