@@ -10,6 +10,8 @@ import pytest
 from tests.timetables.situations import HOUR, MINUTE, T0, ask, outlook
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Outlook
+from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Ask, Beside, Booking, GpuKind, Plan, Why, Window
 from tidewatt.scheduler.planning.board import Board
 from tidewatt.scheduler.planning.capacity import Timeline
@@ -17,7 +19,7 @@ from tidewatt.scheduler.planning.instants import ceil_ms
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.policy import Link, Policy
 from tidewatt.scheduler.planning.situation import Situation
-from tidewatt.scheduler.planning.terms import latest_start_ms
+from tidewatt.scheduler.planning.terms import check, latest_start_ms
 from tidewatt.scheduler.region import Pool, Region
 
 MARGINAL = Kind(Signal.MARGINAL, Basis.DIRECT, Boundary.PRODUCTION)
@@ -96,6 +98,20 @@ def test_kind_without_ratios_takes_the_pools_own() -> None:
 def test_only_the_faster_kind_may_be_in_time() -> None:
     made = plan(job(finish_h=3, hours=4), FLAT, regions=(FAST,))
     assert (made.pool, made.window.end <= T0 + 3 * HOUR) == ("H100", True)
+
+
+def test_deadline_that_only_a_faster_kind_can_keep_is_no_bad_input() -> None:
+    check(job(finish_h=3, hours=4), (FAST,), T0)
+    with pytest.raises(BadInput, match="duration of 4h does not fit"):
+        check(job(finish_h=3, hours=4, kinds=(GpuKind("a100"),)), (FAST,), T0)
+    with pytest.raises(BadInput, match=r"no region can ever hold 1 t4 or l4 GPU and 1 CPU"):
+        check(job(kinds=(GpuKind("t4"), GpuKind("l4"))), (FAST,), T0)
+
+
+def test_job_wider_than_a_node_is_told_how_wide_nodes_are() -> None:
+    nodes = Region("home", pools=(Pool("A100", 16, node_gpus=8),), cpus=99)
+    with pytest.raises(BadInput, match=r"There is: home with 16 x A100 \(8 on a node\)"):
+        check(job(need=Need(gpus=9)), (nodes,), T0)
 
 
 def test_job_without_a_deadline_goes_where_it_ends_first() -> None:

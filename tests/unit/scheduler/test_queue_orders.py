@@ -118,7 +118,7 @@ def test_newcomer_after_a_waiting_job_is_admitted_behind_it() -> None:
     here = situation([first], DIP, (ONE,), keep=kept)
     admission = admit(ask(2, finish_h=4.5, hours=1, after=(1,)), here)
     assert admission.moved[1].window.end <= admission.plan.window.start  # job 1 comes forward for it
-    with pytest.raises(Refused, match="the earliest finish is 2026-03-01 05:00"):
+    with pytest.raises(Refused, match="the earliest finish after job 1 is 2026-03-01 05:00"):
         admit(ask(2, finish_h=2.5, hours=1, after=(1,)), here)
 
 

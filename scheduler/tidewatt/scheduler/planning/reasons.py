@@ -169,7 +169,9 @@ def late(ask: Ask, finish_ms: int) -> str:
 def too_late(ask: Ask, first: Choice) -> str:
     """Says that the deadline cannot be met, what could be, and what to do."""
     region = first.option.region
-    earliest = f"the earliest finish is {utc(first.end_ms)}, in {region}"
+    jobs = f"job{'s' * (len(ask.after) > 1)} {', '.join(map(str, ask.after))}"
+    behind = f" after {jobs}" if ask.after else ""
+    earliest = f"the earliest finish{behind} is {utc(first.end_ms)}, in {region}"
     if ask.finish_by is None:
         earliest = f"the earliest start is {utc(first.start_ms)}, in {region} ({earliest})"
     return f"cannot {_deadline(ask)}: {earliest}. Accept that with --late, or give a later deadline"

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from tidewatt.scheduler.errors import BadInput
-from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Ask, Why
 from tidewatt.scheduler.planning.capacity import Timeline
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, length_ms, utc
-from tidewatt.scheduler.region import Region
+from tidewatt.scheduler.planning.kinds import suitable
+from tidewatt.scheduler.region import Pool, Region
 from tidewatt.scheduler.when import short
 
 FARTHEST = timedelta(days=366)
@@ -135,6 +135,7 @@ def check(ask: Ask, regions: Sequence[Region], now: datetime) -> None:
     """Raises BadInput where no machine, however idle, could do what is asked."""
     _check_times(ask, now)
     _check_place(ask, regions)
+    _check_length(ask, regions, now)
 
 
 def allowed(ask: Ask, region: str) -> bool:
@@ -157,9 +158,18 @@ def _check_times(ask: Ask, now: datetime) -> None:
             )
     if ask.duration <= timedelta(0):
         raise BadInput("the duration must be more than nothing: give for example --duration 3h")
+
+
+def _check_length(ask: Ask, regions: Sequence[Region], now: datetime) -> None:
     if ask.finish_by is None or ask.duration_source == ASSUMED:
         return
-    if floor_ms(ask.finish_by) - length_ms(ask.duration) < ceil_ms(now):
+    fastest = max(
+        speed
+        for region in regions
+        if allowed(ask, region.name)
+        for _, (speed, _) in suitable(ask, Timeline(region))
+    )
+    if floor_ms(ask.finish_by) - duration_ms(ask, fastest) < ceil_ms(now):
         flag = "time limit" if ask.duration_source == "time limit" else "duration"
         raise BadInput(
             f"the {flag} of {short(ask.duration)} does not fit before --finish-by"
@@ -176,21 +186,28 @@ def _check_place(ask: Ask, regions: Sequence[Region]) -> None:
     open_to_it = [region for region in regions if allowed(ask, region.name)]
     if not open_to_it:
         raise BadInput(f"--region and --exclude-region leave no region over: choose from {known}")
-    if not any(Timeline(region).pools_for(ask.need) for region in open_to_it):
+    if not any(suitable(ask, Timeline(region)) for region in open_to_it):
         have = "; ".join(_capacity(region) for region in open_to_it)
-        raise BadInput(f"no region can ever hold {_in_words(ask.need)}. There is: {have}. Ask for less")
+        raise BadInput(f"no region can ever hold {_in_words(ask)}. There is: {have}. Ask for less")
 
 
-def _in_words(need: Need) -> str:
+def _in_words(ask: Ask) -> str:
+    need = ask.need
+    kinds = " or ".join(kind.kind for kind in ask.kinds) or need.gpu_kind
     parts = [f"{need.cpus} CPU{'s' * (need.cpus != 1)}"]
     if need.gpus:
-        parts.insert(0, f"{need.gpus} {need.gpu_kind} GPU{'s' * (need.gpus != 1)}".replace("  ", " "))
+        parts.insert(0, f"{need.gpus} {kinds} GPU{'s' * (need.gpus != 1)}".replace("  ", " "))
     if need.mem_mb:
         parts.append(f"{need.mem_mb} MB of memory")
     return " and ".join(parts) + (" at once" if len(parts) > 1 else "")
 
 
 def _capacity(region: Region) -> str:
-    gpus = ", ".join(f"{pool.gpus} x {pool.name or 'GPU'}" for pool in region.pools) or "no GPU"
+    gpus = ", ".join(map(_pool, region.pools)) or "no GPU"
     memory = f", {region.mem_mb} MB" if region.mem_mb else ""
     return f"{region.name} with {gpus}, {region.cpus} CPU{'s' * (region.cpus != 1)}{memory}"
+
+
+def _pool(pool: Pool) -> str:
+    nodes = f" ({pool.node_gpus} on a node)" if 0 < pool.node_gpus < pool.gpus else ""
+    return f"{pool.gpus} x {pool.name or 'GPU'}{nodes}"
