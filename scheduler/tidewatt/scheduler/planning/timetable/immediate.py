@@ -23,7 +23,7 @@ def at_once(ground: Ground) -> Timetable:
     jobs = problem.jobs
     room = Room(ground)
     turn = np.full(len(problem.places.names), ground.first_ms, np.int64)  # since when nobody waits there
-    order = np.lexsort((jobs.ids, ground.rank, jobs.release_ms))
+    order = np.lexsort((jobs.ids, ground.rank, ground.release_ms))
     most = room.free.max(axis=1, initial=0)
     for job in order.tolist():
         spot = _first(room, job, turn, most)
@@ -53,8 +53,10 @@ def _soonest(room: Room, job: int, place: int, since_ms: int) -> Spot | None:
     start = max(int(jobs.release_ms[job]), since_ms, ground.first_ms)
     if ground.moved_away(np.array([job]), np.array([place]))[0]:
         start = max(start, int(jobs.release_ms[job] + jobs.moved_ms[job]))
-    ends = [int(room.end_ms[first]) for first in room.linked.get(job, ([], []))[0]]
-    start = max([start, *ends])
+    earlier = room.linked.get(job, ([], []))[0]
+    if any(room.place[first] == NOWHERE for first in earlier):
+        return None
+    start = max([start, *(int(room.end_ms[first]) for first in earlier)])
     while start + duration <= ground.last_ms:
         a, b = room.cells(start, start + duration)
         hindered = np.flatnonzero(room.hindered(job, place, a, b))

@@ -23,13 +23,15 @@ from tidewatt.scheduler.planning.timetable.problem import (
 )
 from tidewatt.scheduler.planning.timetable.reinsertion import make_room, reinsert
 from tidewatt.scheduler.planning.timetable.vacancies import cheapest, near
-from tidewatt.scheduler.planning.timetable.windows import SMALL, Ground, Prices, Sheet
+from tidewatt.scheduler.planning.timetable.windows import Ground, Prices, Sheet
 
 PARTS = 12  # of a big queue, each placed by aims of its own
 ROUNDS = 2  # of aiming for each part
 FULL = 0.5  # the share of a slot's cells that may be full for anybody to aim at it
 RESCUED = 300  # jobs without room for which others are ejected, in one go
-MANY = 5000  # more jobs than these are not placed in orders that take long
+FEW, MANY = 150, 3000  # up to so many jobs all ways are tried; more than so many take the quick one
+SHARES = (0.7, 0.0)  # of the prices that a few jobs are placed with as well
+EASE_MS = 6 * 3_600_000  # added to the slack by which jobs are ordered
 SWEEPS = 6  # of reinsertion at most
 
 
@@ -64,27 +66,28 @@ def _limit(seconds: float | None) -> Callable[[], bool]:
 
 def _first_room(ground: Ground, prices: Prices, random: np.random.Generator) -> Room:
     """The best of a few ways to place everybody once: fewest jobs without a place, then least cost."""
-    sheet = ground.sheet(prices)
-    big, urgent = _orders(ground)
-    if len(big) > SMALL:
-        rooms = [_aimed(ground, prices, big, random)]
+    hard, urgent = _orders(ground)
+    sheet, n = ground.sheet(prices), len(hard)
+    if n > MANY:
+        rooms = [_aimed(ground, prices, hard, random)]
+    elif n > FEW:
+        rooms = [_placed(ground, sheet, hard)]
     else:
-        rooms = [_placed(ground, sheet, big), _placed(ground, sheet, urgent)]
+        lower = [ground.sheet(Prices(prices.unit * share, prices.site * share)) for share in SHARES]
+        rooms = [_placed(ground, each, order) for each in (sheet, *lower) for order in (hard, urgent)]
     if min(map(_unplaced, rooms)):
-        if len(big) > SMALL:
-            rooms.append(_aimed(ground, prices, urgent, random))
-        if len(big) <= MANY:
-            rooms.append(_placed(ground, sheet, urgent))
+        rooms.append(_aimed(ground, prices, urgent, random) if n > MANY else _placed(ground, sheet, urgent))
+        if n <= MANY:
             rooms.append(_placed(ground, _rush(ground), _by_deadline(ground)))
     return min(rooms, key=_rank)
 
 
 def _orders(ground: Ground) -> list[Ints]:
-    """Orders to place jobs in: the big first, and the urgent first."""
+    """Orders to place jobs in: those first that are big for their slack, and the urgent first."""
     jobs = ground.problem.jobs
     slack = ground.due_ms - ground.release_ms - ground.shortest_ms
-    size = jobs.units * ground.shortest_ms
-    return [np.lexsort((key, ground.rank, -jobs.priority)) for key in (-size, slack)]
+    hard = jobs.units * ground.shortest_ms / np.maximum(slack + EASE_MS, 1)
+    return [np.lexsort((key, ground.rank, -jobs.priority)) for key in (-hard, slack)]
 
 
 def _by_deadline(ground: Ground) -> Ints:
@@ -173,7 +176,7 @@ def _rank(room: Room) -> tuple[int, float]:
 def _improve(room: Room, random: np.random.Generator, stop: Callable[[], bool]) -> None:
     """Sweeps of reinsertion at true costs while jobs still move."""
     sheet, n = room.ground.sheet(None), len(room.place)
-    for _ in range(SWEEPS if n <= SMALL else 1 if n <= 2000 else 0):
+    for _ in range(SWEEPS if n <= FEW else 1 if n <= MANY else 0):
         for job in np.flatnonzero(room.place == NOWHERE).tolist()[:RESCUED]:
             make_room(room, sheet, job)
         order: list[int] = random.permutation(n).tolist()
