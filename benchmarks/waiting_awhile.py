@@ -42,7 +42,7 @@ from benchmarks.results import Row, keep  # noqa: E402
 Floats = NDArray[np.float64]
 HOUR_MS, HALF_MS = 3_600_000, 1_800_000
 JOBS, POWER_KW = 3387, 2.0366
-SHORTEST_H, LONGEST_H = 4.0, 90.0
+SHORTEST_H, LONGEST_H = 4, 90
 OPENS, CLOSES = 9, 17
 ERROR = 0.05
 RESTART = timedelta(minutes=10)
@@ -128,7 +128,7 @@ def compared(
 ) -> dict[str, list[tuple[float, float]]]:
     """By constraint (theirs, ours) in per cent saved: one piece, free pauses, with restarts."""
     hours = series.asfreq("h").interpolate().sort_index()
-    actual = hours.to_numpy(np.float64)
+    actual: Floats = np.asarray(hours, np.float64)
     noise = np.random.default_rng(2021).normal(0.0, 1.0, len(actual)) * error * actual.mean()
     grid = Grid(int(hours.index[0].timestamp() * 1000), np.maximum(actual + noise, 0.0), actual)
     jobs = project(ZoneInfo(TIMES.get(name, EASTERN)), hours.index[0].year, count)
