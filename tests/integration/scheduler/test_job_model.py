@@ -128,6 +128,20 @@ def test_array_does_not_cost_a_waiting_job_its_deadline(tmp_path: Path) -> None:
         assert (at.job(promised.id).ended_ms or 0) <= round((NOW.timestamp() + 240) * 1000)
 
 
+def test_jobs_are_taken_in_though_the_planner_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sick(*_asked: Any, **_more: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("tidewatt.scheduler.planning.board.Board.options", sick)
+    with office(tmp_path) as at:
+        soon = NOW + timedelta(minutes=30)
+        assert at.submit(finish_by=soon).offers == ()
+        at.submit(array=(0, 1), finish_by=soon)
+        assert [job.plan is not None for job in at.store.jobs()] == [True] * 3
+        with pytest.raises(Refused):
+            at.submit(array=tuple(range(300)), finish_by=soon)
+
+
 def test_array_that_cannot_be_stored_whole_is_not_stored_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.plan import Ask, Plan
+from tidewatt.scheduler.planning import ladder
 from tidewatt.scheduler.planning.planner import Infeasible
-from tidewatt.scheduler.planning.queue import admit, plan_queue
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import check
 
@@ -28,13 +28,13 @@ def admit_all(newcomers: Sequence[Ask], situation: Situation) -> Admitted:
     """
     if len(newcomers) == 1:
         [newcomer] = newcomers
-        admission = admit(newcomer, situation)
+        admission = ladder.admit(newcomer, situation)
         return Admitted({newcomer.job_id: admission.plan}, admission.moved)
     for terms in {replace(each, job_id=0): each for each in newcomers}.values():
         check(terms, situation.regions, situation.now)
     known = {ask.job_id for ask in newcomers}
     others = [ask for ask in situation.asks if ask.job_id not in known]
-    made = plan_queue(replace(situation, asks=[*others, *newcomers]))
+    made = _planned(replace(situation, asks=[*others, *newcomers]))
     _refuse_losers(others, made, situation)
     plans = {ask.job_id: _in_time(ask, made[ask.job_id], len(newcomers)) for ask in newcomers}
     moved = {ask.job_id: _carried_out(made[ask.job_id]) for ask in others}
@@ -46,6 +46,16 @@ def admit_all(newcomers: Sequence[Ask], situation: Situation) -> Admitted:
             if plan is not None and plan != situation.keep.get(number)
         },
     )
+
+
+def _planned(situation: Situation) -> Mapping[int, Plan | Infeasible]:
+    """A plan for each job, by the planners that answer at once."""
+    made = ladder.plan(situation, ladder.DEFAULT[1:])
+    if any(ask.job_id not in made.plans for ask in situation.asks):
+        raise Refused(
+            f"no planner can take this in now ({'; '.join(made.troubles)}): submit the tasks singly"
+        )
+    return made.plans
 
 
 def _in_time(ask: Ask, made: Plan | Infeasible, size: int) -> Plan | None:
@@ -61,7 +71,7 @@ def _refuse_losers(
     lost = [ask for ask in others if isinstance(made[ask.job_id], Infeasible)]
     if not lost:
         return
-    without = plan_queue(replace(situation, asks=others))
+    without = _planned(replace(situation, asks=others))
     for ask in lost:
         if not isinstance(without[ask.job_id], Infeasible):
             raise Refused(

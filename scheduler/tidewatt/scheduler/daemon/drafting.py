@@ -38,7 +38,7 @@ def _power(
     """The draw of earlier runs, or of the last of that name, as measured; else what the hardware suggests."""
     liked = replace(need, gpu_kind=request.kinds[0].kind) if request.kinds else need
     if learnt is not None and learnt.power_w is not None:
-        return site.power(liked, learnt.power_w, f"mean of {learnt.runs} earlier runs")
+        return site.power(liked, learnt.power_w, _runs(learnt.power_runs))
     earlier = store.last_measured(user_name(), name) if name else None
     if earlier is None or earlier.settlement is None or earlier.need != need:
         return site.power(liked)
@@ -47,3 +47,7 @@ def _power(
     if watts is None:
         return site.power(liked)
     return site.power(liked, watts, f"job {earlier.key}, {earlier.name}")
+
+
+def _runs(count: int) -> str:
+    return f"mean of {count} earlier runs" if count != 1 else "an earlier run"

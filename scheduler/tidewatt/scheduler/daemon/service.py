@@ -37,6 +37,7 @@ from tidewatt.scheduler.schemas import (
     PlanReply,
     PlanRequest,
     RerunRequest,
+    SlackOffer,
     Source,
     SubmitReply,
     SubmitRequest,
@@ -88,7 +89,7 @@ class Service:
             # one that starts after held jobs is planned when those are let go
             planned = not request.hold and not _after_held(asked, found)
             admitted = admit_all(newcomers, situation) if planned else Admitted()
-            offered = offer_views(offers(newcomers[0], situation))
+            offered = _offered(newcomers[0], situation)
             with self.store.transaction() as transaction:
                 predecessor_ids = predecessors(request, self.store)
                 plans = [admitted.plans.get(each.job_id) for each in newcomers]
@@ -145,6 +146,15 @@ class Service:
         """Stores the plans of jobs that move for newcomers."""
         for job_id, plan in admitted.moved.items():
             transaction.set_plan(job_id, plan, time_ms(now), cause)
+
+
+def _offered(asked: Ask, situation: Situation) -> tuple[SlackOffer, ...]:
+    """What more slack would give; nothing where the planner fails, which is no reason to refuse a job."""
+    try:
+        return offer_views(offers(asked, situation))
+    except Exception:
+        log.exception("offers.failed")
+        return ()
 
 
 def _tasks(asked: Ask, request: SubmitRequest) -> list[Ask]:

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Ask, GpuKind, Plan
+from tidewatt.scheduler.planning import ladder
 from tidewatt.scheduler.planning.estimate import Estimate
-from tidewatt.scheduler.planning.queue import Offer, admit, offers
+from tidewatt.scheduler.planning.queue import Offer, offers
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import ASSUMED
 from tidewatt.scheduler.region import Region
@@ -100,7 +101,7 @@ def answer(
     ask: Ask, situation: Situation, *, empty_queue: bool = False, hindsight: bool = False
 ) -> PlanReply:
     """The same for what is asked already."""
-    admission = admit(ask, situation)
+    admission = ladder.admit(ask, situation)
     return PlanReply(
         plan=plan_view(admission.plan),
         offers=offer_views(offers(ask, situation)),
