@@ -25,10 +25,11 @@ from tidewatt.scheduler.region import Pool, Region
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 KIND = Kind(Signal.AVERAGE, Basis.LIFECYCLE, Boundary.PRODUCTION)
+MARGINAL = Kind(Signal.MARGINAL, Basis.DIRECT, Boundary.PRODUCTION)
 STEP_MS = 300_000
 
 
-def outlook(seed: int, hours: int = 48) -> Outlook:
+def outlook(seed: int, hours: int = 48, kind: Kind = KIND) -> Outlook:
     """A daily shape with noise, in 5-minute steps."""
     n = hours * 3_600_000 // STEP_MS
     starts = int(NOW.timestamp() * 1000) + STEP_MS * np.arange(n, dtype=np.int64)
@@ -36,7 +37,7 @@ def outlook(seed: int, hours: int = 48) -> Outlook:
     noise = np.random.default_rng(seed).normal(0, 20, n)
     steps = Steps(starts, starts + STEP_MS, np.maximum(shape + noise, 1.0))
     segment = Segment(NOW, NOW + timedelta(hours=hours), Rung.LIVE, "synthetic", NOW)
-    return Outlook("DE", KIND, steps, (segment,))
+    return Outlook("DE", kind, steps, (segment,))
 
 
 def region(index: int, gpus: int = 8) -> Region:
@@ -78,6 +79,25 @@ def one_job(count: int, times: int) -> tuple[float, float]:
     return median_ms(lambda: plan(False), times), median_ms(lambda: plan(True), times)
 
 
+def all_weighed(count: int, hours: int, times: int) -> tuple[float, float]:
+    """Median milliseconds over `hours` of 5-minute steps: by one signal, and by both on two kinds of GPU."""
+    regions = [region(i) for i in range(count)]
+    two = [
+        replace(each, pools=(*each.pools, Pool("NVIDIA H100", 8, speed=1.8, power=1.4))) for each in regions
+    ]
+    average: dict[str, Outlook | None] = {each.name: outlook(i, hours) for i, each in enumerate(regions)}
+    beside: dict[str, Outlook | None] = {
+        each.name: outlook(i + 7, hours, MARGINAL) for i, each in enumerate(regions)
+    }
+    ask = job(1, 24, hours - 24)
+    one = Situation(regions, average, (), NOW, Policy())
+    both = Situation(two, average, (), NOW, Policy(signal="both"), beside=beside)
+    return (
+        median_ms(lambda: Board(one).place(ask), times),
+        median_ms(lambda: Board(both).place(ask), times),
+    )
+
+
 def queue_of(count: int, asks: Sequence[Ask]) -> tuple[float, float, float]:
     """Median milliseconds: a queue planned anew, planned again with all plans kept, and one more job."""
     regions = [region(i) for i in range(count)]
@@ -101,6 +121,9 @@ def main() -> None:
         known, fresh = one_job(count, times)
         print(f"one 4 h job, 48 h of 5-minute steps, {count:2} region(s): {known:.3f} ms median", end=" ")
         print(f"({fresh:.3f} ms with a new forecast everywhere); target under {target} ms")
+    one, both = all_weighed(50, 168, 20)
+    print(f"one 24 h job, 7 days of 5-minute steps, 50 regions: {one:.2f} ms by one signal,", end=" ")
+    print(f"{both:.1f} ms by both signals on two kinds of GPU each (medians)")
     for count in (6, 100):
         rng = np.random.default_rng(1)
         asks = [

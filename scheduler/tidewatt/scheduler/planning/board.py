@@ -7,13 +7,13 @@ from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Ask, Booking, Plan, Why, Window
 from tidewatt.scheduler.planning import reasons
 from tidewatt.scheduler.planning.capacity import Stretch, Timeline, holds
+from tidewatt.scheduler.planning.choice import Choice, Option, choice_at
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, moment
 from tidewatt.scheduler.planning.intensity import CostCurve
 from tidewatt.scheduler.planning.kinds import ALIKE, Ratios, suitable
 from tidewatt.scheduler.planning.options import ground, option_of, options_of
 from tidewatt.scheduler.planning.planner import Infeasible, place, planned_at
 from tidewatt.scheduler.planning.precedence import dues, followers, in_order, turns
-from tidewatt.scheduler.planning.search import Choice, Option, choice_at
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import FREE, Bounds, allowed, duration_ms, latest_start_ms
 from tidewatt.scheduler.region import Region

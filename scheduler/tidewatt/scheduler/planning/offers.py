@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.planning.board import Board
+from tidewatt.scheduler.planning.choice import Option
 from tidewatt.scheduler.planning.instants import moment
 from tidewatt.scheduler.planning.intensity import MS_PER_HOUR
 from tidewatt.scheduler.planning.planner import Infeasible, place
 from tidewatt.scheduler.planning.reasons import less
-from tidewatt.scheduler.planning.search import Option
 
 OFFERED_SLACK_H = (6.0, 24.0)
 

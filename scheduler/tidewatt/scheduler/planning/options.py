@@ -6,11 +6,11 @@ from datetime import datetime
 
 from tidewatt.scheduler.plan import Ask
 from tidewatt.scheduler.planning.capacity import Stretch, Timeline, overlap
+from tidewatt.scheduler.planning.choice import Option, first_start
 from tidewatt.scheduler.planning.instants import length_ms
 from tidewatt.scheduler.planning.intensity import MS_PER_HOUR, CostCurve, curve_of
 from tidewatt.scheduler.planning.kinds import Ratios, suitable
 from tidewatt.scheduler.planning.policy import Policy
-from tidewatt.scheduler.planning.search import Option, first_start
 from tidewatt.scheduler.planning.signals import BOTH
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import FREE, Bounds, Terms, allowed, terms_of

@@ -7,10 +7,10 @@ from datetime import datetime
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.plan import Ask, Beside, Plan, Why, Window
 from tidewatt.scheduler.planning import reasons
+from tidewatt.scheduler.planning.choice import TIE, Choice, Option, choice_at, earliest, soonest
 from tidewatt.scheduler.planning.instants import moment
 from tidewatt.scheduler.planning.intensity import CostCurve, remarks, source
 from tidewatt.scheduler.planning.policy import Policy
-from tidewatt.scheduler.planning.search import TIE, Choice, Option, choice_at, earliest, soonest
 from tidewatt.scheduler.planning.terms import FREE, Bounds, Terms, terms_of
 from tidewatt.scheduler.planning.transfer import transfer_of
 from tidewatt.scheduler.planning.weighing import Decision, cleanest, scale_of

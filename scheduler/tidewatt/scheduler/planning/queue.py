@@ -7,11 +7,11 @@ from itertools import groupby
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.plan import Ask, Plan, Why
 from tidewatt.scheduler.planning.board import Board
+from tidewatt.scheduler.planning.choice import TIE, weight
 from tidewatt.scheduler.planning.offers import Offer, offered
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.precedence import descendants
 from tidewatt.scheduler.planning.rescue import alone_in_time, rescue
-from tidewatt.scheduler.planning.search import TIE, weight
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import SHIFTED, check
 from tidewatt.scheduler.planning.triage import carried_out, is_movable, misses, put, triage

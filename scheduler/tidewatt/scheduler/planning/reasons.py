@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from tidewatt.forecasting.kind import Kind
 from tidewatt.scheduler.plan import Ask, Why
+from tidewatt.scheduler.planning.choice import Choice, Option
 from tidewatt.scheduler.planning.instants import floor_ms, utc
-from tidewatt.scheduler.planning.search import Choice, Option
 from tidewatt.scheduler.planning.transfer import Transfer
 from tidewatt.scheduler.when import short
 

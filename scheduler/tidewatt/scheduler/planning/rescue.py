@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from tidewatt.scheduler.plan import Ask, Plan, Why
 from tidewatt.scheduler.planning.board import Board
+from tidewatt.scheduler.planning.choice import Choice, soonest
 from tidewatt.scheduler.planning.planner import Infeasible
-from tidewatt.scheduler.planning.search import Choice, soonest
 from tidewatt.scheduler.planning.terms import latest_start_ms
 
 EXHAUSTIVE = 7  # jobs with a deadline: for up to so many every order is tried

@@ -6,20 +6,20 @@ from dataclasses import dataclass, replace
 from tidewatt.forecasting.kind import Kind
 from tidewatt.scheduler.plan import Ask, Why, Window
 from tidewatt.scheduler.planning import reasons
-from tidewatt.scheduler.planning.instants import length_ms, moment
-from tidewatt.scheduler.planning.intensity import CostCurve
-from tidewatt.scheduler.planning.policy import Policy
-from tidewatt.scheduler.planning.search import (
+from tidewatt.scheduler.planning.choice import (
     TIE,
     Choice,
     Option,
     Scale,
     bearable,
-    best_start,
     choice_at,
     earliest,
     weight,
 )
+from tidewatt.scheduler.planning.instants import length_ms, moment
+from tidewatt.scheduler.planning.intensity import CostCurve
+from tidewatt.scheduler.planning.policy import Policy
+from tidewatt.scheduler.planning.search import best_start
 from tidewatt.scheduler.planning.terms import Bounds
 
 

@@ -1,0 +1,149 @@
+"""Where a job could run, a start there, and what such starts are weighed by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tidewatt.scheduler.planning.capacity import Stretch
+from tidewatt.scheduler.planning.intensity import MS_PER_HOUR, CostCurve
+
+TIE = 1e-9  # relative: windows that differ by less are equally clean
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One pool of one region in which a job could run, with the stretches in which it is free there.
+
+    `free` is ascending by start, in Unix milliseconds, from the earliest start on. An option that is not
+    `allowed` is only what others are compared with. Of `latest_ms`, `last_ms` and `shift_ms` see `Terms`.
+    Grams, prices and delays are per kW that the job draws at power 1: `moved_g` (by the signal of `curve`)
+    and `moved_second_g` are of bringing its data here, `price` is of electricity and data in the operator's
+    currency, `price_g` its weight in grams, `delay_g_per_h` that of an hour. `second` is the other signal
+    where it is known, and `binds` where it may not get worse.
+    """
+
+    region: str
+    pool: str
+    curve: CostCurve | None
+    pue: float
+    free: Sequence[Stretch]
+    home: bool = False
+    allowed: bool = True
+    duration_ms: int = 0
+    latest_ms: int | None = None
+    last_ms: int | None = None
+    shift_ms: int | None = None
+    first_ms: int | None = None  # the first instant from which the job could run to its end
+    speed: float = 1.0
+    power: float = 1.0
+    second: CostCurve | None = None
+    binds: bool = False
+    moved_g: float = 0.0
+    moved_second_g: float = 0.0
+    price: float = 0.0
+    price_g: float = 0.0
+    delay_g_per_h: float = 0.0
+    delay_from_ms: int = 0  # the same for all options of a job
+
+    @property
+    def factor(self) -> float:
+        """What the job draws here, PUE included, for each kW at power 1."""
+        return self.pue * self.power
+
+    def turned(self) -> "Option":
+        """The option with its signals the other way round."""
+        return replace(
+            self,
+            curve=self.second,
+            second=self.curve,
+            moved_g=self.moved_second_g,
+            moved_second_g=self.moved_g,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A start in an option; grams per kW of draw, PUE and moved data included; None: not known.
+
+    `cost` is by the option's own signal, `second` by the other one. `extra` is what price and delay weigh.
+    """
+
+    option: Option
+    start_ms: int
+    cost: float | None = None
+    second: float | None = None
+    extra: float = 0.0
+
+    @property
+    def end_ms(self) -> int:
+        """When the job would be done."""
+        return self.start_ms + self.option.duration_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The reference's grams per kW by each signal, to weigh others by; `second` None: one decides."""
+
+    first: float
+    second: float | None
+
+
+ABSOLUTE = Scale(0.0, None)
+
+
+def first_start(free: Sequence[Stretch], duration_ms: int) -> int | None:
+    """The first instant from which the job could run to its end."""
+    return next((start for start, end in free if end - start >= duration_ms), None)
+
+
+def choice_at(option: Option, start_ms: int, duration_ms: int | None = None) -> Choice:
+    """The choice of one given start."""
+    end_ms = start_ms + (option.duration_ms if duration_ms is None else duration_ms)
+    curve, second = option.curve, option.second
+    if curve is None or not curve.covers(start_ms, end_ms):
+        return Choice(option, start_ms)
+    cost = option.factor * curve.grams_per_kw(start_ms, end_ms) + option.moved_g
+    other = None
+    if second is not None and second.covers(start_ms, end_ms):
+        other = option.factor * second.grams_per_kw(start_ms, end_ms) + option.moved_second_g
+    extra = option.price_g + option.delay_g_per_h * (end_ms - option.delay_from_ms) / MS_PER_HOUR
+    return Choice(option, start_ms, cost, other, extra)
+
+
+def earliest(choices: Sequence[Choice]) -> Choice:
+    """The first to start of at least one; at the same instant home, then who ends first, then as given."""
+    return min(choices, key=lambda choice: (choice.start_ms, not choice.option.home, choice.end_ms))
+
+
+def soonest(choices: Sequence[Choice]) -> Choice:
+    """The first to end of at least one; at the same instant the first to start, then home."""
+    return min(choices, key=lambda choice: (choice.end_ms, choice.start_ms, not choice.option.home))
+
+
+def weight(choice: Choice, scale: Scale) -> float:
+    """What is least for the best choice: grams per kW, or costs relative to the reference by both signals."""
+    assert choice.cost is not None  # noqa: S101 - only choices whose costs are known are compared
+    own = choice.cost + choice.extra
+    if scale.second is None:
+        return own
+    if choice.second is None or not choice.option.binds:
+        return 2 * own * inverse(scale.first)
+    return own * inverse(scale.first) + (choice.second + choice.extra) * inverse(scale.second)
+
+
+def bearable(choice: Choice, scale: Scale) -> bool:
+    """True where neither signal is worse than the reference's, or only one decides."""
+    if scale.second is None:
+        return True
+    assert choice.cost is not None  # noqa: S101 - as above
+    worse = choice.option.binds and choice.second is not None and choice.second > most(scale.second)
+    return choice.cost <= most(scale.first) and not worse
+
+
+def inverse(reference: float) -> float:
+    """What makes grams relative to the reference's; without any there, the signal only binds."""
+    return 1 / abs(reference) if reference else 0.0
+
+
+def most(reference: float) -> float:
+    """What is still as good as the reference."""
+    return reference + abs(reference) * TIE
