@@ -19,12 +19,15 @@ from statistics import fmean, median, pstdev
 from tidewatt.scheduler.when import short
 
 USUAL, GUARD = 0.5, 0.95
+OBSERVED_GUARD = (
+    0.955  # a little more, as the normal law that it is blended with tells too little of few runs
+)
 NEWEST = 60  # runs that are looked at where no regression is made
 NEWEST_FITTED = 300
 FITTED_FROM = 40  # runs; below them the libraries of a regression are not even loaded
 VARIED = 0.2  # standard deviation of the logarithm of estimates, from which they explain something
 PRIOR_RUNS = 2.0  # what the user's estimate counts
-PRIOR_SPREAD, PRIOR_SPREAD_RUNS = 0.25, 4.0  # of the logarithm: estimates are often a quarter off
+PRIOR_SPREAD, PRIOR_SPREAD_RUNS = 0.3, 4.0  # of the logarithm: estimates are often a third off
 TRUSTED_RUNS = 20.0  # from so many on observed quantiles count as much as the normal law's
 FARTHEST = 20.0  # no run is believed to take so many times longer or shorter than it was estimated
 Z95 = 1.6448536
@@ -213,7 +216,7 @@ def _spread(values: Sequence[float], prior: float | None, observed: _Spread | No
     variance = (PRIOR_SPREAD_RUNS * PRIOR_SPREAD**2 + apart) / degrees * (1 + 1 / (counts + many))
     guarded = centre + _student95(degrees) * sqrt(variance)
     if observed is None:
-        observed = _Spread(median(values), sorted(values)[min(many, ceil((many + 1) * GUARD)) - 1])
+        observed = _Spread(median(values), sorted(values)[min(many, ceil((many + 1) * OBSERVED_GUARD)) - 1])
     share = many / (many + TRUSTED_RUNS)
     return _Spread(centre + share * (observed.usual - centre), guarded + share * (observed.guarded - guarded))
 
