@@ -19,9 +19,7 @@ from statistics import fmean, median, pstdev
 from tidewatt.scheduler.when import short
 
 USUAL, GUARD = 0.5, 0.95
-OBSERVED_GUARD = (
-    0.955  # a little more, as the normal law that it is blended with tells too little of few runs
-)
+OBSERVED_GUARD = 0.955  # a little more: the normal law that it is blended with tells too little of few runs
 NEWEST = 60  # runs that are looked at where no regression is made
 NEWEST_FITTED = 300
 FITTED_FROM = 40  # runs; below them the libraries of a regression are not even loaded
