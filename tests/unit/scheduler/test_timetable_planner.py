@@ -181,7 +181,7 @@ def test_hundreds_of_jobs_over_many_places_are_placed_and_nearly_all_that_is_pos
     assert faults(made, solution.timetable, solution.certificate) == []
     assert solution.certificate.unplaced == 0
     assert solution.certificate.captured is not None
-    assert solution.certificate.captured >= 0.65  # sites of 7 units, jobs of up to 4: much of the gap is room that cannot be packed
+    assert solution.certificate.captured >= 0.65  # of 7 units: much room cannot be packed
 
 
 def test_five_minute_slots_are_planned_like_hours() -> None:
