@@ -299,3 +299,18 @@ def test_doubt_about_waiting_does_not_keep_a_job_from_a_cleaner_region() -> None
 
 def test_negative_intensity_is_worth_waiting_for() -> None:
     assert start_h(plan(job(), [-5.0, 3, -10, 4] + [10] * 20)) == 2
+
+
+# Starts that were chosen elsewhere
+
+
+def test_start_chosen_with_the_whole_queue_in_view_is_explained_like_any_other() -> None:
+    board = Board(Situation((HOME,), {"home": outlook(DIP)}, (), T0, EXACT))
+    made = board.plan_at(job(hours=2), "home", "A100", ceil_ms(T0 + 2 * HOUR))
+    assert (made.expected_g, made.immediate_g, made.why) == (400, 600, Why.CLEANEST)
+    assert made.reason == "waits 2h for cleaner electricity: 33% less than starting at once in home"
+    later = board.plan_at(job(), "home", "A100", ceil_ms(T0 + 5 * HOUR))
+    assert later.reason.startswith("leaves the cleaner hours to jobs that gain more by them")
+    assert board.plan_at(job(), "home", "A100", ceil_ms(T0)).why is Why.NOW_IS_CLEANEST
+    with pytest.raises(ValueError, match="cannot run in home on T4"):
+        board.plan_at(job(), "home", "T4", ceil_ms(T0))

@@ -30,7 +30,7 @@ class Board:
     """
 
     def __init__(self, situation: Situation, newcomers: Sequence[Ask] = ()) -> None:
-        self.placements = 0  # tried so far: a measure of effort that no clock disturbs
+        self.looked_at = 0  # options so far: a measure of effort that no clock disturbs
         self.now = situation.now
         self.now_ms = ceil_ms(situation.now)
         self.policy = situation.policy
@@ -68,9 +68,10 @@ class Board:
 
     def options(self, ask: Ask, bounds: Bounds | None = None) -> list[Option]:
         """Where `ask` could run now."""
-        self.placements += 1
         bounds = self.bounds(ask) if bounds is None else bounds
-        return options_of(ask, self._grounds, self.now, self.policy, bounds, self._within(ask, bounds))
+        found = options_of(ask, self._grounds, self.now, self.policy, bounds, self._within(ask, bounds))
+        self.looked_at += len(found) + 1
+        return found
 
     def bounds(self, ask: Ask, *, firm: bool = True) -> Bounds:
         """What the rest of the queue says about the job's times; not `firm`: followers may be moved."""

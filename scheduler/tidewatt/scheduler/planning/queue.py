@@ -30,15 +30,16 @@ class Admission:
     moved: dict[int, Plan] = field(default_factory=dict)
 
 
-def plan_queue(situation: Situation) -> Plans:
+def plan_queue(situation: Situation, *, improve: bool = True) -> Plans:
     """A plan for each waiting job, by id; for a job that cannot keep its deadline why, and its earliest plan.
 
     A plan of `keep` stays the same object until it cannot be carried out any more, or another one saves more
-    than the policy's `min_saving` over it. A plan whose start has come stays too: it is due.
+    than the policy's `min_saving` over it (not looked for where `improve` is False). A plan whose start has
+    come stays too: it is due.
     """
     board = Board(situation)
     plans = _settle(board, situation.asks, situation.keep)
-    for ask in board.in_turn(situation.asks):
+    for ask in board.in_turn(situation.asks) if improve else ():
         plan = plans[ask.job_id]
         kept = plan is situation.keep.get(ask.job_id)
         if isinstance(plan, Plan) and kept and not plan.stints and plan.window.start > situation.now:

@@ -11,7 +11,7 @@ from tidewatt.scheduler.planning.terms import latest_start_ms
 
 EXHAUSTIVE = 7  # jobs with a deadline: for up to so many every order is tried
 STATES = 5_000  # partial schedules that are looked at before the search gives up
-MOST_PLACEMENTS = 20_000  # that are tried otherwise: more than 200 jobs ever need
+MOST_OPTIONS = 60_000  # that are looked at otherwise: more than 200 jobs in some regions ever need
 
 Placement = tuple[int, str, str, int]  # job id, region, pool, start (ms)
 
@@ -22,10 +22,10 @@ def rescue(
     """Plans by which all of `asks`, not yet on the board, keep their deadlines; None: none are found.
 
     Cleanest windows first, in several orders; then earliest windows; then, for few jobs, every order. With
-    success the plans are on the board, else the board is as before. It gives up where the board has seen
-    `limit` placements.
+    success the plans are on the board, else the board is as before. It gives up where the board has looked
+    at `limit` options.
     """
-    limit = limit if limit is not None else board.placements + MOST_PLACEMENTS
+    limit = limit if limit is not None else board.looked_at + MOST_OPTIONS
     asks = board.in_turn(asks)
     needed = _needed([ask for ask in asks if latest_start_ms(ask) is not None], asks)
     bound = [replace(ask, late=False) for ask in asks if ask.job_id in needed]
@@ -48,7 +48,7 @@ def in_time_first(board: Board, asks: Sequence[Ask], limit: int) -> dict[int, Pl
     for order in _orders(board, board.in_turn(asks)):
         placed: list[tuple[Ask, Choice]] = []
         for ask in order:
-            if board.placements > limit:
+            if board.looked_at > limit:
                 break
             choices = _in_time(board, ask)
             if choices:
@@ -116,7 +116,7 @@ def _cleanest_first(board: Board, order: Sequence[Ask], limit: int) -> dict[int,
     plans: dict[int, Plan] = {}
     for ask in order:
         placed = board.place(ask)
-        if isinstance(placed, Infeasible) or placed.why is Why.GUARD or board.placements > limit:
+        if isinstance(placed, Infeasible) or placed.why is Why.GUARD or board.looked_at > limit:
             _clear(board, plans)
             return None
         board.put(ask, placed)
@@ -130,7 +130,7 @@ def _earliest_first(board: Board, asks: Sequence[Ask], limit: int) -> bool:
         done: list[int] = []
         for ask in order:
             choices = _in_time(board, ask)
-            if not choices or board.placements > limit:
+            if not choices or board.looked_at > limit:
                 break
             first = soonest(choices)
             board.put_at(ask, first.option.region, first.option.pool, first.start_ms)

@@ -12,8 +12,7 @@ from tidewatt.scheduler.planning.precedence import descendants
 from tidewatt.scheduler.planning.rescue import alone_in_time, in_time_first, rescue
 from tidewatt.scheduler.planning.terms import latest_start_ms
 
-PLACEMENTS = 3_500  # placements that are tried in all: planning comes again soon, and others wait for it
-ORDERS = 7  # that are tried to have as many in time as can be
+OPTIONS = 14_000  # that are looked at in all: planning comes again soon, and others wait for it
 STATES = 200  # of each search through every order
 
 Plans = dict[int, Plan | Infeasible]
@@ -27,17 +26,17 @@ def triage(board: Board, ordered: Sequence[Ask], plans: Mapping[int, Plan | Infe
     """
     movable = [ask for ask in ordered if is_movable(plans[ask.job_id])]
     missing = [ask for ask in ordered if misses(plans[ask.job_id])]
-    todo = [ask for ask in ordered if ask in movable or ask in missing]
+    concerned = {ask.job_id for ask in (*movable, *missing)}
+    todo = [ask for ask in ordered if ask.job_id in concerned]
     _take(board, todo)
-    limit = board.placements + PLACEMENTS
+    limit = board.looked_at + OPTIONS
     best: Plans = {ask.job_id: plans[ask.job_id] for ask in todo}
     start = best
-    kept_back = min(ORDERS * len(todo), PLACEMENTS // 2)
-    found, certain = _grown(board, ordered, movable, missing, limit - kept_back)
+    found, certain = _grown(board, ordered, movable, missing, limit - OPTIONS // 3)
     if found or any(isinstance(plan, Infeasible) for plan in best.values()):
         tried = _completed(board, todo, found or {}, certain, limit)
         best = _better(board, todo, best, tried)
-    if any(isinstance(plan, Infeasible) for plan in best.values()) and board.placements < limit:
+    if any(isinstance(plan, Infeasible) for plan in best.values()) and board.looked_at < limit:
         sifted = in_time_first(board, todo, limit)
         if sum(map(misses, best.values())) > len(todo) - len(sifted):
             best = _better(board, todo, best, _completed(board, todo, sifted, (), limit))
@@ -86,7 +85,7 @@ def _grown(
     certain = [ask for ask in movable if ask.job_id not in behind]
     found: dict[int, Plan] | None = None
     for ask in missing:
-        if board.placements > limit or not alone_in_time(board, ask):
+        if board.looked_at > limit or not alone_in_time(board, ask):
             continue
         more = rescue(board, [*certain, ask], STATES, limit) or _at_the_cost(board, certain, ask, limit)
         if more is not None:
@@ -100,7 +99,7 @@ def _at_the_cost(board: Board, certain: Sequence[Ask], ask: Ask, limit: int) -> 
     """Plans by which the job is in time and as few as can be of lower priority are not."""
     mine = board.turns[ask.job_id][0]
     lower = [each for each in certain if board.turns[each.job_id][0] > mine]
-    kept = [*(each for each in certain if each not in lower), ask]
+    kept = [*(each for each in certain if board.turns[each.job_id][0] <= mine), ask]
     found = rescue(board, kept, STATES, limit) if lower else None
     if found is None:
         return None
@@ -121,7 +120,8 @@ def _completed(
     Where those in time can go around the late ones, these are less late.
     """
     kept = [ask for ask in todo if ask.job_id in found] or list(certain)
-    late = [ask for ask in todo if ask not in kept]
+    in_time = {ask.job_id for ask in kept}
+    late = [ask for ask in todo if ask.job_id not in in_time]
     anew: Plans = {ask.job_id: put(board, ask) for ask in late}
     around = rescue(board, kept, STATES, limit) if all(map(board.is_ready, late)) else None
     if around is not None:
