@@ -10,7 +10,7 @@ from tidewatt.scheduler.planning.pausing.ground import MS_PER_HOUR, Ground, time
 from tidewatt.scheduler.planning.pausing.work import Amounts, Flags, Ints
 
 PARTS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)  # a slot may be divided into so many
-MOST_CELLS = 4_000_000  # progress x waiting: some 50 ms and 64 MB
+MOST_CELLS = 40_000_000  # progress x waiting: some 30 ms
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,11 +17,12 @@ def best_stints(work: Work) -> Stints | None:
     Without pauses neither a checkpoint nor a restart is charged: the first start has no restart, the last end
     no checkpoint. Of equally cheap plans the one without pauses, then the earliest.
 
-    Exact to the millisecond for plans in one piece, whatever the slots; for plans with pauses where delays
-    (and milestones and the shortest stint, which then bind to the first and last instant too) are whole slots
-    or whole parts of them, as `parts_for` divides slots. Longer grids than that pays for are not divided:
-    delays are then taken as longer than they are, and the plan is tightened afterwards. Between places of
-    different speeds speeds are taken as fractions with small denominators, rounded down.
+    Exact to the millisecond for plans in one piece, whatever the slots. With pauses it is exact where delays
+    (with milestones or a shortest stint also these, and the first and last instant) are whole slots, or whole
+    parts of slots as `parts_for` divides them. Where they are not, delays are rounded up to the finest part
+    that can be paid for: the plan keeps every term and its grams are the true ones, but another one may be
+    cheaper. Speeds of places among which it moves are taken as fractions with small denominators, rounded
+    down, and shorter first and last slots are left out there where speeds differ.
     """
     if not work.tracks or work.work_ms <= 0:
         return None

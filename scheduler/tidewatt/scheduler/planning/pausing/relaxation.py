@@ -3,8 +3,8 @@
 Instead of all the work having to be done, progress is paid for at a price (a Lagrangian relaxation). The
 cheapest plan is then found by a few running minima over time, one pair for each pause, and with those from
 both ends the cheapest plan that starts, or stops, at a given edge. Where that is dearer than a limit, no plan
-below the limit starts, or stops, there, so that the programme need not look. Milestones, shortest stints and
-the most pauses are left aside, and a stop and a start may fall together: that only lowers what is found.
+below the limit starts, or stops, there, so that the programme need not look. Milestones and shortest stints
+are left aside, and a stop and a start may fall together: that only lowers what is found.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tidewatt.scheduler.planning.pausing.progress import Place
+from tidewatt.scheduler.planning.pausing.borders import Place
 from tidewatt.scheduler.planning.pausing.tables import NEVER
 from tidewatt.scheduler.planning.pausing.work import Amounts, Ints
 
 MOST_PRICES = 12
-MOST_PAUSES = 64  # beyond, nothing is known
+MOST_PAUSES = 96  # beyond, nothing is known
 CLOSE = 1e-4  # of the bound: prices are not sought more closely
 
 
@@ -59,9 +59,17 @@ class Relaxation:
     """All plans over some places, whether or not they do all the work."""
 
     def __init__(
-        self, places: Sequence[Place], elapsed_ms: Amounts, need_ms: int, starts_now: bool, ends_last: bool
+        self,
+        places: Sequence[Place],
+        elapsed_ms: Amounts,
+        need_ms: int,
+        starts_now: bool,
+        ends_last: bool,
+        max_pauses: int | None = None,
     ) -> None:
         self._places, self._need = places, need_ms
+        self._limited = max_pauses is not None and max_pauses < MOST_PAUSES
+        self._rounds = MOST_PAUSES if max_pauses is None else min(max_pauses, MOST_PAUSES)
         shape = (len(places), len(elapsed_ms))
         self._gaps = [place.tables.restart + place.tables.checkpoint for place in places]
         self._regions: dict[int, list[int]] = {}
@@ -132,7 +140,7 @@ class Relaxation:
         first, stop, resume = self._first + paid, self._stop - paid, self._resume + paid
         begun = first
         running = np.minimum.accumulate(begun, axis=1)
-        for _ in range(MOST_PAUSES):
+        for _ in range(self._rounds):
             again = self._shifted(np.minimum.accumulate(running + stop, axis=1))
             again += resume
             begun = np.minimum(first, again)
@@ -141,7 +149,8 @@ class Relaxation:
                 break
             running = longer
         else:
-            return None
+            if not self._limited:
+                return None
         value = running + self._last - paid
         least = int(np.argmin(value))
         bound = price * self._need + float(value.flat[least])
@@ -176,13 +185,15 @@ class Relaxation:
         paid = price * self._done
         last, stop, resume = self._last - paid, self._stop - paid, self._resume + paid
         running = _backward(last)
-        for _ in range(MOST_PAUSES):
+        for _ in range(self._rounds):
             paused = self._shifted(_backward(resume + running), back=True)
             longer = _backward(np.minimum(last, stop + paused))
             if not (longer < running).any():
                 return running, paused
             running = longer
-        return None
+        if not self._limited:
+            return None
+        return running, self._shifted(_backward(resume + running), back=True)
 
     def _shifted(self, held: Amounts, *, back: bool = False) -> Amounts:
         """(R, n+1) the best of all places, as seen from each after what lies between them."""

@@ -6,16 +6,18 @@ from dataclasses import replace
 import numpy as np
 
 from tidewatt.scheduler.planning.instants import floor_ms, length_ms
+from tidewatt.scheduler.planning.pausing.borders import Place, Rules
 from tidewatt.scheduler.planning.pausing.evaluation import cost_of
 from tidewatt.scheduler.planning.pausing.grid import Grid, grid_of, parts_for
 from tidewatt.scheduler.planning.pausing.ground import MS_PER_HOUR, Ground, time_for
-from tidewatt.scheduler.planning.pausing.progress import Place, Programme, Rules
+from tidewatt.scheduler.planning.pausing.progress import Programme
 from tidewatt.scheduler.planning.pausing.relaxation import Reach, Relaxation
 from tidewatt.scheduler.planning.pausing.tables import Overheads, Tables
 from tidewatt.scheduler.planning.pausing.unwinding import Piece, unwound
 from tidewatt.scheduler.planning.pausing.work import Stints, Work
 
 WIDER = (40, 100, 250, 1000)  # edges that are looked at, step by step, until the plan is proved the best
+FEW = 6  # pauses: counted from the first; else only where a plan has too many
 FINEST_SPEED = 6  # ratios of speeds are fractions with at most this denominator
 
 
@@ -74,7 +76,8 @@ def _pieces(
     rules = _rules(ground, grid, unit)
     reach = None
     if pruned:
-        reach = Relaxation(places, elapsed, rules.need_ms, before is not None, after is not None).reach()
+        fixed = before is not None, after is not None
+        reach = Relaxation(places, elapsed, rules.need_ms, *fixed, most).reach()
     filled = rules.need_ms + (before or 0) + (after or 0)
     parted = filled % grid.step_ms > 0 or max(speeds) > 1
     for limit in _limits(reach, below_g):
@@ -85,7 +88,7 @@ def _pieces(
                 replace(place, starts=starts, stops=stops)
                 for place, (starts, stops) in zip(places, edges, strict=True)
             ]
-        for pauses in (None, most):
+        for pauses in (None, most) if most is None or most > FEW else (most,):
             limited = replace(rules, max_pauses=pauses)
             programme = Programme(len(grid.unit), grid.step_ms, kept, limited, before, after)
             programme.run()

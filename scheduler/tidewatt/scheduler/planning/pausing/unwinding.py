@@ -1,6 +1,7 @@
 """The plan that led to the end of a programme."""
 
-from tidewatt.scheduler.planning.pausing.progress import EARLY, ON_EDGE, PARTED, WHOLE, Move, Programme
+from tidewatt.scheduler.planning.pausing.borders import EARLY, ON_EDGE, PARTED, WHOLE, Move
+from tidewatt.scheduler.planning.pausing.progress import Programme
 from tidewatt.scheduler.planning.pausing.tables import NEVER
 from tidewatt.scheduler.planning.pausing.work import Ints
 
