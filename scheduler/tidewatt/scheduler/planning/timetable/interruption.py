@@ -1,6 +1,6 @@
 """Pauses for the jobs of a timetable that may be interrupted, where that saves something."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -16,19 +16,21 @@ WORTH = 1e-9  # relative: what is not cheaper by so much is left as it is
 Stint = tuple[int, int, int]  # place, start, end (ms)
 
 
-def with_pauses(problem: Problem, timetable: Timetable) -> Timetable:
+def with_pauses(
+    problem: Problem, timetable: Timetable, stop: Callable[[], bool] = lambda: False
+) -> Timetable:
     """The timetable with each pausing job's cheapest stints in what the others leave free.
 
     One job at a time, those that cost most first; the others stay where they are. A slot counts as free
-    where it is free all the time. The result is checked: where anything is wrong with it, the timetable comes
-    back as it was.
+    where it is free all the time. `stop` tells when the time is up: the rest stays as it is. The result is
+    checked: where anything is wrong with it, the timetable comes back as it was.
     """
     if not problem.jobs.pausing:
         return timetable
     weaving = _Weaving(problem, timetable)
     for _ in range(PASSES):
         order = sorted(problem.jobs.pausing, key=weaving.cost_g, reverse=True)
-        if not sum([weaving.improve(index) for index in order]):
+        if not sum([weaving.improve(index) for index in order if not stop()]):
             break
     found = weaving.timetable()
     return timetable if faults(problem, found) else found
