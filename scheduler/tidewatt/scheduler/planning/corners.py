@@ -7,6 +7,7 @@ import numpy as np
 from tidewatt.scheduler.planning.intensity import Amounts, CostCurve, Times
 
 Corners = tuple[Times, Amounts]
+FEW = 3  # so many are looked up one by one more quickly than together
 
 
 def corners(
@@ -34,7 +35,7 @@ def corners(
     odd = [*others_ms, *edges[first : min(a, last)].tolist(), *edges[max(b, first) : last].tolist()]
     odd += (edges[first_end : min(c, last_end)] - duration_ms).tolist()
     odd += (edges[max(d, first_end) : last_end] - duration_ms).tolist()
-    few = np.array(odd, np.int64), np.array([curve.grams_per_kw(at, at + duration_ms) for at in odd])
+    few = _looked_up(curve, odd, duration_ms)
     starting = _starting(curve, a, b, whole, rest / curve.step_ms)
     if not rest:  # those that end on an edge start on one too
         return np.concatenate((starting[0], few[0])), np.concatenate((starting[1], few[1]))
@@ -43,6 +44,13 @@ def corners(
         np.concatenate((starting[0], ending[0], few[0])),
         np.concatenate((starting[1], ending[1], few[1])),
     )
+
+
+def _looked_up(curve: CostCurve, starts: Sequence[int], duration_ms: int) -> Corners:
+    at = np.array(starts, np.int64)
+    if len(starts) > FEW:
+        return at, curve.integral(at, at + duration_ms)
+    return at, np.array([curve.grams_per_kw(start, start + duration_ms) for start in starts], float)
 
 
 def _starting(curve: CostCurve, a: int, b: int, whole: int, part: float) -> Corners:

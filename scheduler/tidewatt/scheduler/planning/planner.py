@@ -145,17 +145,19 @@ def _plan(ask: Ask, terms: Terms, decision: Decision, firsts: Sequence[Choice], 
         moved = transfer_of(ask, option.region, policy.link)
         notes = (*notes, reasons.moved(ask, moved, option.moved_g * ask.power_w / 1000, policy.link.source))
     searched_to = end if terms.shift_ms is None else max(end, terms.shift_ms + terms.duration_ms)
-    plan = replace(
+    at_once = _by_signal(choice_at(at_once.option, at_once.start_ms), curve)
+    mean, grams = _immediate(ask, at_once, curve)
+    return replace(
         plan,
         signal=str(curve.kind.signal),
         note="; ".join((*remarks(curve, terms.earliest_ms, searched_to), *notes)),
         mean_gco2_per_kwh=curve.mean(start, end),
         expected_g=choice.cost * ask.power_w / 1000,
         sources=tuple(source(part) for part in curve.segments(start, end)),
+        immediate_gco2_per_kwh=mean,
+        immediate_g=grams,
+        beside=_beside(ask, choice, at_once),
     )
-    at_once = _by_signal(choice_at(at_once.option, at_once.start_ms), curve)
-    plan = _with_immediate(plan, ask, at_once, curve)
-    return _with_beside(plan, ask, choice, at_once)
 
 
 def _by_signal(choice: Choice, curve: CostCurve) -> Choice:
@@ -168,24 +170,20 @@ def _by_signal(choice: Choice, curve: CostCurve) -> Choice:
     return choice_at(option.turned(), choice.start_ms)
 
 
-def _with_immediate(plan: Plan, ask: Ask, at_once: Choice, chosen: CostCurve) -> Plan:
-    """The plan with the grams of starting at once, where they are known in the same kind."""
+def _immediate(ask: Ask, at_once: Choice, chosen: CostCurve) -> tuple[float | None, float | None]:
+    """Mean intensity and grams of starting at once, where they are known in the same kind."""
     curve = at_once.option.curve
     if at_once.cost is None or curve is None or not curve.kind.continues(chosen.kind):
-        return plan
-    return replace(
-        plan,
-        immediate_gco2_per_kwh=curve.mean(at_once.start_ms, at_once.end_ms),
-        immediate_g=at_once.cost * ask.power_w / 1000,
-    )
+        return None, None
+    return curve.mean(at_once.start_ms, at_once.end_ms), at_once.cost * ask.power_w / 1000
 
 
-def _with_beside(plan: Plan, ask: Ask, choice: Choice, at_once: Choice) -> Plan:
-    """The plan with what it means by the other signal, where that is known for both starts."""
+def _beside(ask: Ask, choice: Choice, at_once: Choice) -> Beside | None:
+    """What the plan means by the other signal, where that is known for both starts."""
     here, home = choice.option.second, at_once.option.second
     if here is None or home is None or choice.second is None or at_once.second is None:
-        return plan
+        return None
     if not home.kind.continues(here.kind):
-        return plan
+        return None
     kw = ask.power_w / 1000
-    return replace(plan, beside=Beside(str(here.kind.signal), choice.second * kw, at_once.second * kw))
+    return Beside(str(here.kind.signal), choice.second * kw, at_once.second * kw)

@@ -64,7 +64,7 @@ def carried_out(plan: Plan | Infeasible) -> Plan | None:
 
 def put(board: Board, ask: Ask) -> Plan | Infeasible:
     """Places a job and puts it on the board; it is late only if that cannot be helped."""
-    placed = board.place(replace(ask, late=False), firm=False)
+    placed = board.place(replace(ask, late=False) if ask.late else ask, firm=False)
     put_all(board, [ask], {ask.job_id: placed})
     return placed
 

@@ -74,7 +74,10 @@ class _Weighing:
         self.options = [first.option for first in compared]
         self.scale = scale_of(reference)
         self.bound = weight(reference, self.scale)
-        self.base = weight(replace(reference, extra=reference.option.price_g), self.scale)
+        undelayed = reference
+        if reference.extra != reference.option.price_g:
+            undelayed = replace(reference, extra=reference.option.price_g)
+        self.base = weight(undelayed, self.scale)
 
     def outcome(self) -> tuple[Choice, Why, str]:
         """What to do, why, and that in words."""
