@@ -11,7 +11,7 @@ import pytest
 from tests.timetables.situations import HOUR, MINUTE, T0, ask, drawn, outlook, situation
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import Need
-from tidewatt.scheduler.plan import Ask, Booking, GpuKind, Plan, Why, Window
+from tidewatt.scheduler.plan import Ask, Booking, GpuKind, Pausing, Plan, Stint, Why, Window
 from tidewatt.scheduler.planning import ladder, queue
 from tidewatt.scheduler.planning.first_come import plan_first_come
 from tidewatt.scheduler.planning.planner import Infeasible
@@ -287,3 +287,22 @@ def test_what_a_job_or_an_operator_does_not_allow_is_told(changes: dict[str, obj
     assert plan_faults(queue, plans) == []
     changed = replace(queue, asks=[replace(two[0], **changes), two[1]])  # type: ignore[arg-type]
     assert any(told in each for each in plan_faults(changed, plans))
+
+
+def test_stints_have_to_do_the_work() -> None:
+    pausing = Pausing(checkpoint=10 * MINUTE, restart=5 * MINUTE, max_pauses=1)
+    queue_of_one = situation([ask(1, 20, hours=2, pausing=pausing)])
+    whole = plan_queue(situation([ask(1, 20, hours=2)]))[1]
+
+    def told(*hours: tuple[float, float]) -> list[str]:
+        stints = tuple(Stint("local", "A100", Window(T0 + a * HOUR, T0 + b * HOUR)) for a, b in hours)
+        spans = Window(stints[0].window.start, stints[-1].window.end)
+        return plan_faults(queue_of_one, {1: altered(whole, stints=stints, window=spans, expected_g=None)})
+
+    assert told((0, 1), (3, 4.25)) == []
+    assert "only 87.5% of its work" in told((0, 1), (3, 4))[0]
+    assert "overlap" in told((0, 1), (0.5, 2))[0]
+    assert "at most 1 are allowed" in told((0, 1), (3, 4.25), (5, 6))[0]
+    assert "cannot" in plan_faults(replace(queue_of_one, asks=[ask(1, 20, hours=2)]), {
+        1: altered(whole, stints=(Stint("local", "A100", Window(T0, T0 + 2 * HOUR)),), expected_g=None)
+    })[0]  # fmt: skip

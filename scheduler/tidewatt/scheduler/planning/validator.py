@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from math import isfinite
 
 import numpy as np
@@ -63,6 +64,7 @@ def plan_faults(situation: Situation, plans: Answer) -> list[str]:
             wrong = [*_terms(ask, own, situation), *_order(ask, own, carried, situation)]
             if isinstance(answer, Plan):
                 wrong += [*_deadline(ask, answer, own), *_grams(ask, answer, situation)]
+                wrong += _stints(ask, answer, situation)
             found += [f"job {ask.job_id}: {each}" for each in wrong]
     return found + list(_overfull([run for runs in carried.values() for run in runs], situation))
 
@@ -169,6 +171,30 @@ def _deadline(ask: Ask, plan: Plan, own: Sequence[_Run]) -> Iterator[str]:
     last = last_start_ms(ask, end - start)
     if last is not None and start > last + ROUNDING_MS:
         yield f"it starts at {utc(start)}, too late for its deadline"
+
+
+def _stints(ask: Ask, plan: Plan, situation: Situation) -> Iterator[str]:
+    """Stints that overlap, or in which the work is not done; a pause costs a checkpoint and a restart."""
+    pausing = ask.pausing
+    if not plan.stints:
+        return
+    if pausing is None:
+        yield "it is to pause, but cannot"
+        return
+    if any(then.window.start < first.window.end for first, then in pairwise(plan.stints)):
+        yield "its stints overlap"
+    pauses = len(plan.stints) - 1
+    if pausing.max_pauses is not None and pauses > pausing.max_pauses:
+        yield f"it pauses {pauses} times, at most {pausing.max_pauses} are allowed"
+    done = 0.0
+    for number, stint in enumerate(plan.stints):
+        region = _region(situation, stint.region)
+        fares = None if region is None else _fares(ask, region, stint.pool)
+        idle = pausing.restart * (number > 0) + pausing.checkpoint * (number < pauses)
+        works = (stint.window.end - stint.window.start - idle) / timedelta(milliseconds=1)
+        done += works * (1.0 if fares is None else fares[0])
+    if done < length_ms(ask.duration) - ROUNDING_MS * (2 + len(plan.stints)):
+        yield f"only {done / length_ms(ask.duration):.1%} of its work would be done"
 
 
 def _grams(ask: Ask, plan: Plan, situation: Situation) -> Iterator[str]:
