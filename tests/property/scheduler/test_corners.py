@@ -35,7 +35,7 @@ def curves(draw: st.DrawFn) -> CostCurve:
     return curve
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(curves(), st.data())
 def test_corners_are_all_that_there_are_with_their_grams(curve: CostCurve, data: st.DataObject) -> None:
     span = curve.end_ms - curve.start_ms
