@@ -76,7 +76,7 @@ def _as_proposed(situation: Situation, proposed: Mapping[int, Plan]) -> Plans:
     if not rest:
         return dict(proposed)
     kept = {ask.job_id: situation.keep[ask.job_id] for ask in rest if ask.job_id in situation.keep}
-    return plan_queue(replace(situation, keep={**kept, **proposed}))
+    return plan_queue(replace(situation, keep={**kept, **proposed}), improve=False)
 
 
 def _missed(plans: Plans) -> int:
