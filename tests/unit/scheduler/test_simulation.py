@@ -135,6 +135,14 @@ def test_ours_pauses_a_job_that_may_pause_over_dirty_hours() -> None:
     assert found["ours"].tally.missed == 0
 
 
+def test_a_plan_with_pauses_is_carried_out_to_its_last_stint() -> None:
+    """Planned once and for all: nobody reminds the job of its second stint."""
+    jobs = [job(1, 10, comes=2, slack=14, pausing=MINUTES_5)]
+    found = ran(small(jobs, [region("DE", 1)]), "oracle of all")["oracle of all"]
+    assert found.tally.pauses == 1
+    assert grams(found) <= 10 * 100 + 100 + 400
+
+
 def test_each_its_own_window_herds_and_misses_deadlines_that_ours_keeps() -> None:
     jobs = [job(number, 3, comes=7, slack=16, gpus=1) for number in range(1, 9)]
     found = ran(small(jobs, [region("DE", 2)]), "own window", "ours")

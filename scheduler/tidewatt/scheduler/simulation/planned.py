@@ -142,9 +142,9 @@ class Planned:
         rest_ms = (standing.left_ms if self._rules.knows else standing.estimate_ms) + standing.restart_ms
         pausing = ask.pausing if self._rules.pausing else None
         duration = timedelta(milliseconds=rest_ms)
-        if duration == ask.duration and pausing == ask.pausing:
+        if duration == ask.duration and pausing == ask.pausing and not self._rules.knows:
             return ask
-        longer = ask.guard_duration
+        longer = None if self._rules.knows else ask.guard_duration
         longer = None if longer is None else duration * (longer / ask.duration)
         return replace(ask, duration=duration, guard_duration=longer, pausing=pausing)
 
@@ -216,7 +216,10 @@ class Planned:
         if not world.start(standing, spot, until_ms):
             return False
         self._planned_until_ms[standing.id] = standing.expected_end_ms(world.now_ms)
-        self.plans.pop(standing.id, None)
+        plan = self.plans.pop(standing.id, None)
+        if plan is not None and until_ms is not None and len(plan.stints) > 1:
+            self.plans[standing.id] = rest = _after_first(plan)
+            heappush(self._starts, (floor_ms(rest.window.start), standing.id))
         return True
 
     def _go_on(self, world: World) -> None:
@@ -235,6 +238,13 @@ class Planned:
 def _possible(ask: Ask, now: datetime) -> bool:
     """False for a job that is late whatever is done: it starts wherever there is room first."""
     return ask.finish_by is None or ask.finish_by - ask.duration >= now
+
+
+def _after_first(plan: Plan) -> Plan:
+    """What is left of a plan with stints when the first of them has begun."""
+    later = plan.stints[1:]
+    window = Window(later[0].window.start, plan.window.end)
+    return replace(plan, region=later[0].region, pool=later[0].pool, window=window, stints=later)
 
 
 def _until(plan: Plan) -> int | None:
