@@ -8,8 +8,8 @@ The instances. Lengths: jobs drawn from `jobs_ml_50k`. GPUs: 1, 2, 4, 8 for 70, 
 drawing 0.25 to 0.7 kW each. Grid: 50 of 121 zones and a week of 2021 to 2023, drawn; lifecycle average,
 hourly, known beforehand. Allowed: half of the regions, one of 24 such sets a job; home is one of them. Slack:
 lognormal, median 24 h, sigma 0.7, cut at the week's end. Sites `large`: 64 GPUs or more each, arrivals even
-over the time in which the queue uses 30, 50 or 70 % of all GPUs. Sites `small`: sized at random so that a
-week's arrivals use as much.
+over the time in which the queue uses 30, 50 or 70 % of all GPUs (100,000 jobs: 50 %). Sites `small`: sized at
+random so that a week's arrivals use as much.
 """
 
 import argparse
@@ -301,8 +301,8 @@ def main() -> None:
         return
     groups: dict[tuple[int, float, str], list[Found]] = {}
     for jobs in list(GOAL_S)[: 2 if asked.quick else 3]:
-        for sites, uses in (("large", (0.3, 0.5, 0.7)), ("small", (0.5,))):
-            for use in uses:
+        for sites, uses in (("large", (0.3, 0.5, 0.7) if jobs < 100_000 else (0.5,)), ("small", (0.5,))):
+            for use in uses if jobs < 100_000 or sites == "large" else ():
                 seeds = range(1 if asked.quick else 3)
                 groups[jobs, use, sites] = [apart(Case(jobs, use, sites, seed), asked.data) for seed in seeds]
                 print(f"{jobs} {use} {sites}: {groups[jobs, use, sites]}", file=sys.stderr)

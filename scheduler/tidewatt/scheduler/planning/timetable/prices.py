@@ -21,7 +21,7 @@ SAMPLE = 12_000  # jobs that are asked in each pass, at most
 LONGER, HUNGRIER = 1.4, 1.5  # within which factors jobs are priced as alike
 STEP = 0.1  # of the water level, where a cell is used twice over
 OVERLOAD = 2.0  # at which a step is longest
-RISE, FALL = 1.25, 0.6  # of the step where the bound rose, or fell
+RISE, FALL = 1.1, 0.7  # of the step where the bound rose, or fell
 LEVELS = 65
 POOL_H = 12  # before and after an hour that share one level
 
@@ -63,15 +63,15 @@ class _Market:
 
     def settle(self, prices: Prices, scale: float, stop: Callable[[], bool]) -> Prices:
         """Prices after some passes, the best that there were."""
-        best, bound, step = prices, -np.inf, STEP
+        best, bound, last, step = prices, -np.inf, -np.inf, STEP
         unit, site = np.zeros(prices.unit.shape), np.zeros(prices.site.shape)
         per_kwh = scale / max(self._draw(), 1e-9)
         for turn in range(PASSES):
             found = self._asked(prices)
-            better = found.bound > bound
-            if better:
-                best, bound = prices, found.bound
-            step *= RISE if better else FALL
+            step *= RISE if found.bound > last else FALL
+            last = found.bound
+            if last > bound:
+                best, bound = prices, last
             keep = 0.5 if turn else 0.0
             unit, site = keep * unit + (1 - keep) * found.unit, keep * site + (1 - keep) * found.site
             if stop() or not (

@@ -52,7 +52,7 @@ def solve(problem: Problem, *, seed: int = 0, seconds: float | None = None) -> S
     prices = found_prices(ground, random, stop)
     room = _first_room(ground, prices, random)
     _improve(room, random, stop)
-    timetable = with_pauses(problem, room.timetable())
+    timetable = with_pauses(problem, room.timetable(), stop)
     return Solution(timetable, prices, certified(ground, timetable, prices, at_once(ground)))
 
 
