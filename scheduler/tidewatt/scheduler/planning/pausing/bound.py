@@ -10,6 +10,7 @@ from tidewatt.scheduler.planning.pausing.work import Amounts, Work
 def cheapest(work: Work) -> float:
     """A lower bound in grams of everything that the job can do; inf where its slots cannot hold it.
 
+    -inf where intensities are negative and pauses draw power.
     The job's work in its cheapest free slots, as if pausing and moving cost nothing.
     """
     if not work.tracks:
@@ -17,6 +18,8 @@ def cheapest(work: Work) -> float:
     ground = ground_of(work)
     if not work.pausing.moves:
         return float(least_g(ground).min())
+    if _pays_for_pausing(ground):
+        return -float("inf")
     speed = np.array([track.speed for track in work.tracks])[:, None]
     per_work = np.where(ground.usable, ground.rate / speed, np.inf).min(axis=0)
     inside = _inside(ground, work.release_ms)
@@ -30,6 +33,8 @@ def cheapest(work: Work) -> float:
 def least_g(ground: Ground, *, pauses: int = 0) -> Amounts:
     """(R,) the same for each track on its own, with at least so many pauses; inf where it has no room."""
     found = np.full(len(ground.need_ms), np.inf)
+    if _pays_for_pausing(ground):
+        return np.full(len(found), -np.inf)
     pausing = ground.work.pausing
     overhead = pauses * overhead_g(ground)
     usual_ms = pauses * (
@@ -51,6 +56,13 @@ def least_g(ground: Ground, *, pauses: int = 0) -> Amounts:
             plain = np.maximum(plain, _sum_of_least(rate, wanted + usual_ms, ground.slot_ms))
         found[rows] = plain + ground.arrive_g[rows]
     return found
+
+
+def _pays_for_pausing(ground: Ground) -> bool:
+    """True where intensities are negative: what pauses draw may make a plan cheaper then."""
+    pausing = ground.work.pausing
+    draws = pausing.checkpoint or pausing.restart or pausing.checkpoint_wh or pausing.restart_wh
+    return bool((ground.rate < 0).any()) and bool(draws or pausing.suspended_w)
 
 
 def _inside(ground: Ground, first_ms: int) -> slice:

@@ -54,8 +54,13 @@ def pieces(ground: Ground) -> Pieces:
             grams[barred[rows][:, last] > barred[rows][:, begun]] = np.inf
         least = grams.min(axis=1)
         best.cost_g[rows] = least + ground.arrive_g[rows]
-        cheap = np.flatnonzero(best.cost_g[rows] <= best.cost_g.min() * (1 + TIE))
-        bound = least[cheap] * (1 + TIE) + 8 * np.finfo(float).eps * sums[rows][cheap, -1]
+        lowest = float(best.cost_g.min())
+        cheap = np.flatnonzero(best.cost_g[rows] <= lowest + TIE * abs(lowest))
+        bound = (
+            least[cheap]
+            + TIE * np.abs(least[cheap])
+            + 8 * np.finfo(float).eps * np.abs(sums[rows][cheap]).max(axis=1, initial=0.0)
+        )
         numbers = cheap if len(members) == count else np.array(members)[cheap]
         best.start_ms[numbers] = starts[np.argmax(grams[cheap] <= bound[:, None], axis=1)]
     return best

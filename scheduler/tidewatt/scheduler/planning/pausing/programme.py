@@ -30,7 +30,7 @@ def best_stints(work: Work) -> Stints | None:
     best = in_one_place(ground)
     if not work.pausing.moves or len(work.tracks) == 1 or work.pausing.max_pauses == 0:
         return best
-    return among_places(ground, np.inf if best is None else best.cost_g * (1 - TIE)) or best
+    return among_places(ground, _below(best)) or best
 
 
 def in_one_place(ground: Ground) -> Stints | None:
@@ -45,10 +45,15 @@ def in_one_place(ground: Ground) -> Stints | None:
         return best
     least = least_g(ground, pauses=1)
     for index in np.argsort(least, kind="stable").tolist():
-        below = np.inf if best is None else best.cost_g * (1 - TIE)
+        below = _below(best)
         if not least[index] < below:
             break
         found = cheapest_slots(ground, index) if is_free(work.pausing) else paused(ground, [index], below)
         if found is not None and found.cost_g < below:
             best = found
     return best
+
+
+def _below(best: Stints | None) -> float:
+    """What another plan has to cost less than."""
+    return float("inf") if best is None else best.cost_g - TIE * abs(best.cost_g)

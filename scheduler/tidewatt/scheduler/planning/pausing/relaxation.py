@@ -84,9 +84,11 @@ class Relaxation:
         self._done = np.array([[place.speed] for place in places]) * elapsed_ms
         self._first, self._last = np.full(shape, NEVER), np.full(shape, NEVER)
         for i, place in enumerate(places):
-            first = slice(place.from_edge, 1 if starts_now else -1)
+            # A stint that starts late in the first slot, or ends early in the last, lies between two that
+            # start, or end, on its edges: both belong here.
+            first = slice(place.from_edge, 2 if starts_now else -1)
             self._first[i, first] = place.first_g - self._run[i, first]
-            last = slice(-1 if ends_last else 1, None)
+            last = slice(-2 if ends_last else 1, None)
             self._last[i, last] = self._run[i, last]
 
     def reach(self) -> Reach | None:

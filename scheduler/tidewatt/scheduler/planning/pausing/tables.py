@@ -45,12 +45,13 @@ class Tables:
         self.run = _sums(used * overheads.usual_kw)
         self._whole = _sums(grid.unit * grid.step_ms)
         self.barred = _sums(~grid.usable)
-        self.penalty = 1e3 * (1.0 + float(self.run[-1] + self._whole[-1]))
+        drawn = np.abs(grid.unit) * grid.step_ms
+        self.penalty = 1e3 * (1.0 + float(drawn.sum()) * (1.0 + overheads.usual_kw))
         self.idle = np.zeros(self._n + 1)
         self.suspends = overheads.suspended_kw > 0
         if self.suspends:
-            drawn = grid.unit * grid.step_ms * overheads.suspended_kw
-            self.idle = _sums(np.where(grid.known, drawn, self.penalty))
+            suspended = grid.unit * grid.step_ms * overheads.suspended_kw
+            self.idle = _sums(np.where(grid.known, suspended, self.penalty))
         self.stop = self._stop()
 
     def _stop(self) -> Amounts:
