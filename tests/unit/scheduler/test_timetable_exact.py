@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tests.timetables.problems import HOUR_MS, T0_MS, Site, Task, drawn, problem, timetable
-from tidewatt.scheduler.planning.timetable.exact import _silence, optimum
+from tidewatt.scheduler.planning.timetable.exact import optimum
 from tidewatt.scheduler.planning.timetable.improvement import improve, improvements
+from tidewatt.scheduler.planning.timetable.model import silence
 from tidewatt.scheduler.planning.timetable.problem import NOWHERE, Problem, Timetable
 from tidewatt.scheduler.planning.timetable.reckoning import grams
 from tidewatt.scheduler.planning.timetable.validator import faults
@@ -138,7 +139,7 @@ def test_followers_of_jobs_that_stay_are_kept_in_order() -> None:
 
 
 def test_what_the_solver_prints_reaches_nobody(capfd: pytest.CaptureFixture[str]) -> None:
-    with _silence():
+    with silence():
         os.write(1, b"solver's own words")
     os.write(1, b"ours")
     assert capfd.readouterr().out == "ours"

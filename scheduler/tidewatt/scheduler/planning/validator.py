@@ -11,7 +11,7 @@ import numpy as np
 from tidewatt.forecasting.series import Outlook, integrate
 from tidewatt.scheduler.plan import Ask, Booking, Plan, Stint, Why
 from tidewatt.scheduler.planning.capacity import names
-from tidewatt.scheduler.planning.first_come import DUE_FOR_MS, last_start_ms
+from tidewatt.scheduler.planning.first_come import last_start_ms
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, length_ms, utc
 from tidewatt.scheduler.planning.kinds import ratios
 from tidewatt.scheduler.planning.planner import Infeasible
@@ -61,7 +61,7 @@ def plan_faults(situation: Situation, plans: Answer) -> list[str]:
         answer = plans[ask.job_id]
         if ask.job_id in carried:
             own = carried[ask.job_id]
-            wrong = [*_terms(ask, own, situation), *_order(ask, own, carried, situation)]
+            wrong = [*_terms(ask, own), *_order(ask, own, carried, situation)]
             if isinstance(answer, Plan):
                 wrong += [*_deadline(ask, answer, own), *_grams(ask, answer, situation)]
                 wrong += _stints(ask, answer, situation)
@@ -126,11 +126,8 @@ def _runs(ask: Ask, plan: Plan, situation: Situation) -> list[_Run]:
     return found
 
 
-def _terms(ask: Ask, own: Sequence[_Run], situation: Situation) -> Iterator[str]:
+def _terms(ask: Ask, own: Sequence[_Run]) -> Iterator[str]:
     """Regions, hours and lengths that the job's owner or the operator does not allow."""
-    kept = situation.keep.get(ask.job_id)
-    if kept is not None and floor_ms(kept.window.start) + DUE_FOR_MS < ceil_ms(situation.now):
-        kept = None
     for run in own:
         if not allowed(ask, run.region.name):
             yield f"it may not run in {run.region.name}"
