@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tidewatt.scheduler.planning.timetable.minima import FAR, Lot, Lots, Tables
+from tidewatt.scheduler.planning.timetable.minima import FAR, KEPT, Lot, Lots, Tables
 from tidewatt.scheduler.planning.timetable.problem import Amounts, Flags, Ints
 from tidewatt.scheduler.planning.timetable.windows import HOUR_MS, Ground, Prices
 
-LONGER, HUNGRIER = 1.03, 1.25  # within which factors jobs are priced as alike
+LONGER, HUNGRIER = 1.04, 1.4  # within which factors jobs are priced as alike
 PART = 400_000  # pairs of jobs and places that are looked at in one go
 NOTHING = 1e-9  # a share that is none
 
@@ -21,7 +21,7 @@ NOTHING = 1e-9  # a share that is none
 def least_g(ground: Ground, prices: Prices, jobs: Ints) -> Amounts:
     """A lower bound of the priced grams of each job in any window of its own; inf where it has none."""
     lots = Lots(ground, jobs, LONGER, HUNGRIER)
-    tables = Tables(lots, prices)
+    tables = _Priced(lots, prices)
     found: Amounts = np.full(len(jobs), np.inf)
     for lot in lots.lots:
         low, _, high = lot.kw
@@ -34,7 +34,26 @@ def least_g(ground: Ground, prices: Prices, jobs: Ints) -> Amounts:
     return found
 
 
-def _by_draw(lots: Lots, tables: Tables, lot: Lot, kw: float) -> Amounts:
+class _Priced(Tables):
+    """Priced windows, and the least rates of ranges of slots, kept for the draw that was asked last."""
+
+    def __init__(self, lots: Lots, prices: Prices) -> None:
+        super().__init__(lots, prices)
+        self._kept: dict[tuple[int, float, bytes], Amounts] = {}
+
+    def rates(self, profile: int, kw: float, rows: Ints) -> Amounts:
+        """The least cost of a slot over 1, 2, 4 ... slots from each on, (levels, R, T)."""
+        key = (profile, kw, rows.tobytes())
+        if key not in self._kept:
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            ground = self.ground
+            _, rate = self.priced(profile, kw)
+            self._kept[key] = _ranges(np.where(ground.open[rows], rate[rows, : ground.slots], FAR))
+        return self._kept[key]
+
+
+def _by_draw(lots: Lots, tables: _Priced, lot: Lot, kw: float) -> Amounts:
     """The least grams per unit of a lot's jobs, as if each drew `kw` per unit."""
     least: Amounts = np.full(len(lot.jobs), FAR)
     profile = lots.profiles[lot.profile]
@@ -65,7 +84,7 @@ class _Windows:
     rates: Amounts  # (levels, R, T) the same of the cost of one slot
 
 
-def _windows(tables: Tables, lot: Lot, kw: float, rows: Ints, speed: float) -> _Windows:
+def _windows(tables: _Priced, lot: Lot, kw: float, rows: Ints, speed: float) -> _Windows:
     ground = tables.ground
     total, rate = tables.priced(lot.profile, kw)
     length = lot.length_ms / speed / ground.slot_ms
@@ -75,9 +94,8 @@ def _windows(tables: Tables, lot: Lot, kw: float, rows: Ints, speed: float) -> _
     if lot.delay:
         starts = lot.delay * tables.hours * np.arange(aligned.shape[1])
         aligned, inner = aligned + starts, inner + starts + lot.delay * tables.hours * (1 - part)
-    open_rate = np.where(ground.open[rows], rate[rows, : ground.slots], FAR)
     ranges = _ranges(np.minimum(aligned, inner)[:, : ground.slots - whole])
-    return _Windows(rows, speed, whole, part, aligned, inner, ranges, _ranges(open_rate))
+    return _Windows(rows, speed, whole, part, aligned, inner, ranges, tables.rates(lot.profile, kw, rows))
 
 
 def _least(lots: Lots, windows: _Windows, lot: Lot, jobs: Ints) -> Amounts:

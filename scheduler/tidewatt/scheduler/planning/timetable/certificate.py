@@ -23,7 +23,7 @@ from tidewatt.scheduler.planning.timetable.problem import (
 )
 from tidewatt.scheduler.planning.timetable.windows import HOUR_MS, Choice, Ground, Prices, summed
 
-EACH = 60  # up to so many jobs are looked at one by one, which is exact
+EACH = 1500  # up to so many jobs are looked at one by one, which is exact
 
 
 @dataclass(frozen=True, slots=True, eq=False)

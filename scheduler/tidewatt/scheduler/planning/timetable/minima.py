@@ -18,6 +18,7 @@ Packed = NDArray[np.int32]  # a number's bits as float32, the last of them repla
 FAR = 1e30  # the cost of a window that cannot be had
 NEVER = np.int32(np.float32(1e29).view(np.int32))  # what is above it, packed, cannot be had
 TINY = 1e-30
+KEPT = 8  # draws for which totals are kept
 BLUR = 0.02  # within which prices are near enough to be ties
 MOST = 20_000  # starts in a table; where there are more, neighbours share a column
 
@@ -65,21 +66,26 @@ class Lots:
 
     def _sorted(self, longer: float, hungrier: float) -> Iterator[Lot]:
         length = np.maximum(self.length, self.ground.slot_ms)
+        draw = _clusters(np.maximum(self.kw, TINY), hungrier)
         key = self.profile.copy()
-        for values, factor in ((length, longer), (self.kw, hungrier), (self.delay, hungrier)):
-            cluster = _clusters(np.maximum(values, TINY), factor)
+        for cluster in (draw, _clusters(np.maximum(self.delay, TINY), hungrier), _clusters(length, longer)):
             key = key * (int(cluster.max(initial=0)) + 1) + cluster
         order = np.argsort(key, kind="stable")
+        draws = [self._draws(draw == number) for number in range(int(draw.max(initial=0)) + 1)]
         for members in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
             if len(members):
-                kw = self.kw[members]
                 yield Lot(
                     members,
                     int(self.profile[members[0]]),
                     int(length[members].min()),
-                    (float(kw.min()), float(kw.mean()), float(kw.max())),
+                    draws[draw[members[0]]],
                     float(self.delay[members].min()),
                 )
+
+    def _draws(self, chosen: Flags) -> tuple[float, float, float]:
+        """The least, the mean and the most draw per unit of some jobs: the same for all lengths."""
+        kw = self.kw[chosen]
+        return (float(kw.min()), float(kw.mean()), float(kw.max())) if len(kw) else (0.0, 0.0, 0.0)
 
     def cheapest(
         self, prices: Prices, shut: Flags | None = None, random: np.random.Generator | None = None
@@ -234,7 +240,9 @@ class Tables:
         if key not in self._rates:
             rate = self.rate * (kw * self.lots.profiles[profile].power[:, None]) + self.prices.unit
             rate *= self.hours
-            self._rates = {key: (summed(rate), np.concatenate([rate, rate[:, -1:]], axis=1))}
+            if len(self._rates) >= KEPT:
+                self._rates.clear()
+            self._rates[key] = (summed(rate), np.concatenate([rate, rate[:, -1:]], axis=1))
         return self._rates[key]
 
 

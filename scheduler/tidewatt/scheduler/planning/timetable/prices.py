@@ -17,6 +17,7 @@ from tidewatt.scheduler.planning.timetable.problem import NOWHERE, Amounts, Ints
 from tidewatt.scheduler.planning.timetable.windows import HOUR_MS, Ground, Prices, summed
 
 PASSES = 30
+FEW_PASSES, FEW, MANY = 20, 150, 3000  # with so many jobs a pass takes long for what it gives
 SAMPLE = 12_000  # jobs that are asked in each pass, at most
 LONGER, HUNGRIER = 1.4, 1.5  # within which factors jobs are priced as alike
 STEP = 0.1  # of the water level, where a cell is used twice over
@@ -66,7 +67,8 @@ class _Market:
         best, bound, last, step = prices, -np.inf, -np.inf, STEP
         unit, site = np.zeros(prices.unit.shape), np.zeros(prices.site.shape)
         per_kwh = scale / max(self._draw(), 1e-9)
-        for turn in range(PASSES):
+        some = FEW_PASSES if FEW < len(self.lots.jobs) <= MANY else PASSES
+        for turn in range(some):
             found = self._asked(prices)
             step *= RISE if found.bound > last else FALL
             last = found.bound
