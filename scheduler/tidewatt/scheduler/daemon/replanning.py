@@ -122,7 +122,9 @@ def replan(store: Store, found: Queue, situation: Situation, planner: Planner, c
     if not found.planned:
         return
     plans = planner(situation)
-    changes = [(job, plans[job.id]) for job in found.planned if _differs(job, plans[job.id])]
+    # Where every planner has failed there are no plans: those of before stay, and the guard stands.
+    answered = [(job, plans[job.id]) for job in found.planned if job.id in plans]
+    changes = [(job, plan) for job, plan in answered if _differs(job, plan)]
     if not changes:
         return
     now_ms = time_ms(found.now)
