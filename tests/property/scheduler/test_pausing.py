@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from benchmarks.brute_force import Trial, drawn
 from tidewatt.scheduler.planning.pausing.bound import cheapest
 from tidewatt.scheduler.planning.pausing.evaluation import cost_of, faults_of
+from tidewatt.scheduler.planning.pausing.ground import ground_of
+from tidewatt.scheduler.planning.pausing.piece import pieces
 from tidewatt.scheduler.planning.pausing.programme import best_stints
 from tidewatt.scheduler.planning.pausing.regions import compared
+from tidewatt.scheduler.planning.pausing.stinting import paused
 from tidewatt.scheduler.planning.pausing.work import Work
 
 
@@ -49,6 +52,20 @@ def test_stints_that_move_equal_brute_force(seed: int) -> None:
 def test_moves_never_cost_more_than_one_place(seed: int) -> None:
     static, dynamic = compared(drawn(seed, 3, moves=True))
     assert (static is None) or (dynamic is not None and dynamic.cost_g <= static.cost_g * (1 + 1e-9))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**9), st.integers(0, 59_999), st.integers(0, 59_999))
+def test_edges_that_are_left_out_hold_no_better_plan(seed: int, later_ms: int, sooner_ms: int) -> None:
+    work = drawn(seed, 1, moves=False)
+    work = replace(work, release_ms=work.release_ms + later_ms, due_ms=work.due_ms - sooner_ms)
+    ground = ground_of(work)
+    every = paused(ground, [0], pruned=False)
+    best, whole = best_stints(work), float(pieces(ground).cost_g[0])
+    least = min(np.inf if every is None else every.cost_g, whole)
+    if work.pausing.max_pauses == 0:
+        least = whole
+    assert (np.inf if best is None else best.cost_g) == pytest.approx(least, rel=1e-9, abs=1e-9)
 
 
 @settings(max_examples=30, deadline=None)
