@@ -4,6 +4,7 @@ import numpy as np
 
 from tidewatt.scheduler.planning.instants import length_ms
 from tidewatt.scheduler.planning.pausing.ground import Ground, ground_of, overhead_g
+from tidewatt.scheduler.planning.pausing.piece import in_blocks
 from tidewatt.scheduler.planning.pausing.work import Amounts, Work
 
 
@@ -27,7 +28,7 @@ def cheapest(work: Work) -> float:
     if not np.isfinite(per_work[inside]).sum() * ground.slot_ms >= fastest:
         return float("inf")
     widest = ground.slot_ms * float(speed.max())
-    return float(_sum_of_least(per_work[None, inside], np.array([work.work_ms]), widest)[0])
+    return float(_sum_of_least(per_work[None, inside], work.work_ms, widest)[0])
 
 
 def least_g(ground: Ground, *, pauses: int = 0) -> Amounts:
@@ -46,16 +47,12 @@ def least_g(ground: Ground, *, pauses: int = 0) -> Amounts:
         groups.setdefault(key, []).append(i)
     for (first, need), members in groups.items():
         inside = _inside(ground, first)
-        rows: slice | list[int] = slice(None) if len(members) == len(found) else members
-        rate = ground.rate[rows, inside]
-        if not ground.usable.all():
-            rate = np.where(ground.usable[rows, inside], rate, np.inf)
-        wanted = np.full(len(members), need)
-        plain = _sum_of_least(rate, wanted, ground.slot_ms) + overhead[rows]
-        if usual_ms:
-            plain = np.maximum(plain, _sum_of_least(rate, wanted + usual_ms, ground.slot_ms))
-        found[rows] = plain + ground.arrive_g[rows]
-    return found
+        for rows in in_blocks(members, len(ground.work.edges_ms)):
+            rate = ground.rate[rows, inside]
+            if not ground.usable.all():
+                rate = np.where(ground.usable[rows, inside], rate, np.inf)
+            found[rows] = _sum_of_least(rate, need + usual_ms, ground.slot_ms)
+    return found + overhead + ground.arrive_g
 
 
 def _pays_for_pausing(ground: Ground) -> bool:
@@ -71,9 +68,9 @@ def _inside(ground: Ground, first_ms: int) -> slice:
     return slice(max(low, 0), int(np.searchsorted(edges, ground.until_ms, "left")))
 
 
-def _sum_of_least(rate: Amounts, need: Amounts, width: float) -> Amounts:
-    """(R,) the integral of the lowest rates over `need`, each slot so wide; one `need` for all rows."""
-    whole, rest = divmod(float(need[0]), width)
+def _sum_of_least(rate: Amounts, need: float, width: float) -> Amounts:
+    """(R,) the integral of the lowest rates over `need`, each slot so wide."""
+    whole, rest = divmod(float(need), width)
     n = int(whole)
     if rate.shape[1] < n + (rest > 0):
         return np.full(len(rate), np.inf)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tidewatt.scheduler.planning.instants import floor_ms, length_ms
+from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.pausing.work import Amounts, Flags, Ints, Work
 
 MS_PER_HOUR = 3_600_000
@@ -64,20 +64,14 @@ def time_for(work_ms: float, speed: float) -> int:
 
 
 def overhead_g(ground: Ground) -> Amounts:
-    """(R,) the least that one pause costs in each track: a checkpoint and a restart in the best slot."""
+    """(R,) the least that the watt hours of one pause cost in each track, in its best slot."""
     work, pausing = ground.work, ground.work.pausing
     total = np.zeros(len(work.tracks))
     least = np.where(ground.usable, ground.rate, np.inf).min(axis=1)
     least[~np.isfinite(least)] = 0.0  # a track that can never be used
     usual = np.array([work.kw * track.power for track in work.tracks])
-    for length, wh in (
-        (pausing.checkpoint, pausing.checkpoint_wh),
-        (pausing.restart, pausing.restart_wh),
-    ):
-        if wh is None:
-            total += least * length_ms(length)
-        elif wh > 0:
-            total += (
-                np.divide(least, usual, out=np.zeros_like(least), where=usual > 0) * wh / 1000 * MS_PER_HOUR
-            )
+    for wh in (pausing.checkpoint_wh, pausing.restart_wh):
+        if wh:
+            unit = np.divide(least, usual, out=np.zeros_like(least), where=usual > 0)
+            total += unit * wh / 1000 * MS_PER_HOUR
     return total

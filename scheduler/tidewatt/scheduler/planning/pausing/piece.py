@@ -5,6 +5,7 @@ where the window starts or ends on a slot's edge, or on the first or last possib
 millisecond, however the slots lie.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +13,13 @@ import numpy as np
 from tidewatt.scheduler.planning.pausing.ground import Ground
 from tidewatt.scheduler.planning.pausing.work import Amounts, Ints
 
+BLOCK = 24_000  # numbers of a table: some 200 kB
 TIE = 1e-9  # relative: windows that differ by less are equally good, and the earliest is taken
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pieces:
-    """The best piece in each track: grams (inf: none fits), and where they are the least, the start."""
+    """The best piece in each track: grams (inf: none fits) and start."""
 
     cost_g: Amounts  # (R,)
     start_ms: Ints  # (R,)
@@ -27,43 +29,45 @@ def pieces(ground: Ground) -> Pieces:
     """The best piece of every track."""
     count = len(ground.need_ms)
     best = Pieces(np.full(count, np.inf), np.zeros(count, np.int64))
-    edges = ground.work.edges_ms
-    sums = np.zeros((count, len(edges)))
-    np.cumsum(ground.rate, axis=1, out=sums[:, 1:])
-    sums[:, 1:] *= ground.slot_ms
-    sums[:, 1:] -= ground.rate[:, :1] * float(ground.slot_ms - (edges[1] - edges[0]))
-    barred = None
-    if not ground.usable.all():
-        barred = np.zeros((count, len(edges)), np.int64)
-        np.cumsum(~ground.usable, axis=1, out=barred[:, 1:])
     groups: dict[tuple[int, int, int], list[int]] = {}
     for i, key in enumerate(
         zip(ground.from_ms.tolist(), ground.need_ms.tolist(), ground.latest_ms.tolist(), strict=True)
     ):
         groups.setdefault(key, []).append(i)
     for (first, need, latest), members in groups.items():
-        if first > latest:
-            continue
-        rows = slice(None) if len(members) == count else np.array(members)
-        starts = _corners(edges, first, need, latest)
-        grams = _until(edges, sums[rows], ground.rate[rows], starts + need)
-        grams = grams - _until(edges, sums[rows], ground.rate[rows], starts)
-        if barred is not None:
-            last = np.searchsorted(edges, starts + need, "left")
-            begun = np.searchsorted(edges, starts, "right") - 1
-            grams[barred[rows][:, last] > barred[rows][:, begun]] = np.inf
-        least = grams.min(axis=1)
-        best.cost_g[rows] = least + ground.arrive_g[rows]
-        lowest = float(best.cost_g.min())
-        cheap = np.flatnonzero(best.cost_g[rows] <= lowest + TIE * abs(lowest))
-        bound = (
-            least[cheap]
-            + TIE * np.abs(least[cheap])
-            + 8 * np.finfo(float).eps * np.abs(sums[rows][cheap]).max(axis=1, initial=0.0)
-        )
-        numbers = cheap if len(members) == count else np.array(members)[cheap]
-        best.start_ms[numbers] = starts[np.argmax(grams[cheap] <= bound[:, None], axis=1)]
+        if first <= latest:
+            starts = _corners(ground.work.edges_ms, first, need, latest)
+            for rows in in_blocks(members, len(ground.work.edges_ms)):
+                best.cost_g[rows], best.start_ms[rows] = _cheapest(ground, rows, starts, need)
+    best.cost_g[:] += ground.arrive_g
     return best
+
+
+def in_blocks(members: Sequence[int], columns: int) -> Iterator[Ints]:
+    """Some rows at a time, so few that their tables stay in the processor's cache."""
+    size = max(1, BLOCK // columns)
+    for begin in range(0, len(members), size):
+        yield np.array(members[begin : begin + size], np.int64)
+
+
+def _cheapest(ground: Ground, rows: Ints, starts: Ints, need: int) -> tuple[Amounts, Ints]:
+    """The grams of the best start of each row, and the start; of equally good ones the earliest."""
+    edges, rate = ground.work.edges_ms, ground.rate[rows]
+    sums = np.zeros((len(rows), len(edges)))
+    np.cumsum(rate, axis=1, out=sums[:, 1:])
+    sums[:, 1:] *= ground.slot_ms
+    sums[:, 1:] -= rate[:, :1] * float(ground.slot_ms - (edges[1] - edges[0]))
+    grams = _until(edges, sums, rate, starts + need) - _until(edges, sums, rate, starts)
+    if not ground.usable.all():
+        barred = np.zeros(sums.shape, np.int64)
+        np.cumsum(~ground.usable[rows], axis=1, out=barred[:, 1:])
+        last = np.searchsorted(edges, starts + need, "left")
+        begun = np.searchsorted(edges, starts, "right") - 1
+        grams[barred[:, last] > barred[:, begun]] = np.inf
+    least = grams.min(axis=1)
+    noise = 8 * np.finfo(float).eps * np.abs(sums).max(axis=1)
+    bound = np.where(np.isfinite(least), least + TIE * np.abs(least) + noise, np.inf)
+    return least, starts[np.argmax(grams <= bound[:, None], axis=1)]
 
 
 def _corners(edges: Ints, first: int, need: int, latest: int) -> Ints:
