@@ -18,7 +18,7 @@ from tidewatt.scheduler.planning.pausing.work import Amounts, Ints
 
 MOST_PRICES = 12
 MOST_PAUSES = 96  # beyond, nothing is known
-CLOSE = 1e-4  # of the bound: prices are not sought more closely
+CLOSE = 3e-5  # of the bound: prices are not sought more closely
 
 
 @dataclass(frozen=True, slots=True, eq=False)
