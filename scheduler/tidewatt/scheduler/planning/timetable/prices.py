@@ -22,7 +22,8 @@ SAMPLE = 12_000  # jobs that are asked in each pass, at most
 LONGER, HUNGRIER = 1.4, 1.5  # within which factors jobs are priced as alike
 STEP = 0.1  # of the water level, where a cell is used twice over
 OVERLOAD = 2.0  # at which a step is longest
-RISE, FALL = 1.1, 0.7  # of the step where the bound rose, or fell
+RISE, FALL = 1.25, 0.6  # of the step where the bound rose above all before, or did not
+PATIENCE = 3  # passes without a better bound until the best prices are tried again, with shorter steps
 LEVELS = 65
 POOL_H = 12  # before and after an hour that share one level
 
@@ -64,16 +65,21 @@ class _Market:
 
     def settle(self, prices: Prices, scale: float, stop: Callable[[], bool]) -> Prices:
         """Prices after some passes, the best that there were."""
-        best, bound, last, step = prices, -np.inf, -np.inf, STEP
+        best, bound, step, since = prices, -np.inf, STEP, 0
+        at_best: _Step | None = None
         unit, site = np.zeros(prices.unit.shape), np.zeros(prices.site.shape)
         per_kwh = scale / max(self._draw(), 1e-9)
         some = FEW_PASSES if FEW < len(self.lots.jobs) <= MANY else PASSES
         for turn in range(some):
             found = self._asked(prices)
-            step *= RISE if found.bound > last else FALL
-            last = found.bound
-            if last > bound:
-                best, bound = prices, last
+            since = 0 if found.bound > bound else since + 1
+            step *= FALL if since else RISE
+            if not since:
+                best, bound = prices, found.bound
+                at_best = found
+            elif since == PATIENCE and at_best is not None:
+                prices, found, since = best, at_best, 0
+                unit, site = found.unit, found.site
             keep = 0.5 if turn else 0.0
             unit, site = keep * unit + (1 - keep) * found.unit, keep * site + (1 - keep) * found.site
             if stop() or not (

@@ -6,13 +6,13 @@ from time import monotonic
 
 import numpy as np
 
-from tidewatt.scheduler.planning.timetable.certificate import certified
+from tidewatt.scheduler.planning.timetable.certificate import Tariff, certified
 from tidewatt.scheduler.planning.timetable.ground import ground_of
 from tidewatt.scheduler.planning.timetable.immediate import at_once
 from tidewatt.scheduler.planning.timetable.interruption import with_pauses
 from tidewatt.scheduler.planning.timetable.minima import Lots
 from tidewatt.scheduler.planning.timetable.placing import Room
-from tidewatt.scheduler.planning.timetable.prices import HUNGRIER, LONGER, found_prices
+from tidewatt.scheduler.planning.timetable.prices import HUNGRIER, LONGER, found_prices, free_of_charge
 from tidewatt.scheduler.planning.timetable.problem import (
     NOWHERE,
     Certificate,
@@ -21,6 +21,7 @@ from tidewatt.scheduler.planning.timetable.problem import (
     Problem,
     Timetable,
 )
+from tidewatt.scheduler.planning.timetable.recreation import recreate
 from tidewatt.scheduler.planning.timetable.reinsertion import make_room, reinsert
 from tidewatt.scheduler.planning.timetable.vacancies import cheapest, near
 from tidewatt.scheduler.planning.timetable.windows import Ground, Prices, Sheet
@@ -32,6 +33,7 @@ RESCUED = 300  # jobs without room for which others are ejected, in one go
 FEW, MANY = 150, 3000  # up to so many jobs all ways are tried; more than so many take the quick one
 SHARES = (0.7, 0.0)  # of the prices that a few jobs are placed with as well
 EASE_MS = 6 * 3_600_000  # added to the slack by which jobs are ordered
+RECREATIONS = 400  # rounds with few jobs
 SWEEPS = 6  # of reinsertion at most
 
 
@@ -182,3 +184,13 @@ def _improve(room: Room, random: np.random.Generator, stop: Callable[[], bool]) 
         order: list[int] = random.permutation(n).tolist()
         if stop() or not reinsert(room, sheet, order, stop):
             break
+    if 1 < n <= FEW and not _cannot_be_better(room):
+        recreate(room, sheet, random, RECREATIONS, stop)
+
+
+def _cannot_be_better(room: Room) -> bool:
+    """Whether every job is where it would be if it were alone."""
+    ground = room.ground
+    alone = Tariff(ground, free_of_charge(ground)).cheapest(range(len(room.place))).value
+    unplaced, cost = _rank(room)
+    return unplaced == 0 and cost <= float(alone.sum()) * (1 + 1e-9)
