@@ -77,7 +77,7 @@ def any_prices(made: Problem, seed: int) -> Prices:
     return Prices(unit, rng.exponential(50, made.places.site_kw.shape) * np.isfinite(made.places.site_kw))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_timetable_keeps_everything_that_was_asked_and_its_certificate_adds_up(seed: int) -> None:
     made = queue(seed)
@@ -85,7 +85,7 @@ def test_timetable_keeps_everything_that_was_asked_and_its_certificate_adds_up(s
     assert faults(made, solution.timetable, solution.certificate) == []
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seeds)
 def test_no_prices_prove_more_than_a_valid_timetable_costs(seed: int) -> None:
     made = queue(seed)
@@ -124,7 +124,7 @@ def test_bounds_by_look_ups_are_never_above_the_exact_ones_and_near_them(seed: i
     assert (quick[near] >= 0.9 * exact[near]).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_first_in_first_out_is_valid_but_for_deadlines(seed: int) -> None:
     made = queue(seed)
@@ -145,7 +145,7 @@ def test_same_problem_and_seed_give_the_same_timetable(seed: int) -> None:
     assert (one.start_ms == other.start_ms).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seeds)
 def test_certificate_of_any_timetable_counts_its_jobs_and_holds(seed: int) -> None:
     made = queue(seed)

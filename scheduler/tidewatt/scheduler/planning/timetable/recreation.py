@@ -1,7 +1,7 @@
 """Small queues, improved by taking a few related jobs out and putting them back in another order.
 
-Ruin and recreate, as of Schrimpf, Schneider, Stamm-Wilbrandt and Dueck (J. Comput. Phys. 159, 2000, section 2):
-jobs that compete for the same hours go together, and a change stays if it is no worse.
+Ruin and recreate, as of Schrimpf, Schneider, Stamm-Wilbrandt and Dueck (Journal of Computational Physics 159,
+2000, section 2): jobs that compete for the same hours go together, and a change stays if it is no worse.
 """
 
 from collections.abc import Callable

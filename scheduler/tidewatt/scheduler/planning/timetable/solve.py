@@ -33,7 +33,7 @@ RESCUED = 300  # jobs without room for which others are ejected, in one go
 FEW, MANY = 150, 3000  # up to so many jobs all ways are tried; more than so many take the quick one
 SHARES = (0.7, 0.0)  # of the prices that a few jobs are placed with as well
 EASE_MS = 6 * 3_600_000  # added to the slack by which jobs are ordered
-RECREATIONS = 400  # rounds with few jobs
+RECREATIONS, EACH = 400, 8  # rounds with few jobs: at most, and for each job
 SWEEPS = 6  # of reinsertion at most
 
 
@@ -185,7 +185,7 @@ def _improve(room: Room, random: np.random.Generator, stop: Callable[[], bool]) 
         if stop() or not reinsert(room, sheet, order, stop):
             break
     if 1 < n <= FEW and not _cannot_be_better(room):
-        recreate(room, sheet, random, RECREATIONS, stop)
+        recreate(room, sheet, random, min(RECREATIONS, EACH * n), stop)
 
 
 def _cannot_be_better(room: Room) -> bool:
