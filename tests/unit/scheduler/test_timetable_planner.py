@@ -163,7 +163,8 @@ def test_first_in_first_out_goes_elsewhere_only_if_home_can_never_hold_the_job()
 def test_certificate_of_a_problem_whose_units_are_means_is_a_bound() -> None:
     made = drawn(1, jobs=10)
     solution = solve(made)
-    loose = replace(made, places=replace(made.places, units=made.places.units + 0.4))
+    means = made.places.units.astype(np.float64) + 0.4
+    loose = replace(made, places=replace(made.places, units=means))
     certificate = certify(loose, solution.timetable, solution.prices)
     assert certificate.cost_g == pytest.approx(solution.certificate.cost_g)
     assert certificate.bound_g <= solution.certificate.bound_g + 1e-6
@@ -241,8 +242,12 @@ def fine(made: Problem, parts: int) -> Problem:
     places = made.places
     step = int(places.edges_ms[1] - places.edges_ms[0]) // parts
     slots = places.cost.shape[1] * parts
-    repeated = {
-        name: np.repeat(getattr(places, name), parts, axis=1) for name in ("cost", "units", "site_kw")
-    }
     edges = places.edges_ms[0] + step * np.arange(slots + 1, dtype=np.int64)
-    return replace(made, places=replace(places, edges_ms=edges, **repeated))
+    finer = replace(
+        places,
+        edges_ms=edges,
+        cost=np.repeat(places.cost, parts, axis=1),
+        units=np.repeat(places.units, parts, axis=1),
+        site_kw=np.repeat(places.site_kw, parts, axis=1),
+    )
+    return replace(made, places=finer)
