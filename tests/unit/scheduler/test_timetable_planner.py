@@ -243,11 +243,12 @@ def fine(made: Problem, parts: int) -> Problem:
     step = int(places.edges_ms[1] - places.edges_ms[0]) // parts
     slots = places.cost.shape[1] * parts
     edges = places.edges_ms[0] + step * np.arange(slots + 1, dtype=np.int64)
+    units = np.repeat(places.units, parts, axis=1).astype(np.int64)
     finer = replace(
         places,
         edges_ms=edges,
         cost=np.repeat(places.cost, parts, axis=1),
-        units=np.repeat(places.units, parts, axis=1),
+        units=units,
         site_kw=np.repeat(places.site_kw, parts, axis=1),
     )
     return replace(made, places=finer)
