@@ -93,6 +93,11 @@ class Site:
             return False
         return all(end_ms <= start or start_ms >= end for start, end in self._closed[spot.region])
 
+    def full(self, spot: Spot) -> bool:
+        """True where no GPU of a pool is free, or no CPU: nothing can start there."""
+        nodes = self._nodes.get((spot.region, spot.pool), ())
+        return self._cpus[spot.region] < 1 or (bool(spot.pool) and not any(nodes))
+
     def take(self, ask: Ask, spot: Spot) -> None:
         """Occupies what the job needs."""
         need, node = ask.need, -1

@@ -43,12 +43,19 @@ class Suspending:
                 spot = world.site.spots(world.waiting[job_id].job.ask)[0]
                 self._wanting.setdefault(spot, {}).setdefault(job_id)
         for spot, wanting in self._wanting.items():
-            for job_id in list(wanting):
-                self._run(world.waiting[job_id], spot, wanting, world)
+            if not world.site.full(spot):
+                self._let_run(list(wanting), spot, wanting, world)
 
     def wake_ms(self, world: World) -> int | None:
         """The next slot that somebody wants."""
         return self._starts[0][0] if self._starts else None
+
+    def _let_run(self, job_ids: list[int], spot: Spot, wanting: dict[int, None], world: World) -> None:
+        """Lets those run that there is room for, first come, first served."""
+        for job_id in job_ids:
+            if world.site.full(spot):
+                return
+            self._run(world.waiting[job_id], spot, wanting, world)
 
     def _run(self, standing: Standing, spot: Spot, wanting: dict[int, None], world: World) -> None:
         """Starts a job until its slots end; one whose slots have passed by waits for the next ones."""
