@@ -163,6 +163,7 @@ def _minute_by_minute(
 def speed(runs: int) -> list[Row]:
     """Milliseconds of one job over all regions."""
     rows = []
+    _unpruned(_work(runs, max(WORK_H)))  # warm: a process that has run for a while holds on to its memory
     for hours in WORK_H:
         works = [_work(seed, hours) for seed in range(runs)]
         piece = _times([partial(_in_one_piece, work) for work in works])

@@ -13,7 +13,7 @@ import numpy as np
 from tidewatt.scheduler.planning.pausing.ground import Ground
 from tidewatt.scheduler.planning.pausing.work import Amounts, Ints
 
-BLOCK = 100_000  # numbers of a table: some 800 kB
+BLOCK = 128_000  # numbers of a table: 1 MB
 TIE = 1e-9  # relative: windows that differ by less are equally good, and the earliest is taken
 
 
