@@ -106,6 +106,7 @@ def test_no_bound_is_above_the_optimum_of_an_integer_programme(seed: int) -> Non
         return  # somebody has no place: a bound of all jobs says nothing about the others
     ground, everybody = ground_of(made), np.arange(5)
     cost = float(grams(made, best).sum())
+    assert certify(made, best, any_prices(made, seed)).bound_g <= cost * (1 + 1e-9)
     for prices in (any_prices(made, seed), solve(made).prices):
         assert bound_g(ground, prices, everybody) <= cost * (1 + 1e-9)
         least = float(least_g(ground, prices, everybody).sum())
@@ -153,3 +154,17 @@ def test_certificate_of_any_timetable_counts_its_jobs_and_holds(seed: int) -> No
     certificate = certify(made, timetable)
     assert certificate.unplaced == int((timetable.place == NOWHERE).sum())
     assert certificate.bound_g <= certificate.cost_g * (1 + 1e-9) + 1e-9
+
+
+@settings(max_examples=12, deadline=None)
+@given(seeds)
+def test_certificate_proves_no_less_than_what_jobs_cost_without_any_competition(seed: int) -> None:
+    made = queue(seed)
+    if made.jobs.pausing:
+        return
+    ground, solution = ground_of(made), solve(made)
+    placed = np.flatnonzero(solution.timetable.place != NOWHERE)
+    nothing = Prices(np.zeros(made.places.cost.shape), np.zeros(made.places.site_kw.shape))
+    alone = Tariff(ground, nothing).cheapest(placed.tolist()).value.sum()
+    assert solution.certificate.bound_g >= alone * (1 - 1e-9)
+    assert bound_g(ground, any_prices(made, seed), placed) >= alone * (1 - 1e-9)

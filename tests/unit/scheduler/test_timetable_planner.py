@@ -9,11 +9,13 @@ import pytest
 
 from tests.timetables.problems import HOUR_MS, T0_MS, Limits, Site, Task, drawn, problem
 from tidewatt.scheduler.plan import Pausing
-from tidewatt.scheduler.planning.timetable.certificate import certify
+from tidewatt.scheduler.planning.timetable.certificate import bound_g, certify
+from tidewatt.scheduler.planning.timetable.ground import ground_of
 from tidewatt.scheduler.planning.timetable.immediate import immediate
 from tidewatt.scheduler.planning.timetable.problem import NOWHERE, Jobs, Menus, Places, Problem, Timetable
 from tidewatt.scheduler.planning.timetable.solve import solve
 from tidewatt.scheduler.planning.timetable.validator import faults
+from tidewatt.scheduler.planning.timetable.windows import Prices
 
 DIRTY_THEN_CLEAN = [400.0] * 6 + [100.0] * 6
 FLAT = [200.0] * 12
@@ -32,6 +34,22 @@ def test_one_job_takes_the_cleanest_window_that_meets_its_deadline() -> None:
     assert solution.certificate.captured == pytest.approx(1)
 
 
+def test_proof_of_jobs_that_do_not_compete_is_what_each_costs_alone() -> None:
+    made = problem([Site(DIRTY_THEN_CLEAN, units=2)], [Task(hours=2, due=12), Task(hours=1.5, due=12)])
+    alone = [problem([Site(DIRTY_THEN_CLEAN)], [Task(hours=length, due=12)]) for length in (2, 1.5)]
+    free = sum(solve(each).certificate.cost_g for each in alone)
+    dear = Prices(np.full((1, 12), 500.0), np.zeros((1, 12)))
+    assert bound_g(ground_of(made), dear, np.arange(2)) == pytest.approx(free)
+    assert certify(made, solve(made).timetable, dear).gap == pytest.approx(0, abs=1e-9)
+
+
+def test_proof_of_equal_jobs_one_after_the_other_is_near_their_cost() -> None:
+    staircase = [400.0, 400, 300, 300, 300, 100, 100, 200, 400, 500, 500, 500]
+    solution = solve(problem([Site(staircase)], [Task(due=12) for _ in range(4)]))
+    assert solution.certificate.cost_g == pytest.approx(700)
+    assert solution.certificate.gap < 0.03
+
+
 def test_deadline_comes_before_clean_hours() -> None:
     solution = solve(problem([Site(DIRTY_THEN_CLEAN)], [Task(hours=2, due=5)]))
     assert hours(solution.timetable)[0] <= 3
@@ -48,6 +66,12 @@ def test_jobs_share_a_unit_one_after_the_other() -> None:
     solution = solve(made)
     assert solution.certificate.unplaced == 0
     assert faults(made, solution.timetable, solution.certificate) == []
+
+
+def test_two_jobs_share_the_cleanest_hours_where_that_costs_less_than_one_having_them_alone() -> None:
+    day = [400.0, 400, 400, 300, 300, 100, 100, 200, 400, 500, 500, 500]
+    queue = problem([Site(day)], [Task(2, due=12), Task(2, due=12)])
+    assert solve(queue).certificate.cost_g == pytest.approx(700.0)
 
 
 def test_job_that_can_never_be_held_is_nowhere_and_the_others_are_placed() -> None:

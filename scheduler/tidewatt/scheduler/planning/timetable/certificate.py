@@ -6,7 +6,7 @@ together, less the price of all capacity, is at most the cost of any timetable t
 cost is linear between the moments at which a start or an end meets the edge of a slot, and least at one.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from tidewatt.scheduler.planning.timetable.problem import (
 from tidewatt.scheduler.planning.timetable.windows import HOUR_MS, Choice, Ground, Prices, summed
 
 EACH = 1500  # up to so many jobs are looked at one by one, which is exact
+SOME = 4000  # up to so many what they cost without any prices is looked at too
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,24 +37,50 @@ class Minima:
 
 
 Run = Callable[[Amounts], Amounts]
+_Least = tuple[float, int, int, float]  # priced grams, place and start, and the least grams without prices
+NO_WINDOW: _Least = (np.inf, NOWHERE, 0, np.inf)
 
 
 class Tariff:
-    """Costs and prices summed up along the slots."""
+    """Costs and prices summed up along the slots.
+
+    What is priced has two layers where there are prices: the cost with them, and the cost alone.
+    """
 
     def __init__(self, ground: Ground, prices: Prices) -> None:
         self.ground, self.prices = ground, prices
         hours = ground.slot_ms / HOUR_MS
-        per_kw: Amounts = ground.cost + prices.site[ground.problem.places.site]
-        self.per_kw = _padded(summed(per_kw * hours))
+        site: Amounts = prices.site[ground.problem.places.site]
+        self.per_kw = _padded(summed(ground.cost * hours))
+        self.per_kwh = _padded(summed(site * hours)) if site.any() else None
+        self.priced = bool(prices.unit.any() or site.any())
         self.per_unit = _padded(summed(prices.unit * hours))
         self.closed = _padded(summed((~ground.open).astype(float)))
 
     def cheapest(self, jobs: Iterable[int]) -> Minima:
         """The cheapest windows of some jobs, in their order; inf where a job has no window at all."""
-        found = [self._cheapest(job) for job in jobs]
-        value, place, start = zip(*found, strict=True) if found else ((), (), ())
-        return Minima(np.array(value, float), np.array(place, np.int64), np.array(start, np.int64))
+        return self.with_and_without(jobs)[0]
+
+    def with_and_without(self, jobs: Iterable[int]) -> tuple[Minima, Amounts]:
+        """The cheapest windows of some jobs, and what each would cost at least if there were no prices."""
+        known: dict[Hashable, _Least] = {}
+        found = []
+        for job in jobs:
+            kind = self._kind(job)
+            if kind not in known:
+                known[kind] = self._cheapest(job)
+            found.append(known[kind])
+        value, place, start, alone = zip(*found, strict=True) if found else ((), (), (), ())
+        minima = Minima(np.array(value, float), np.array(place, np.int64), np.array(start, np.int64))
+        return minima, np.array(alone, float)
+
+    def _kind(self, job: int) -> Hashable:
+        """What is the same for jobs that have the same windows at the same costs."""
+        ground, asked = self.ground, self.ground.problem.jobs
+        when = (ground.release_ms[job], ground.due_ms[job], asked.release_ms[job], asked.work_ms[job])
+        what = (asked.menu[job], asked.units[job], asked.kw[job], asked.delay_g_per_h[job])
+        moved = (asked.home[job], asked.moved_g[job], asked.moved_ms[job]) if ground.away[job] else ()
+        return (*when, *what, *moved)
 
     def in_pieces(self, job: int) -> float:
         """A lower bound for a job with pauses: its work in the cheapest slots, as if pausing cost nothing."""
@@ -65,7 +92,8 @@ class Tariff:
         inside = slice(low, max(high, low))
         speed = menus.speed[menu, rows][:, None]
         kw = float(asked.kw[job]) * menus.power[menu, rows][:, None]
-        rate = kw * np.diff(self.per_kw[rows, : ground.slots + 1], axis=1)[:, inside]
+        total = self.per_kw if self.per_kwh is None else self.per_kw + self.per_kwh
+        rate = kw * np.diff(total[rows, : ground.slots + 1], axis=1)[:, inside]
         rate = (
             rate
             + float(asked.units[job]) * np.diff(self.per_unit[rows, : ground.slots + 1], axis=1)[:, inside]
@@ -80,28 +108,29 @@ class Tariff:
             default=0.0,
         )
 
-    def _cheapest(self, job: int) -> tuple[float, int, int]:
+    def _cheapest(self, job: int) -> _Least:
         ground = self.ground
         jobs = ground.problem.jobs
         low, high = int(ground.release_ms[job]), int(ground.due_ms[job])
-        best = (np.inf, NOWHERE, 0)
+        found: list[_Least] = [NO_WINDOW]
         for choice in ground.choices[jobs.menu[job]]:
             if not ground.away[job]:
-                best = min(best, self._among(job, choice, choice.rows >= 0, low, high))
+                found.append(self._among(job, choice, choice.rows >= 0, low, high))
                 continue
             away = ground.moved_away(np.array([job]), choice.rows)
             arrival = max(low, int(jobs.release_ms[job] + jobs.moved_ms[job]))
-            there = self._among(job, choice, away, arrival, high)
-            moved = (there[0] + float(jobs.moved_g[job]), *there[1:])
-            best = min(best, moved, self._among(job, choice, ~away, low, high))
-        return best
+            value, place, start, alone = self._among(job, choice, away, arrival, high)
+            moved_g = float(jobs.moved_g[job])
+            found.append((value + moved_g, place, start, alone + moved_g))
+            found.append(self._among(job, choice, ~away, low, high))
+        return (*min(found)[:3], min(each[3] for each in found))
 
-    def _among(self, job: int, choice: Choice, keep: Flags, low: int, high: int) -> tuple[float, int, int]:
+    def _among(self, job: int, choice: Choice, keep: Flags, low: int, high: int) -> _Least:
         """The cheapest over some rows of a choice of the windows from `low` to `high`."""
         ground = self.ground
         duration = ground.duration_ms(job, choice.speed)
         if high - low < duration or not keep.any():
-            return np.inf, NOWHERE, 0
+            return NO_WINDOW
         rows, power = (choice.rows, choice.power) if keep.all() else (choice.rows[keep], choice.power[keep])
         slot, origin = ground.slot_ms, ground.origin_ms
         whole, part_ms = divmod(duration, slot)
@@ -117,11 +146,11 @@ class Tariff:
             values.append(self._to_edges(job, rows, power, slice(first, last + 1), whole, part_ms / slot))
         start = np.concatenate(starts)
         delay = float(ground.problem.jobs.delay_g_per_h[job]) / HOUR_MS
-        value = np.concatenate(values, axis=1)
+        value = np.concatenate(values, axis=2)
         if delay:
             value += delay * (start - ground.problem.jobs.release_ms[job])
-        row, step = divmod(int(value.argmin()), value.shape[1])
-        return float(value[row, step]), int(rows[row]), int(start[step])
+        row, step = divmod(int(value[0].argmin()), value.shape[2])
+        return float(value[0, row, step]), int(rows[row]), int(start[step]), float(value[-1].min())
 
     def _from_edges(
         self, job: int, rows: Ints, power: Amounts, at: slice, whole: int, part: float
@@ -135,7 +164,7 @@ class Tariff:
             return np.asarray(until + part * (total[rows, after] - until) - total[rows, at])
 
         value = self._weighed(job, power, run)
-        value[self.closed[rows, after if part else end] > self.closed[rows, at]] = np.inf
+        value[:, self.closed[rows, after if part else end] > self.closed[rows, at]] = np.inf
         return value
 
     def _to_edges(self, job: int, rows: Ints, power: Amounts, at: slice, whole: int, part: float) -> Amounts:
@@ -148,7 +177,7 @@ class Tariff:
             return np.asarray(total[rows, at] - since + part * (since - total[rows, start]))
 
         value = self._weighed(job, power, run)
-        value[self.closed[rows, at] > self.closed[rows, start]] = np.inf
+        value[:, self.closed[rows, at] > self.closed[rows, start]] = np.inf
         return value
 
     def _at(self, job: int, rows: Ints, power: Amounts, start_ms: Ints, duration: int) -> Amounts:
@@ -164,14 +193,20 @@ class Tariff:
             return np.asarray(high + past_b / ground.slot_ms * (total[column, b + 1] - high) - low)
 
         value = self._weighed(job, power, run)
-        value[self.closed[column, b + (past_b > 0)] > self.closed[column, a]] = np.inf
+        value[:, self.closed[column, b + (past_b > 0)] > self.closed[column, a]] = np.inf
         return value
 
     def _weighed(self, job: int, power: Amounts, run: Run) -> Amounts:
+        """Grams of windows, (layers, R, windows)."""
         jobs = self.ground.problem.jobs
-        value = run(self.per_kw) * (float(jobs.kw[job]) * power)
-        if self.prices.unit.any():
-            value += float(jobs.units[job]) * run(self.per_unit)
+        draw = float(jobs.kw[job]) * power
+        alone = run(self.per_kw) * draw
+        if not self.priced:
+            return alone[None]
+        value = np.stack((alone, alone))
+        value[0] += float(jobs.units[job]) * run(self.per_unit)
+        if self.per_kwh is not None:
+            value[0] += draw * run(self.per_kwh)
         return value
 
 
@@ -202,15 +237,19 @@ def _padded(total: Amounts) -> Amounts:
 
 
 def bound_g(ground: Ground, prices: Prices, jobs: Ints) -> float:
-    """A lower bound of what the jobs emit in any valid timetable of them."""
+    """A lower bound of what the jobs emit in any valid timetable of them, by these prices or by none."""
     from tidewatt.scheduler.planning.timetable.bound import least_g
 
     pausing = np.isin(jobs, np.fromiter(ground.problem.jobs.pausing, np.int64))
-    whole, tariff = jobs[~pausing], Tariff(ground, prices)
-    few = len(whole) <= EACH
-    least = tariff.cheapest(whole.tolist()).value if few else least_g(ground, prices, whole)
-    pieces = sum(tariff.in_pieces(job) for job in jobs[pausing].tolist())
-    return float(least.sum()) + pieces - priced_capacity(ground, prices)
+    whole, tariff, nothing = jobs[~pausing], Tariff(ground, prices), Tariff(ground, _none(ground))
+    if len(whole) <= EACH:
+        minima, alone = tariff.with_and_without(whole.tolist())
+        least, free = minima.value, float(alone.sum())
+    else:
+        least = least_g(ground, prices, whole)
+        free = float(least_g(ground, nothing.prices, whole).sum()) if len(whole) <= SOME else -np.inf
+    pieces = [sum(each.in_pieces(job) for job in jobs[pausing].tolist()) for each in (tariff, nothing)]
+    return max(float(least.sum()) + pieces[0] - priced_capacity(ground, prices), free + pieces[1])
 
 
 def certify(problem: Problem, timetable: Timetable, prices: Prices | None = None) -> Certificate:
@@ -224,9 +263,11 @@ def certify(problem: Problem, timetable: Timetable, prices: Prices | None = None
 
 def certified(ground: Ground, timetable: Timetable, prices: Prices, first: Timetable) -> Certificate:
     """The certificate of a timetable; `first` is what starting at once would be."""
+    from tidewatt.scheduler.planning.timetable.sharpening import sharpened
+
     placed = np.flatnonzero(timetable.place != NOWHERE)
     cost = float(spent_g(ground, timetable, placed).sum())
-    bound = bound_g(ground, prices, placed)
+    bound = bound_g(ground, sharpened(ground, prices, placed, cost), placed)
     if cost < bound <= cost * (1 + 1e-9):
         bound = cost  # a rounding of the last digits
     return Certificate(
