@@ -248,3 +248,10 @@ def _scenario(chain: Chain, jobs: list[Submitted]) -> Scenario:
     pace = Pace(timedelta(hours=6), timedelta(days=5), timedelta(minutes=30))
     site = Site(tuple(region(zone, 2) for zone in zones), Policy())
     return scenario(chain, site, ordered(jobs), pace)
+
+
+@pytest.mark.parametrize("oracle", ["oracle", "oracle, in one piece", "oracle of all"])
+def test_oracle_lets_two_jobs_share_the_cleanest_hours_where_that_costs_less(oracle: str) -> None:
+    day = [400.0, 400, 400, 300, 300, 100, 100, 200, *[500.0] * 16]
+    told = small([job(1, 2, slack=10), job(2, 2, slack=10)], [region("DE", 1)], {"DE": day})
+    assert grams(ran(told, oracle)[oracle]) == pytest.approx(700, abs=0.1)

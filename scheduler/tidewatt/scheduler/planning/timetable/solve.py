@@ -33,7 +33,7 @@ RESCUED = 300  # jobs without room for which others are ejected, in one go
 FEW, MANY = 150, 3000  # up to so many jobs all ways are tried; more than so many take the quick one
 SHARES = (0.7, 0.0)  # of the prices that a few jobs are placed with as well
 EASE_MS = 6 * 3_600_000  # added to the slack by which jobs are ordered
-RECREATIONS, EACH = 400, 8  # rounds with few jobs: at most, and for each job
+RECREATIONS, LEAST, EACH = 400, 100, 8  # rounds with few jobs: at most, at least, and for each job
 SWEEPS = 6  # of reinsertion at most
 
 
@@ -53,7 +53,7 @@ def solve(problem: Problem, *, seed: int = 0, seconds: float | None = None) -> S
     random = np.random.default_rng(seed)
     prices = found_prices(ground, random, stop)
     room = _first_room(ground, prices, random)
-    _improve(room, random, stop)
+    _improve(room, prices, random, stop)
     timetable = with_pauses(problem, room.timetable(), stop)
     return Solution(timetable, prices, certified(ground, timetable, prices, at_once(ground)))
 
@@ -71,15 +71,17 @@ def _first_room(ground: Ground, prices: Prices, random: np.random.Generator) -> 
     hard, urgent = _orders(ground)
     sheet, n = ground.sheet(prices), len(hard)
     if n > MANY:
-        rooms = [_aimed(ground, prices, hard, random)]
+        rooms = [_aimed(ground, prices, _by_draw(ground), random)]
     elif n > FEW:
         rooms = [_placed(ground, sheet, hard)]
     else:
         lower = [ground.sheet(Prices(prices.unit * share, prices.site * share)) for share in SHARES]
         rooms = [_placed(ground, each, order) for each in (sheet, *lower) for order in (hard, urgent)]
     if min(map(_unplaced, rooms)):
-        rooms.append(_aimed(ground, prices, urgent, random) if n > MANY else _placed(ground, sheet, urgent))
-        if n <= MANY:
+        if n > MANY:
+            rooms += [_aimed(ground, prices, order, random) for order in (hard, urgent)]
+        else:
+            rooms.append(_placed(ground, sheet, urgent))
             rooms.append(_placed(ground, _rush(ground), _by_deadline(ground)))
     return min(rooms, key=_rank)
 
@@ -90,6 +92,13 @@ def _orders(ground: Ground) -> list[Ints]:
     slack = ground.due_ms - ground.release_ms - ground.shortest_ms
     hard = jobs.units * ground.shortest_ms / np.maximum(slack + EASE_MS, 1)
     return [np.lexsort((key, ground.rank, -jobs.priority)) for key in (-hard, slack)]
+
+
+def _by_draw(ground: Ground) -> Ints:
+    """An order by what clean hours are worth to a job: its draw per unit, squared, times its length."""
+    jobs = ground.problem.jobs
+    worth = (jobs.kw / np.maximum(jobs.units, 1)) ** 2 * ground.shortest_ms
+    return np.lexsort((-worth, ground.rank, -jobs.priority))
 
 
 def _by_deadline(ground: Ground) -> Ints:
@@ -175,7 +184,7 @@ def _rank(room: Room) -> tuple[int, float]:
     return _unplaced(room), float(cost.sum())
 
 
-def _improve(room: Room, random: np.random.Generator, stop: Callable[[], bool]) -> None:
+def _improve(room: Room, prices: Prices, random: np.random.Generator, stop: Callable[[], bool]) -> None:
     """Sweeps of reinsertion at true costs while jobs still move."""
     sheet, n = room.ground.sheet(None), len(room.place)
     for _ in range(SWEEPS if n <= FEW else 1 if n <= MANY else 0):
@@ -185,7 +194,7 @@ def _improve(room: Room, random: np.random.Generator, stop: Callable[[], bool]) 
         if stop() or not reinsert(room, sheet, order, stop):
             break
     if 1 < n <= FEW and not _cannot_be_better(room):
-        recreate(room, sheet, random, min(RECREATIONS, EACH * n), stop)
+        recreate(room, prices, random, min(RECREATIONS, LEAST + EACH * n), stop)
 
 
 def _cannot_be_better(room: Room) -> bool:
