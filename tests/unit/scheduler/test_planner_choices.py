@@ -183,6 +183,19 @@ def test_time_and_region_are_told_apart() -> None:
     assert made.reason.endswith("(waiting there would give 20%)")
 
 
+def test_job_that_may_not_run_at_home_is_compared_with_home_all_the_same() -> None:
+    wasteful = (replace(HOME, pue=1.5), NORTH)
+    away = job(regions=("north",))
+    made = plan(away, FLAT, [300.0] * 3 + [90] + [300] * 20, regions=wasteful)
+    assert made.reason == (
+        "waits 3h for cleaner electricity and runs in north instead of home: 80% less with PUE than starting"
+        " at once in home"
+    )
+    assert made.expected_g is not None
+    assert made.immediate_g is not None
+    assert 1 - made.expected_g / made.immediate_g == pytest.approx(0.8)
+
+
 def test_data_take_time_and_energy_to_come() -> None:
     policy = replace(EXACT, link=LINK)
     made = plan(job(data_gb=500), FLAT, [100.0] * 24, policy)

@@ -52,7 +52,8 @@ def place(
         first = soonest(in_time) if terms.at_once is Why.NO_DEADLINE else earliest(in_time)
         decision = Decision(first, terms.at_once, reasons.AT_ONCE[terms.at_once])
     else:
-        decision = cleanest(in_time, ask, bounds, policy)
+        closed = [first for first in firsts if first.option.home and not first.option.allowed]
+        decision = cleanest(in_time, ask, bounds, policy, earliest(closed) if closed else None)
     return _plan(ask, terms, decision, firsts, policy)
 
 

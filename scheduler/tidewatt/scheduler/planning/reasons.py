@@ -41,6 +41,8 @@ def weighed(
         by = [option.kind.signal for option in (best.option.curve, best.option.second) if option is not None]
         gains = [f"{gains[0]} ({by[0]}) and {_gain(best.second, reference.second)} ({by[-1]})"]
     here, there = reference.option, best.option
+    if there.pue != here.pue:
+        gains = [f"{gains[0]} with PUE"]
     if there.price_g != here.price_g and here.price > 0:
         gains.append(_gain(there.price, here.price, "cheaper", "dearer"))
     if there.delay_g_per_h and best.end_ms != reference.end_ms:

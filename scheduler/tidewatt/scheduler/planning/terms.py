@@ -161,7 +161,7 @@ def _check_times(ask: Ask, now: datetime) -> None:
 
 
 def _check_length(ask: Ask, regions: Sequence[Region], now: datetime) -> None:
-    if ask.finish_by is None or ask.duration_source == ASSUMED:
+    if ask.late or ask.finish_by is None or ask.duration_source == ASSUMED:
         return
     fastest = max(
         speed
@@ -174,7 +174,7 @@ def _check_length(ask: Ask, regions: Sequence[Region], now: datetime) -> None:
         raise BadInput(
             f"the {flag} of {short(ask.duration)} does not fit before --finish-by"
             f" {utc(floor_ms(ask.finish_by))}, which is {short(ask.finish_by - now)} away:"
-            f" shorten the {flag} or give a later --finish-by"
+            f" shorten the {flag}, give a later --finish-by, or accept the earliest finish with --late"
         )
 
 

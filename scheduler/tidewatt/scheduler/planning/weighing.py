@@ -33,10 +33,13 @@ class Decision:
     notes: tuple[str, ...] = ()
 
 
-def cleanest(in_time: Sequence[Choice], ask: Ask, bounds: Bounds, policy: Policy) -> Decision:
+def cleanest(
+    in_time: Sequence[Choice], ask: Ask, bounds: Bounds, policy: Policy, home: Choice | None = None
+) -> Decision:
     """The cleanest choice, unless it is not worth waiting or moving for.
 
-    `in_time` holds the first start of each option. The reference is the first of them at home.
+    `in_time` holds the first start of each option. The reference is the first of them at home. `home` is the
+    first start there of a job that may not run at home: what is said compares with it all the same.
     """
     margin = _margin(in_time, length_ms(policy.margin))
     firsts = [
@@ -62,15 +65,26 @@ def cleanest(in_time: Sequence[Choice], ask: Ask, bounds: Bounds, policy: Policy
     notes = reasons.left_out([first.option for first in others], kind)
     reference = earliest([first for first in compared if first.option.home] or compared)
     compared = [_by_second(first, reference) for first in compared]
-    choice, why, reason = _Weighing(compared, reference, policy, margin).outcome()
+    said = None if home is None else _by_kind(choice_at(home.option, home.start_ms), kind)
+    if said is not None and (said.cost is None or not _same(said.option.curve, kind)):
+        said = None
+    choice, why, reason = _Weighing(compared, reference, policy, margin, said).outcome()
     return Decision(choice, why, reason, (*reasons.one_decides(reference, choice), *notes))
 
 
 class _Weighing:
     """The first starts of all options that can be compared, and what they are compared with."""
 
-    def __init__(self, compared: Sequence[Choice], reference: Choice, policy: Policy, margin_ms: int) -> None:
+    def __init__(
+        self,
+        compared: Sequence[Choice],
+        reference: Choice,
+        policy: Policy,
+        margin_ms: int,
+        home: Choice | None = None,
+    ) -> None:
         self.compared, self.reference, self.policy, self.margin_ms = compared, reference, policy, margin_ms
+        self.home = home
         self.options = [first.option for first in compared]
         self.scale = scale_of(reference)
         self.bound = weight(reference, self.scale)
@@ -141,13 +155,13 @@ class _Weighing:
 
     def _reason(self, best: Choice) -> str:
         """The sentence for a choice that is worth it; for another region also what waiting alone gives."""
-        alone = None
-        if best.option.region != self.reference.option.region:
+        alone, against = None, self.home or self.reference
+        if self.home is None and best.option.region != self.reference.option.region:
             here = [o for o in self.options if o.region == self.reference.option.region]
             waiting = best_start(here, length_ms(self.policy.min_wait), margin_ms=self.margin_ms)
             alone = 0.0 if waiting is None else reasons.less(waiting.cost, self.reference.cost)
-        both = self.scale.second is not None
-        return reasons.weighed(best, self._first_ms(best), self.reference, alone=alone, both=both)
+        both = self.scale.second is not None and against.second is not None
+        return reasons.weighed(best, self._first_ms(best), against, alone=alone, both=both)
 
 
 def scale_of(reference: Choice) -> Scale:
