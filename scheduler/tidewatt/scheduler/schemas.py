@@ -6,6 +6,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 LONGEST_S = 366 * 86_400.0  # of a duration or a time limit
 MOST_RETRIES = 100
+MOST_GPUS = MOST_CPUS = 100_000  # of one job
+MOST_MEM_MB = 2**30  # of one job: a pebibyte
 Priority = Annotated[int, Field(ge=-100, le=100)]
 Retries = Annotated[int, Field(ge=0, le=MOST_RETRIES)]
 
@@ -45,10 +47,10 @@ class PlanRequest(Message):
     time_limit_s: Annotated[float, Field(gt=0, le=LONGEST_S)] | None = None
     finish_by: AwareDatetime | None = None
     start_by: AwareDatetime | None = None
-    gpus: Annotated[int, Field(ge=0)] = 0
+    gpus: Annotated[int, Field(ge=0, le=MOST_GPUS)] = 0
     gpu_kind: str = ""
-    cpus: Annotated[int, Field(ge=1)] = 1
-    mem_mb: Annotated[int, Field(ge=0)] = 0
+    cpus: Annotated[int, Field(ge=1, le=MOST_CPUS)] = 1
+    mem_mb: Annotated[int, Field(ge=0, le=MOST_MEM_MB)] = 0
     regions: tuple[str, ...] = ()
     exclude_regions: tuple[str, ...] = ()
     late: bool = False
@@ -280,6 +282,7 @@ class JobView(Message):
     data_gb: float = 0.0
     postponed: int = 0
     guard_s: float | None = None
+    also: tuple[str, ...] = ()  # in the answer to `cancel`: the jobs that go with it, as they run after it
 
 
 class ArrayView(Message):
@@ -302,6 +305,7 @@ class ArrayView(Message):
     expected_g: float | None
     immediate_g: float | None
     jobs: tuple[JobView, ...]
+    also: tuple[str, ...] = ()  # as of a job
 
 
 class SubmitReply(Message):

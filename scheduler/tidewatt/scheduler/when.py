@@ -157,7 +157,10 @@ def _of_date(text: str, tz: tzinfo | None, what: str) -> datetime:
         parsed = datetime.fromisoformat(text)
     except ValueError:
         raise BadInput(f"{what} {text!r} cannot be read: write {MOMENTS}") from None
-    return parsed.astimezone(UTC) if parsed.tzinfo else _resolved(parsed, tz, what)
+    try:
+        return parsed.astimezone(UTC) if parsed.tzinfo else _resolved(parsed, tz, what)
+    except OverflowError:
+        raise BadInput(f"{what} {text!r} is outside the years that can be planned for") from None
 
 
 def _named(name: str, text: str, what: str) -> tzinfo:

@@ -52,6 +52,7 @@ def _figure() -> Figure:
     except ModuleNotFoundError as error:
         raise ForecastError(
             "pictures need matplotlib, which is not installed: pip install 'tidewatt[pictures]'"
+            " (in a checkout: pip install '.[pictures]')"
         ) from error
     return Figure(figsize=(12.5, 6.6), facecolor="white")
 

@@ -97,6 +97,7 @@ def _figure(zones: int, jobs: int) -> Figure:
     except ModuleNotFoundError as error:
         raise SchedulerError(
             "pictures need matplotlib, which is not installed: pip install 'tidewatt[pictures]'"
+            " (in a checkout: pip install '.[pictures]')"
         ) from error
     height = _EDGES_IN + zones * _ZONE_IN + jobs * _JOB_IN
     return Figure(figsize=(_WIDTH_IN, height), facecolor="white")

@@ -217,7 +217,10 @@ def _refuse_picture(picture: Path | None) -> None:
     if not picture.absolute().parent.is_dir():
         raise BadInput(f"the folder of {picture} does not exist")
     if find_spec("matplotlib") is None:
-        raise BadInput("pictures need matplotlib, which is not installed: pip install 'tidewatt[pictures]'")
+        raise BadInput(
+            "pictures need matplotlib, which is not installed: pip install 'tidewatt[pictures]'"
+            " (in a checkout: pip install '.[pictures]')"
+        )
 
 
 def _moment(text: str, what: str) -> datetime:

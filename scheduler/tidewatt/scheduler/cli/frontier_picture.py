@@ -18,6 +18,12 @@ SIZE_IN = (9.0, 5.2)
 MOST_NAMED = 8
 
 
+def check_ending(path: Path) -> None:
+    """Raises BadInput for a picture that is neither SVG nor PNG."""
+    if path.suffix not in (".svg", ".png"):
+        raise BadInput(f"{path.name}: pictures are .svg or .png")
+
+
 def draw(path: Path, found: Frontier, now: datetime) -> Path:
     """Writes the picture as SVG or PNG, by the ending of `path`.
 
@@ -25,8 +31,7 @@ def draw(path: Path, found: Frontier, now: datetime) -> Path:
         BadInput: for another ending.
         SchedulerError: matplotlib is not installed, or nothing is known of the grid.
     """
-    if path.suffix not in (".svg", ".png"):
-        raise BadInput(f"{path.name}: pictures are .svg or .png")
+    check_ending(path)
     if not found.points:
         raise SchedulerError("there is nothing to draw: nothing is known of the grid here")
     try:
@@ -35,6 +40,7 @@ def draw(path: Path, found: Frontier, now: datetime) -> Path:
     except ModuleNotFoundError as error:
         raise SchedulerError(
             "pictures need matplotlib, which is not installed: pip install 'tidewatt[pictures]'"
+            " (in a checkout: pip install '.[pictures]')"
         ) from error
     figure = Figure(figsize=SIZE_IN, facecolor="white")
     panel = figure.subplots()

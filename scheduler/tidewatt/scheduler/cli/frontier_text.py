@@ -65,7 +65,7 @@ def _point_view(point: Point, found: Frontier) -> dict[str, Any]:
         "end": moment(point.end_ms).isoformat(),
         "later_h": point.later_ms / MS_PER_HOUR,
         "expected_g": point.expected_g,
-        "saving_percent": None if saving is None else 100 * saving,
+        "saving_percent": None if saving is None else round(100 * saving, 3) + 0.0,
         "price": point.price,
         "worth_g_per_h": None if worth is None or not isfinite(worth) else worth,
     }
@@ -114,6 +114,8 @@ def _table(found: Frontier, now: datetime) -> Iterator[str]:
     """The points that a weight of delay would choose, else as many as fit."""
     hull = [point for point in found.points if point.worth_g_per_h is not None]
     rows = [_row(point, found, now) for point in _spread(hull, MOST_ROWS)]
+    if rows and len(hull) > 1:  # no weight is too high for the soonest, but a lower one chooses the next
+        rows[0] = (*rows[0][:-1], f"more than {hull[1].worth_g_per_h:.3g} g")
     header = ("STARTS", "WHERE", "LATER", "EXPECTED", "LESS", "PRICE", "WHILE AN HOUR IS WORTH")
     yield from table(header, rows, right=(2, 3, 4, 5, 6))
 

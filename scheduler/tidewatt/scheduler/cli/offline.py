@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tidewatt.scheduler.schemas import PlanRequest
 
 
+YEARS = range(1970, 2501)  # of moments that are planned for
 ASKED_WITHIN_S = 10.0  # what services may take for all zones before the next rung answers
 
 
@@ -43,11 +44,13 @@ def plan_alone(wish: Wish, order: Order, setting: Setting) -> tuple[Json, dateti
         empty_queue=True,
         hindsight=setting.hindsight or any(source.hindsight for source in site.settings.sources),
     )
-    return reply.model_dump(mode="json"), situation.now
+    view: Json = reply.model_dump(mode="json")
+    view["plan"]["note"] = "; ".join(filter(None, (assumption(site, _need(request)), view["plan"]["note"])))
+    return view, situation.now
 
 
-def frontier_alone(wish: Wish, order: Order, setting: Setting) -> "tuple[Frontier, datetime]":
-    """Carbon against delay and cost in an empty queue, and the time it was made for.
+def frontier_alone(wish: Wish, order: Order, setting: Setting) -> "tuple[Frontier, datetime, str]":
+    """Carbon against delay and cost in an empty queue, the time it was made for, and what was assumed.
 
     Raises:
         Refused: there is no room before the deadline.
@@ -70,7 +73,7 @@ def frontier_alone(wish: Wish, order: Order, setting: Setting) -> "tuple[Frontie
     found = frontier(ask, situation)
     if isinstance(found, Infeasible):
         raise Refused(found.reason)
-    return found, situation.now
+    return found, situation.now, assumption(site, _need(request))
 
 
 def _asked(wish: Wish, order: Order, setting: Setting) -> "tuple[PlanRequest, Situation, Site]":
@@ -96,8 +99,17 @@ def _need(request: "PlanRequest") -> Need:
 
 
 def moment_of(setting: Setting) -> datetime:
-    """The moment to plan for: the one that was typed, else now."""
-    return clock() if setting.now is None else parse_moment(setting.now, clock(), what="--now")
+    """The moment to plan for: the one that was typed, else now.
+
+    Raises:
+        BadInput: it cannot be read, or lies in no year that is planned for.
+    """
+    if setting.now is None:
+        return clock()
+    now = parse_moment(setting.now, clock(), what="--now")
+    if now.year not in YEARS:
+        raise BadInput(f"--now {setting.now} is not within the years {YEARS[0]} to {YEARS[-1]}: give another")
+    return now
 
 
 def check_told(setting: Setting, zone: str, outlook: "Outlook | None", now: datetime) -> None:
@@ -167,6 +179,22 @@ def site_of(setting: Setting, need: Need) -> "Site":
         backend=LocalBackend(),
         hindsight=setting.hindsight,
     )
+
+
+def assumption(site: "Site", need: Need) -> str:
+    """Says that the plan is for hardware which this host does not have; "" where it has it."""
+    if site.settings.regions:
+        return ""
+    here = regions(site.settings, site.host)[0]
+    kind = need.gpu_kind.lower()
+    gpus = max((pool.gpus for pool in here.pools if kind in pool.name.lower()), default=0)
+    asked = (
+        (need.gpus, gpus, f"{need.gpus} {need.gpu_kind} GPU{'s' * (need.gpus != 1)}".replace("  ", " ")),
+        (need.cpus, here.cpus, f"{need.cpus} CPU{'s' * (need.cpus != 1)}"),
+        (need.mem_mb, here.mem_mb or need.mem_mb, f"{need.mem_mb} MB of memory"),
+    )
+    lacking = [words for wanted, had, words in asked if wanted > had]
+    return f"for assumed hardware: this host does not have {', '.join(lacking)}" if lacking else ""
 
 
 def _assumed(region: Region, need: Need) -> Region:

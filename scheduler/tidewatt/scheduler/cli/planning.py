@@ -17,7 +17,7 @@ from tidewatt.scheduler.cli.text import lasting, local, say, say_json
 from tidewatt.scheduler.cli.wish import Wish, defaults, plan_request
 from tidewatt.scheduler.cli.wording import after_of
 from tidewatt.scheduler.client import Json, NoDaemon
-from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.errors import BadInput, Refused
 
 
 @flagged(WHERE_AND_WHEN)
@@ -106,13 +106,15 @@ def _plan_queue(
     from tidewatt.scheduler.cli.queue_planning import planned
 
     answer, view, then = planned(jobs, regions, setting, seconds, levers)
-    if as_json:
-        _say_queue(view)
-        return
     from tidewatt.scheduler.cli.queue_text import queue_lines
 
-    for line in queue_lines(answer, view, then, shutil.get_terminal_size().columns):
-        say(line)
+    if as_json:
+        _say_queue(view)
+    else:
+        for line in queue_lines(answer, view, then, shutil.get_terminal_size().columns):
+            say(line)
+    if not view["jobs"]:
+        raise Refused("no job of the queue finds a place in time: nothing is planned")
 
 
 def _say_queue(view: Json) -> None:
@@ -126,21 +128,25 @@ def _say_queue(view: Json) -> None:
 
 
 def _show_frontier(wish: Wish, order: Order, setting: Setting, picture: Path | None, as_json: bool) -> None:
+    from tidewatt.scheduler.cli.frontier_picture import check_ending, draw
     from tidewatt.scheduler.cli.frontier_text import frontier_lines, frontier_view
     from tidewatt.scheduler.cli.offline import frontier_alone
 
-    found, now = frontier_alone(wish, order, setting)
     if picture is not None:
-        from tidewatt.scheduler.cli.frontier_picture import draw
-
-        draw(picture, found, now)
+        check_ending(picture)
+    found, now, assumed = frontier_alone(wish, order, setting)
     if as_json:
         say_json(frontier_view(found))
+    else:
+        say(f"plan for an empty queue (no daemon was asked), as of {local(now, None)}")
+        if assumed:
+            say(f"  note     {assumed}")
+        for line in frontier_lines(found, now, shutil.get_terminal_size().columns):
+            say(line)
+    if picture is None:
         return
-    say(f"plan for an empty queue (no daemon was asked), as of {local(now, None)}")
-    for line in frontier_lines(found, now, shutil.get_terminal_size().columns):
-        say(line)
-    if picture is not None:
+    draw(picture, found, now)  # last: where it cannot be drawn, the plan has been shown all the same
+    if not as_json:
         say(f"  picture  {picture}")
 
 

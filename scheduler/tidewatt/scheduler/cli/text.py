@@ -66,7 +66,9 @@ def intensity(gco2_per_kwh: float | None) -> str:
 
 def percent(share: float) -> str:
     """A share as percent, with its sign where negative."""
-    return f"{100 * share:.0f} %" if abs(share) >= 0.095 or share == 0 else f"{100 * share:.1f} %"
+    if abs(share) < 0.0005:  # rounding leaves such shares, of either sign, where nothing differs
+        return "0 %"
+    return f"{100 * share:.0f} %" if abs(share) >= 0.095 else f"{100 * share:.1f} %"
 
 
 def lasting(duration_s: float) -> str:

@@ -7,10 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tidewatt.scheduler.cli.wording import data_of, gpus_of, kind_of, priority_of
+from tidewatt.scheduler.cli.wording import cpus_of, data_of, gpus_of, kind_of, memory_of, priority_of
 from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.errors import BadInput
-from tidewatt.scheduler.memory import parse_memory
 from tidewatt.scheduler.place import near, placed
 from tidewatt.scheduler.when import parse_duration, parse_moment, parse_time_limit
 
@@ -120,11 +119,9 @@ def plan_request(wish: Wish, now: Callable[[], datetime]) -> Json:
     if wish.data is not None:
         request["data_gb"] = data_of(wish.data)
     if wish.cpus is not None:
-        if wish.cpus < 1:
-            raise BadInput(f"cpus must be at least 1, it is {wish.cpus}")
-        request["cpus"] = wish.cpus
+        request["cpus"] = cpus_of(wish.cpus)
     if wish.mem is not None:
-        request["mem_mb"] = parse_memory(str(wish.mem))
+        request["mem_mb"] = memory_of(str(wish.mem))
     return request
 
 

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from tidewatt.scheduler.array import parse_key
 from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.memory import parse_memory
 
 PRIORITIES = range(-100, 101)
 MOST_RETRIES = 100
+MOST_GPUS = MOST_CPUS = 100_000  # of one job
+MOST_MEM_MB = 2**30  # of one job: a pebibyte
 _GPUS = re.compile(r"(?:(?P<kind>[^:]+):)?(?P<count>\d+)")
 _RATIO = re.compile(r"(?P<name>speed|power)=(?P<value>\d+(?:\.\d+)?)")
 _DATA = {"M": 1e-3, "G": 1.0, "T": 1e3}  # gigabytes; of data, so in powers of ten
@@ -23,7 +26,35 @@ def gpus_of(text: str | int) -> tuple[int, str]:
     match = _GPUS.fullmatch(str(text).strip())
     if match is None:
         raise BadInput(f"the GPUs {str(text)!r} cannot be read: write how many, 2, or of which kind, a100:2")
-    return int(match["count"]), (match["kind"] or "").strip()
+    count = match["count"].lstrip("0") or "0"
+    if len(count) > 9 or int(count) > MOST_GPUS:
+        raise BadInput(f"the GPUs must be at most {MOST_GPUS:,}, they are {count}")
+    return int(count), (match["kind"] or "").strip()
+
+
+def cpus_of(cpus: int) -> int:
+    """The CPUs, checked.
+
+    Raises:
+        BadInput: where they are out of range.
+    """
+    if cpus < 1:
+        raise BadInput(f"cpus must be at least 1, it is {cpus}")
+    if cpus > MOST_CPUS:
+        raise BadInput(f"cpus must be at most {MOST_CPUS:,}, it is {cpus}")
+    return cpus
+
+
+def memory_of(text: str) -> int:
+    """The memory in mebibytes, checked.
+
+    Raises:
+        BadInput: for anything else, or more than one job may ask for.
+    """
+    mem_mb = parse_memory(text)
+    if mem_mb > MOST_MEM_MB:
+        raise BadInput(f"the memory {text!r} is too much: a job may ask for at most 1024T")
+    return mem_mb
 
 
 def kind_of(text: str) -> Json:

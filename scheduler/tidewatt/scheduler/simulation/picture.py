@@ -59,6 +59,7 @@ def _figure() -> Figure:
     except ModuleNotFoundError as error:
         raise SchedulerError(
             "pictures need matplotlib, which is not installed: pip install 'tidewatt[pictures]'"
+            " (in a checkout: pip install '.[pictures]')"
         ) from error
     return Figure(figsize=(12.5, 6.6), facecolor="white")
 

@@ -196,6 +196,22 @@ def test_plan_on_a_recorded_file_asks_no_daemon(
     assert "100 g/kWh (average)" in said.out
 
 
+def test_plan_for_hardware_that_is_not_here_says_so(tidewatt: Tidewatt, tmp_path: Path) -> None:
+    grid(tmp_path / "de.csv")
+    known = ("plan", "--grid", "de.csv", "--now", "2026-11-22T00:00Z", "--zone", "DE", "--hindsight")
+    assert "for assumed hardware: this host does not have 90000 CPUs" in tidewatt(*known, "-c", "90000").out
+    assert "note     for assumed" in tidewatt(*known, "-c", "90000", "--frontier").out
+    assert "assumed hardware" not in tidewatt(*known, "-c", "1").out
+
+
+def test_plan_that_is_accepted_as_late_ends_as_early_as_it_can(tidewatt: Tidewatt, tmp_path: Path) -> None:
+    grid(tmp_path / "de.csv")
+    known = ("plan", "--grid", "de.csv", "--now", "2026-11-22T00:00Z", "--zone", "DE", "--hindsight")
+    late = tidewatt(*known, "--finish-by", "1h", "--duration", "2h", "--late")
+    assert (late.code, "finishes as early as it can" in late.out) == (0, True)
+    assert "--late" in tidewatt(*known, "--finish-by", "1h", "--duration", "2h").err
+
+
 def test_plan_on_a_file_needs_a_zone(tidewatt: Tidewatt, tmp_path: Path) -> None:
     grid(tmp_path / "de.csv")
     said = tidewatt("plan", "--grid", "de.csv", "--now", "2026-11-22T00:00Z")
@@ -211,6 +227,8 @@ def test_plan_on_a_file_needs_a_zone(tidewatt: Tidewatt, tmp_path: Path) -> None
         (("--zone", "DE", "--now", "2026-11-22T00:00Z", "--finish-by", "2026-11-21T00:00Z"), "past"),
         (("--zone", "DE", "--finish-by", "1h", "--duration", "2h"), "2"),
         (("--config", "gone.toml"), "gone.toml does not exist"),
+        (("--zone", "DE", "--now", "9999-12-31T23:59Z"), "not within the years"),
+        (("--zone", "DE", "--now", "9999-12-31T23:59-05:00"), "outside the years"),
     ],
 )
 def test_impossible_plan_is_one_sentence(tidewatt: Tidewatt, arguments: tuple[str, ...], word: str) -> None:
