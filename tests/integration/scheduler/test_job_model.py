@@ -210,7 +210,7 @@ def test_followers_of_a_job_that_was_not_done_are_cancelled_with_the_reason(tmp_
             at.round()
         at.backend.script = Script()
         if end != "failure":
-            at.changes.cancel("1")
+            assert at.changes.cancel("1").also == ("2", "3")
         at.shift(61)
         became = "failed" if end == "failure" else "was cancelled"
         assert at.job(2).state is JobState.CANCELLED

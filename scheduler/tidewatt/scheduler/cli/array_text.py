@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from tidewatt.scheduler.cli.job_text import (
+    ENDED,
+    also_line,
     command_of,
     number,
     state,
@@ -37,7 +39,9 @@ def changed_array_lines(array: Json, now: datetime, verb: str) -> Iterator[str]:
     running = array["tasks"].get("running", 0)
     stopped = f"; {running} being stopped" if verb == "cancel" and running else ""
     yield f"{painted(title(array), 'bold')} is {state(array)}: {counts}{stopped or limit}"
-    if verb != "cancel":
+    if verb == "cancel":
+        yield from also_line(array)
+    else:
         yield from _span_lines(array, now)
 
 
@@ -55,6 +59,9 @@ def array_lines(array: Json, now: datetime) -> Iterator[str]:
 
 def _span_lines(array: Json, now: datetime) -> Iterator[str]:
     """When its planned tasks run, and what is expected of them together."""
+    if array["state"] in ENDED:
+        yield from _ended_lines(array, now)
+        return
     if array["start"] is None or array["end"] is None:
         return
     yield f"  starts   the first {local(array['start'], now)}; the last ends about {local(array['end'], now)}"
@@ -64,6 +71,14 @@ def _span_lines(array: Json, now: datetime) -> Iterator[str]:
     saving = 1 - expected / immediate
     less = f"{percent(abs(saving))} {'less' if saving >= 0 else 'MORE'}"
     yield f"  expects  {grams(expected)} CO2 above idle; each started at once {grams(immediate)}: {less}"
+
+
+def _ended_lines(array: Json, now: datetime) -> Iterator[str]:
+    """When the tasks of an array that is over have run."""
+    runs = [run for job in array["jobs"] for run in job["attempts"] if run["started"] and run["ended"]]
+    if runs:
+        first, last = min(run["started"] for run in runs), max(run["ended"] for run in runs)
+        yield f"  ran      from {local(first, now)} to {local(last, now)}"
 
 
 def _row(job: Json, now: datetime) -> tuple[str, ...]:

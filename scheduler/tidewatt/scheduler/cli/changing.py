@@ -6,7 +6,7 @@ from datetime import datetime
 from tidewatt.scheduler.array import Key
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.array_text import changed_array_lines
-from tidewatt.scheduler.cli.job_text import plan_lines, state, title, warning_lines
+from tidewatt.scheduler.cli.job_text import also_line, plan_lines, state, title, warning_lines
 from tidewatt.scheduler.cli.session import daemon, now_of
 from tidewatt.scheduler.cli.text import say, say_json, tell
 from tidewatt.scheduler.cli.wish import Wish, times
@@ -103,6 +103,8 @@ def _show(client: Client, changed: list[Json], verb: str) -> None:
             continue  # its old plan is void, and the new one is made by the daemon's next round
         if verb == "cancel" and job["state"] == "running":
             say(f"{title(job)} is being stopped")
+            for line in also_line(job):
+                say(line)
             continue
         for line in changed_lines(job, now):
             say(line)
@@ -112,6 +114,7 @@ def changed_lines(job: Json, now: datetime) -> Iterator[str]:
     """A job after a change: its state, and its plan where it waits."""
     reason = f": {job['reason']}" if job["reason"] else ""
     yield f"{title(job)} is {state(job)}{reason}"
+    yield from also_line(job)
     if job["state"] == "waiting" and job["plan"]:
         yield from plan_lines(job["plan"], now)
     yield from warning_lines(job)

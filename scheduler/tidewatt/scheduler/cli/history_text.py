@@ -8,6 +8,39 @@ from typing import NamedTuple
 from tidewatt.scheduler.cli.text import lasting, local, percent
 from tidewatt.scheduler.client import Json
 
+_HAPPENED = {
+    "job.waiting": "waits",
+    "job.running": "runs",
+    "attempt.launching": "is being started",
+    "attempt.running": "its process runs",
+    "attempt.pausing": "is being paused",
+    "attempt.suspended": "its process is paused",
+    "attempt.resuming": "is being resumed",
+    "attempt.ended": "its process has ended",
+    "attempt.poisoned": "could not be started",
+    "attempt.unknown": "its process was lost sight of",
+    "settlement.none": "account not settled yet",
+    "settlement.provisional": "account settled, provisionally",
+    "settlement.final": "account settled",
+    "settlement.unverified": "account closed without observations",
+    "updated": "changed",
+    "cancel asked": "asked to be cancelled",
+    "start asked": "asked to start now",
+    "plan void": "plan dropped",
+    "overrun": "warning",
+}
+_CHANGED = {
+    "finish_by_ms": "deadline",
+    "start_by_ms": "latest start",
+    "duration_ms": "length",
+    "estimate_ms": "length",
+    "duration_source": "length",
+    "guard_ms": "length",
+    "time_limit_ms": "time limit",
+    "late": "may be late",
+    "exclude_regions": "excluded regions",
+}
+
 
 class _Planned(NamedTuple):
     """What a plan's event says."""
@@ -31,7 +64,21 @@ def history_lines(job: Json, now: datetime) -> Iterator[str]:
             planned = _planned(event["detail"])
             reason = f": {_moved(before, planned, now)}{_because(event, first=before is None)}"
             before = planned
-        yield f"  {local(event['time'], now, seconds=True)}  {event['kind']}{reason}"
+        elif event["kind"] == "updated":
+            reason = f": {_changes(event['reason'])}"
+        elif event["kind"] == "attempt.ended" and "exit_code" in event["detail"]:
+            reason = f" with exit code {event['detail']['exit_code']}{reason}"
+        yield f"  {local(event['time'], now, seconds=True)}  {_happened(event['kind'])}{reason}"
+
+
+def _happened(kind: str) -> str:
+    """The kind of an event in words."""
+    return _HAPPENED.get(kind, kind.removeprefix("job."))
+
+
+def _changes(columns: str) -> str:
+    """What an update changed, each once."""
+    return ", ".join(dict.fromkeys(_CHANGED.get(name, name) for name in columns.split(", ")))
 
 
 def moves_line(job: Json) -> Iterator[str]:

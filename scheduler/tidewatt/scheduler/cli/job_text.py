@@ -82,6 +82,8 @@ def _expectation(plan: Json, now: datetime, power: str) -> str:
         return text
     saving = expected_saving(plan)
     less = "" if saving is None else f": {percent(abs(saving))} {'less' if saving >= 0 else 'MORE'}"
+    if saving is not None and abs(saving - (1 - plan["mean_gco2_per_kwh"] / (before or 1))) >= 0.005:
+        less += " with PUE, hardware and moved data"
     return f"{text}; starting {there} would be {intensity(before)}{less}"
 
 
@@ -125,6 +127,15 @@ def _standing(job: Json) -> str:
     if job["state"] == "held":
         return f"held until `tidewatt release {job['id']}`"
     return "planned" if job["state"] == "waiting" and job["plan"] else str(job["state"])
+
+
+def also_line(changed: Json) -> Iterator[str]:
+    """Which other jobs a cancelled job or array takes with it."""
+    if not changed.get("also"):
+        return
+    later = changed["state"] == "running" or changed.get("tasks", {}).get("running")
+    when = "will be cancelled too, once it has stopped" if later else "were cancelled too"
+    yield f"  also     {', '.join(changed['also'])}: {when}, as they run after it"
 
 
 def warning_lines(job: Json) -> Iterator[str]:
@@ -205,10 +216,16 @@ def job_lines(job: Json, now: datetime) -> Iterator[str]:
     errors = f", errors {job['stderr']}" if job["stderr"] != job["stdout"] else ""
     yield f"  output   {job['stdout']}{errors}"
     yield from warning_lines(job)
-    if ended:
+    if ended and _ran(job):
         yield from account_lines(job["settlement"], now)
     yield "history"
     yield from history_lines(job, now)
+
+
+def _ran(job: Json) -> bool:
+    """True where there is something to account for."""
+    settled = job["settlement"] is not None and job["settlement"]["state"] != "none"
+    return job["state"] != "cancelled" or settled or any(attempt["started"] for attempt in job["attempts"])
 
 
 def _request_lines(job: Json, now: datetime) -> Iterator[str]:
@@ -231,8 +248,8 @@ def _request_lines(job: Json, now: datetime) -> Iterator[str]:
 
 def _order_lines(job: Json, now: datetime) -> Iterator[str]:
     """What it waits for, which GPUs it takes, and its turn among others."""
-    done = [f"{key} done" for key in job["after"]]
-    if waits := done + [f"{key} ended" for key in job["after_any"]]:
+    done = [f"{key} (has to be done)" for key in job["after"]]
+    if waits := done + [f"{key} (has to have ended)" for key in job["after_any"]]:
         yield f"  after    {', '.join(waits)}"
     if job["kinds"]:
         yield f"  kinds    {'; '.join(_kind(kind) for kind in job['kinds'])}"

@@ -11,7 +11,7 @@ from tidewatt.scheduler.daemon.admission import Admitted, admit_all
 from tidewatt.scheduler.daemon.environments import forget
 from tidewatt.scheduler.daemon.naming import named
 from tidewatt.scheduler.daemon.occupancy import ask
-from tidewatt.scheduler.daemon.predecessors import settle_followers, too_late
+from tidewatt.scheduler.daemon.predecessors import lost_with, settle_followers, too_late
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import ENDED, JobState
@@ -70,6 +70,7 @@ class Changes:
                 raise Refused(f"job {key} is {jobs[0].state} already: there is nothing to cancel")
             running = [job for job in going if job.state not in NOT_STARTED]
             waiting = {job.id: job for job in going if job.state in NOT_STARTED}
+            also = lost_with(self._store, [job.id for job in going])
             now_ms, over = self._now_ms(), list(waiting)
             with self._store.transaction() as transaction:
                 for job in running:
@@ -85,7 +86,8 @@ class Changes:
             for job in running:
                 self._service.watcher.stop(job)
             forget(self._store, self._site.paths, over)
-        return self._done(key, "cancelled")
+        done = self._done(key, "cancelled")
+        return done.model_copy(update={"also": tuple(job.key for job in also)})
 
     def hold(self, key: str) -> JobView | ArrayView:
         """Keeps waiting jobs from starting until they are released; their place is given to others."""

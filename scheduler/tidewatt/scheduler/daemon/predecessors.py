@@ -105,6 +105,17 @@ def settle_followers(
     return cancelled
 
 
+def lost_with(store: Store, ending: Iterable[int]) -> list[JobRecord]:
+    """The waiting jobs that can never run once these end without being done, one behind another too."""
+    gone, found = set(ending), list[JobRecord]()
+    followers = [job for job in store.jobs(WAITING) if job.after and job.id not in gone]
+    for job in sorted(followers, key=lambda each: each.id):  # a job's predecessors have lower numbers
+        if gone.intersection(job.after):
+            gone.add(job.id)
+            found.append(job)
+    return found
+
+
 def _needs(job: JobRecord, ended: Mapping[int, tuple[str, JobState]]) -> bool:
     """True where one of the jobs that it needs done ended otherwise."""
     return any(number in ended and ended[number][1] is not JobState.DONE for number in job.after)

@@ -52,6 +52,10 @@ def test_defaults_of_a_folder_hold_for_the_new_flags_too(
         (("--gpu-kind", "h100:speed=0"), "write a word of its name"),
         (("--gpus", "a100:2", "--gpu-kind", "h100"), "--gpus names the kind 'a100' already"),
         (("--data", "some"), "write for example 40G"),
+        (("--cpus", "1000000"), "at most 100,000"),
+        (("--gpus", "9" * 5000), "at most 100,000"),
+        (("--mem", "99999999999999T"), "more than any machine has"),
+        (("--mem", "2000T"), "at most 1024T"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_sentence(
@@ -89,6 +93,48 @@ def test_array_is_shown_with_its_tasks(fake_daemon: FakeDaemon, tidewatt: Tidewa
     assert "the first tomorrow 02:00 CET; the last ends about tomorrow 14:00 CET" in said.out
     assert [line.split()[0] for line in said.out.splitlines()[-3:]] == ["0", "1", "2"]
     assert "is an array: name one of its tasks, for example 7_0" in tidewatt("logs", "7").err
+
+
+def test_array_that_has_ended_says_when_it_ran(fake_daemon: FakeDaemon, tidewatt: Tidewatt) -> None:
+    done = job(7, key="7_0", state="done", attempts=(attempt(0),))
+    fake_daemon.arrays["7"] = array_view(done, state="done")
+    out = tidewatt("show", "7").out
+    assert "the last ends about" not in out
+    assert "ran      from today 18:00 CET to today 18:00 CET" in out
+
+
+def test_cancel_says_which_jobs_go_with_it(fake_daemon: FakeDaemon, tidewatt: Tidewatt) -> None:
+    fake_daemon.arrays["1"] = job(1, state="cancelled", also=("2", "3"))
+    assert "also     2, 3: were cancelled too, as they run after it" in tidewatt("cancel", "1").out
+    fake_daemon.arrays["1"] = job(1, state="running", also=("2",))
+    assert "also     2: will be cancelled too, once it has stopped" in tidewatt("cancel", "1").out
+
+
+def test_job_that_never_ran_has_nothing_to_settle(fake_daemon: FakeDaemon, tidewatt: Tidewatt) -> None:
+    fake_daemon.jobs[1] = job(state="cancelled")
+    assert "not settled yet" not in tidewatt("show", "1").out
+
+
+def test_history_is_told_in_words(fake_daemon: FakeDaemon, tidewatt: Tidewatt) -> None:
+    happened = [
+        ("updated", "duration_ms, duration_source, finish_by_ms, late", {}),
+        ("attempt.launching", "", {}),
+        ("attempt.ended", "", {"exit_code": 3}),
+        ("job.failed", "exit code 3", {}),
+        ("settlement.none", "", {}),
+    ]
+    events = tuple(
+        EventView(time=NOW, kind=kind, reason=reason, detail=detail) for kind, reason, detail in happened
+    )
+    fake_daemon.jobs[1] = job(state="failed", events=events)
+    told = [line.split("CET  ")[1] for line in tidewatt("show", "1").out.splitlines()[-5:]]
+    assert told == [
+        "changed: length, deadline, may be late",
+        "is being started",
+        "its process has ended with exit code 3",
+        "failed: exit code 3",
+        "account not settled yet",
+    ]
 
 
 def test_verbs_and_wait_take_arrays_and_tasks(fake_daemon: FakeDaemon, tidewatt: Tidewatt) -> None:
@@ -146,7 +192,7 @@ def test_show_tells_how_the_plan_moved_and_why(fake_daemon: FakeDaemon, tidewatt
         " 31 %; because of: a look at the newest forecast" in out
     )
     assert "7 h earlier, from tomorrow 04:00 CET to today 21:00 CET, from local to eu-north;" in out
-    assert "after    3 done, 4_1 done, 5 ended" in out
+    assert "after    3 (has to be done), 4_1 (has to be done), 5 (has to have ended)" in out
     assert "kinds    a100; h100 (1.8 x as fast, 1.3 x the power)" in out
     assert "retries  1 of 3 used" in out
     assert "its deadline is kept with 1 h 30 min" in out
