@@ -4,8 +4,9 @@ What is left when every better planner has failed. Plans made before are carried
 still can be: whoever waited for cleaner hours did so with a deadline in view.
 """
 
-from bisect import insort
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Sequence
+from heapq import heapify, heappop, heappush
 
 from tidewatt.scheduler.plan import Ask, Booking, Plan, Why, Window
 from tidewatt.scheduler.planning.capacity import names
@@ -23,7 +24,9 @@ DUE_FOR_MS = 300_000  # a plan not carried out for so long after its start was s
 _EVERYTHING = 1 << 40
 
 Amounts = tuple[int, int, int, int]  # GPUs, CPUs, MB, milliwatts
+Needed = tuple[int, int, int, int, int]  # CPUs, MB, milliwatts; the pool's place in a stretch, its GPUs
 Spot = tuple[int, str, str, int]  # start (ms), region, pool, end (ms)
+Fitting = dict[tuple[int, str], list[tuple[str, int, Amounts]]]  # of a job in a region: pool, length, needs
 
 
 def plan_first_come(situation: Situation) -> dict[int, Plan | Infeasible]:
@@ -35,9 +38,10 @@ def plan_first_come(situation: Situation) -> dict[int, Plan | Infeasible]:
     """
     orders = (_by_arrival, _by_urgency)
     tried: list[tuple[list[int], dict[int, Spot]]] = []
+    fitting: Fitting = {}
     for keeping in (True, False):
         for order in orders:
-            spots = _Hall(situation).placed(sorted(situation.asks, key=order), keeping)
+            spots = _Hall(situation, fitting).placed(sorted(situation.asks, key=order), keeping)
             late = [a.job_id for a in situation.asks if _is_late(a, spots.get(a.job_id))]
             tried.append((late_by_priority(situation.asks, late), spots))
             if not late:
@@ -68,51 +72,104 @@ def last_start_ms(ask: Ask, duration_ms: int) -> int | None:
 
 
 class _Room:
-    """What is used of one region over time, or of one array's turns."""
+    """What is left of one region over time, or of one array's turns.
 
-    def __init__(self, gpus: dict[str, int], cpus: int, mem_mb: int, limit_mw: int) -> None:
-        self.gpus, self._cpus = gpus, cpus
-        self._mem_mb, self._limit_mw = mem_mb or _EVERYTHING, limit_mw or _EVERYTHING
-        self._changes: list[tuple[int, str, Amounts]] = []
+    Between two moments of `_times` so much is left as `_left` says. Bookings are only added: where nothing
+    fitted once, nothing fits later.
+    """
+
+    def __init__(self, gpus: dict[str, int], cpus: int, mem_mb: int, limit_mw: int, now_ms: int) -> None:
+        self._index = {pool: 3 + i for i, pool in enumerate(gpus)}
+        self._limited = mem_mb > 0, limit_mw > 0
+        self._times = [now_ms]
+        self._left = [[cpus, mem_mb or _EVERYTHING, limit_mw or _EVERYTHING, *gpus.values()]]
+        self._now = now_ms
+        self._full: dict[Needed, list[tuple[int, int]]] = {}  # length, before which none so long fits
 
     def book(self, pool: str, start_ms: int, end_ms: int, amounts: Amounts) -> None:
-        """Occupies so much over `[start, end)`."""
-        if end_ms > start_ms:
-            gpus, cpus, mem_mb, power_mw = amounts
-            insort(self._changes, (start_ms, pool, amounts))
-            insort(self._changes, (end_ms, pool, (-gpus, -cpus, -mem_mb, -power_mw)))
+        """Occupies so much over `[start, end)`, from now on."""
+        start_ms = max(start_ms, self._now)
+        if end_ms <= start_ms:
+            return
+        first, last = self._cut(start_ms), self._cut(end_ms)
+        gpus, cpus, mem_mb, power_mw = amounts
+        at = self._index.get(pool)
+        for left in self._left[first:last]:
+            left[0] -= cpus
+            left[1] -= mem_mb
+            left[2] -= power_mw
+            if at is not None:
+                left[at] -= gpus
 
     def first(self, pool: str, amounts: Amounts, earliest_ms: int, length_ms: int) -> int | None:
         """The first start from which so much is free for so long."""
-        left = [self.gpus.get(pool, 0), self._cpus, self._mem_mb, self._limit_mw]
-        changes, i, at = self._changes, 0, earliest_ms
-        start: int | None = None
+        needed = self._needed(pool, amounts)
+        full = self._full.setdefault(needed, [])
+        known = max((until for length, until in full if length <= length_ms), default=self._now)
+        start = self._search(needed, max(earliest_ms, known), length_ms)
+        if start is not None and earliest_ms <= known < start:
+            full[:] = [each for each in full if each[0] < length_ms or each[1] > start]
+            full.append((length_ms, start))
+        return start
+
+    def is_free(self, pool: str, amounts: Amounts, start_ms: int, length_ms: int) -> bool:
+        """True where so much is free from then on for so long."""
+        needed = self._needed(pool, amounts)
+        i, end = bisect_right(self._times, start_ms) - 1, start_ms + length_ms
         while True:
-            while i < len(changes) and changes[i][0] <= at:
-                _, of_pool, more = changes[i]
-                left[0] -= more[0] if of_pool == pool else 0
-                left[1:] = [have - used for have, used in zip(left[1:], more[1:], strict=True)]
-                i += 1
-            if any(have < need for have, need in zip(left, amounts, strict=True)):
+            if not _fits(self._left[i], needed):
+                return False
+            i += 1
+            if i == len(self._times) or self._times[i] >= end:
+                return True
+
+    def _search(self, needed: Needed, at: int, length_ms: int) -> int | None:
+        times, lefts = self._times, self._left
+        cpus, mem_mb, power_mw, pool, gpus = needed
+        start: int | None = None
+        for i in range(bisect_right(times, at) - 1, len(times)):
+            if start is not None and times[i] >= start + length_ms:
+                return start
+            left = lefts[i]
+            if left[0] < cpus or left[pool] < gpus or left[1] < mem_mb or left[2] < power_mw:
                 start = None
             elif start is None:
-                start = at
-            if i == len(changes):
-                return start
-            at = changes[i][0]
-            if start is not None and at >= start + length_ms:
-                return start
+                start = max(times[i], at)
+        return start
+
+    def _needed(self, pool: str, amounts: Amounts) -> Needed:
+        """What a search is for, without what is not limited here: much alike shares what is known."""
+        gpus, cpus, mem_mb, power_mw = amounts
+        mem, power = self._limited
+        index = self._index.get(pool)
+        if index is None:
+            return cpus, mem_mb if mem else 0, power_mw if power else 0, 0, _EVERYTHING if gpus else 0
+        return cpus, mem_mb if mem else 0, power_mw if power else 0, index, gpus
+
+    def _cut(self, at: int) -> int:
+        """The index of the stretch that begins at `at`, made where there is none."""
+        i = bisect_left(self._times, at)
+        if i == len(self._times) or self._times[i] != at:
+            self._times.insert(i, at)
+            self._left.insert(i, list(self._left[i - 1]))
+        return i
+
+
+def _fits(left: Sequence[int], needed: Needed) -> bool:
+    cpus, mem_mb, power_mw, pool, gpus = needed
+    return left[0] >= cpus and left[1] >= mem_mb and left[2] >= power_mw and left[pool] >= gpus
 
 
 class _Hall:
     """All regions at one moment, on which jobs are put one by one."""
 
-    def __init__(self, situation: Situation) -> None:
-        self._situation = situation
+    def __init__(self, situation: Situation, fitting: Fitting) -> None:
+        self._situation, self._fitting = situation, fitting
         self._now = ceil_ms(situation.now)
-        self._rooms = {region.name: _room(region) for region in situation.regions}
+        self._regions = {region.name: region for region in situation.regions}
+        self._rooms = {region.name: _room(region, self._now) for region in situation.regions}
         limits = {ask.array: ask.array_limit for ask in situation.asks if ask.array and ask.array_limit}
-        self._arrays = {array: _Room({}, limit, 0, 0) for array, limit in limits.items()}
+        self._arrays = {array: _Room({"": 0}, limit, 0, 0, self._now) for array, limit in limits.items()}
         self._ends = {job_id: ceil_ms(end) for job_id, end in situation.ends.items()}
         self._waiting = {ask.job_id for ask in situation.asks}
         for booking in situation.bookings:
@@ -132,24 +189,32 @@ class _Hall:
                 spot = self._kept(ask, keep.get(ask.job_id), spots)
                 if spot is not None:
                     self._put(ask, spot, spots)
-        left = [ask for ask in asks if ask.job_id not in spots]
-        while left:
-            ready = [ask for ask in left if all(i in spots for i in ask.after if i in self._waiting)]
-            if not ready:
-                return spots
-            ask = ready[0]
-            left.remove(ask)
+        left = {ask.job_id: (rank, ask) for rank, ask in enumerate(asks) if ask.job_id not in spots}
+        missing = {i: {j for j in ask.after if j in left} for i, (_, ask) in left.items()}
+        behind: dict[int, list[int]] = {}
+        for job_id, others in missing.items():
+            for other in others:
+                behind.setdefault(other, []).append(job_id)
+        ready = [left[i][0] for i, others in missing.items() if not others]
+        heapify(ready)
+        while ready:
+            ask = asks[heappop(ready)]
             soonest = min(
                 self._spots(ask, spots), key=lambda spot: (spot[3], spot[1] != ask.home), default=None
             )
-            if soonest is not None:
-                self._put(ask, soonest, spots)
+            if soonest is None:
+                continue
+            self._put(ask, soonest, spots)
+            for job_id in behind.get(ask.job_id, ()):
+                missing[job_id].discard(ask.job_id)
+                if not missing[job_id]:
+                    heappush(ready, left[job_id][0])
         return spots
 
     def _spots(self, ask: Ask, spots: dict[int, Spot]) -> Iterable[Spot]:
         """The first start in each pool."""
         for region in self._situation.regions:
-            for pool, length, amounts in _pools(ask, region):
+            for pool, length, amounts in self._pools(ask, region):
                 start = self._first(
                     ask, region.name, pool, amounts, self._earliest(ask, region, spots), length
                 )
@@ -160,17 +225,20 @@ class _Hall:
         """The spot of a plan made before, where it still can be carried out, in time."""
         if plan is None or plan.stints or not all(i in spots for i in ask.after if i in self._waiting):
             return None
-        region = next((each for each in self._situation.regions if each.name == plan.region), None)
+        region = self._regions.get(plan.region)
         start = floor_ms(plan.window.start)
         if region is None or start + DUE_FOR_MS < self._now:
             return None
         begin = max(start, self._now)
-        for pool, length, amounts in _pools(ask, region):
+        for pool, length, amounts in self._pools(ask, region):
             last = last_start_ms(ask, length)
             if pool != plan.pool or begin < self._earliest(ask, region, spots):
                 continue
-            if (last is None or begin <= last) and (
-                self._first(ask, region.name, pool, amounts, begin, length) == begin
+            turns = self._arrays.get(ask.array)
+            if (
+                (last is None or begin <= last)
+                and self._rooms[region.name].is_free(pool, amounts, begin, length)
+                and (turns is None or turns.is_free("", (0, 1, 0, 0), begin, length))
             ):
                 return begin, region.name, pool, begin + length
         return None
@@ -202,20 +270,26 @@ class _Hall:
 
     def _put(self, ask: Ask, spot: Spot, spots: dict[int, Spot]) -> None:
         start, name, pool, end = spot
-        region = next(each for each in self._situation.regions if each.name == name)
-        amounts = next(each[2] for each in _pools(ask, region) if each[0] == pool)
+        amounts = next(each[2] for each in self._pools(ask, self._regions[name]) if each[0] == pool)
         self._rooms[name].book(pool, start, end, amounts)
         if ask.array in self._arrays:
             self._arrays[ask.array].book("", start, end, (0, 1, 0, 0))
         spots[ask.job_id] = spot
 
+    def _pools(self, ask: Ask, region: Region) -> list[tuple[str, int, Amounts]]:
+        key = ask.job_id, region.name
+        if key not in self._fitting:
+            self._fitting[key] = _pools(ask, region)
+        return self._fitting[key]
 
-def _room(region: Region) -> _Room:
+
+def _room(region: Region, now_ms: int) -> _Room:
     room = _Room(
         {"": 0, **{pool.name: pool.gpus for pool in region.pools}},
         region.cpus,
         region.mem_mb,
         round(region.power_limit_kw * 1e6),
+        now_ms,
     )
     for window in region.closed:
         room.book("", floor_ms(window.start), ceil_ms(window.end), (0, _EVERYTHING, 0, 0))
