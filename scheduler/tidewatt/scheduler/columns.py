@@ -71,9 +71,8 @@ class Columns:
             wrong &= ~np.array([_blank(cell) for cell in cells], np.bool_)
         if wrong.any():
             index = int(np.flatnonzero(wrong)[0])
-            bound = f"{'more than' if open_end else 'at least'} {least:g}"
-            bound += f" and at most {most:g}" if np.isfinite(most) else ""
-            self.refuse(index, name, f"{cells[index]!r} is not a number, {bound}")
+            bounds = (f"{'more than' if open_end else 'at least'} {least:g}", _at_most(most, name))
+            self.refuse(index, name, _misfit(cells[index], values[index] > most, bounds))
         return values
 
     def integers(self, name: str, default: int, least: int, most: int = 2**53) -> NDArray[np.int64]:
@@ -110,9 +109,9 @@ class Columns:
             self.refuse(
                 index, name, f"{texts[index]!r} is not a time with its zone: write 2026-03-01T06:00:00Z"
             )
-        ns = times.to_numpy("datetime64[ns]").astype(np.int64)
+        us = times.to_numpy("datetime64[us]").astype(np.int64)  # nanoseconds end in 2262
         ms: NDArray[np.int64] = np.full(len(self), UNKNOWN_MS)
-        ms[given] = rounded(ns[given] / 1e6).astype(np.int64)
+        ms[given] = rounded(us[given] / 1e3).astype(np.int64)
         return ms
 
 
@@ -199,6 +198,23 @@ def _number(cell: Any) -> float:
         return float(cell) if not isinstance(cell, bool) else np.nan
     except (TypeError, ValueError):
         return np.nan
+
+
+def _misfit(cell: Any, above: bool, bounds: tuple[str, str]) -> str:
+    """What is wrong with a cell that is no number within its bounds."""
+    least, most = bounds
+    if _blank(cell):
+        return f"the cell is empty: it needs a number, {least}"
+    if np.isnan(_number(cell)):
+        return f"{cell!r} is not a number"
+    return f"{str(cell).strip()} is not {most if above else least}"
+
+
+def _at_most(most: float, name: str) -> str:
+    """The upper bound as people say it: long times in days."""
+    unit_s = {"s": 1.0, "h": 3600.0}.get(name.rpartition("_")[2])
+    days = 0.0 if unit_s is None else most * unit_s / 86_400
+    return f"at most {days:.0f} days" if days >= 1 and np.isfinite(days) else f"at most {most:,.15g}"
 
 
 def _iso(cell: Any) -> str:

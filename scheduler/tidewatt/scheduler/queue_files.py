@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tidewatt.scheduler.columns import UNKNOWN_MS, Columns, read
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.plan import GpuKind, Pausing
-from tidewatt.scheduler.planning.instants import floor_ms
+from tidewatt.scheduler.planning.instants import floor_ms, utc
 from tidewatt.scheduler.planning.terms import FARTHEST
 
 Ints = NDArray[np.int64]
@@ -109,7 +109,7 @@ def read_jobs(path: Path, now: datetime, default_slack: timedelta | None = None)
         columns=columns,
         ids=ids,
         release_ms=release_ms,
-        due_ms=_due(columns, release_ms, work_ms, default_slack),
+        due_ms=_due(columns, release_ms, work_ms, now, default_slack),
         work_ms=work_ms,
         gpus=gpus,
         cpus=cpus,
@@ -147,12 +147,31 @@ def _release(columns: Columns, now: datetime) -> Ints:
         raise BadInput(f"{columns.path}: submitted and release are the same column: keep one of them")
     name = "submitted" if "submitted" in columns else "release"
     released = columns.times_ms(name, np.ceil)
+    _check_near(columns, name, released, now)
     return np.where(released == UNKNOWN_MS, floor_ms(now), released)
 
 
-def _due(columns: Columns, release_ms: Ints, work_ms: Ints, default_slack: timedelta | None) -> Ints:
+def _check_near(columns: Columns, name: str, moments: Ints, now: datetime) -> None:
+    """Refuses moments that are further away than any plan reaches."""
+    far = np.flatnonzero(moments > floor_ms(now + FARTHEST))
+    if far.size:
+        # The cell's own words: Python's times end before some that can be written.
+        cell = columns.texts(name)[int(far[0])]
+        columns.refuse(int(far[0]), name, f"{cell} is over a year away: give an earlier time")
+
+
+def _due(
+    columns: Columns, release_ms: Ints, work_ms: Ints, now: datetime, default_slack: timedelta | None
+) -> Ints:
     """When jobs have to end: by `finish_by`, else `slack_h` after they could have ended."""
     finish_ms = columns.times_ms("finish_by")
+    _check_near(columns, "finish_by", finish_ms, now)
+    early = np.flatnonzero((finish_ms != UNKNOWN_MS) & (finish_ms <= release_ms))
+    if early.size:
+        index = int(early[0])
+        due, released = utc(int(finish_ms[index])), utc(int(release_ms[index]))
+        sentence = f"the deadline {due} is not after the release, {released}: give a later time"
+        columns.refuse(index, "finish_by", sentence)
     usual_h = np.nan if default_slack is None else default_slack / timedelta(hours=1)
     slack_h = columns.numbers("slack_h", np.nan, 0, LONGEST_S / 3600)
     both = (finish_ms != UNKNOWN_MS) & ~np.isnan(slack_h)

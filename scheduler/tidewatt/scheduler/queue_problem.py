@@ -10,7 +10,7 @@ from tidewatt.forecasting.kind import Kind
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.plan import GpuKind
 from tidewatt.scheduler.planning.capacity import names
-from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms
+from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, utc
 from tidewatt.scheduler.planning.intensity import CostCurve
 from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.timetable.problem import (
@@ -28,10 +28,9 @@ from tidewatt.scheduler.queue_files import JobTable
 from tidewatt.scheduler.region import Region
 
 Curves = Mapping[str, CostCurve | None]
-SLOTS_MS = tuple(minutes * 60_000 for minutes in (60, 30, 15, 10, 5))
-MOST_SLOTS = 2400
-# jobs x places x slots: up to the first slots may be finer than the grid's steps, from the second on coarser
-FINER_UP_TO, COARSER_FROM = 3_000_000, 2_000_000_000
+SLOTS_MS = tuple(minutes * 60_000 for minutes in (60, 30, 15, 10, 5, 1))
+FINER_UP_TO = 3_000_000  # jobs x places x slots: so many may be finer than the grid's steps
+FINEST_MS = 5 * 60_000  # shorter only where the grid's own steps are
 FINE_ENOUGH = 6  # slots in a typical job
 
 
@@ -63,11 +62,14 @@ def problem_of(
     if not places:
         raise BadInput("no region has a GPU or core for any job: give pools, or cpus, with the regions")
     own = [curves.get(region.name) for region, _ in places]
-    edges = edges_of(own, ceil_ms(now), int(table.due_ms.max()), table, len(places))
+    _check_kinds(table, places)
+    end_ms = _end_ms(own, table, now)
+    edges = edges_of(own, ceil_ms(now), end_ms, table, len(places))
     grams = _grams(places, own, edges)
     moved_g = _moved_g(table, grams, policy)
     menus, menu, home = _menus(table, places, own, regions)
-    jobs = _jobs(table, menu, home, np.maximum(table.release_ms, ceil_ms(now)), moved_g, policy)
+    _check_lengths(table, menus, menu)
+    jobs = _jobs(table, menu, home, np.maximum(table.release_ms, ceil_ms(now)), end_ms, moved_g, policy)
     open_places = _open_places(
         places, grams, [beside.get(region.name) for region, _ in places], edges, policy
     )
@@ -107,19 +109,23 @@ def _open_places(
 def edges_of(
     curves: Sequence[CostCurve | None], now_ms: int, end_ms: int, table: JobTable, places: int
 ) -> Ints:
-    """Slots from now on to the last deadline: the grid's own steps where that is not too much work.
+    """Slots from now on to the end: the grid's own steps, an hour at most, so that none has to be averaged.
 
-    Small queues have finer ones, for jobs that are shorter than a step; very large ones have coarser ones.
+    Small queues have finer ones, for jobs that are shorter than a step.
     """
-    span, work = end_ms - now_ms, (end_ms - now_ms) * len(table) * places
+    work = (end_ms - now_ms) * len(table) * places
     step = _step_ms(curves, now_ms, end_ms)
-    finest = min(step, max(np.median(table.work_ms) / FINE_ENOUGH, work / FINER_UP_TO))
-    least = max(finest, span / MOST_SLOTS, work / COARSER_FROM)
-    slot = next((each for each in reversed(SLOTS_MS) if each >= least), 0)
-    slot = slot or SLOTS_MS[0] * -(-span // (MOST_SLOTS * SLOTS_MS[0]))
+    least = min(step, max(np.median(table.work_ms) / FINE_ENOUGH, work / FINER_UP_TO, FINEST_MS))
+    slot = next(each for each in reversed(SLOTS_MS) if each >= least and step % each == 0)
     first = (now_ms // slot + 1) * slot
     rest = np.arange(first, max(end_ms, first) + slot, slot, dtype=np.int64)
     return np.concatenate((np.array([now_ms], np.int64), rest))
+
+
+def _end_ms(curves: Sequence[CostCurve | None], table: JobTable, now: datetime) -> int:
+    """Where planning ends: at the last deadline, or where intensity is known nowhere any more."""
+    known = max((curve.end_ms for curve in curves if curve is not None), default=0)
+    return max(min(int(table.due_ms.max()), known), ceil_ms(now))
 
 
 def _step_ms(curves: Sequence[CostCurve | None], start_ms: int, end_ms: int) -> int:
@@ -141,6 +147,31 @@ def _check_regions(table: JobTable, regions: Sequence[Region]) -> None:
                     which = which if column in (table.regions, table.exclude_regions) else "home"
                     sentence = f"there is no region {name!r}: choose from {', '.join(sorted(known))}"
                     table.columns.refuse(index, which, sentence)
+
+
+def _check_kinds(table: JobTable, places: Sequence[tuple[Region, str]]) -> None:
+    """Refuses a job that accepts only kinds of GPU that no region has."""
+    pools = sorted({pool for _, pool in places if pool})
+    for index, kinds in enumerate(table.kinds):
+        if kinds and table.gpus[index] and not any(names(k.kind, pool) for k in kinds for pool in pools):
+            wanted = " or ".join(repr(kind.kind) for kind in kinds)
+            has = f"choose from {', '.join(pools)}" if pools else "none has any GPU"
+            table.columns.refuse(index, "gpu_kind", f"no region has a GPU of kind {wanted}: {has}")
+
+
+def _check_lengths(table: JobTable, menus: Menus, menu: Ints) -> None:
+    """Refuses a job that could not be in time even alone, on the fastest place that it may use."""
+    fastest = np.where(menus.allowed, menus.speed, 0.0).max(axis=1)[menu]
+    length_ms = np.ceil(table.work_ms / np.where(fastest > 0, fastest, np.inf) - 1e-6)
+    late = np.flatnonzero(table.release_ms + length_ms > table.due_ms)
+    if late.size:
+        index = int(late[0])
+        column = next(
+            name for name in ("finish_by", "slack_h", "duration_s") if table.columns.texts(name)[index]
+        )
+        ends = utc(int(table.release_ms[index] + length_ms[index]))
+        due = utc(int(table.due_ms[index]))
+        table.columns.refuse(index, column, f"alone and at once it would end {ends}, after {due}")
 
 
 def _places(table: JobTable, regions: Sequence[Region]) -> list[tuple[Region, str]]:
@@ -263,13 +294,19 @@ def _moved_g(table: JobTable, grams: Amounts, policy: Policy) -> Amounts:
 
 
 def _jobs(
-    table: JobTable, menu: Ints, home: Ints, release_ms: Ints, moved_g: Amounts, policy: Policy
+    table: JobTable,
+    menu: Ints,
+    home: Ints,
+    release_ms: Ints,
+    end_ms: int,
+    moved_g: Amounts,
+    policy: Policy,
 ) -> Jobs:
     group, group_limit = _groups(table)
     return Jobs(
         ids=table.ids,
         release_ms=release_ms,
-        due_ms=table.due_ms,
+        due_ms=np.minimum(table.due_ms, end_ms),
         work_ms=table.work_ms,
         units=np.where(table.gpus > 0, table.gpus, table.cpus),
         kw=table.kw,

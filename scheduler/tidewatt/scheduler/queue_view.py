@@ -1,7 +1,7 @@
 """The plan of a queue from files as plain data, in the form of `docs/formats.md`."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,10 +17,18 @@ Row = dict[str, Any]
 NO_PLACE = "no region that it may use could ever hold it"
 TOO_SHORT = "its time is too short, whatever else runs"
 NO_ROOM = "no room is left before its deadline"
+BEYOND = "it could only run when nothing is known of the grid any more"
+NO_ROOM_KNOWN = "no room is left before the end of what is known of the grid"
 
 
-def queue_view(answer: QueueAnswer, now: datetime, signal: str, notes: Mapping[str, str]) -> Row:
-    """The whole answer; `notes` is what must be known of the grid, by region."""
+def queue_view(
+    answer: QueueAnswer,
+    now: datetime,
+    signal: str,
+    notes: Mapping[str, str],
+    sources: Mapping[str, Sequence[str]] | None = None,
+) -> Row:
+    """The whole answer; `notes` is what must be known of the grid, `sources` who told of it, by region."""
     made = answer.made
     certificate = answer.certificate
     kinds = Counter(str(curve.kind) for curve in made.curves if curve is not None)
@@ -30,18 +38,19 @@ def queue_view(answer: QueueAnswer, now: datetime, signal: str, notes: Mapping[s
         "signal": signal,
         "kind": ", ".join(kinds),
         "notes": dict(notes),
+        "sources": {name: list(each) for name, each in (sources or {}).items()},
         "planner": answer.planner,
         "troubles": list(answer.troubles),
         "seconds": round(answer.seconds, 3),
         "slot_s": made.slot_ms / 1000,
         "totals": totals(answer),
         "certificate": None
-        if certificate is None
+        if certificate is None or not answer.placed.any()
         else {
             "cost_g": certificate.cost_g,
             "bound_g": certificate.bound_g,
             "immediate_g": certificate.immediate_g,
-            "gap_percent": 100 * certificate.gap,
+            "gap_percent": None if certificate.gap is None else 100 * certificate.gap,
             "captured_percent": None if certificate.captured is None else 100 * certificate.captured,
         },
         "levers": [
@@ -83,7 +92,7 @@ def _late(answer: QueueAnswer) -> int:
     """How many jobs would miss their deadline by starting in turn at home."""
     _, end = _span(answer, answer.immediate)
     nowhere = answer.immediate.place == NOWHERE
-    return int((nowhere | (end > answer.made.problem.jobs.due_ms)).sum())
+    return int((nowhere | (end > answer.made.table.due_ms)).sum())
 
 
 def _beside(answer: QueueAnswer) -> Row | None:
@@ -195,15 +204,16 @@ def unplaced(answer: QueueAnswer) -> Iterator[Row]:
     for index in np.flatnonzero(~answer.placed).tolist():
         allowed = menus.allowed[jobs.menu[index]]
         fits = allowed & (problem.places.units.max(axis=1) >= jobs.units[index])
-        reason = NO_ROOM
+        cut = answer.made.table.due_ms[index] > jobs.due_ms[index]  # the planned time ends before
+        reason = NO_ROOM_KNOWN if cut else NO_ROOM
         if not fits.any():
             reason = NO_PLACE
         elif (
             jobs.release_ms[index] + jobs.work_ms[index] / menus.speed[jobs.menu[index]][fits].max()
             > jobs.due_ms[index]
         ):
-            reason = TOO_SHORT
-        due = int(jobs.due_ms[index])
+            reason = BEYOND if cut else TOO_SHORT
+        due = int(answer.made.table.due_ms[index])
         yield {
             "id": int(jobs.ids[index]),
             "finish_by": None if due == UNKNOWN_MS else _iso(due),

@@ -107,8 +107,44 @@ def test_slots_are_fine_for_short_jobs_and_no_finer_than_is_worth_it(tmp_path: P
     assert long.slot_ms == HOUR_MS
     quarters = made(tmp_path, "duration_s,slack_h\n36000,4\n", cloud=curve([1.0] * 96, step_min=15))
     assert quarters.slot_ms == 15 * 60_000
-    many = made(tmp_path, "duration_s,slack_h\n" + "1800,200\n" * 6000)
+    many = made(tmp_path, "duration_s,slack_h\n" + "1800,200\n" * 6000, site=curve([100.0] * 240))
     assert many.slot_ms == HOUR_MS
+
+
+def test_slots_are_no_longer_than_the_grids_steps_however_far_the_last_deadline_is(tmp_path: Path) -> None:
+    jobs = "duration_s,slack_h\n36000,4\n36000,8000\n"
+    hours = made(tmp_path, jobs, site=curve([100.0, 600.0] * 4100))
+    assert hours.slot_ms <= HOUR_MS
+    cost = hours.problem.places.cost[0]
+    assert set(cost[np.isfinite(cost)].round(6).tolist()) == {
+        150.0,
+        900.0,
+    }  # unmixed
+    minutes = made(tmp_path, "duration_s,slack_h\n36000,4\n", cloud=curve([1.0] * 2400, step_min=1))
+    assert minutes.slot_ms == 60_000
+    odd = made(tmp_path, "duration_s,slack_h\n3000,4\n", cloud=curve([1.0] * 96, step_min=15))
+    assert odd.slot_ms in (5 * 60_000, 15 * 60_000)  # ten minutes would lie across two steps
+
+
+def test_planned_time_ends_where_nothing_is_known_any_more(tmp_path: Path) -> None:
+    problem = made(tmp_path, "duration_s,slack_h\n3600,4\n3600,2000\n").problem
+    assert problem.jobs.due_ms.tolist() == [NOW_MS + 5 * HOUR_MS, NOW_MS + 24 * HOUR_MS]
+    assert problem.places.edges_ms[-1] <= NOW_MS + 25 * HOUR_MS
+
+
+@pytest.mark.parametrize(
+    ("jobs", "sentence"),
+    [
+        ("duration_s,slack_h,gpu_kind\n60,1,h200\n", "column gpu_kind: no region has a GPU of kind 'h200'"),
+        (
+            "duration_s,finish_by\n9000,2026-03-01T01:00Z\n",
+            "column finish_by: alone and at once it would end",
+        ),
+    ],
+)
+def test_job_that_could_never_run_is_a_mistake(tmp_path: Path, jobs: str, sentence: str) -> None:
+    with pytest.raises(BadInput, match=f"line 2, {sentence}"):
+        made(tmp_path, jobs)
 
 
 def test_arrays_share_a_limit(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from tidewatt.scheduler.cli.text import cut, energy, grams, lasting, local, pain
 from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.planning.instants import moment
 from tidewatt.scheduler.planning.timetable.problem import Amounts, Ints
-from tidewatt.scheduler.queue_answer import QueueAnswer
+from tidewatt.scheduler.queue_answer import AT_ONCE, POLISHED, WHOLE, QueueAnswer
 from tidewatt.scheduler.queue_view import load
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
-MOST_ROWS, MOST_NAMED, MOST_NOTES = 16, 10, 2
+MOST_ROWS, MOST_NAMED, MOST_NOTES, MOST_JOBS = 16, 10, 2, 20
 J_PER_KWH = 3_600_000
 _BESIDE = 14  # columns for numbers beside the chart
 
@@ -33,7 +33,13 @@ def queue_lines(answer: QueueAnswer, view: Json, now: datetime, width: int) -> I
     yield ""
     yield from _region_lines(view["regions"])
     yield ""
-    yield from _total_lines(view)
+    if view["jobs"]:
+        yield from _job_lines(view["jobs"], now)
+        yield ""
+        yield from _total_lines(view)
+    else:
+        yield _made_by(view)
+    yield from _source_lines(view["sources"])
     for trouble in view["troubles"][:MOST_NAMED]:
         yield painted(f"  trouble  the better plan was refused: {trouble}", "yellow")
     yield from _note_lines(view["notes"])
@@ -103,7 +109,7 @@ def _total_lines(view: Json) -> Iterator[str]:
         share = totals["saving_percent"] / 100
         less = f"{percent(abs(share))} {'less' if share >= 0 else 'MORE'}"
         late = totals["immediate_late"]
-        missed = f" (which misses {_jobs(late)}' deadlines)" if late else ""
+        missed = f" (which misses the deadline{'s' * (late != 1)} of {_jobs(late)})" if late else ""
         yield (
             f"  expects  {grams(totals['compared_g'])} CO2 instead of {grams(totals['immediate_g'])} for"
             f" first in, first out at home{missed}: {painted(less, 'bold')}"
@@ -126,18 +132,60 @@ def _total_lines(view: Json) -> Iterator[str]:
         had = (
             "" if captured is None else f"; at least {floor(10 * captured) / 10:.1f} % of the possible saving"
         )
-        above = ceil(10 * max(certificate["gap_percent"] - 1e-9, 0)) / 10
-        yield f"  proof    at most {above:.1f} % above the best possible{had}"
+        gap = certificate["gap_percent"]
+        above = "no bound above 0 g"
+        if gap is not None:
+            above = f"at most {ceil(10 * max(gap - 1e-9, 0)) / 10:.1f} % above the best possible"
+        yield f"  proof    {above}{had}"
     for number, lever in enumerate(view["levers"]):
         unplaced = f" ({_jobs(lever['unplaced'])} without room)" if lever["unplaced"] else ""
         name = "levers" if number == 0 else ""
         yield f"  {name:<7}  {percent(lever['saving_percent'] / 100)} by {lever['name']}{unplaced}"
-    assumed = totals["assumed_power"]
+    yield _made_by(view)
+
+
+def _made_by(view: Json) -> str:
+    """Who made the plan, how fast, and what was assumed for it."""
+    assumed = view["totals"]["assumed_power"]
     power = f"; the power of {_jobs(assumed)} is assumed, 300 W a GPU" if assumed else ""
-    yield (
-        f"  made by  {view['planner']} planner in {view['seconds']:.2g} s,"
-        f" slots of {lasting(view['slot_s'])}{power}"
+    planner = {
+        WHOLE: "the whole-queue planner",
+        POLISHED: "the whole-queue planner, polished,",
+        AT_ONCE: "the simplest planner (first in, first out at home)",
+    }[view["planner"]]
+    seconds = view["seconds"]
+    took = f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
+    return f"  made by  {planner} in {took}, slots of {lasting(view['slot_s'])}{power}"
+
+
+def _job_lines(jobs: Sequence[Json], now: datetime) -> Iterator[str]:
+    """When and where jobs run, the first by start."""
+    first = sorted(jobs, key=lambda row: (row["start"], row["id"]))[:MOST_JOBS]
+    cells = (
+        (
+            str(row["id"]),
+            _name(row),
+            local(row["start"], now),
+            local(row["end"], now),
+            f"in {len(row['stints'])} parts" if len(row.get("stints", ())) > 1 else "",
+            grams(row["expected_g"]),
+        )
+        for row in first
     )
+    yield from table(("JOB", "RUNS ON", "FROM", "UNTIL", "", "CO2"), cells, right=(5,))
+    if len(jobs) > len(first):
+        yield painted(f"and {len(jobs) - len(first):,} more: --json", "dim")
+
+
+def _source_lines(sources: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Who told of the grid: what holds for most regions first, the rest only counted."""
+    said = Counter(", then ".join(each) for each in sources.values()).most_common()
+    for number, (text, count) in enumerate(said[:MOST_NOTES]):
+        names = [name for name, each in sources.items() if ", then ".join(each) == text]
+        where = f"{cut(', '.join(names), 40)}: " if count < len(sources) else ""
+        yield f"  {'grid' if number == 0 else '':<7}  {where}{text}"
+    if len(said) > MOST_NOTES:
+        yield f"           and {len(said) - MOST_NOTES} more, of other regions (--json has all)"
 
 
 def _note_lines(notes: Mapping[str, str]) -> Iterator[str]:

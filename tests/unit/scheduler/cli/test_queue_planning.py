@@ -78,19 +78,25 @@ def test_time_and_region_are_told_apart(tidewatt: Tidewatt, tmp_path: Path) -> N
 
 
 def test_people_see_the_load_the_proof_and_who_finds_no_place(tidewatt: Tidewatt, tmp_path: Path) -> None:
-    jobs = TWO + "3,7200,2026-11-22T01:00Z,1000\n"
-    wide = jobs.replace("power_w", "power_w,gpus").replace(",1000", ",1000,1")
+    wide = TWO.replace("power_w", "power_w,gpus").replace(",1000", ",1000,1")
     wide += "4,7200,2026-11-22T04:00Z,1000,2\n"
     said = tidewatt(*queue(tmp_path, wide))
     assert said.code == 0, said.err
     assert "█" in said.out.splitlines()[2]
     assert (
-        "900 g CO2 instead of 1.80 kg for first in, first out at home (which misses 2 jobs' deadlines):"
+        "900 g CO2 instead of 1.80 kg for first in, first out at home (which misses the deadline of 1 job):"
         " 50 % less" in said.out
     )
     assert "above the best possible" in said.out
-    assert "NO PLACE job 3: its time is too short" in said.out
     assert "NO PLACE job 4: no region that it may use could ever hold it" in said.out
+
+
+def test_who_finds_no_room_in_time_is_named(tidewatt: Tidewatt, tmp_path: Path) -> None:
+    three = "id,duration_s,finish_by\n" + "".join(f"{n},7200,2026-11-22T02:00Z\n" for n in (1, 2, 3))
+    said = tidewatt(*queue(tmp_path, three))
+    assert said.code == 0, said.err
+    assert "NO PLACE job " in said.out
+    assert ": no room is left before its deadline" in said.out
 
 
 def test_closed_hours_power_and_order_are_kept(tidewatt: Tidewatt, tmp_path: Path) -> None:
@@ -202,6 +208,12 @@ def test_wrong_use_is_one_sentence(
         ("duration_s,slack_h,home\n60,1,nowhere\n", REGIONS, "line 2, column home: there is no region"),
         ("duration_s,slack_h\n60,1\n", "", "no region is described"),
         ("duration_s,slack_h\n60,1\n", REGIONS.replace('zone = "DE"', 'zone = "PL"'), "tells nothing of PL"),
+        ("duration_s,slack_h\n60,1\n", REGIONS.replace('zone = "DE"', 'zone = "PL"'), "it has DE, FR"),
+        (
+            "duration_s,slack_h\n60,1\n",
+            REGIONS.replace("average", "marginal"),
+            "nothing of the marginal signal of DE",
+        ),
         ("duration_s,slack_h\nx,1\n", REGIONS, "jobs.csv, line 2, column duration_s"),
     ],
 )
@@ -211,3 +223,47 @@ def test_wrong_file_is_one_sentence(
     said = tidewatt(*queue(tmp_path, jobs, regions))
     assert (said.code, said.err.count("\n")) == (2, 1)
     assert word in said.err
+
+
+def test_far_deadline_changes_nothing_for_the_jobs_of_today(tidewatt: Tidewatt, tmp_path: Path) -> None:
+    jobs = "id,duration_s,finish_by,power_w,regions\n1,3600,2026-11-22T08:00Z,1000,home\n"
+    far = jobs + "2,3600,2027-06-22T08:00Z,1000,home\n"
+    arguments = queue(tmp_path, far)
+    saw = [
+        f"{zone},2026-11-22T{hour:02}:00Z,3600,{(600, 100)[hour % 2]},average,lifecycle,production\n"
+        for zone in ("DE", "FR")
+        for hour in range(8)
+    ]
+    (tmp_path / "grid.csv").write_text(GRID + "".join(saw))
+    said = tidewatt(*arguments, "--json", "--no-levers", "--signal", "average")
+    first = next(job for job in said.json["jobs"] if job["id"] == 1)
+    assert (first["start"][14:], first["expected_g"]) == ("00:00Z", 150)  # one clean hour, PUE 1.5
+    assert first["immediate_g"] == 900
+    assert said.json["slot_s"] <= 3600
+
+
+def test_queue_without_any_place_is_a_failure_without_a_proof(tidewatt: Tidewatt, tmp_path: Path) -> None:
+    wide = "id,duration_s,slack_h,gpus\n1,3600,2,8\n"
+    said = tidewatt(*queue(tmp_path, wide))
+    assert (said.code, said.err.count("\n")) == (1, 1)
+    assert "no job of the queue finds a place in time" in said.err
+    assert "best possible" not in said.out
+    view = tidewatt(*queue(tmp_path, wide), "--json")
+    assert (view.code, view.json["certificate"], view.json["jobs"]) == (1, None, [])
+
+
+def test_people_see_when_jobs_run_and_who_told_of_the_grid(tidewatt: Tidewatt, tmp_path: Path) -> None:
+    many = "duration_s,slack_h\n" + "600,3\n" * 22
+    said = tidewatt(*queue(tmp_path, many, REGIONS.replace("gpus = 1", "gpus = 30")))
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    assert any(line.split()[:3] == ["1", "home", "GPU"] and "03:00" in line for line in lines), said.out
+    assert "and 2 more: --json" in said.out
+    assert "  grid     file grid.csv" in said.out
+    assert "  made by  the whole-queue planner in" in said.out
+
+
+def test_built_in_profile_is_named_where_nothing_else_was_given(tidewatt: Tidewatt, tmp_path: Path) -> None:
+    queue(tmp_path, TWO)
+    said = tidewatt("plan", "--jobs", "jobs.csv", "--regions", "regions.toml", "--now", NOW)
+    assert "no --grid and no [[source]] is configured: planned on the built-in profile" in said.out
