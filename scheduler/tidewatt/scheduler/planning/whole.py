@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from tidewatt.scheduler.plan import Plan
 from tidewatt.scheduler.planning.board import Board
 from tidewatt.scheduler.planning.instants import floor_ms
+from tidewatt.scheduler.planning.permission import permitted
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.queue import plan_queue
 from tidewatt.scheduler.planning.situation import Situation
-from tidewatt.scheduler.planning.timetable.certificate import certify
 from tidewatt.scheduler.planning.timetable.immediate import immediate
 from tidewatt.scheduler.planning.timetable.problem import Certificate
 from tidewatt.scheduler.planning.timetable.situated import Situated, situated
@@ -35,7 +36,7 @@ def plan_whole(situation: Situation, seconds: float | None = None) -> tuple[Plan
     if len(situation.asks) <= EXACT:
         return refined(situation, made, proposed, solution.prices)
     plans = _as_proposed(situation, proposed)
-    return plans, certify(made.relaxed, made.timetable(plans), solution.prices)
+    return plans, made.certificate(plans, solution.prices)
 
 
 def refined(
@@ -46,37 +47,71 @@ def refined(
     `prices` may be of an earlier look at the queue: with any the certificate is a proof.
     """
     plans = plan_queue(situation)
-    proof = certify(made.relaxed, made.timetable(plans), prices)
+    proof = made.certificate(plans, prices)
     if not proposed:
         return plans, proof
     kept = {job_id: plan for job_id, plan in situation.keep.items() if job_id not in proposed}
     other = plan_queue(replace(situation, keep={**kept, **proposed}))
-    proof_of_other = certify(made.relaxed, made.timetable(other), prices)
+    other = _permitted(situation, other, proposed)
+    proof_of_other = made.certificate(other, prices)
     fewer = _missed(other) - _missed(plans)
-    if fewer < 0 or (fewer == 0 and proof_of_other.cost_g < proof.cost_g * (1 - WORTH)):
-        return _explained(situation, other, proposed), proof_of_other
+    saved = proof.cost_g - proof_of_other.cost_g
+    if fewer < 0 or (fewer == 0 and saved > WORTH * abs(proof.cost_g)):
+        return other, proof_of_other
     return plans, proof
 
 
-def _explained(situation: Situation, plans: Plans, proposed: Mapping[int, Plan]) -> Plans:
-    """The plans, those that were taken as proposed with all that is to be said of them."""
+def _permitted(situation: Situation, plans: Plans, proposed: Mapping[int, Plan]) -> Plans:
+    """The plans, those that were taken as proposed with all that is to be said of them.
+
+    Where the policy does not let a job wait or move like that, it is placed anew in what the others leave.
+    """
     board = Board(situation)
-    asks = {ask.job_id: ask for ask in situation.asks}
-    return {
-        job_id: board.plan_at(asks[job_id], plan.region, plan.pool, floor_ms(plan.window.start))
-        if isinstance(plan, Plan) and plan is proposed.get(job_id) and not plan.stints
-        else plan
-        for job_id, plan in plans.items()
-    }
+    chosen: Plans = {}
+    for ask in board.in_order(board.in_turn(situation.asks)):
+        plan = plans[ask.job_id]
+        booked = plan.earliest if isinstance(plan, Infeasible) else plan
+        if booked is not None:
+            board.put(ask, booked)
+    for ask in board.in_order(board.in_turn(situation.asks)):
+        plan = plans[ask.job_id]
+        if isinstance(plan, Plan) and plan is proposed.get(ask.job_id) and not plan.stints:
+            board.take(ask.job_id)
+            fine = permitted(board, ask, plan)
+            if fine:
+                plan = board.plan_at(ask, plan.region, plan.pool, floor_ms(plan.window.start))
+            else:
+                anew = board.place(ask)
+                plan = anew if isinstance(anew, Plan) else plan  # its place is free: the deadline comes first
+            board.put(ask, plan)
+        chosen[ask.job_id] = plan
+    return chosen
 
 
 def _as_proposed(situation: Situation, proposed: Mapping[int, Plan]) -> Plans:
-    """The proposal as it is; whoever has no place in it is placed in what is left."""
-    rest = [ask for ask in situation.asks if ask.job_id not in proposed]
+    """The proposal as it is; whoever has no place in it, or may not wait so, is placed in what is left."""
+    postponed = {ask.job_id: ask.postponed for ask in situation.asks}
+    fine = {
+        job_id: plan for job_id, plan in proposed.items() if _worth_it(plan, postponed[job_id], situation)
+    }
+    rest = [ask for ask in situation.asks if ask.job_id not in fine]
     if not rest:
-        return dict(proposed)
+        return dict(fine)
     kept = {ask.job_id: situation.keep[ask.job_id] for ask in rest if ask.job_id in situation.keep}
-    return plan_queue(replace(situation, keep={**kept, **proposed}), improve=False)
+    return plan_queue(replace(situation, keep={**kept, **fine}), improve=False)
+
+
+def _worth_it(plan: Plan, postponed: int, situation: Situation) -> bool:
+    """The policy as far as it can be seen from the plan alone: in large queues not every start is weighed."""
+    policy, before = situation.policy, situation.keep.get(plan.job_id)
+    put_off = policy.max_postponed is not None and postponed >= policy.max_postponed
+    if put_off and before is not None and plan.window.start > before.window.start:
+        return False
+    if plan.immediate_start is None or plan.expected_g is None or not plan.immediate_g:
+        return True
+    waits = plan.window.start - plan.immediate_start
+    saving = 1 - plan.expected_g / plan.immediate_g
+    return waits <= timedelta(0) or (waits >= policy.min_wait and saving >= policy.min_saving)
 
 
 def _missed(plans: Plans) -> int:

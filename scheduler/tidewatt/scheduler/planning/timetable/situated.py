@@ -12,9 +12,11 @@ from tidewatt.scheduler.planning.intensity import CostCurve, curve_of, remarks, 
 from tidewatt.scheduler.planning.search import TIE, Choice, Option, choice_at
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import Terms, terms_of
+from tidewatt.scheduler.planning.timetable.certificate import certify
 from tidewatt.scheduler.planning.timetable.interrupted import stints_grams
 from tidewatt.scheduler.planning.timetable.problem import (
     NOWHERE,
+    Certificate,
     Ints,
     Places,
     Problem,
@@ -30,6 +32,7 @@ from tidewatt.scheduler.planning.timetable.slots import (
     sites,
     units,
 )
+from tidewatt.scheduler.planning.timetable.windows import Prices
 from tidewatt.scheduler.planning.timetable.wishes import jobs_of, menus_of
 from tidewatt.scheduler.region import Region
 
@@ -71,6 +74,23 @@ class Situated:
                     for each in plan.stints
                 )
         return Timetable(place, start, stints)
+
+    def certificate(self, plans: Mapping[int, object], prices: Prices | None) -> Certificate:
+        """How good plans of this queue are; `prices` may be any: the bound holds all the same.
+
+        Where the forecast has steps shorter than a slot, the bound takes the lowest of each slot, and the
+        plans cost what the slots cost on average.
+        """
+        timetable = self.timetable(plans)
+        proof = certify(self.relaxed, timetable, prices)
+        if np.array_equal(self.relaxed.places.cost, self.problem.places.cost):
+            return proof
+        priced = certify(replace(self.relaxed, places=self._averaged()), timetable, None)
+        bound = min(proof.bound_g, priced.cost_g)
+        return replace(proof, cost_g=priced.cost_g, immediate_g=priced.immediate_g, bound_g=bound)
+
+    def _averaged(self) -> Places:
+        return replace(self.relaxed.places, cost=self.problem.places.cost)
 
     def plans(self, timetable: Timetable, immediate: Timetable) -> dict[int, Plan]:
         """A plan for each job that has a place; `immediate` is what it is compared with."""
@@ -153,18 +173,38 @@ def situated(situation: Situation) -> Situated | None:
     pools, curves = _pools(situation, asks)
     if not rows or not pools:
         return None
-    ends = _ends(asks, own, situation)
-    lasts = [each.shift_ms + each.duration_ms for each in own if each.shift_ms is not None]
-    edges = edges_from(ceil_ms(situation.now), max(lasts), [each.duration_ms for each in own])
-    strict, loose = _places(situation, pools, curves, edges, asks)
     menus, menu = menus_of(asks, pools, curves)
+    speeds = [sorted(set(menus.speed[at, menus.allowed[at]].tolist())) for at in menu]
+    ends = [_ends(ask, of, situation) for ask, of in zip(asks, speeds, strict=True)]
+    soonest, latest = [min(each) for each in ends], [max(each) for each in ends]
+    edges = edges_from(ceil_ms(situation.now), max(latest), [each.duration_ms for each in own])
+    strict, loose = _places(situation, pools, curves, edges, asks)
+    margin = length_ms(situation.policy.margin)
+    careful = [
+        end - margin if end - margin >= each.earliest_ms + each.duration_ms else end
+        for end, each in zip(soonest, own, strict=True)
+    ]
     known = strict.cost[np.isfinite(strict.cost)]
     usual_g, least_g = (float(known.mean()), float(known.min())) if known.size else (0.0, 0.0)
-    jobs = jobs_of(asks, own, ends, menu, strict.names, usual_g, situation)
-    cheap = jobs_of(asks, own, lasts, menu, strict.names, least_g, situation)
+    jobs = jobs_of(asks, own, careful, menu, strict.names, usual_g, situation)
+    cheap = jobs_of(asks, own, latest, menu, strict.names, least_g, situation)
     relaxed = Problem(loose, menus, cheap)
     regions = tuple(region for region, _ in pools)
     return Situated(Problem(strict, menus, jobs), relaxed, tuple(asks), tuple(own), regions, tuple(curves))
+
+
+def _ends(ask: Ask, speeds: Sequence[float], situation: Situation) -> list[int]:
+    """By when the job has to have ended, at each speed that it can run at; by its own estimate at least."""
+    found = []
+    for speed in speeds or [1.0]:
+        terms = terms_of(ask, situation.now, situation.policy.default_slack, speed=speed)
+        if terms.shift_ms is not None:
+            found.append(terms.shift_ms + terms.duration_ms)
+    if not found:
+        usual = terms_of(ask, situation.now, situation.policy.default_slack)
+        assert usual.shift_ms is not None  # noqa: S101 - only those that may be shifted come here
+        found.append(usual.shift_ms + usual.duration_ms)
+    return found
 
 
 def _pools(situation: Situation, asks: Sequence[Ask]) -> tuple[list[tuple[Region, str]], list[CostCurve]]:
@@ -199,20 +239,16 @@ def _places(
         site_kw=site_kw,
         second=second(regions, edges, situation),
     )
-    most = np.array([most_units(region, pool, edges, situation) for region, pool in pools])
-    return strict, replace(strict, units=most, site_kw=sites(regions, edges, situation, relaxed=True)[1])
-
-
-def _ends(asks: Sequence[Ask], terms: Sequence[Terms], situation: Situation) -> list[int]:
-    """By when each job has to end, the margin kept where it can be."""
-    margin = length_ms(situation.policy.margin)
-    ends = []
-    for ask, each in zip(asks, terms, strict=True):
-        assert each.shift_ms is not None  # noqa: S101 - only those that may be shifted come here
-        first = each.earliest_ms if ask.release is None else max(each.earliest_ms, ceil_ms(ask.release))
-        latest = each.shift_ms - margin if each.shift_ms - margin >= first else each.shift_ms
-        ends.append(latest + each.duration_ms)
-    return ends
+    loose = replace(
+        strict,
+        cost=np.array(
+            [cost(*each, edges, situation, lowest=True) for each in zip(regions, curves, strict=True)]
+        ),
+        units=np.array([most_units(region, pool, edges, situation) for region, pool in pools]),
+        site_kw=sites(regions, edges, situation, relaxed=True)[1],
+        second=None,
+    )
+    return strict, loose
 
 
 def _reason(choice: Choice, first: Choice) -> tuple[Why, str]:

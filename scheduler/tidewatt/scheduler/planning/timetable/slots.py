@@ -39,19 +39,31 @@ def edges_from(now_ms: int, end_ms: int, durations_ms: Sequence[int]) -> Ints:
     return np.concatenate((np.array([now_ms], np.int64), rest))
 
 
-def rates(curve: CostCurve, edges: Ints) -> Amounts:
-    """Mean gCO2/kWh of each slot; inf where not all of it is known."""
+def rates(curve: CostCurve, edges: Ints, *, lowest: bool = False) -> Amounts:
+    """Mean (or `lowest`) gCO2/kWh of each slot; inf where not all of it is known."""
     starts, ends = edges[:-1], edges[1:]
     known = (starts >= curve.start_ms) & (ends <= curve.end_ms)
-    rates = np.full(len(starts), np.inf)
-    hours = (ends[known] - starts[known]) / 3_600_000
-    rates[known] = curve.integral(starts[known], ends[known]) / hours
-    return rates
+    found = np.full(len(starts), np.inf)
+    if not known.any():
+        return found
+    if lowest:
+        first = np.searchsorted(curve.edges_ms, starts[known], "right") - 1
+        last = np.searchsorted(curve.edges_ms, ends[known], "left")
+        values = np.append(curve.outlook.steps.gco2_per_kwh[: len(curve.edges_ms) - 1], np.inf)
+        found[known] = np.minimum.reduceat(values, np.stack((first, last), axis=1).ravel())[::2]
+    else:
+        hours = (ends[known] - starts[known]) / 3_600_000
+        found[known] = curve.integral(starts[known], ends[known]) / hours
+    return found
 
 
-def cost(region: Region, curve: CostCurve, edges: Ints, situation: Situation) -> Amounts:
+def cost(
+    region: Region, curve: CostCurve, edges: Ints, situation: Situation, *, lowest: bool = False
+) -> Amounts:
+    """Grams per kWh of IT draw in each slot: PUE and the weight of money in; inf where not known."""
     money = region.price_per_kwh * situation.policy.g_per_price
-    return region.pue * (rates(curve, edges) + money)
+    found: Amounts = region.pue * (rates(curve, edges, lowest=lowest) + money)
+    return found
 
 
 def second(regions: Sequence[Region], edges: Ints, situation: Situation) -> Amounts | None:
