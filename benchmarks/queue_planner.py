@@ -160,7 +160,7 @@ def measure(case: Case, data: Path) -> Found:
     claimed, had, missed = own_windows(ground)
     return Found(
         seconds=seconds,
-        gap=proof.gap,
+        gap=np.inf if proof.gap is None else proof.gap,
         captured=proof.captured or 0.0,
         unplaced=proof.unplaced,
         faults=len(faults(problem, solution.timetable, proof)),

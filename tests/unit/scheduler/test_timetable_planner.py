@@ -47,7 +47,40 @@ def test_proof_of_equal_jobs_one_after_the_other_is_near_their_cost() -> None:
     staircase = [400.0, 400, 300, 300, 300, 100, 100, 200, 400, 500, 500, 500]
     solution = solve(problem([Site(staircase)], [Task(due=12) for _ in range(4)]))
     assert solution.certificate.cost_g == pytest.approx(700)
+    assert solution.certificate.gap is not None
     assert solution.certificate.gap < 0.03
+
+
+def test_proof_leaves_out_jobs_that_run_outside_of_their_own_hours() -> None:
+    made = problem([Site(FLAT)], [Task(hours=3, due=4), Task(hours=3, due=4)])
+    late = Timetable(np.zeros(2, np.int64), T0_MS + HOUR_MS * np.array([0, 3], np.int64))
+    proof = certify(made, late, Prices(np.full((1, 12), 9.0), np.zeros((1, 12))))
+    assert proof.unplaced == 1
+    assert proof.cost_g == pytest.approx(600)
+    assert proof.bound_g <= proof.cost_g
+
+
+def test_nothing_is_claimed_where_a_bound_is_not_above_zero() -> None:
+    made = problem([Site([0.0] * 6 + [50.0] * 6)], [Task(hours=2, due=12)])
+    late = Timetable(np.zeros(1, np.int64), T0_MS + HOUR_MS * np.array([8], np.int64))
+    assert certify(made, late).gap is None
+    assert solve(made).certificate.gap == 0
+
+
+def test_job_is_not_hastened_by_one_after_it_that_can_never_be_in_time() -> None:
+    made = problem([Site(FLAT)], [Task(hours=3, due=12), Task(hours=2, due=4, after=(0,))])
+    solution = solve(made)
+    assert solution.timetable.place.tolist() == [0, NOWHERE]
+    assert solution.certificate.bound_g == pytest.approx(600)
+    assert solution.certificate.gap == pytest.approx(0, abs=1e-9)
+
+
+def test_pausing_job_has_no_bound_where_drawing_power_earns() -> None:
+    pausing = Pausing(timedelta(minutes=5), timedelta(minutes=5), suspended_w=400)
+    made = problem([Site([100.0] * 6 + [-100.0] * 6)], [Task(hours=2, due=12, pausing=pausing)])
+    solution = solve(made)
+    assert solution.certificate.gap is None
+    assert bound_g(ground_of(made), solution.prices, np.arange(1)) == -np.inf
 
 
 def test_deadline_comes_before_clean_hours() -> None:

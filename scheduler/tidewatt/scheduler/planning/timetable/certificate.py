@@ -24,6 +24,8 @@ from tidewatt.scheduler.planning.timetable.problem import (
 from tidewatt.scheduler.planning.timetable.windows import HOUR_MS, Choice, Ground, Prices, summed
 
 EACH = 1500  # up to so many jobs are looked at one by one, which is exact
+ROUNDING = 1e-9
+UNPROVED = -1e18  # grams: a bound that says nothing
 SOME = 4000  # up to so many what they cost without any prices is looked at too
 
 
@@ -83,7 +85,10 @@ class Tariff:
         return (*when, *what, *moved)
 
     def in_pieces(self, job: int) -> float:
-        """A lower bound for a job with pauses: its work in the cheapest slots, as if pausing cost nothing."""
+        """A lower bound for a job with pauses: its work in the cheapest slots, as if pausing cost nothing.
+
+        -inf where a slot has a negative cost: whatever is drawn besides the work may earn there.
+        """
         ground, asked = self.ground, self.ground.problem.jobs
         menus, menu, slot = ground.problem.menus, int(asked.menu[job]), ground.slot_ms
         rows = np.flatnonzero(menus.allowed[menu])
@@ -98,8 +103,9 @@ class Tariff:
             rate
             + float(asked.units[job]) * np.diff(self.per_unit[rows, : ground.slots + 1], axis=1)[:, inside]
         )
-        free = rate + min(0.0, float(rate.min(initial=0.0)))  # whatever else it draws where that is a gain
-        per_work = np.where(ground.open[rows, inside], free / speed, np.inf)  # per slot of work at speed 1
+        if (rate[ground.open[rows, inside]] < 0).any():
+            return -np.inf
+        per_work = np.where(ground.open[rows, inside], rate / speed, np.inf)  # per slot of work at speed 1
         if asked.pausing[job].moves:
             per_work, speed = per_work.min(axis=0, keepdims=True), speed.max(axis=0, keepdims=True)
         need = float(asked.work_ms[job]) / slot
@@ -265,11 +271,13 @@ def certified(ground: Ground, timetable: Timetable, prices: Prices, first: Timet
     """The certificate of a timetable; `first` is what starting at once would be."""
     from tidewatt.scheduler.planning.timetable.sharpening import sharpened
 
-    placed = np.flatnonzero(timetable.place != NOWHERE)
+    placed = _in_their_hours(ground, timetable)
     cost = float(spent_g(ground, timetable, placed).sum())
     bound = bound_g(ground, sharpened(ground, prices, placed, cost), placed)
-    if cost < bound <= cost * (1 + 1e-9):
-        bound = cost  # a rounding of the last digits
+    if cost < bound <= cost + ROUNDING * abs(cost):
+        bound = cost
+    if not UNPROVED < bound <= cost:
+        bound = UNPROVED  # a timetable that does not keep what its problem asks for
     return Certificate(
         cost_g=cost,
         bound_g=bound,
@@ -277,6 +285,17 @@ def certified(ground: Ground, timetable: Timetable, prices: Prices, first: Timet
         jobs=len(timetable.place),
         unplaced=len(timetable.place) - len(placed),
     )
+
+
+def _in_their_hours(ground: Ground, timetable: Timetable) -> Ints:
+    """The jobs that run between their release and their due, so that a bound holds for them."""
+    jobs = np.flatnonzero(timetable.place != NOWHERE)
+    place, start = timetable.place[jobs], timetable.start_ms[jobs]
+    end = start + ground.durations_ms(jobs, place)
+    for index in np.flatnonzero(np.isin(jobs, np.fromiter(timetable.stints, np.int64))).tolist():
+        end[index] = timetable.stints[int(jobs[index])][-1][2]
+    kept: Ints = jobs[(start >= ground.release_ms[jobs]) & (end <= ground.due_ms[jobs])]
+    return kept
 
 
 def spent_g(ground: Ground, timetable: Timetable, jobs: Ints) -> Amounts:

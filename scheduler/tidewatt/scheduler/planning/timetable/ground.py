@@ -132,7 +132,7 @@ def _shortest_ms(problem: Problem) -> Ints:
 
 
 def _tightened(problem: Problem, shortest: Ints) -> tuple[Ints, Ints, Ints]:
-    """Releases, dues and ranks that follow from `before`."""
+    """Releases, dues and ranks that follow from `before`; who cannot be in time itself hastens nobody."""
     jobs = problem.jobs
     release = np.maximum(jobs.release_ms, problem.places.edges_ms[0])
     due = np.minimum(jobs.due_ms, problem.places.edges_ms[-1])
@@ -142,8 +142,11 @@ def _tightened(problem: Problem, shortest: Ints) -> tuple[Ints, Ints, Ints]:
     for _ in range(min(ROUNDS, len(jobs.ids)) if len(before) else 0):
         old = rank.copy()
         np.maximum.at(release, then, release[first] + shortest[first])
-        np.minimum.at(due, first, due[then] - shortest[then])
         np.maximum.at(rank, then, rank[first] + 1)
         if (rank == old).all():
             break
+    can = release[then] + shortest[then] <= due[then]
+    first, then = first[can], then[can]
+    for _ in range(int(rank.max(initial=0))):
+        np.minimum.at(due, first, due[then] - shortest[then])
     return release, due, rank

@@ -87,7 +87,7 @@ class Timetable:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """How good a timetable is, proved. Grams over all jobs that were placed.
+    """How good a timetable is, proved. Grams over all jobs that were placed within their own hours.
 
     No timetable that keeps the deadlines and capacities, whatever it does, emits less than `bound_g`.
     `immediate_g` is what first in, first out at home would emit (elsewhere where home can never hold a job).
@@ -100,9 +100,14 @@ class Certificate:
     unplaced: int
 
     @property
-    def gap(self) -> float:
-        """How far the cost can at most be from the best possible, as a share of the bound."""
-        return (self.cost_g - self.bound_g) / self.bound_g if self.bound_g > 0 else 0.0
+    def gap(self) -> float | None:
+        """How far the cost can at most be from the best possible, as a share of the bound.
+
+        0 where the two are the same, else None where the bound is not above 0: there is no share of that.
+        """
+        if self.cost_g <= self.bound_g:
+            return 0.0
+        return (self.cost_g - self.bound_g) / self.bound_g if self.bound_g > 0 else None
 
     @property
     def captured(self) -> float | None:
