@@ -10,7 +10,7 @@ from tidewatt.forecasting.kind import Kind
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.plan import GpuKind
 from tidewatt.scheduler.planning.capacity import names
-from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, utc
+from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms
 from tidewatt.scheduler.planning.intensity import CostCurve
 from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.timetable.problem import (
@@ -25,6 +25,7 @@ from tidewatt.scheduler.planning.timetable.problem import (
 )
 from tidewatt.scheduler.planning.timetable.slots import rates
 from tidewatt.scheduler.queue_files import JobTable
+from tidewatt.scheduler.queue_mistakes import check_kinds, check_lengths, check_regions
 from tidewatt.scheduler.region import Region
 
 Curves = Mapping[str, CostCurve | None]
@@ -57,19 +58,19 @@ def problem_of(
     Raises:
         BadInput: a job names a region that is not there.
     """
-    _check_regions(table, regions)
+    check_regions(table, regions)
     places = _places(table, regions)
     if not places:
         raise BadInput("no region has a GPU or core for any job: give pools, or cpus, with the regions")
     own = [curves.get(region.name) for region, _ in places]
-    _check_kinds(table, places)
+    check_kinds(table, places)
     end_ms = _end_ms(own, table, now)
     edges = edges_of(own, ceil_ms(now), end_ms, table, len(places))
     grams = _grams(places, own, edges)
     moved_g = _moved_g(table, grams, policy)
     menus, menu, home = _menus(table, places, own, regions)
-    _check_lengths(table, menus, menu)
-    jobs = _jobs(table, menu, home, np.maximum(table.release_ms, ceil_ms(now)), end_ms, moved_g, policy)
+    check_lengths(table, menus, menu)
+    jobs = _jobs(table, menu, home, np.clip(table.release_ms, ceil_ms(now), end_ms), end_ms, moved_g, policy)
     open_places = _open_places(
         places, grams, [beside.get(region.name) for region, _ in places], edges, policy
     )
@@ -135,43 +136,6 @@ def _step_ms(curves: Sequence[CostCurve | None], start_ms: int, end_ms: int) -> 
         return SLOTS_MS[0]
     inside = np.concatenate([part[(part > start_ms) & (part < end_ms)] for part in edges])
     return next((slot for slot in SLOTS_MS if not (inside % slot).any()), SLOTS_MS[-1])
-
-
-def _check_regions(table: JobTable, regions: Sequence[Region]) -> None:
-    known = {region.name for region in regions}
-    for column in (table.regions, table.exclude_regions, [(home,) if home else () for home in table.home]):
-        for index, words in enumerate(column):
-            for name in words:
-                if name not in known:
-                    which = "regions" if column is table.regions else "exclude_regions"
-                    which = which if column in (table.regions, table.exclude_regions) else "home"
-                    sentence = f"there is no region {name!r}: choose from {', '.join(sorted(known))}"
-                    table.columns.refuse(index, which, sentence)
-
-
-def _check_kinds(table: JobTable, places: Sequence[tuple[Region, str]]) -> None:
-    """Refuses a job that accepts only kinds of GPU that no region has."""
-    pools = sorted({pool for _, pool in places if pool})
-    for index, kinds in enumerate(table.kinds):
-        if kinds and table.gpus[index] and not any(names(k.kind, pool) for k in kinds for pool in pools):
-            wanted = " or ".join(repr(kind.kind) for kind in kinds)
-            has = f"choose from {', '.join(pools)}" if pools else "none has any GPU"
-            table.columns.refuse(index, "gpu_kind", f"no region has a GPU of kind {wanted}: {has}")
-
-
-def _check_lengths(table: JobTable, menus: Menus, menu: Ints) -> None:
-    """Refuses a job that could not be in time even alone, on the fastest place that it may use."""
-    fastest = np.where(menus.allowed, menus.speed, 0.0).max(axis=1)[menu]
-    length_ms = np.ceil(table.work_ms / np.where(fastest > 0, fastest, np.inf) - 1e-6)
-    late = np.flatnonzero(table.release_ms + length_ms > table.due_ms)
-    if late.size:
-        index = int(late[0])
-        column = next(
-            name for name in ("finish_by", "slack_h", "duration_s") if table.columns.texts(name)[index]
-        )
-        ends = utc(int(table.release_ms[index] + length_ms[index]))
-        due = utc(int(table.due_ms[index]))
-        table.columns.refuse(index, column, f"alone and at once it would end {ends}, after {due}")
 
 
 def _places(table: JobTable, regions: Sequence[Region]) -> list[tuple[Region, str]]:

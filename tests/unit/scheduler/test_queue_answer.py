@@ -19,7 +19,7 @@ from tidewatt.scheduler.planning.timetable.validator import faults
 from tidewatt.scheduler.queue_answer import AT_ONCE, POLISHED, WHOLE, QueueAnswer, answer
 from tidewatt.scheduler.queue_files import read_jobs
 from tidewatt.scheduler.queue_problem import QueueProblem, problem_of
-from tidewatt.scheduler.queue_view import queue_view
+from tidewatt.scheduler.queue_view import BEYOND, queue_view
 from tidewatt.scheduler.region import Pool, Region
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -154,3 +154,16 @@ def test_job_that_may_be_interrupted_leaves_the_dirty_hours_out(tmp_path: Path) 
     assert first["end"] <= "2026-03-01T01:00:00Z"
     assert last["start"] >= "2026-03-01T03:00:00Z"
     assert (row["start"], row["end"]) == (first["start"], last["end"])
+
+
+def test_job_that_could_only_run_when_nothing_is_known_is_named_so(tmp_path: Path) -> None:
+    jobs = (
+        "id,release,duration_s,slack_h,power_w\n1,2026-03-01T00:00Z,3600,4000,1000\n"
+        "2,2026-03-02T06:00Z,3600,4000,1000\n3,2026-03-01T05:30Z,3600,4,1000\n"
+    )
+    found = answer(made(tmp_path, jobs))  # six hours are known
+    assert valid(found)
+    view = queue_view(found, NOW, "average", {})
+    assert [(job["id"], job["expected_g"]) for job in view["jobs"]] == [(1, 100)]
+    assert [(job["id"], job["reason"]) for job in view["unplaced"]] == [(2, BEYOND), (3, BEYOND)]
+    assert view["unplaced"][1]["finish_by"] == "2026-03-01T10:30:00Z"  # its own deadline
