@@ -1,18 +1,18 @@
 """`simulate`: what policies would have saved, on a simulated clock."""
 
-import os
 import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.pictures import refuse_picture
 from tidewatt.scheduler.cli.session import clock, own_paths
+from tidewatt.scheduler.cli.simulating_site import chain_of, observed, settings_of, site_of
 from tidewatt.scheduler.cli.text import say, say_json, tell
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.when import parse_duration, parse_moment
@@ -20,11 +20,11 @@ from tidewatt.scheduler.when import parse_duration, parse_moment
 if TYPE_CHECKING:
     from tidewatt.forecasting.shrinkage import Outlooks
     from tidewatt.scheduler.region import Region
-    from tidewatt.scheduler.settings import Settings
     from tidewatt.scheduler.simulation.comparing import Outcome, Scenario
     from tidewatt.scheduler.simulation.setting import Site
     from tidewatt.scheduler.simulation.submitted import Submitted
 
+MOST_JOBS = 100_000  # made up: more take days to simulate, and all memory
 USUAL = (
     *("immediate", "threshold", "own window", "suspend-resume"),
     *("ours, in one piece", "ours", "oracle"),
@@ -48,6 +48,7 @@ class Work:
     noise: float
     pause_cost: timedelta | None
     seed: int
+    elsewhere: bool  # the regions are zones that were typed, and not those of a configuration
 
 
 def simulate(
@@ -79,7 +80,11 @@ def simulate(
     ] = None,
     gpus: Annotated[int, typer.Option(min=1, metavar="N", help="GPUs of each --zone.")] = 8,
     start: Annotated[
-        str | None, typer.Option(metavar="TIME", help="The first job comes then.  [as in the file]")
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="The first job comes then.  [as in the file; made-up ones: 8 days into the grid]",
+        ),
     ] = None,
     slack: Annotated[
         str, typer.Option(metavar="24h", help="Of jobs that state neither slack nor deadline.")
@@ -122,12 +127,15 @@ def simulate(
         jobs, generate, days, arrival_column, duration_column, gpus_column,
         None if start is None else parse_moment(start, clock(), what="--start"),
         parse_duration(slack, "--slack"), None if use is None else _share(use), spread, noise,
-        None if pause_cost is None else parse_duration(pause_cost, "--pause-cost"), seed,
+        None if pause_cost is None else parse_duration(pause_cost, "--pause-cost"), seed, bool(zones),
     )  # fmt: skip
     _check(work, regions, zones)
     with TemporaryDirectory(prefix="tidewatt-") as folder:
-        settings = _settings(regions, grid, zones, gpus, signal)
-        site, chain = _site(settings), _chain(settings, Path(folder) if models else None)
+        settings = settings_of(regions, grid, zones, gpus, signal)
+        chain = chain_of(settings, Path(folder) if models else None)
+        site = site_of(settings)
+        if zones and signal is None:
+            site = observed(site, chain)
         made, about = _jobs(work, site, chain)
         from tidewatt.scheduler.simulation.setting import Pace, scenario
 
@@ -173,63 +181,16 @@ def _compared(told: "Scenario", names: tuple[str, ...]) -> "dict[str, Outcome]":
 def _check(work: Work, regions: Path | None, zones: list[str] | None) -> None:
     if (work.file is None) == (work.generate is None):
         raise BadInput("give either --jobs FILE (or --jobs store) or --generate N")
+    if (work.generate or 0) > MOST_JOBS:
+        raise BadInput(
+            f"--generate {work.generate} is too many to simulate: make up {MOST_JOBS:,} jobs at most"
+        )
     if (work.arrival is None) != (work.duration is None):
         raise BadInput("of a foreign trace give both --arrival-column and --duration-column")
     if work.arrival is not None and work.file in (None, "store"):
         raise BadInput("--arrival-column is of a foreign trace: name its file with --jobs")
     if regions is not None and zones:
         raise BadInput("--regions and --zone exclude each other: choose one")
-
-
-def _settings(
-    regions: Path | None, grid: Path | None, zones: list[str] | None, gpus: int, signal: str | None
-) -> "Settings":
-    """The configuration, with the grid file and the zones that were named in place of its own."""
-    from tidewatt.scheduler.config import load
-    from tidewatt.scheduler.settings import RegionTable, SourceTable
-
-    settings = load(regions, os.environ, {"signal": signal}).settings
-    changed: dict[str, Any] = {}
-    if grid is not None:
-        changed["sources"] = (SourceTable(type="file", path=grid.absolute()),)
-    if zones:
-        from tidewatt.forecasting.zones import zone
-
-        keys = list(dict.fromkeys(zone(text).key for text in zones))
-        changed["regions"] = tuple(
-            RegionTable.model_validate(
-                {"name": key, "zone": key, "gpus": gpus, "cpus": 1_000_000, "home": key == keys[0]}
-            )
-            for key in keys
-        )
-    return settings.model_copy(update=changed)
-
-
-def _site(settings: "Settings") -> "Site":
-    from tidewatt.forecasting.kind import Signal
-    from tidewatt.scheduler.config import described, policy_of
-    from tidewatt.scheduler.simulation.setting import Site
-
-    return Site(described(settings), policy_of(settings), Signal(settings.shown_signal))
-
-
-def _chain(settings: "Settings", models: Path | None) -> "Outlooks":
-    """What the daemon plans on; with models that are trained as simulated time goes by, where asked for."""
-    from tidewatt.forecasting.chain import Chain
-    from tidewatt.forecasting.shrinkage import Shrinker
-    from tidewatt.scheduler.config import grid
-
-    chain = grid(settings, own_paths()).chain
-    if not chain.providers:
-        raise BadInput("no source is configured: name a recorded file with --grid, or add a [[source]]")
-    if models is None:
-        return Shrinker(chain)
-    from tidewatt.scheduler.simulation.relearning import Relearnt
-
-    first = chain.providers[0].provider
-    return Chain(
-        [asked.provider for asked in chain.providers], models=Relearnt(first, models, _MONTH, clock())
-    )
 
 
 def _jobs(work: Work, site: "Site", chain: "Outlooks") -> "tuple[tuple[Submitted, ...], str]":
@@ -270,7 +231,8 @@ def _found(work: Work, regions: "tuple[Region, ...]", start: datetime) -> "tuple
     if work.arrival is not None and work.duration is not None:
         plain = trace.Plain(work.arrival, work.duration, work.gpus_column or "")
         return trace.of_plain(path, plain, regions, start, work.slack), f"of {path.name}"
-    return trace.of_file(path, regions, start, work.slack), f"of {path.name}"
+    made = trace.of_file(path, regions, start, work.slack, elsewhere=work.elsewhere)
+    return made, f"of {path.name}"
 
 
 def _write(path: Path, told: "Scenario", found: "dict[str, Outcome]") -> None:
@@ -290,6 +252,3 @@ def _share(text: str) -> float:
     if not 0 < value < 1:
         raise BadInput(f"--use {text!r} is no share below all: write 50% or 0.5")
     return value
-
-
-_MONTH = timedelta(days=28)

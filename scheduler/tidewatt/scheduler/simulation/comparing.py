@@ -98,7 +98,7 @@ def compare(
     """
     unknown = [name for name in names if name not in CONTENDERS]
     if unknown:
-        raise BadInput(f"there is no policy {unknown[0]!r}; known are: {', '.join(CONTENDERS)}")
+        raise BadInput(f"there is no policy {unknown[0]!r}; known are: {'; '.join(CONTENDERS)}")
     _check(scenario)
     found: dict[str, Outcome] = {}
     for name in dict.fromkeys([IMMEDIATE, *names]):

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
 # Told apart by people who do not see all colours; after Okabe and Ito, "Color universal design", 2008.
 OURS, OTHERS, ORACLE = "#0072B2", "#9A9A9A", "#009E73"
-LINES = {IMMEDIATE: "#6B6B6B", "own window": "#D55E00", "ours": OURS, "oracle": ORACLE}
+LINES = {
+    IMMEDIATE: ("#6B6B6B", "-"),
+    "own window": ("#D55E00", "-"),
+    "ours": (OURS, "-"),
+    "ours, in one piece": ("#56B4E9", "--"),  # upon the line before, with which it often agrees
+    "oracle": (ORACLE, "-"),
+    "oracle, in one piece": ("#8FD3BF", "--"),
+}
 INK, FAINT, RULE = "#222222", "#6B6B6B", "#DDDDDD"
 HOUR_MS = 3_600_000
 POINTS = 600
@@ -36,7 +43,7 @@ def draw(path: Path, scenario: Scenario, found: Mapping[str, Outcome], *, about:
         raise SchedulerError(f"{path.name}: pictures are .svg or .png")
     figure = _figure()
     places = figure.add_gridspec(
-        2, 3, left=0.155, right=0.985, top=0.87, bottom=0.1, hspace=0.42, wspace=0.08, height_ratios=[1.25, 1]
+        2, 3, left=0.155, right=0.965, top=0.87, bottom=0.1, hspace=0.42, wspace=0.08, height_ratios=[1.25, 1]
     )
     saved, missed, waits = (figure.add_subplot(places[0, column]) for column in range(3))
     _draw_bars(saved, found, _savings(scenario, found), "emissions saved against immediate, %", named=True)
@@ -92,7 +99,7 @@ def _draw_bars(
     names = list(found)
     rows = np.arange(len(names))[::-1]
     panel.barh(rows, values, color=[_colour(name) for name in names], height=0.66)
-    reach = max(*(abs(value) for value in values), 1e-9)
+    reach = max(abs(value) for value in values) or 1.0  # all are 0: the axis still has a length
     for row, value in zip(rows.tolist(), values, strict=True):
         panel.text(max(value, 0) + 0.02 * reach, row, f"{value:.1f}", va="center", fontsize=9, color=INK)
     panel.set_xlim(min(0.0, *values) * 1.15, reach * 1.18)
@@ -103,6 +110,8 @@ def _draw_bars(
 
 def _draw_use(panel: Axes, scenario: Scenario, found: Mapping[str, Outcome]) -> None:
     """How many GPUs were busy through time, under a few of the policies."""
+    from matplotlib.ticker import MaxNLocator
+
     drawn = [name for name in LINES if name in found] or list(found)[:2]
     first = scenario.jobs[0].submitted_ms
     last = max(max(each.ended_ms or first for each in found[name].standings) for name in drawn)
@@ -114,10 +123,14 @@ def _draw_use(panel: Axes, scenario: Scenario, found: Mapping[str, Outcome]) -> 
     for name in drawn:
         busy = _busy(found[name].standings, at)
         width = 2.0 if name == "ours" else 1.3
-        panel.plot(times, busy, color=LINES.get(name, INK), linewidth=width, label=name)  # type: ignore[arg-type]
+        colour, style = LINES.get(name, (INK, "-"))
+        panel.plot(times, busy, color=colour, linestyle=style, linewidth=width, label=name)  # type: ignore[arg-type]
     panel.set_ylim(0, 1.08 * top)
     panel.set_xlim(times[0], times[-1])  # type: ignore[arg-type]
-    panel.legend(loc="upper right", fontsize=9, frameon=False, ncols=len(drawn))
+    panel.legend(
+        loc="lower right", bbox_to_anchor=(1.0, 1.0), fontsize=9, frameon=False, ncols=len(drawn), borderpad=0
+    )
+    panel.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
     _frame(panel, "busy GPUs through time (UTC)")
     panel.grid(axis="y", color=RULE, linewidth=0.6)
 

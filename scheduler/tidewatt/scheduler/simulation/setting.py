@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from tidewatt.forecasting.kind import Signal
-from tidewatt.forecasting.series import instant
+from tidewatt.forecasting.series import Series, instant
 from tidewatt.forecasting.shrinkage import Outlooks
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.planning.policy import Policy
@@ -49,11 +49,21 @@ def first_moment(chain: Outlooks, regions: Sequence[Region], signal: Signal) -> 
         zone = region.zones.get(str(signal))
         if not zone:
             raise BadInput(f"the region {region.name!r} has no zone for the {signal} signal: add its zone")
-        series = chain.observations(zone, signal, _LONG_AGO, _FAR, _FAR)
+        series = _ever(chain, zone, signal)
         if series is None:
             raise BadInput(f"no {signal} intensity of {zone} was observed: name a recorded file with --grid")
         begins.append(int(series.steps.start_ms[0]))
     return instant(max(begins)) + LEARNT_FROM
+
+
+def is_observed(chain: Outlooks, regions: Sequence[Region], signal: Signal) -> bool:
+    """True where something was ever observed of all regions by the signal."""
+    zones = [region.zones.get(str(signal)) for region in regions]
+    return all(zone and _ever(chain, zone, signal) is not None for zone in zones)
+
+
+def _ever(chain: Outlooks, zone: str, signal: Signal) -> Series | None:
+    return chain.observations(zone, signal, _LONG_AGO, _FAR, _FAR)
 
 
 def scenario(
@@ -90,13 +100,14 @@ def _check(known: Truth, site: Site, first: datetime, last: datetime) -> None:
         missing = [region.name for region in site.regions if known.series(region.name, site.signal) is None]
         raise BadInput(
             f"nothing was observed of {', '.join(missing)} by the {site.signal} signal while jobs come, from"
-            f" {first:%Y-%m-%d} to {last:%Y-%m-%d}: give another --start or --grid"
+            f" {first:%Y-%m-%d} to {last:%Y-%m-%d}: let them come when it was with --start TIME, or name"
+            " another --grid"
         )
     ends = instant(known.ends_ms(site.signal))
     if ends < last:
         raise BadInput(
             f"jobs come until {last:%Y-%m-%d %H:%M} UTC, but the grid is known until {ends:%Y-%m-%d %H:%M}"
-            " only: give an earlier --start, or fewer jobs"
+            " only: let the first one come earlier with --start TIME, or take fewer jobs or --days"
         )
 
 

@@ -22,7 +22,8 @@ class Tally:
     `grams` by signal, by what was really observed, PUE included, of the draw that jobs add. `missed` jobs
     ended after their deadline; `avoidable` are those of them that immediate execution would have ended in
     time. Waits are from the submission to the first start. `use` is the mean share of all GPUs that was busy
-    from the first submission to the last one, `unobserved` the share of GPU time after the last observation,
+    from the first submission to the last one, or from the first start to the last end where all come at once,
+    `unobserved` the share of GPU time after the last observation,
     `planning_s` processor time of the planner.
     """
 
@@ -118,9 +119,17 @@ def _energy_kwh(standings: Sequence[Standing], truth: Truth) -> float:
 
 
 def _use(standings: Sequence[Standing], gpus: int) -> float:
-    """GPU hours over all GPU hours from the first submission to the last one."""
+    """GPU hours over all GPU hours from the first submission to the last one.
+
+    What runs after the last submission is left out: there a queue runs empty. Where all jobs come at once, it
+    is the time from the first start to the last end.
+    """
     first = min((standing.job.submitted_ms for standing in standings), default=0)
     last = max((standing.job.submitted_ms for standing in standings), default=0)
+    if last == first:
+        held = [each for standing in standings for each in standing.stretches if each.gpus]
+        first = min((each.start_ms for each in held), default=first)
+        last = max((each.end_ms for each in held), default=last)
     busy = _held(standings, first, last)
     return busy / (gpus * (last - first)) if last > first else 0.0
 

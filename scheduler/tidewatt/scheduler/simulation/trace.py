@@ -34,21 +34,24 @@ class Plain:
 
 
 def of_file(
-    path: Path, regions: tuple[Region, ...], start: datetime, slack: timedelta
+    path: Path, regions: tuple[Region, ...], start: datetime, slack: timedelta, *, elsewhere: bool = False
 ) -> tuple[Submitted, ...]:
     """The jobs of a file in the format of `docs/formats.md`; `slack` is granted where none is stated.
 
-    `duration_s` is how long they really run. Jobs without a `submitted` time come at `start`.
+    `duration_s` is how long they really run. Jobs without a `submitted` time come at `start`. `elsewhere`:
+    the regions are not those that the file was written for; a home that is none of them is the home.
 
     Raises:
         BadInput: the file is wrong; the text names row and column.
     """
     table = read_jobs(path, start, slack)
-    return of_table(table, regions)
+    return of_table(table, regions, elsewhere=elsewhere)
 
 
-def of_table(table: JobTable, regions: tuple[Region, ...]) -> tuple[Submitted, ...]:
-    """The jobs of a table, those without a home at the regions' home."""
+def of_table(
+    table: JobTable, regions: tuple[Region, ...], *, elsewhere: bool = False
+) -> tuple[Submitted, ...]:
+    """The jobs of a table, those without a home at the regions' home; `elsewhere` as in `of_file`."""
     home = home_of(regions)
     known = {region.name for region in regions}
     after: dict[int, list[int]] = {}
@@ -57,6 +60,8 @@ def of_table(table: JobTable, regions: tuple[Region, ...]) -> tuple[Submitted, .
     made = []
     for index in range(len(table)):
         wanted = table.home[index]
+        if wanted not in known and elsewhere:
+            wanted = ""
         if wanted and wanted not in known:
             table.columns.refuse(
                 index, "home", f"{wanted!r} is none of the regions {', '.join(sorted(known))}"
@@ -72,7 +77,7 @@ def of_table(table: JobTable, regions: tuple[Region, ...]) -> tuple[Submitted, .
             power_w=float(table.kw[index]) * 1000,
             power_source="assumed" if table.assumed[index] else "trace",
             finish_by=moment(int(table.due_ms[index])),
-            regions=table.regions[index],
+            regions=() if elsewhere and known.isdisjoint(table.regions[index]) else table.regions[index],
             exclude_regions=table.exclude_regions[index],
             home=wanted or home,
             after=tuple(after.get(index, ())),

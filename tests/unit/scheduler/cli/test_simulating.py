@@ -18,6 +18,7 @@ from tidewatt.scheduler.paths import paths
 from tidewatt.scheduler.store import Store
 
 Tidewatt = Callable[..., Any]
+EXAMPLES = Path(__file__).parents[4] / "configs" / "examples"
 BOTH = ("--zone", "DE", "--zone", "GB", "--gpus", "2", "--grid", "grid.csv", "--jobs", "jobs.csv")
 
 
@@ -95,6 +96,12 @@ def test_the_picture_is_drawn(tidewatt: Tidewatt) -> None:
         (("--jobs", "jobs.csv", "--arrival-column", "a_h"), "give both --arrival-column"),
         (("--jobs", "jobs.csv", "--start", "2026-03-15T22:00Z"), "the grid is known until 2026-03-16"),
         (("--jobs", "jobs.csv", "--picture", "drawn.pdf"), "pictures are .svg or .png"),
+        (("--jobs", "jobs.csv", "--start", "2026-03-20T22:00Z"), "with --start TIME"),
+        (
+            ("--jobs", "jobs.csv", "--policy", "best"),
+            "threshold; own window; suspend-resume; ours, in one piece;",
+        ),
+        (("--generate", "99999999999"), "make up 100,000 jobs at most"),
         (("--jobs", "store"), "no job was ever submitted here"),
     ],
 )
@@ -133,3 +140,25 @@ def test_a_grid_without_the_zone_is_refused(tidewatt: Tidewatt) -> None:
     said = tidewatt("simulate", "--zone", "FR", "--grid", "grid.csv", "--generate", "3")
     assert said.code == 2
     assert "no average intensity of FR was observed" in said.err
+
+
+def test_shipped_queue_runs_in_a_zone_named_after_who_tells_of_it(tidewatt: Tidewatt) -> None:
+    """Its homes are regions of another configuration, and only the marginal signal was observed there."""
+    jobs, grid = (str(EXAMPLES / name) for name in ("queue.csv", "grid_california_2days.csv"))
+    where = ("--zone", "WT:SGIP_CAISO_PGE", "--gpus", "2", "--start", "2019-09-20T16:45-07:00")
+    said = tidewatt("simulate", "--jobs", jobs, "--grid", grid, *where, "--policy", "own window", "--json")
+    assert said.code == 0, said.err
+    assert said.json["decided_by"] == "marginal"
+    assert list(said.json["regions"]) == ["WT-SGIP_CAISO_PGE"]
+    assert said.json["policies"][0]["gpu_use"] == pytest.approx(0.77, abs=0.01)  # all jobs come at once
+
+
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason="the extra `pictures` is not installed")
+def test_picture_names_each_curve_and_no_axis_of_zeros_is_magnified(tidewatt: Tidewatt) -> None:
+    said = tidewatt(
+        "simulate", *BOTH, "--policy", "ours, in one piece", "--policy", "ours", "--picture", "d.svg"
+    )
+    assert said.code == 0, said.err
+    drawn = Path("d.svg").read_text()
+    assert drawn.count("<!-- ours, in one piece -->") == 2  # of its bars and of its curve
+    assert "1e" not in [part.split("<!-- ")[-1][:2] for part in drawn.split(" -->")]
