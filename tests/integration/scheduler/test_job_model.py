@@ -16,6 +16,7 @@ from tidewatt.scheduler.daemon.replanning import queue
 from tidewatt.scheduler.daemon.sweeping import sweep
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import JobState
+from tidewatt.scheduler.plan import Why
 from tidewatt.scheduler.schemas import ArrayView, JobView, RerunRequest, UpdateRequest
 from tidewatt.scheduler.store import StoreError, Transaction
 
@@ -196,6 +197,16 @@ def test_launch_is_refused_before_the_predecessors_are_done_whatever_was_planned
         found = queue(at.site, at.store, (), NOW)
         with pytest.raises(NotFree, match="it waits for job 1, which is running"):
             at.launcher.launch(at.job(2), at.site.regions[0], "", found, "a plan that lies")
+
+
+def test_job_longer_than_its_deadline_is_away_is_taken_where_it_may_be_late(tmp_path: Path) -> None:
+    with office(tmp_path) as at:
+        with pytest.raises(BadInput, match="accept the earliest finish with --late"):
+            at.submit(duration_s=7200, finish_by=NOW + timedelta(hours=1))
+        at.submit(duration_s=7200, finish_by=NOW + timedelta(hours=1), late=True)
+        plan = at.job(1).plan
+        assert plan is not None
+        assert (plan.why, plan.window.start) == (Why.LATE, NOW)
 
 
 @pytest.mark.parametrize("end", ["failure", "cancel", "cancel while it waits"])

@@ -134,8 +134,8 @@ def also_line(changed: Json) -> Iterator[str]:
     if not changed.get("also"):
         return
     later = changed["state"] == "running" or changed.get("tasks", {}).get("running")
-    when = "will be cancelled too, once it has stopped" if later else "were cancelled too"
-    yield f"  also     {', '.join(changed['also'])}: {when}, as they run after it"
+    when = "to be cancelled once it has stopped" if later else "cancelled"
+    yield f"  also     {when}, as only to run after it: {', '.join(changed['also'])}"
 
 
 def warning_lines(job: Json) -> Iterator[str]:

@@ -105,9 +105,12 @@ def test_array_that_has_ended_says_when_it_ran(fake_daemon: FakeDaemon, tidewatt
 
 def test_cancel_says_which_jobs_go_with_it(fake_daemon: FakeDaemon, tidewatt: Tidewatt) -> None:
     fake_daemon.arrays["1"] = job(1, state="cancelled", also=("2", "3"))
-    assert "also     2, 3: were cancelled too, as they run after it" in tidewatt("cancel", "1").out
+    assert "also     cancelled, as only to run after it: 2, 3" in tidewatt("cancel", "1").out
     fake_daemon.arrays["1"] = job(1, state="running", also=("2",))
-    assert "also     2: will be cancelled too, once it has stopped" in tidewatt("cancel", "1").out
+    assert (
+        "also     to be cancelled once it has stopped, as only to run after it: 2"
+        in tidewatt("cancel", "1").out
+    )
 
 
 def test_job_that_never_ran_has_nothing_to_settle(fake_daemon: FakeDaemon, tidewatt: Tidewatt) -> None:
@@ -116,7 +119,7 @@ def test_job_that_never_ran_has_nothing_to_settle(fake_daemon: FakeDaemon, tidew
 
 
 def test_history_is_told_in_words(fake_daemon: FakeDaemon, tidewatt: Tidewatt) -> None:
-    happened = [
+    happened: list[tuple[str, str, dict[str, int | str]]] = [
         ("updated", "duration_ms, duration_source, finish_by_ms, late", {}),
         ("attempt.launching", "", {}),
         ("attempt.ended", "", {"exit_code": 3}),
