@@ -16,8 +16,8 @@ def lines(scenario: Scenario, found: Mapping[str, Outcome], about: str) -> Itera
     first, last = (instant(scenario.jobs[at].submitted_ms) for at in (0, -1))
     gpus = sum(pool.gpus for region in scenario.regions for pool in region.pools)
     yield (
-        f"{len(scenario.jobs)} jobs, {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, in"
-        f" {len(scenario.regions)} region{'s' * (len(scenario.regions) != 1)} with {gpus} GPUs: {about}"
+        f"{_count(len(scenario.jobs), 'job')}, {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, in"
+        f" {_count(len(scenario.regions), 'region')} with {_count(gpus, 'GPU')}: {about}"
     )
     yield ""
     signals = scenario.truth.signals
@@ -62,3 +62,7 @@ def _row(tally: Tally, base: Tally, scenario: Scenario, signals: tuple[Signal, .
 
 def _hours(hours: float) -> str:
     return f"{hours:.1f} h"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"

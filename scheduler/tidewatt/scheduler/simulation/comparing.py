@@ -120,7 +120,11 @@ def _check(scenario: Scenario) -> None:
     for job in scenario.jobs:
         if not site.spots(job.ask):
             need = job.ask.need
+            kind = f"{need.gpu_kind} " if need.gpu_kind else ""
+            things = [f"{need.gpus} {kind}GPU{'s' * (need.gpus != 1)}"] if need.gpus else []
+            things.append(f"{need.cpus} CPU{'s' * (need.cpus != 1)}")
+            only = f" in {' or '.join(job.ask.regions)}" if job.ask.regions else ""
             raise BadInput(
-                f"job {job.id} needs {need.gpus} {need.gpu_kind} GPUs and {need.cpus} CPUs".replace("  ", " ")
-                + ", which no region can ever hold: give larger regions, or leave the job out"
+                f"job {job.id} needs {' and '.join(things)}{only}, which no region can ever hold: give larger"
+                " regions, or others, or leave the job out"
             )
