@@ -60,7 +60,8 @@ def _daemons_view(zone: str | None, signal: str | None, hours: float) -> Json | 
 
 def _own_view(setting: "Setting", hours: float) -> Json:
     from tidewatt.forecasting.kind import Signal
-    from tidewatt.scheduler.cli.offline import chain_of, check_told, moment_of, settings_of
+    from tidewatt.scheduler.cli.grid_file import check_told
+    from tidewatt.scheduler.cli.offline import chain_of, moment_of, settings_of
     from tidewatt.scheduler.daemon.outlook_view import outlook_view
 
     settings = settings_of(setting)
@@ -70,10 +71,11 @@ def _own_view(setting: "Setting", hours: float) -> Json:
         )
     now = moment_of(setting)
     chain = chain_of(setting, settings)
-    outlook = chain.outlook(settings.zone, Signal(settings.shown_signal), now, now + timedelta(hours=hours))
+    signal = Signal(settings.shown_signal)
+    outlook = chain.outlook(settings.zone, signal, now, now + timedelta(hours=hours))
     if outlook is None:
         raise BadInput(f"nothing is known of {settings.zone}: add a source for it, or choose another zone")
-    check_told(setting, settings.zone, outlook, now)
+    check_told(setting, settings.zone, signal, outlook, now)
     return outlook_view(outlook, now).model_dump(mode="json")
 
 

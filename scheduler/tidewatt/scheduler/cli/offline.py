@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidewatt.backends.clock import Clock
 from tidewatt.scheduler.cli.flags import Order
+from tidewatt.scheduler.cli.grid_file import check_told
 from tidewatt.scheduler.cli.session import Setting as Setting
 from tidewatt.scheduler.cli.session import clock, own_paths
 from tidewatt.scheduler.cli.wish import Wish, plan_request
@@ -15,12 +16,12 @@ from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.config import Settings, grid, load, regions, zones_of
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import Need
+from tidewatt.scheduler.planning.signals import deciding
 from tidewatt.scheduler.region import Pool, Region
 from tidewatt.scheduler.when import parse_moment
 
 if TYPE_CHECKING:
     from tidewatt.forecasting.chain import Chain
-    from tidewatt.forecasting.series import Outlook
     from tidewatt.scheduler.daemon.site import Site
     from tidewatt.scheduler.planning.frontier import Frontier
     from tidewatt.scheduler.planning.situation import Situation
@@ -88,8 +89,10 @@ def _asked(wish: Wish, order: Order, setting: Setting) -> "tuple[PlanRequest, Si
     site = site_of(setting, _need(request))
     until = _horizon(request, site.settings, now)
     outlooks = site.outlooks(now, until)
-    for outlook in filter(None, outlooks.values()):
-        check_told(setting, outlook.zone, outlook, now)
+    for region in site.regions:
+        outlook = outlooks.get(region.name)
+        if outlook is not None:
+            check_told(setting, outlook.zone, deciding(site.settings.signal, region.signal), outlook, now)
     other = site.beside(now, until)
     return request, Situation(site.regions, outlooks, (), now, site.policy, beside=other), site
 
@@ -110,19 +113,6 @@ def moment_of(setting: Setting) -> datetime:
     if now.year not in YEARS:
         raise BadInput(f"--now {setting.now} is not within the years {YEARS[0]} to {YEARS[-1]}: give another")
     return now
-
-
-def check_told(setting: Setting, zone: str, outlook: "Outlook | None", now: datetime) -> None:
-    """Refuses to show the built-in profile in place of the recorded file that was named."""
-    from tidewatt.forecasting.series import Rung
-
-    if setting.grid is None or outlook is None:
-        return
-    if all(part.rung is Rung.PROFILE for part in outlook.segments):
-        raise BadInput(
-            f"{setting.grid} tells nothing of {zone} that was known at {now:%Y-%m-%d %H:%M} UTC: name a later"
-            " --now, or another zone, or plan on what was observed afterwards with --hindsight"
-        )
 
 
 def settings_of(setting: Setting) -> Settings:

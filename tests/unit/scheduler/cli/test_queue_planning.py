@@ -267,3 +267,16 @@ def test_built_in_profile_is_named_where_nothing_else_was_given(tidewatt: Tidewa
     queue(tmp_path, TWO)
     said = tidewatt("plan", "--jobs", "jobs.csv", "--regions", "regions.toml", "--now", NOW)
     assert "no --grid and no [[source]] is configured: planned on the built-in profile" in said.out
+
+
+def test_file_of_another_time_or_signal_is_named_for_a_single_job_too(
+    tidewatt: Tidewatt, tmp_path: Path
+) -> None:
+    queue(tmp_path, TWO)
+    asked = ("plan", "--grid", "grid.csv", "--zone", "DE", "--duration", "2h")
+    before = tidewatt(*asked, "--now", NOW, "--signal", "average").err
+    assert "it has 2026-11-22 00:00 UTC to 2026-11-22 08:00 UTC; name a later --now" in before
+    late = tidewatt(*asked, "--now", "2026-12-22T00:00Z", "--signal", "average", "--hindsight")
+    assert "with --hindsight" not in late.err
+    other = tidewatt(*asked, "--now", NOW, "--signal", "marginal", "--hindsight").err
+    assert "nothing of the marginal signal of DE: it has the average one" in other
