@@ -306,3 +306,20 @@ def test_stints_have_to_do_the_work() -> None:
     assert "cannot" in plan_faults(replace(queue_of_one, asks=[ask(1, 20, hours=2)]), {
         1: altered(whole, stints=(Stint("local", "A100", Window(T0, T0 + 2 * HOUR)),), expected_g=None)
     })[0]  # fmt: skip
+
+
+def test_an_admission_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, gate: threading.Event) -> None:
+    def hanging(*_: object) -> Admission:
+        gate.wait(LONG_S)
+        raise AssertionError
+
+    monkeypatch.setattr(queue, "admit", hanging)
+    plan = ladder.admit(ask(3, finish_h=20), TWO, 0.01).plan
+    assert plan.why is Why.NO_SIGNAL
+    with pytest.raises(Refused, match=r"could not be planned in time: it still hangs"):
+        ladder.admit(ask(3, finish_h=1.2, hours=1.1), replace(TWO, asks=[ask(1, 1.2), ask(2)]), 0.01)
+
+
+def test_offers_that_hang_are_given_up(monkeypatch: pytest.MonkeyPatch, gate: threading.Event) -> None:
+    monkeypatch.setattr(queue, "offers", lambda *_: gate.wait(LONG_S))
+    assert ladder.offers(ask(3), TWO, 0.01) == ()

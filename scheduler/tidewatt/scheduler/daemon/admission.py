@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tidewatt.scheduler.errors import Refused
-from tidewatt.scheduler.plan import Ask, Plan
+from tidewatt.scheduler.plan import Ask, Plan, Why
 from tidewatt.scheduler.planning import ladder
+from tidewatt.scheduler.planning.first_come import last_start_ms
+from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import check
+from tidewatt.scheduler.planning.triage import misses
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +37,28 @@ def admit_all(newcomers: Sequence[Ask], situation: Situation) -> Admitted:
         check(terms, situation.regions, situation.now)
     known = {ask.job_id for ask in newcomers}
     others = [ask for ask in situation.asks if ask.job_id not in known]
-    made = _planned(replace(situation, asks=[*others, *newcomers]))
-    _refuse_losers(others, made, situation)
+    plans = ladder.beside(newcomers, situation)
+    fits = plans is not None and not any(map(misses, plans.values()))
+    outranked = any(other.priority < each.priority for other in others for each in newcomers)
+    if plans is not None and fits and not outranked:
+        return _admitted(newcomers, plans, {})
+    try:
+        made = _planned(replace(situation, asks=[*others, *newcomers]))
+        _refuse_losers(others, made, situation)
+    except Refused:
+        if plans is not None and fits:
+            return _admitted(newcomers, plans, {})
+        raise
+    carried = {ask.job_id: _carried_out(made[ask.job_id]) for ask in others}
+    moved = {i: plan for i, plan in carried.items() if plan is not None and plan != situation.keep.get(i)}
+    return _admitted(newcomers, made, moved)
+
+
+def _admitted(
+    newcomers: Sequence[Ask], made: Mapping[int, Plan | Infeasible], moved: Mapping[int, Plan]
+) -> Admitted:
     plans = {ask.job_id: _in_time(ask, made[ask.job_id], len(newcomers)) for ask in newcomers}
-    moved = {ask.job_id: _carried_out(made[ask.job_id]) for ask in others}
-    return Admitted(
-        {number: plan for number, plan in plans.items() if plan is not None},
-        {
-            number: plan
-            for number, plan in moved.items()
-            if plan is not None and plan != situation.keep.get(number)
-        },
-    )
+    return Admitted({number: plan for number, plan in plans.items() if plan is not None}, moved)
 
 
 def _planned(situation: Situation) -> Mapping[int, Plan | Infeasible]:
@@ -69,15 +82,21 @@ def _refuse_losers(
 ) -> None:
     """Refuses newcomers for which a job would lose the deadline that it keeps without them."""
     lost = [ask for ask in others if isinstance(made[ask.job_id], Infeasible)]
-    if not lost:
-        return
-    without = _planned(replace(situation, asks=others))
     for ask in lost:
-        if not isinstance(without[ask.job_id], Infeasible):
+        if _keeps_deadline(ask, situation):
             raise Refused(
                 f"there is no room for all tasks: job {ask.job_id}, which waits already, would miss its"
                 " deadline; submit fewer, or with --finish-by later"
             )
+
+
+def _keeps_deadline(ask: Ask, situation: Situation) -> bool:
+    """True for a job that is in time by the plan that it has."""
+    kept = situation.keep.get(ask.job_id)
+    if kept is None or kept.why is Why.LATE:
+        return False
+    last = last_start_ms(ask, floor_ms(kept.window.end) - floor_ms(kept.window.start))
+    return last is None or max(floor_ms(kept.window.start), ceil_ms(situation.now)) <= last
 
 
 def _carried_out(made: Plan | Infeasible) -> Plan | None:

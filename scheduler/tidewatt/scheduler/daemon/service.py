@@ -25,8 +25,8 @@ from tidewatt.scheduler.daemon.watching import Watcher
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import ENDED
 from tidewatt.scheduler.plan import Ask
+from tidewatt.scheduler.planning import ladder
 from tidewatt.scheduler.planning.preview import answer, offer_views
-from tidewatt.scheduler.planning.queue import offers
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import check
 from tidewatt.scheduler.schemas import (
@@ -151,7 +151,7 @@ class Service:
 def _offered(asked: Ask, situation: Situation) -> tuple[SlackOffer, ...]:
     """What more slack would give; nothing where the planner fails, which is no reason to refuse a job."""
     try:
-        return offer_views(offers(asked, situation))
+        return offer_views(ladder.offers(asked, situation))
     except Exception:
         log.exception("offers.failed")
         return ()

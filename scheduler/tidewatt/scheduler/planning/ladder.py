@@ -4,23 +4,25 @@ A planner may raise, hang or answer nonsense. Then the next simpler one is asked
 served, which looks at no forecast. Beside all of this stands the guard, which needs no plan at all.
 """
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 from tidewatt.scheduler.errors import Refused, SchedulerError
 from tidewatt.scheduler.plan import Ask, Plan, Why
+from tidewatt.scheduler.planning import newcomers as array
 from tidewatt.scheduler.planning import queue
+from tidewatt.scheduler.planning.bounded import NoAnswerError, bounded
 from tidewatt.scheduler.planning.first_come import late_by_priority, plan_first_come
 from tidewatt.scheduler.planning.planner import Infeasible
-from tidewatt.scheduler.planning.queue import Admission
+from tidewatt.scheduler.planning.queue import Admission, Offer
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.timetable.problem import Certificate
 
 Plans = Mapping[int, Plan | Infeasible]
 Planner = Callable[[Situation], tuple[Plans, Certificate | None]]
 Rung = tuple[str, Planner]
-PATIENCE_S = 20.0  # for each planner
+PATIENCE_S = 5.0  # for each planner
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +57,23 @@ def plan(situation: Situation, rungs: Sequence[Rung] = DEFAULT, seconds: float =
     raises; with no planner left there are no plans, and the guard alone keeps the deadlines.
     """
     troubles: list[str] = []
+    plainly = _Plainly(situation)
     for name, planner in rungs:
-        made = _asked(name, planner, situation, seconds)
-        wrong = made if isinstance(made, str) else _wrong(situation, made[0])
+        made = _asked(planner, name, situation, seconds)
+        wrong = made if isinstance(made, str) else _wrong(situation, made[0], plainly)
         if isinstance(made, str) or wrong:
             troubles.append(f"{name}: {wrong}")
         else:
             return QueuePlan(dict(made[0]), made[1], name, tuple(troubles))
     try:
-        return QueuePlan(plan_first_come(situation), None, LAST, tuple(troubles))
+        return QueuePlan(plainly.plans, None, LAST, tuple(troubles))
     except Exception as error:  # whatever it is, the guard goes on
         troubles.append(f"{LAST}: {_named(error)}")
         return QueuePlan({}, None, "none", tuple(troubles))
 
 
-def admit(newcomer: Ask, situation: Situation) -> Admission:
-    """The newcomer's plan, and those that move for it, as `queue.admit`; also where that one fails.
+def admit(newcomer: Ask, situation: Situation, seconds: float = PATIENCE_S) -> Admission:
+    """The newcomer's plan, and those that move for it, as `queue.admit`; also where that one fails or hangs.
 
     Then without any forecast; and where that fails too, as soon as it fits beside the plans made before.
 
@@ -81,12 +84,32 @@ def admit(newcomer: Ask, situation: Situation) -> Admission:
     blind = replace(situation, outlooks={}, beside={})
     for seen in (situation, blind):
         try:
-            return queue.admit(newcomer, seen)
+            return bounded(queue.admit, "admission", partial(queue.admit, newcomer, seen), seconds)
         except SchedulerError:
             raise
+        except NoAnswerError as error:
+            return _admitted_plainly(newcomer, situation, f"it could not be planned in time: {error}")
         except Exception as error:  # a planner may raise anything; the job still is to be taken
-            trouble = _named(error)
+            trouble = f"the planner failed: {_named(error)}"
     return _admitted_plainly(newcomer, situation, trouble)
+
+
+def beside(
+    newcomers: Sequence[Ask], situation: Situation, seconds: float = PATIENCE_S
+) -> Mapping[int, Plan | Infeasible] | None:
+    """The newcomers in what the plans of `keep` leave free, as `newcomers.beside`; None where it fails."""
+    try:
+        return bounded(array.beside, "array", partial(array.beside, newcomers, situation), seconds)
+    except Exception:  # whatever it is, everything may still be planned anew
+        return None
+
+
+def offers(ask: Ask, situation: Situation, seconds: float = PATIENCE_S) -> tuple[Offer, ...]:
+    """What slack should save, as `queue.offers`; nothing where there is no answer in time."""
+    try:
+        return bounded(queue.offers, "offers", partial(queue.offers, ask, situation), seconds)
+    except NoAnswerError:
+        return ()
 
 
 def _admitted_plainly(newcomer: Ask, situation: Situation, trouble: str) -> Admission:
@@ -98,7 +121,7 @@ def _admitted_plainly(newcomer: Ask, situation: Situation, trouble: str) -> Admi
     worse = [i for i, plan in plans.items() if _late(plan) and not _late(before[i])]
     if isinstance(answer, Infeasible) or worse:
         reason = answer.reason if isinstance(answer, Infeasible) else f"job {worse[0]} would be late by it"
-        raise Refused(f"{reason} (the planner failed: {trouble})")
+        raise Refused(f"{reason} ({trouble})")
     carried = {i: plan.earliest if isinstance(plan, Infeasible) else plan for i, plan in plans.items()}
     keep = situation.keep
     return Admission(answer, {i: plan for i, plan in carried.items() if plan and plan != keep.get(i)})
@@ -108,53 +131,36 @@ def _late(plan: Plan | Infeasible) -> bool:
     return isinstance(plan, Infeasible) or plan.why is Why.LATE
 
 
-@dataclass(slots=True)
-class _Call:
-    """One question to a planner, and its answer."""
-
-    planner: Planner
-    situation: Situation
-    answer: tuple[Plans, Certificate | None] | None = None
-    trouble: str = ""
-    over: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        try:
-            self.answer = self.planner(self.situation)
-        except BaseException as error:  # a planner may raise anything; all of it is told
-            self.trouble = _named(error)
-        finally:
-            self.over.set()
-
-
-_hanging: dict[Planner, _Call] = {}  # planners that were given up, until they come back
-_lock = threading.Lock()
-
-
 def _asked(
-    name: str, planner: Planner, situation: Situation, seconds: float
+    planner: Planner, name: str, situation: Situation, seconds: float
 ) -> tuple[Plans, Certificate | None] | str:
-    """The planner's answer, or why there is none. One that hangs is not asked before it has come back."""
-    with _lock:
-        before = _hanging.get(planner)
-        if before is not None and not before.over.is_set():
-            return "it still hangs"
-        _hanging.pop(planner, None)
-    call = _Call(planner, situation)
-    threading.Thread(target=call.run, name=f"planner {name}", daemon=True).start()
-    if not call.over.wait(seconds):
-        with _lock:
-            _hanging[planner] = call
-        return f"no answer within {seconds:g} s"
-    if call.trouble:
-        return call.trouble
-    answer = call.answer
+    """The planner's answer, or why there is none."""
+    try:
+        answer = bounded(planner, name, partial(planner, situation), seconds)
+    except NoAnswerError as error:
+        return str(error)
+    except Exception as error:  # a planner may raise anything; all of it is told
+        return _named(error)
     if not isinstance(answer, tuple) or len(answer) != 2 or not isinstance(answer[0], Mapping):
         return f"its answer is {type(answer).__name__}, not plans and a certificate"
     return answer
 
 
-def _wrong(situation: Situation, plans: Plans) -> str:
+class _Plainly:
+    """First come, first served, of one situation: looked up once, when first asked for."""
+
+    def __init__(self, situation: Situation) -> None:
+        self._situation = situation
+        self._plans: dict[int, Plan | Infeasible] | None = None
+
+    @property
+    def plans(self) -> dict[int, Plan | Infeasible]:
+        if self._plans is None:
+            self._plans = plan_first_come(self._situation)
+        return self._plans
+
+
+def _wrong(situation: Situation, plans: Plans, plainly: _Plainly) -> str:
     """What is wrong with an answer, in a sentence; "" for a sound one."""
     from tidewatt.scheduler.planning.validator import missed, plan_faults
 
@@ -165,9 +171,9 @@ def _wrong(situation: Situation, plans: Plans) -> str:
         late = missed(situation, plans)
         if not late:
             return ""
-        plainly = missed(situation, plan_first_come(situation))
-        if late_by_priority(situation.asks, late) > late_by_priority(situation.asks, plainly):
-            return f"{len(late)} jobs miss their deadlines, {len(plainly)} if each starts as soon as it fits"
+        fewer = missed(situation, plainly.plans)
+        if late_by_priority(situation.asks, late) > late_by_priority(situation.asks, fewer):
+            return f"{len(late)} jobs miss their deadlines, {len(fewer)} if each starts as soon as it fits"
     except Exception as error:  # nonsense of a kind that even the check did not expect
         return f"it cannot be checked: {_named(error)}"
     return ""

@@ -9,7 +9,7 @@ from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Ask, GpuKind, Plan
 from tidewatt.scheduler.planning import ladder
 from tidewatt.scheduler.planning.estimate import Estimate
-from tidewatt.scheduler.planning.queue import Offer, offers
+from tidewatt.scheduler.planning.queue import Offer
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import ASSUMED
 from tidewatt.scheduler.region import Region
@@ -104,7 +104,7 @@ def answer(
     admission = ladder.admit(ask, situation)
     return PlanReply(
         plan=plan_view(admission.plan),
-        offers=offer_views(offers(ask, situation)),
+        offers=offer_views(ladder.offers(ask, situation)),
         power_w=ask.power_w,
         power_source=ask.power_source,
         duration_s=ask.duration.total_seconds(),
