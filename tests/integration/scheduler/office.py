@@ -100,6 +100,10 @@ class Office:
         self._time.shift(timedelta(seconds=seconds))
         self.round()
 
+    def wait(self, length: timedelta) -> None:
+        """Lets time pass, while the rounds stand still."""
+        self._time.shift(length)
+
     def job(self, number: int) -> JobRecord:
         """The job as it is stored."""
         job = self.store.job(number)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidewatt.scheduler.planning.guard import Deadline, due, latest_start
+from tidewatt.scheduler.planning.guard import Deadline, anywhere, at_speed, due, latest_start
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -104,3 +104,17 @@ def test_guard_needs_no_planner_and_no_arrays() -> None:
     heavy = {"numpy", "tidewatt.scheduler.planning.planner"}
     loaded = f"import sys, tidewatt.scheduler.planning.guard; print({heavy} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", loaded], text=True).strip() == "set()"
+
+
+def test_on_slow_hardware_a_job_has_to_start_so_much_earlier() -> None:
+    deadline = Deadline(1, 4 * HOUR, NOW + 10 * HOUR, guard_duration=4.5 * HOUR)
+    slow = anywhere(deadline, (0.5, 2.0), NOW, MINUTE)
+    assert latest_start(slow, MINUTE) == NOW + HOUR - MINUTE
+    assert latest_start(at_speed(deadline, 2.0), MINUTE) == NOW + 7.75 * HOUR - MINUTE
+
+
+def test_hardware_that_could_never_keep_the_deadline_hurries_nobody() -> None:
+    deadline = Deadline(1, 4 * HOUR, NOW + 6 * HOUR)
+    assert anywhere(deadline, (0.5, 1.0, 2.0), NOW, MINUTE) == deadline
+    assert anywhere(deadline, (0.25, 0.5), NOW, MINUTE) == at_speed(deadline, 0.5)
+    assert anywhere(deadline, (), NOW, MINUTE) == deadline

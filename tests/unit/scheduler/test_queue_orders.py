@@ -8,12 +8,13 @@ import pytest
 from tests.timetables.situations import EXACT, HOUR, MINUTE, T0, ask, situation
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.jobs import Need
-from tidewatt.scheduler.plan import Ask, Booking, Pausing, Plan, Stint, Why, Window
+from tidewatt.scheduler.plan import Ask, Booking, GpuKind, Pausing, Plan, Stint, Why, Window
 from tidewatt.scheduler.planning.instants import ceil_ms
 from tidewatt.scheduler.planning.offers import alternatives
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.precedence import dues, in_order
 from tidewatt.scheduler.planning.queue import admit, offers, plan_queue
+from tidewatt.scheduler.planning.speeds import Speeds
 from tidewatt.scheduler.region import Pool, Region
 
 ONE = Region("local", pools=(Pool("A100", 1),), cpus=16)
@@ -259,3 +260,13 @@ def test_offers_of_a_job_with_a_deadline_start_from_its_own_slack() -> None:
         "24 h more slack would be expected to give 90 % instead of 20 %",
     )
     assert alternatives(offers(ask(1, 5), situation([], None))) == ()
+
+
+def test_what_follows_is_as_fast_as_the_gpus_that_there_are() -> None:
+    kinds = (GpuKind("a100"), GpuKind("t4", 0.5))
+    asks = [ask(1, None, 1), ask(2, 10, 4, kinds=kinds, after=(1,))]
+    slow = Region("local", pools=(Pool("T4", 1),), cpus=16)
+    assert dues(asks, Speeds([slow]).fastest) == {1: ceil_ms(T0 + 2 * HOUR)}
+    dirty_first = [300.0] * 4 + [100.0] * 44
+    planned = queue(asks, dirty_first, slow)
+    assert (start_h(planned[1]), start_h(planned[2])) == (0, 2)

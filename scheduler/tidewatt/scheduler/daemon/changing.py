@@ -39,7 +39,7 @@ class Changes:
             asks = [ask(replace(job, **changes[job.id]), found.not_ended) for job in jobs]
             for each in asks:
                 check(each, self._site.regions, found.now)
-                if sentence := too_late(each, found.not_ended, found.ends, found.now):
+                if sentence := too_late(each, found.not_ended, found.ends, found.now, self._site.regions):
                     raise BadInput(sentence)
             free = [
                 each

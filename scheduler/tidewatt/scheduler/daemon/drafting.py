@@ -12,6 +12,7 @@ from tidewatt.scheduler.plan import Ask
 from tidewatt.scheduler.planning.estimate import Estimate
 from tidewatt.scheduler.planning.learnt import Learnt
 from tidewatt.scheduler.planning.preview import ask_of
+from tidewatt.scheduler.planning.speeds import Speeds
 from tidewatt.scheduler.schemas import PlanRequest, SubmitRequest
 from tidewatt.scheduler.store import Store
 
@@ -29,7 +30,8 @@ def draft(site: Site, store: Store, request: PlanRequest, now: datetime, learnt:
     draw = _power(site, store, need, request, name, learnt)
     ask = ask_of(request, 0, now, site.home.name, draw, site.settings.default_duration)
     after = tuple(sorted(store.not_ended((*done, *ended))))
-    return with_experience(replace(ask, after=after, user=user_name(), project=project), learnt, now)
+    ask = replace(ask, after=after, user=user_name(), project=project)
+    return with_experience(ask, learnt, now, Speeds(site.regions).fastest(ask))
 
 
 def _power(

@@ -89,11 +89,12 @@ def mean_power_w(job: JobRecord, attempts: list[AttemptRecord]) -> float | None:
     return sum(each or 0 for each in active) / 1000 / ran_ms
 
 
-def with_experience(ask: Ask, learnt: Learnt | None, now: datetime) -> Ask:
+def with_experience(ask: Ask, learnt: Learnt | None, now: datetime, fastest: float = 1.0) -> Ask:
     """What is asked, with the duration that earlier runs suggest.
 
     It never makes a deadline impossible that the owner's own estimate keeps: then that stands, and the
-    source says what earlier runs took. Nor is more than the time limit believed.
+    source says what earlier runs took. Nor is more than the time limit believed. `fastest` is the speed on
+    the best GPUs for it that there are.
 
     Raises:
         BadInput: where earlier runs took longer than there is time, and the owner gave no estimate.
@@ -104,9 +105,9 @@ def with_experience(ask: Ask, learnt: Learnt | None, now: datetime) -> Ask:
     usual, guarded = learnt.duration, learnt.guard_duration
     if limited:
         usual, guarded = min(usual, ask.duration), min(guarded, ask.duration)
-    left = None if ask.finish_by is None else ask.finish_by - now
+    left = None if ask.finish_by is None else (ask.finish_by - now) * fastest  # as estimates count
     if left is not None and usual > left:
-        return _against(ask, learnt, usual, left)
+        return _against(ask, learnt, usual, left, now)
     if left is not None:
         guarded = min(guarded, left)
     own = f"; {short(ask.duration)} was yours" if ask.duration_source == "yours" else ""
@@ -118,7 +119,7 @@ def with_experience(ask: Ask, learnt: Learnt | None, now: datetime) -> Ask:
     )
 
 
-def _against(ask: Ask, learnt: Learnt, usual: timedelta, left: timedelta) -> Ask:
+def _against(ask: Ask, learnt: Learnt, usual: timedelta, left: timedelta, now: datetime) -> Ask:
     """What is asked where earlier runs took longer than there is time left.
 
     Raises:
@@ -129,8 +130,9 @@ def _against(ask: Ask, learnt: Learnt, usual: timedelta, left: timedelta) -> Ask
     if ask.duration_source != ASSUMED:
         said = f"{ask.duration_source}, though {learnt.source} ({short(usual)})"
         return replace(ask, duration_source=said, guard_duration=left)
+    away = "soon" if ask.finish_by is None else f"{short(ask.finish_by - now)} away"
     raise BadInput(
-        f"{learnt.source}, which does not fit before --finish-by, {short(left)} away: give a later"
+        f"{learnt.source}, which does not fit before --finish-by, {away}: give a later"
         " --finish-by, --late, or the --duration that it takes this time"
     )
 

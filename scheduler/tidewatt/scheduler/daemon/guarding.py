@@ -1,20 +1,25 @@
 """Starts jobs at their latest start, whatever else is broken: its own thread, no planner, no forecast."""
 
 import threading
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import structlog
 
 from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import Launcher, NotFree
+from tidewatt.scheduler.daemon.occupancy import ask
 from tidewatt.scheduler.daemon.replanning import Queue, queue
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.site import Site
-from tidewatt.scheduler.plan import Ask
+from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.planning import guard
 from tidewatt.scheduler.planning.capacity import Timeline
+from tidewatt.scheduler.planning.kinds import ratios, suitable
 from tidewatt.scheduler.planning.precedence import dues
+from tidewatt.scheduler.planning.speeds import Speeds
+from tidewatt.scheduler.planning.terms import allowed
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import JobRecord
@@ -51,7 +56,8 @@ class Guardian:
         now = self._site.clock.now()
         found = queue(self._site, self._store, self._service.foreign, now)
         waiting = {job.id: job for job in found.waiting}
-        urgent = guard.due(_deadlines(found), now, self._site.settings.margin)
+        margin = self._site.settings.margin
+        urgent = guard.due(_deadlines(found, self._site.regions, margin), now, margin)
         for job_id in urgent:
             with told("guard", job=job_id):
                 found = self._force(found, waiting[job_id], "its latest start has come", tell=True)
@@ -63,14 +69,13 @@ class Guardian:
     def _force(self, found: Queue, job: JobRecord, reason: str, *, tell: bool) -> Queue:
         """Starts the job wherever there is room; where there is none, the job is shown at risk."""
         reasons = []
-        for region in self._regions_for(job):
-            for pool in Timeline(region).pools_for(job.need):
-                try:
-                    attempt = self._launcher.launch(job, region, pool, found, reason)
-                except NotFree as error:
-                    reasons.append(str(error))
-                else:
-                    return found.started(job, attempt)
+        for region, pool in self._places_for(job, found.now):
+            try:
+                attempt = self._launcher.launch(job, region, pool, found, reason)
+            except NotFree as error:
+                reasons.append(str(error))
+            else:
+                return found.started(job, attempt)
         risk = f"{reason}, but " + ("; ".join(dict.fromkeys(reasons)) or "no region can hold it")
         if tell and risk != job.at_risk:
             with self._store.transaction() as transaction:
@@ -78,22 +83,58 @@ class Guardian:
                 transaction.change_job(job.id, at_risk=risk)
         return found
 
-    def _regions_for(self, job: JobRecord) -> list[Region]:
-        """Regions that the job allows: the planned one first, then home, then the others."""
-        planned = "" if job.plan is None else job.plan.region
-        allowed = [
-            region
+    def _places_for(self, job: JobRecord, now: datetime) -> list[tuple[Region, str]]:
+        """Where the job may run: first where it is in time, then as planned, then home, then the others."""
+        asked, planned = ask(job), job.plan
+        limit = asked.finish_by
+
+        def rank(place: tuple[Region, str, float]) -> tuple[bool, ...]:
+            region, pool, speed = place
+            late = limit is not None and asked.duration / speed > limit - now
+            here = planned is not None and region.name == planned.region
+            there = here and planned is not None and pool == planned.pool
+            return late, not there, not here, region.name != asked.home
+
+        places = [
+            (region, pool, speed)
             for region in self._site.regions
-            if (not job.regions or region.name in job.regions) and region.name not in job.exclude_regions
+            if allowed(asked, region.name)
+            for pool, (speed, _) in suitable(asked, Timeline(region))
         ]
-        return sorted(allowed, key=lambda region: (region.name != planned, region.name != job.frozen["home"]))
+        return [(region, pool) for region, pool, _ in sorted(places, key=rank)]
 
 
-def _deadlines(found: Queue) -> list[guard.Deadline]:
-    """Of each waiting job, by itself or by those that follow it."""
-    asks = {each.job_id: each for each in found.asks}
-    ends = dues(list(asks.values()))
-    return [_deadline(asks[job.id], ends.get(job.id)) for job in found.waiting if job.id in asks]
+def _deadlines(found: Queue, regions: Sequence[Region], margin: timedelta) -> list[guard.Deadline]:
+    """Of each waiting job, by itself or by those that follow it, at the speed at which it is to run.
+
+    That is the planned one where a plan stands, for its start goes there first. Without a plan the job goes
+    wherever there is room: then its start must be early enough for the slowest of those.
+    """
+    asks, speeds = {each.job_id: each for each in found.asks}, Speeds(regions)
+    ends = dues(list(asks.values()), speeds.fastest)
+    deadlines = []
+    for job in found.waiting:
+        if job.id not in asks:
+            continue
+        asked = asks[job.id]
+        deadline = _deadline(asked, ends.get(job.id))
+        planned = None if job.plan is None else _speed(asked, job.plan, regions)
+        if planned is not None:
+            deadlines.append(guard.at_speed(deadline, planned))
+        else:
+            since = max(asked.submitted, asked.release or asked.submitted)
+            deadlines.append(guard.anywhere(deadline, speeds.of(asked), since, margin))
+    return deadlines
+
+
+def _speed(asked: Ask, plan: Plan, regions: Sequence[Region]) -> float | None:
+    """The job's speed where it is planned; None where that place is gone."""
+    region = next((each for each in regions if each.name == plan.region), None)
+    if region is None or not asked.need.gpus:
+        return None if region is None else 1.0
+    pool = next((each for each in region.pools if each.name == plan.pool), None)
+    fares = None if pool is None else ratios(asked, pool)
+    return None if fares is None else fares[0]
 
 
 def _deadline(asked: Ask, end_ms: int | None) -> guard.Deadline:

@@ -6,9 +6,12 @@ from datetime import datetime, timedelta
 from tidewatt.backends.clock import moment
 from tidewatt.scheduler.array import parse_key
 from tidewatt.scheduler.daemon.naming import named
+from tidewatt.scheduler.daemon.occupancy import ask
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.jobs import ENDED, JobState
 from tidewatt.scheduler.plan import Ask
+from tidewatt.scheduler.planning.speeds import Speeds
+from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.schemas import PlanRequest
 from tidewatt.scheduler.store import Store, Transaction
 from tidewatt.scheduler.store.records import JobRecord
@@ -60,23 +63,30 @@ def held_back(waiting: Sequence[JobRecord], held: Iterable[int]) -> set[int]:
 
 
 def too_late(
-    asked: Ask, not_ended: Mapping[int, JobRecord], ends: Mapping[int, datetime], now: datetime
+    asked: Ask,
+    not_ended: Mapping[int, JobRecord],
+    ends: Mapping[int, datetime],
+    now: datetime,
+    regions: Sequence[Region],
 ) -> str:
     """Why the deadline cannot be kept after the jobs before it, even if nothing else ran; "" where it can.
 
-    `ends` are when running jobs are expected to end; what is held might be released at once.
+    `ends` are when running jobs are expected to end; what is held might be released at once. All of them get
+    the fastest GPUs of these regions that suit them.
     """
     if asked.late or not any(number in not_ended for number in asked.after):
         return ""
-    soonest = _soonest(now, not_ended, ends)
+    speeds = Speeds(regions)
+    soonest = _soonest(now, not_ended, ends, speeds)
     last = max((number for number in asked.after if number in soonest), key=lambda number: soonest[number])
     end = soonest[last]
     name = f"job {not_ended[last].key}, after which it is to run, cannot end before {_utc(end)}"
     if asked.start_by is not None and end > asked.start_by:
         return f"{name}, which is later than --start-by {_utc(asked.start_by)}: give a later --start-by"
-    if asked.finish_by is not None and end + asked.duration > asked.finish_by:
+    takes = asked.duration / speeds.fastest(asked)
+    if asked.finish_by is not None and end + takes > asked.finish_by:
         return (
-            f"{name}, and then {short(asked.duration)} do not fit before --finish-by"
+            f"{name}, and then {short(takes)} do not fit before --finish-by"
             f" {_utc(asked.finish_by)}: give a later --finish-by, or --late"
         )
     return ""
@@ -155,7 +165,7 @@ def _freed(ended: Mapping[int, tuple[str, JobState]]) -> str:
 
 
 def _soonest(
-    now: datetime, not_ended: Mapping[int, JobRecord], ends: Mapping[int, datetime]
+    now: datetime, not_ended: Mapping[int, JobRecord], ends: Mapping[int, datetime], speeds: Speeds
 ) -> dict[int, datetime]:
     """When each job can have ended at the soonest: after those before it, on its fastest GPUs."""
     found: dict[int, datetime] = {}
@@ -163,8 +173,7 @@ def _soonest(
         job = not_ended[number]
         again = now if job.not_before_ms is None else moment(job.not_before_ms)
         start = max([now, again, *(found[each] for each in job.predecessors if each in found)])
-        fastest = max([1.0, *(kind.speed for kind in job.kinds)])
-        end = start + timedelta(milliseconds=job.duration_ms) / fastest
+        end = start + timedelta(milliseconds=job.duration_ms) / speeds.fastest(ask(job))
         found[number] = ends.get(number, end)
     return found
 

@@ -21,10 +21,17 @@ class Retry:
 
 
 def retry(
-    job: JobRecord, state: JobState, reason: str, status: AttemptStatus, ended_ms: int, margin_ms: int
+    job: JobRecord,
+    state: JobState,
+    reason: str,
+    status: AttemptStatus,
+    ended_ms: int,
+    margin_ms: int,
+    due_ms: int | None = None,
 ) -> Retry | None:
-    """The next try, None where there is none; its pause is cut short where the deadline asks for that.
+    """The next try, None where there is none; its pause is cut short where a deadline asks for that.
 
+    `due_ms` is when it has to end for what follows it to be in time, None where nothing follows that has to.
     A job that ran into its time limit is not tried again: it would run into it again. Nor is one that
     somebody cancelled.
     """
@@ -32,7 +39,7 @@ def retry(
     if state is not JobState.FAILED or job.stopping or stopped or job.retried >= job.retries:
         return None
     pause_ms = min(FIRST_PAUSE_MS * GROWTH**job.retried, LONGEST_PAUSE_MS)
-    latest_ms = _latest_start_ms(job)
+    latest_ms = _latest_start_ms(job, due_ms)
     at_ms = ended_ms + pause_ms
     if latest_ms is not None:
         at_ms = max(ended_ms + FIRST_PAUSE_MS, min(at_ms, latest_ms - margin_ms))
@@ -43,7 +50,8 @@ def retry(
     )
 
 
-def _latest_start_ms(job: JobRecord) -> int | None:
+def _latest_start_ms(job: JobRecord, due_ms: int | None) -> int | None:
     limits = [] if job.start_by_ms is None else [job.start_by_ms]
     limits += [] if job.finish_by_ms is None else [job.finish_by_ms - (job.guard_ms or job.duration_ms)]
+    limits += [] if due_ms is None else [due_ms - (job.guard_ms or job.duration_ms)]
     return min(limits, default=None)

@@ -82,7 +82,7 @@ class Service:
             found = self.queue()
             asked = draft(self.site, self.store, request, found.now, learnt)
             check(asked, self.site.regions, found.now)
-            if sentence := too_late(asked, found.not_ended, found.ends, found.now):
+            if sentence := too_late(asked, found.not_ended, found.ends, found.now, self.site.regions):
                 raise BadInput(sentence)
             newcomers = _tasks(asked, request)
             situation = self.situation(found, [asked])
@@ -113,7 +113,7 @@ class Service:
         with self.lock:
             found = self.queue()
             asked = draft(self.site, self.store, request, found.now)
-            if sentence := too_late(asked, found.not_ended, found.ends, found.now):
+            if sentence := too_late(asked, found.not_ended, found.ends, found.now, self.site.regions):
                 raise BadInput(sentence)
             return answer(asked, self.situation(found, [asked]), hindsight=self.site.hindsight)
 

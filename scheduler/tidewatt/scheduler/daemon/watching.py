@@ -10,11 +10,13 @@ from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.daemon.environments import forget
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import Launcher, attempt_folder
-from tidewatt.scheduler.daemon.occupancy import fares
+from tidewatt.scheduler.daemon.occupancy import ask, fares
 from tidewatt.scheduler.daemon.predecessors import settle_followers
 from tidewatt.scheduler.daemon.retrying import retry
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.jobs import AttemptState, JobState
+from tidewatt.scheduler.planning.precedence import dues
+from tidewatt.scheduler.planning.speeds import Speeds
 from tidewatt.scheduler.store import Store, Transaction
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
@@ -147,7 +149,8 @@ class Watcher:
         ended_ms = status.ended_ms or self._now_ms()
         state, reason = _outcome(job, status)
         margin_ms = round(1000 * self._site.settings.margin.total_seconds())
-        again = retry(job, state, reason, status, ended_ms, margin_ms)
+        due_ms = self._due_ms(job) if state is JobState.FAILED and job.retried < job.retries else None
+        again = retry(job, state, reason, status, ended_ms, margin_ms, due_ms)
         with self._store.transaction() as transaction:
             if attempt.started_ms is None and status.started_ms is not None:
                 self._started(transaction, attempt, status)
@@ -176,6 +179,13 @@ class Watcher:
         forget(self._store, self._site.paths, over)
         log.info("job.ended", job=job.id, state=str(state), reason=reason, again=again is not None)
         return f"job {job.key} failed and is tried again" if again is not None else f"job {job.key} ended"
+
+    def _due_ms(self, job: JobRecord) -> int | None:
+        """When the job has to end for what follows to be in time; None where nothing of that has to be."""
+        moving = self._store.jobs([JobState.WAITING, JobState.HELD, JobState.RUNNING, JobState.PAUSED])
+        numbers = {each.id for each in moving}
+        asks = [ask(each, numbers) for each in moving]
+        return dues(asks, Speeds(self._site.regions).fastest).get(job.id)
 
     def _poisoned(self, attempt: AttemptRecord, reason: str) -> str:
         self._launcher.came_to_nothing(attempt.job_id)

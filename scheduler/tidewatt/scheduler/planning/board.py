@@ -15,6 +15,7 @@ from tidewatt.scheduler.planning.options import ground, option_of, options_of
 from tidewatt.scheduler.planning.planner import Infeasible, place, planned_at
 from tidewatt.scheduler.planning.precedence import dues, followers, in_order, turns
 from tidewatt.scheduler.planning.situation import Situation
+from tidewatt.scheduler.planning.speeds import Speeds
 from tidewatt.scheduler.planning.terms import FREE, Bounds, allowed, duration_ms, latest_start_ms
 from tidewatt.scheduler.region import Region
 
@@ -40,8 +41,9 @@ class Board:
         asks = [*(ask for ask in situation.asks if ask.job_id not in new), *newcomers]
         self._waiting = {ask.job_id for ask in asks}
         self._followers = followers(asks)
-        self._dues = dues(asks)
-        self.turns = turns(asks, situation.shares)
+        fastest = Speeds(situation.regions).fastest
+        self._dues = dues(asks, fastest)
+        self.turns = turns(asks, situation.shares, fastest)
         self._placed: dict[int, tuple[int, int]] = {}  # job id: start, end
         self._suitable: dict[tuple[int, str], dict[str, Ratios]] = {}
         self._arrays = _arrays(asks)

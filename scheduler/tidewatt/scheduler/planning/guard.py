@@ -4,8 +4,8 @@ A job starts, or starts again, once `now >= finish_by - (rest + restart + queue 
 are such that 95 of 100 take no longer.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 _LONGEST = timedelta(days=3650)  # longer ones leave no deadline that a date could hold
@@ -50,6 +50,32 @@ def latest_start(deadline: Deadline, margin: timedelta) -> datetime | None:
     return _before(min(limits), deadline.queue_wait, margin) if limits else None
 
 
+def at_speed(deadline: Deadline, speed: float) -> Deadline:
+    """The same on hardware that is `speed` times as fast as the one that its estimates are of."""
+    if speed == 1.0:
+        return deadline
+    guarded, rest = deadline.guard_duration, deadline.remaining
+    return replace(
+        deadline,
+        duration=_at(speed, deadline.duration),
+        guard_duration=None if guarded is None else _at(speed, guarded),
+        remaining=None if rest is None else _at(speed, rest),
+    )
+
+
+def anywhere(deadline: Deadline, speeds: Sequence[float], since: datetime, margin: timedelta) -> Deadline:
+    """The deadline as the slowest hardware can keep it that could from `since` on; else as the fastest can.
+
+    A job that is started wherever there is room has to be started so early.
+    """
+    for speed in sorted(speeds):
+        slower = at_speed(deadline, speed)
+        latest = latest_start(slower, margin)
+        if latest is None or latest >= since:
+            return slower
+    return at_speed(deadline, max(speeds, default=1.0))
+
+
 def due(waiting: Iterable[Deadline], now: datetime, margin: timedelta) -> tuple[int, ...]:
     """Ids of the jobs that must start now, the most urgent first."""
     urgent = [
@@ -58,6 +84,11 @@ def due(waiting: Iterable[Deadline], now: datetime, margin: timedelta) -> tuple[
         if (start := latest_start(deadline, margin)) is not None and start <= now
     ]
     return tuple(job_id for _, job_id in sorted(urgent))
+
+
+def _at(speed: float, length: timedelta) -> timedelta:
+    """How long work of that length takes, as far as a date goes."""
+    return min(length, _LONGEST * min(speed, 1.0)) / speed
 
 
 def _before(moment: datetime, *lengths: timedelta) -> datetime:

@@ -20,17 +20,22 @@ def followers(asks: Iterable[Ask]) -> dict[int, list[Ask]]:
     return found
 
 
-def dues(asks: Sequence[Ask]) -> dict[int, int]:
+def dues(asks: Sequence[Ask], speed: Callable[[Ask], float] = fastest) -> dict[int, int]:
     """The last end in Unix milliseconds by which what follows keeps its deadline, by id of who goes before.
 
-    Those that follow are taken to run on the fastest kind that they name.
+    Those that follow are taken to run at this `speed`: without one as fast as the best kind that they name,
+    whether there is any or not.
     """
     after = followers(asks)
     if not after:
         return {}
     found: dict[int, int] = {}
     for ask in reversed(in_order(asks)):
-        starts = [start for each in after.get(ask.job_id, ()) if (start := _latest(each, found)) is not None]
+        starts = [
+            start
+            for each in after.get(ask.job_id, ())
+            if (start := _latest(each, found, speed(each))) is not None
+        ]
         if starts:
             found[ask.job_id] = min(starts)
     return found
@@ -84,15 +89,17 @@ def priorities(asks: Sequence[Ask]) -> dict[int, int]:
     return found
 
 
-def turns(asks: Sequence[Ask], shares: Mapping[str, float]) -> dict[int, Turn]:
+def turns(
+    asks: Sequence[Ask], shares: Mapping[str, float], speed: Callable[[Ask], float] = fastest
+) -> dict[int, Turn]:
     """Whose turn it is, by id: higher priority, then who used less, then the earliest latest start.
 
     Those without a deadline come after those with one, in the order of submission.
     """
-    needed, urgent = dues(asks), priorities(asks)
+    needed, urgent = dues(asks, speed), priorities(asks)
     found: dict[int, Turn] = {}
     for ask in asks:
-        latest = _latest(ask, needed, own=True)
+        latest = _latest(ask, needed)
         found[ask.job_id] = (
             -urgent[ask.job_id],
             shares.get(ask.project, shares.get(ask.user, 0.0)) if shares else 0.0,
@@ -103,7 +110,6 @@ def turns(asks: Sequence[Ask], shares: Mapping[str, float]) -> dict[int, Turn]:
     return found
 
 
-def _latest(ask: Ask, needed: Mapping[int, int], *, own: bool = False) -> int | None:
-    """The last start that keeps the deadlines of the job and of what follows; `own` as fast as estimated."""
-    speed = 1.0 if own else fastest(ask)
+def _latest(ask: Ask, needed: Mapping[int, int], speed: float = 1.0) -> int | None:
+    """The last start that keeps the deadlines of the job and of what follows."""
     return latest_start_ms(ask, speed, needed.get(ask.job_id))
