@@ -27,7 +27,9 @@ SEARCH_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search has found: plans by job id, and the prices of its slots."""
+    """What a search of the queue of these jobs has found: plans by job id, and the prices of its slots."""
+
+    jobs: frozenset[int]
 
     plans: Mapping[int, Plan]
     prices: Prices | None
@@ -58,7 +60,11 @@ class QueuePlanner:
         seen = _signature(situation)
         if seen != self._seen:
             self._seen = seen
-            self._begin(situation)
+            try:
+                self._begin(situation)
+            except Exception:
+                # the plans of this round do not depend on it
+                log.exception("search.failed")
         return made.plans
 
     @property
@@ -75,10 +81,14 @@ class QueuePlanner:
         if self._search is None:
             return
         made, search = self._search
+        over = not search.running()  # before what it found last is taken
         found = search.poll()
+        if over:
+            self.stop()
         if found is not None:
             plans = made.plans(found.timetable, immediate(made.problem))
-            self._found = Found(plans, found.prices, made.problem.places)
+            jobs = frozenset(ask.job_id for ask in made.asks)
+            self._found = Found(jobs, plans, found.prices, made.problem.places)
             self._because("a longer look at the whole queue")
 
     def stop(self) -> None:
@@ -99,8 +109,10 @@ class QueuePlanner:
             for job_id, plan in found.plans.items()
             if job_id in waiting and plan.window.start > situation.now
         }
-        prices = found.prices and carried(found.prices, found.places, made.problem.places)
-        self._found = replace(found, plans={})  # taken or not: the prices stay a proof
+        prices = None
+        if found.jobs == waiting:  # of another queue they are no measure of this one
+            prices = found.prices and carried(found.prices, found.places, made.problem.places)
+        self._found = replace(found, plans={})  # taken or not: the prices stay a proof, while these jobs wait
         return refined(situation, made, proposed, prices)
 
     def _begin(self, situation: Situation) -> None:
