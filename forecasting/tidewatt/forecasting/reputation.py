@@ -11,7 +11,7 @@ from tidewatt.forecasting.asking import Asked
 from tidewatt.forecasting.hours import HOUR_MS
 from tidewatt.forecasting.kind import Kind
 from tidewatt.forecasting.series import Intensities, instant, milliseconds
-from tidewatt.forecasting.skill import LEAST_DAYS, PRIOR, Skill, learn
+from tidewatt.forecasting.skill import FARTHEST_G, LEAST_DAYS, PRIOR, Skill, learn
 from tidewatt.forecasting.witnesses import (
     DAY_H,
     HOURS,
@@ -166,5 +166,5 @@ class Reputation:
 
 
 def _known(deviations: Floats) -> Floats:
-    """The deviations, none where nothing was said."""
-    return np.where(np.isfinite(deviations), deviations, 0.0)
+    """The deviations as far as any may be believed, none where nothing was said."""
+    return np.where(np.isfinite(deviations), np.clip(deviations, -FARTHEST_G, FARTHEST_G), 0.0)

@@ -62,9 +62,12 @@ def shrunk(outlook: Outlook, advice: Mapping[int, Advice]) -> Outlook:
         hour = steps.start_ms[mine] // HOUR_MS - told.start_h
         ahead = np.clip(hour, 0, HOURS - 1)
         usual = told.usual[hour % DAY_H]
+        least = np.where(
+            mean[mine] < 0, -np.inf, 0.0
+        )  # only what may be negative ever is: marginal intensity
         made = usual + told.share[ahead] * (mean[mine] - usual) + told.rest[ahead]
-        mean[mine] = made = np.maximum(made, 0.0)
-        low[mine], high[mine] = np.maximum(made + told.low[ahead], 0.0), made + told.high[ahead]
+        mean[mine] = made = np.maximum(made, least)
+        low[mine], high[mine] = np.maximum(made + told.low[ahead], least), made + told.high[ahead]
         notes += [told.note] if told.note else []
     return replace(
         outlook,

@@ -27,6 +27,9 @@ TRUST_DAYS = 1.5  # days of trials after which they count as much as the prior
 LEAST_DAYS = 1.0  # with fewer nothing is learnt
 LOW, HIGH = 0.1, 0.9
 LEAST_G2 = 1e-9
+FARTHEST_G = 2000.0  # gCO2/kWh: no grid is that dirty, so no deviation is larger, whatever a source says
+USUALLY, BEYOND = 0.9, 4.0  # nothing counts as more than so many times this quantile of what was observed
+LEAST_SPREAD_G = 1.0  # of what was observed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +64,9 @@ def learn(observed: Floats, said: Sequence[Floats], prior: Sequence[Floats], tri
     """The skill shown in trials: `observed` and each of `said` are deviations (trials, hours ahead).
 
     NaN in `observed` where nothing is known yet. `prior` holds (B,) for each witness: what it weighs before
-    anything is known. The first witnesses but the last are the forecast's own numbers.
+    anything is known. The first witnesses but the last are the forecast's own numbers. What is told or
+    observed far outside of what usually is counts as its bound: days on which a source was wrong by orders of
+    magnitude spoil neither offset nor band.
 
     Raises:
         ForecastError: shapes do not fit.
@@ -74,14 +79,24 @@ def learn(observed: Floats, said: Sequence[Floats], prior: Sequence[Floats], tri
         for each in said:
             known &= np.isfinite(each[:, start:end])
         y = observed[:, start:end][known]
-        x = np.array([each[:, start:end][known] for each in said])
+        x = [each[:, start:end][known] for each in said]
+        y, *x = _bounded(y, x)
         days = len(y) / ((end - start) * trials_a_day)
-        parts.append((*_fitted(y, x, np.array([each[bucket] for each in prior]), days), days))
+        parts.append((*_fitted(y, np.array(x), np.array([each[bucket] for each in prior]), days), days))
     for bucket in range(1, len(parts)):  # what is not known so far ahead is no better than it is nearer
         if parts[bucket][-1] < LEAST_DAYS <= parts[bucket - 1][-1]:
             parts[bucket] = parts[bucket - 1]
     weight, offset, low, high, days_of = (np.array(column) for column in zip(*parts, strict=True))
     return Skill(weight, offset, low, high, days_of)
+
+
+def _bounded(observed: Floats, said: Sequence[Floats]) -> list[Floats]:
+    """What was observed and said, none of it farther from 0 than may be."""
+    spread = (
+        np.quantile(np.abs(np.clip(observed, -FARTHEST_G, FARTHEST_G)), USUALLY) if len(observed) else 0.0
+    )
+    bound = min(BEYOND * max(float(spread), LEAST_SPREAD_G), FARTHEST_G)
+    return [np.clip(each, -bound, bound) for each in (observed, *said)]
 
 
 def _fitted(y: Floats, x: Floats, prior: Floats, days: float) -> tuple[Floats, float, float, float]:
@@ -97,7 +112,8 @@ def _fitted(y: Floats, x: Floats, prior: Floats, days: float) -> tuple[Floats, f
     if own > 1:
         weight[:-1] /= own
     share = days / (days + TRUST_DAYS)
-    offset = share * float(y_mean - weight @ x_mean)
+    most = float(np.abs(y).max())
+    offset = min(max(share * float(y_mean - weight @ x_mean), -most), most)
     left = y - weight @ x - offset
     wider = 1 + 1 / days  # few days have not seen the worst
     low, high = np.quantile(left, (LOW, HIGH)) * wider

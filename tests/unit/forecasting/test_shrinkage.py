@@ -11,9 +11,11 @@ from tidewatt.forecasting.chain import Chain
 from tidewatt.forecasting.fake import FakeProvider, failing
 from tidewatt.forecasting.hours import HOUR_MS
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
-from tidewatt.forecasting.series import Forecast, Outlook, Rung, Series, Steps, milliseconds
+from tidewatt.forecasting.reputation import Advice
+from tidewatt.forecasting.series import Forecast, Outlook, Rung, Segment, Series, Steps, milliseconds
 from tidewatt.forecasting.shrinkage import Shrinker, shrunk
 from tidewatt.forecasting.skill import Floats
+from tidewatt.forecasting.witnesses import HOURS
 
 KIND = Kind(Signal.AVERAGE, Basis.LIFECYCLE, Boundary.PRODUCTION)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -261,3 +263,20 @@ def test_a_past_that_cannot_be_reckoned_with_leaves_the_forecast_as_told(
     assert plain is not None
     assert made.steps.gco2_per_kwh.tolist() == plain.steps.gco2_per_kwh.tolist()
     assert made.note == "as told: it could not be shrunk"
+
+
+def test_hours_that_a_source_told_below_zero_stay_apart() -> None:
+    told = steps(np.array([-80.0, -20.0, 5.0, 300.0]), NOW)
+    plain = Outlook("DE", KIND, told, (Segment(NOW, NOW + 4 * HOUR, Rung.LIVE, "fake"),))
+    nothing = np.zeros(HOURS)
+    advice = Advice(
+        milliseconds(NOW) // HOUR_MS,
+        np.full(24, 50.0),
+        nothing + 0.9,
+        nothing - 20,
+        nothing - 30,
+        nothing + 30,
+    )
+    made = shrunk(plain, {0: advice})
+    assert made.steps.gco2_per_kwh == pytest.approx([-87.0, -33.0, 0.0, 255.0])
+    assert made.p10 == pytest.approx([-117.0, -63.0, 0.0, 225.0])

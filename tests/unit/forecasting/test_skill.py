@@ -102,3 +102,22 @@ def test_weights_are_never_negative_and_a_forecasts_own_sum_to_1_at_most(
     assert (skill.weight[:, :-1].sum(axis=1) <= 1 + 1e-9).all()
     assert (skill.low <= 0).all()
     assert (skill.high >= 0).all()
+
+
+@pytest.mark.parametrize("wrong", [1e6, 1e200, -1e200])
+def test_days_on_which_a_source_was_wrong_by_magnitudes_leave_no_trace_in_the_level(wrong: float) -> None:
+    observed, told = trials(28 * 8, 1.0, 20)
+    told[-16:] = wrong
+    skill = of_forecast(observed, told)
+    assert (abs(skill.offset) < 60).all()
+    assert ((skill.weight >= 0) & (skill.weight <= 1)).all()
+    assert (abs(skill.low) < 600).all()
+    assert (abs(skill.high) < 600).all()
+
+
+def test_a_source_that_was_only_ever_absurd_is_not_believed() -> None:
+    observed, _ = trials(28 * 8, 1.0)
+    random = np.random.default_rng(2)
+    skill = of_forecast(observed, random.normal(0, 1e150, observed.shape))
+    assert (skill.weight[:, 0] < 0.1).all()
+    assert (abs(skill.offset) < 20).all()
