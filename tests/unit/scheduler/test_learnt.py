@@ -159,3 +159,14 @@ def test_the_guard_never_keeps_less_than_the_usual_time(
     learnt = learn(history, replace(ASKED, estimate_s=estimate_s))
     if learnt is not None:
         assert timedelta(0) < learnt.duration <= learnt.guard_duration
+
+
+def test_a_few_short_tries_do_not_make_a_long_estimate_a_matter_of_seconds() -> None:
+    asked = replace(ASKED, command=RUN.command, estimate_s=8 * HOUR_S)
+    few, five = (learn(runs(many, 1 / 3600, estimate_s=8 * HOUR_S), asked) for many in (2, 5))
+    assert few is not None
+    assert five is not None
+    assert few.duration == timedelta(hours=2)
+    assert few.guard_duration >= few.duration
+    assert few.source.endswith("; so few runs shorten an estimate to a quarter at most, 2h")
+    assert five.duration < timedelta(minutes=10)

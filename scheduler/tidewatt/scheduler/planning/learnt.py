@@ -27,6 +27,7 @@ VARIED = 0.2  # standard deviation of the logarithm of estimates, from which the
 PRIOR_RUNS = 2.0  # what the user's estimate counts
 PRIOR_SPREAD, PRIOR_SPREAD_RUNS = 0.3, 4.0  # of the logarithm: estimates are often a third off
 TRUSTED_RUNS = 20.0  # from so many on observed quantiles count as much as the normal law's
+FEW_RUNS, LEAST_OF_ESTIMATE = 5, 0.25  # fewer runs never shorten an estimate to less than this share
 FARTHEST = 20.0  # no run is believed to take so many times longer or shorter than it was estimated
 Z95 = 1.6448536
 
@@ -187,6 +188,10 @@ def _learnt(
     runs: Sequence[PastRun], asked: AskedRun, usual_s: float, guarded_s: float, words: str, said: str
 ) -> Learnt:
     many, powers = len(runs), _powers(runs[:NEWEST], asked)
+    least_s = LEAST_OF_ESTIMATE * (asked.estimate_s or 0.0) if many < FEW_RUNS else 0.0
+    if usual_s < least_s:
+        usual_s, guarded_s = least_s, max(least_s, guarded_s)
+        said += f"; so few runs shorten an estimate to a quarter at most, {_length(usual_s)}"
     return Learnt(
         timedelta(seconds=max(1, round(usual_s))),
         timedelta(seconds=max(1, ceil(guarded_s))),
