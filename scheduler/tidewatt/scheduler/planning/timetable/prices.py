@@ -18,8 +18,10 @@ from tidewatt.scheduler.planning.timetable.windows import HOUR_MS, Ground, Price
 
 PASSES = 30
 FEW_PASSES, FEW, MANY = 20, 150, 3000  # with so many jobs a pass takes long for what it gives
-SAMPLE = 12_000  # jobs that are asked in each pass, at most
+MANY_PASSES = 50  # with more: of a sample
+SAMPLE, PART = 7000, 0.12  # jobs that are asked in each pass: so many, or this share of all if that is more
 LONGER, HUNGRIER = 1.4, 1.5  # within which factors jobs are priced as alike
+MUCH_LONGER = 2.0  # the same where there are many
 STEP = 0.1  # of the water level, where a cell is used twice over
 OVERLOAD = 2.0  # at which a step is longest
 RISE, FALL = 1.25, 0.6  # of the step where the bound rose above all before, or did not
@@ -38,10 +40,12 @@ def found_prices(ground: Ground, random: np.random.Generator, stop: Callable[[],
     jobs = np.flatnonzero(ground.due_ms - ground.release_ms >= ground.shortest_ms)
     if not len(jobs):
         return free_of_charge(ground)
-    share = max(1.0, len(jobs) / SAMPLE)
-    if share > 1:
-        jobs = np.sort(random.choice(jobs, SAMPLE, replace=False))
-    market = _Market(ground, Lots(ground, jobs, LONGER, HUNGRIER), share)
+    asked = min(len(jobs), max(SAMPLE, round(PART * len(jobs))))
+    share = len(jobs) / asked
+    longer = LONGER if len(jobs) <= MANY else MUCH_LONGER
+    if asked < len(jobs):
+        jobs = np.sort(random.choice(jobs, asked, replace=False))
+    market = _Market(ground, Lots(ground, jobs, longer, HUNGRIER), share)
     return market.settle(*filled(ground), stop)
 
 
@@ -69,7 +73,8 @@ class _Market:
         at_best: _Step | None = None
         unit, site = np.zeros(prices.unit.shape), np.zeros(prices.site.shape)
         per_kwh = scale / max(self._draw(), 1e-9)
-        some = FEW_PASSES if FEW < len(self.lots.jobs) <= MANY else PASSES
+        n = len(self.lots.jobs)
+        some = PASSES if n <= FEW else FEW_PASSES if n <= MANY else MANY_PASSES
         for turn in range(some):
             found = self._asked(prices)
             since = 0 if found.bound > bound else since + 1
