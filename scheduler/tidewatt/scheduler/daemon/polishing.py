@@ -71,10 +71,11 @@ class QueuePlanner:
     def certificate(self) -> CertificateView | None:
         """How good the newest plan is; None where nothing was to be shifted, or a simpler planner made it."""
         made = self.newest
-        if made is None or made.certificate is None:
+        proof = None if made is None else made.certificate
+        if made is None or proof is None or proof.jobs == proof.unplaced:
             return None
-        proof = made.certificate
-        return CertificateView(planner=made.planner, jobs=proof.jobs, gap=proof.gap, captured=proof.captured)
+        jobs = proof.jobs - proof.unplaced
+        return CertificateView(planner=made.planner, jobs=jobs, gap=proof.gap, captured=proof.captured)
 
     def look(self) -> None:
         """Asks for a round where the search has found something."""
