@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Ask, Booking, Plan, Why, Window
-from tidewatt.scheduler.planning import reasons
+from tidewatt.scheduler.planning import capacity, reasons
 from tidewatt.scheduler.planning.capacity import Stretch, Timeline, holds
 from tidewatt.scheduler.planning.choice import Choice, Option, choice_at
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, moment
@@ -20,6 +20,7 @@ from tidewatt.scheduler.planning.terms import FREE, Bounds, allowed, duration_ms
 from tidewatt.scheduler.region import Region
 
 ROUNDING_MS = 1  # lengths on faster GPUs are rounded by whoever made a plan
+Saved = tuple[dict[int, tuple[int, int]], list[tuple[Timeline, capacity.Saved]]]
 DUE_FOR_MS = 300_000  # a plan not carried out for so long after its start was slept through
 
 
@@ -126,6 +127,18 @@ class Board:
                 each.timeline.release(_holder(job_id))
             for counted in self._arrays.values():
                 counted.release(_holder(job_id))
+
+    def saved(self) -> Saved:
+        """What is on the board, to come back to: put anew, plans may go to other nodes, where less fits."""
+        timelines = [*(each.timeline for each in self._grounds.values()), *self._arrays.values()]
+        return dict(self._placed), [(timeline, timeline.saved()) for timeline in timelines]
+
+    def restore(self, saved: Saved) -> None:
+        """Makes the board what it was when it was `saved`."""
+        placed, timelines = saved
+        self._placed = dict(placed)
+        for timeline, booked in timelines:
+            timeline.restore(booked)
 
     def still_holds(self, ask: Ask, plan: Plan) -> bool:
         """True where a plan made earlier can still be carried out as it is, in time."""

@@ -14,6 +14,7 @@ from tidewatt.scheduler.region import Pool, Region
 
 Stretch = tuple[int, int]  # half-open, Unix milliseconds
 _Change = tuple[int, str, int, int, int, int]  # at (ms), node, more GPUs, CPUs, MB, milliwatts in use
+Saved = tuple[dict[str, list[_Change]], list[_Change]]  # what is booked, by holder and by time
 _LAST: _Change = (FAR_MS, "", 0, 0, 0, 0)
 _MORE_THAN_ALL = 1_000_000_000  # CPUs: no region has so many
 
@@ -55,6 +56,16 @@ class Timeline:
         """Frees everything that `holder` has booked."""
         for change in self._booked.pop(holder, ()):
             self._changes.remove(change)
+
+    def saved(self) -> Saved:
+        """What is booked, to come back to."""
+        return {holder: list(changes) for holder, changes in self._booked.items()}, list(self._changes)
+
+    def restore(self, saved: Saved) -> None:
+        """Books what was booked when it was `saved`, on the same nodes."""
+        booked, changes = saved
+        self._booked = {holder: list(each) for holder, each in booked.items()}
+        self._changes = list(changes)
 
     def pools_for(self, need: Need) -> tuple[str, ...]:
         """Names of the pools that could ever hold the need; `("",)` where it needs no GPU; `()` for none."""

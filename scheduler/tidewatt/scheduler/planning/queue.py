@@ -8,7 +8,9 @@ from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.plan import Ask, Plan, Why
 from tidewatt.scheduler.planning.board import Board
 from tidewatt.scheduler.planning.choice import TIE, weight
+from tidewatt.scheduler.planning.first_come import plan_first_come
 from tidewatt.scheduler.planning.offers import Offer, offered
+from tidewatt.scheduler.planning.overload import MANY, hurried, late, seated
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.precedence import descendants
 from tidewatt.scheduler.planning.rescue import alone_in_time, rescue
@@ -18,6 +20,8 @@ from tidewatt.scheduler.planning.triage import carried_out, is_movable, misses, 
 from tidewatt.scheduler.planning.weighing import scale_of
 
 __all__ = ["Admission", "Offer", "admit", "offers", "plan_queue"]
+
+FEW = 20  # late jobs of a large queue: for more of them no better order is looked for
 
 Plans = dict[int, Plan | Infeasible]
 
@@ -37,8 +41,17 @@ def plan_queue(situation: Situation, *, improve: bool = True) -> Plans:
     than the policy's `min_saving` over it (not looked for where `improve` is False). A plan whose start has
     come stays too: it is due.
     """
+    plain: Plans | None = None
+    if len(situation.asks) > MANY:
+        plain = plan_first_come(situation)
+        if sum(late(situation.asks, plain)) > FEW:
+            return seated(situation, plain, improve=improve)
     board = Board(situation)
     plans = _settle(board, situation.asks, situation.keep)
+    if any(map(misses, plans.values())):
+        plain = plan_first_come(situation) if plain is None else plain
+        if late(situation.asks, plans) > late(situation.asks, plain):
+            return seated(situation, plain, improve=improve)
     for ask in board.in_turn(situation.asks) if improve else ():
         plan = plans[ask.job_id]
         kept = plan is situation.keep.get(ask.job_id)
@@ -131,6 +144,7 @@ def _settle(board: Board, asks: Sequence[Ask], keep: Mapping[int, Plan]) -> Plan
                 plans[ask.job_id] = put(board, ask)
     if any(misses(plan) for plan in plans.values()):
         plans |= triage(board, ordered, plans)
+        plans |= hurried(board, ordered, plans)
     return {ask.job_id: _accepted(ask, plans[ask.job_id]) for ask in ordered}
 
 

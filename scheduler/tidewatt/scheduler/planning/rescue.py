@@ -65,6 +65,15 @@ def in_time_first(board: Board, asks: Sequence[Ask], limit: int) -> dict[int, Pl
     return plans
 
 
+def put_soonest(board: Board, ask: Ask) -> bool:
+    """Puts the job on the board as early as it fits, where that is in time."""
+    choices = _in_time(board, ask)
+    if choices:
+        first = soonest(choices)
+        board.put_at(ask, first.option.region, first.option.pool, first.start_ms)
+    return bool(choices)
+
+
 def alone_in_time(board: Board, ask: Ask) -> bool:
     """True where the job could keep its deadline in what is free on the board now.
 
@@ -129,11 +138,8 @@ def _earliest_first(board: Board, asks: Sequence[Ask], limit: int) -> bool:
     for order in _orders(board, asks):
         done: list[int] = []
         for ask in order:
-            choices = _in_time(board, ask)
-            if not choices or board.looked_at > limit:
+            if board.looked_at > limit or not put_soonest(board, ask):
                 break
-            first = soonest(choices)
-            board.put_at(ask, first.option.region, first.option.pool, first.start_ms)
             done.append(ask.job_id)
         else:
             return True

@@ -13,6 +13,8 @@ from tidewatt.scheduler.planning.rescue import alone_in_time, in_time_first, res
 from tidewatt.scheduler.planning.terms import latest_start_ms
 
 OPTIONS = 14_000  # that are looked at in all: planning comes again soon, and others wait for it
+MANY, MOST = 200, 500  # jobs: with more than many there is less time for each, with more than most none
+FEW = 20  # late jobs among many: with more of them no order is looked for
 STATES = 200  # of each search through every order
 
 Plans = dict[int, Plan | Infeasible]
@@ -28,11 +30,14 @@ def triage(board: Board, ordered: Sequence[Ask], plans: Mapping[int, Plan | Infe
     missing = [ask for ask in ordered if misses(plans[ask.job_id])]
     concerned = {ask.job_id for ask in (*movable, *missing)}
     todo = [ask for ask in ordered if ask.job_id in concerned]
+    if len(todo) > MOST or (len(todo) > MANY and len(missing) > FEW):
+        return {}
     _take(board, todo)
-    limit = board.looked_at + OPTIONS
+    options = OPTIONS * MANY // max(MANY, len(todo))
+    limit = board.looked_at + options
     best: Plans = {ask.job_id: plans[ask.job_id] for ask in todo}
     start = best
-    found, certain = _grown(board, ordered, movable, missing, limit - OPTIONS // 3)
+    found, certain = _grown(board, ordered, movable, missing, limit - options // 3)
     if found or any(isinstance(plan, Infeasible) for plan in best.values()):
         tried = _completed(board, todo, found or {}, certain, limit)
         best = _better(board, todo, best, tried)
