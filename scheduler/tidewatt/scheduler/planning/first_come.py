@@ -4,7 +4,6 @@ What is left when every better planner has failed. Plans made before are carried
 still can be: whoever waited for cleaner hours did so with a deadline in view.
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
@@ -13,6 +12,7 @@ from tidewatt.scheduler.planning.capacity import names
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, length_ms, moment
 from tidewatt.scheduler.planning.kinds import ratios
 from tidewatt.scheduler.planning.planner import Infeasible
+from tidewatt.scheduler.planning.room import EVERYTHING, Amounts, Room
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import ASSUMED, allowed
 from tidewatt.scheduler.region import Region
@@ -21,10 +21,6 @@ REASON = "as soon as it fits, first come, first served: no better plan could be 
 TOO_LATE = "cannot keep its deadline: the earliest finish is {finish}"
 NOWHERE = "no region that the job may use has room for it, now or later: ask for less, or allow more regions"
 DUE_FOR_MS = 300_000  # a plan not carried out for so long after its start was slept through
-_EVERYTHING = 1 << 40
-
-Amounts = tuple[int, int, int, int]  # GPUs, CPUs, MB, milliwatts
-Needed = tuple[int, int, int, int, int]  # CPUs, MB, milliwatts; the pool's place in a stretch, its GPUs
 Spot = tuple[int, str, str, int]  # start (ms), region, pool, end (ms)
 Fitting = dict[tuple[int, str], list[tuple[str, int, Amounts]]]  # of a job in a region: pool, length, needs
 
@@ -71,95 +67,6 @@ def last_start_ms(ask: Ask, duration_ms: int) -> int | None:
     return min(limits, default=None)
 
 
-class _Room:
-    """What is left of one region over time, or of one array's turns.
-
-    Between two moments of `_times` so much is left as `_left` says. Bookings are only added: where nothing
-    fitted once, nothing fits later.
-    """
-
-    def __init__(self, gpus: dict[str, int], cpus: int, mem_mb: int, limit_mw: int, now_ms: int) -> None:
-        self._index = {pool: 3 + i for i, pool in enumerate(gpus)}
-        self._limited = mem_mb > 0, limit_mw > 0
-        self._times = [now_ms]
-        self._left = [[cpus, mem_mb or _EVERYTHING, limit_mw or _EVERYTHING, *gpus.values()]]
-        self._now = now_ms
-        self._full: dict[Needed, list[tuple[int, int]]] = {}  # length, before which none so long fits
-
-    def book(self, pool: str, start_ms: int, end_ms: int, amounts: Amounts) -> None:
-        """Occupies so much over `[start, end)`, from now on."""
-        start_ms = max(start_ms, self._now)
-        if end_ms <= start_ms:
-            return
-        first, last = self._cut(start_ms), self._cut(end_ms)
-        gpus, cpus, mem_mb, power_mw = amounts
-        at = self._index.get(pool)
-        for left in self._left[first:last]:
-            left[0] -= cpus
-            left[1] -= mem_mb
-            left[2] -= power_mw
-            if at is not None:
-                left[at] -= gpus
-
-    def first(self, pool: str, amounts: Amounts, earliest_ms: int, length_ms: int) -> int | None:
-        """The first start from which so much is free for so long."""
-        needed = self._needed(pool, amounts)
-        full = self._full.setdefault(needed, [])
-        known = max((until for length, until in full if length <= length_ms), default=self._now)
-        start = self._search(needed, max(earliest_ms, known), length_ms)
-        if start is not None and earliest_ms <= known < start:
-            full[:] = [each for each in full if each[0] < length_ms or each[1] > start]
-            full.append((length_ms, start))
-        return start
-
-    def is_free(self, pool: str, amounts: Amounts, start_ms: int, length_ms: int) -> bool:
-        """True where so much is free from then on for so long."""
-        needed = self._needed(pool, amounts)
-        i, end = bisect_right(self._times, start_ms) - 1, start_ms + length_ms
-        while True:
-            if not _fits(self._left[i], needed):
-                return False
-            i += 1
-            if i == len(self._times) or self._times[i] >= end:
-                return True
-
-    def _search(self, needed: Needed, at: int, length_ms: int) -> int | None:
-        times, lefts = self._times, self._left
-        cpus, mem_mb, power_mw, pool, gpus = needed
-        start: int | None = None
-        for i in range(bisect_right(times, at) - 1, len(times)):
-            if start is not None and times[i] >= start + length_ms:
-                return start
-            left = lefts[i]
-            if left[0] < cpus or left[pool] < gpus or left[1] < mem_mb or left[2] < power_mw:
-                start = None
-            elif start is None:
-                start = max(times[i], at)
-        return start
-
-    def _needed(self, pool: str, amounts: Amounts) -> Needed:
-        """What a search is for, without what is not limited here: much alike shares what is known."""
-        gpus, cpus, mem_mb, power_mw = amounts
-        mem, power = self._limited
-        index = self._index.get(pool)
-        if index is None:
-            return cpus, mem_mb if mem else 0, power_mw if power else 0, 0, _EVERYTHING if gpus else 0
-        return cpus, mem_mb if mem else 0, power_mw if power else 0, index, gpus
-
-    def _cut(self, at: int) -> int:
-        """The index of the stretch that begins at `at`, made where there is none."""
-        i = bisect_left(self._times, at)
-        if i == len(self._times) or self._times[i] != at:
-            self._times.insert(i, at)
-            self._left.insert(i, list(self._left[i - 1]))
-        return i
-
-
-def _fits(left: Sequence[int], needed: Needed) -> bool:
-    cpus, mem_mb, power_mw, pool, gpus = needed
-    return left[0] >= cpus and left[1] >= mem_mb and left[2] >= power_mw and left[pool] >= gpus
-
-
 class _Hall:
     """All regions at one moment, on which jobs are put one by one."""
 
@@ -169,7 +76,7 @@ class _Hall:
         self._regions = {region.name: region for region in situation.regions}
         self._rooms = {region.name: _room(region, self._now) for region in situation.regions}
         limits = {ask.array: ask.array_limit for ask in situation.asks if ask.array and ask.array_limit}
-        self._arrays = {array: _Room({"": 0}, limit, 0, 0, self._now) for array, limit in limits.items()}
+        self._arrays = {array: Room({"": 0}, limit, 0, 0, self._now) for array, limit in limits.items()}
         self._ends = {job_id: ceil_ms(end) for job_id, end in situation.ends.items()}
         self._waiting = {ask.job_id for ask in situation.asks}
         for booking in situation.bookings:
@@ -283,8 +190,8 @@ class _Hall:
         return self._fitting[key]
 
 
-def _room(region: Region, now_ms: int) -> _Room:
-    room = _Room(
+def _room(region: Region, now_ms: int) -> Room:
+    room = Room(
         {"": 0, **{pool.name: pool.gpus for pool in region.pools}},
         region.cpus,
         region.mem_mb,
@@ -292,7 +199,7 @@ def _room(region: Region, now_ms: int) -> _Room:
         now_ms,
     )
     for window in region.closed:
-        room.book("", floor_ms(window.start), ceil_ms(window.end), (0, _EVERYTHING, 0, 0))
+        room.book("", floor_ms(window.start), ceil_ms(window.end), (0, EVERYTHING, 0, 0))
     return room
 
 
