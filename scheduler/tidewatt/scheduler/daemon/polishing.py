@@ -111,7 +111,9 @@ class QueuePlanner:
             if job_id in waiting and plan.window.start > situation.now
         }
         prices = None
-        if found.jobs == waiting:  # of another queue they are no measure of this one
+        if found.jobs == {
+            ask.job_id for ask in made.asks
+        }:  # of another queue they are no measure of this one
             prices = found.prices and carried(found.prices, found.places, made.problem.places)
         self._found = replace(found, plans={})  # taken or not: the prices stay a proof, while these jobs wait
         return refined(situation, made, proposed, prices)
