@@ -14,6 +14,7 @@ from tidewatt.scheduler.plan import Ask, Booking, Pausing, Plan, Window
 from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.situation import Situation
+from tidewatt.scheduler.planning.timetable import slots
 from tidewatt.scheduler.planning.timetable.problem import NOWHERE, Timetable
 from tidewatt.scheduler.planning.timetable.situated import Situated, situated
 from tidewatt.scheduler.region import Pool, Region
@@ -24,6 +25,12 @@ KIND = Kind(Signal.AVERAGE, Basis.LIFECYCLE, Boundary.PRODUCTION)
 POLICY = Policy(min_wait=timedelta(0), margin=timedelta(0))
 HERE = Region("local", pools=(Pool("A100", 2),), cpus=16)
 THERE = Region("north", pools=(Pool("H100 80GB", 4, speed=2.0, power=1.5),), cpus=64, pue=1.5)
+
+
+@pytest.fixture(autouse=True)
+def slots_of_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the steps of the grid, so that the numbers here can be reckoned by hand."""
+    monkeypatch.setattr(slots, "FINE_ENOUGH", 6)
 
 
 def outlook(values: Sequence[float]) -> Outlook:

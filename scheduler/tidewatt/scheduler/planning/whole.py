@@ -16,6 +16,7 @@ from tidewatt.scheduler.planning.timetable.problem import Certificate
 from tidewatt.scheduler.planning.timetable.situated import Situated, situated
 from tidewatt.scheduler.planning.timetable.solve import solve
 from tidewatt.scheduler.planning.timetable.windows import Prices
+from tidewatt.scheduler.planning.timetable.wishes import kw_of
 
 EXACT = 60  # jobs: up to so many are checked and refined to the millisecond, one by one
 WORTH = 0.005  # plans change as a whole only where all grams together fall by so much
@@ -47,18 +48,35 @@ def refined(
     `prices` may be of an earlier look at the queue: with any the certificate is a proof.
     """
     plans = plan_queue(situation)
-    proof = made.certificate(plans, prices)
+    proof = _proved(situation, made, plans, prices)
     if not proposed:
         return plans, proof
     kept = {job_id: plan for job_id, plan in situation.keep.items() if job_id not in proposed}
     other = plan_queue(replace(situation, keep={**kept, **proposed}))
     other = _permitted(situation, other, proposed)
-    proof_of_other = made.certificate(other, prices)
+    proof_of_other = _proved(situation, made, other, prices)
     fewer = _missed(other) - _missed(plans)
     saved = proof.cost_g - proof_of_other.cost_g
     if fewer < 0 or (fewer == 0 and saved > WORTH * abs(proof.cost_g)):
         return other, proof_of_other
     return plans, proof
+
+
+def _proved(situation: Situation, made: Situated, plans: Plans, prices: Prices | None) -> Certificate:
+    """The certificate of plans at what they cost to the millisecond: slots are coarser."""
+    proof = made.certificate(plans, prices)
+    if proof.unplaced:
+        return proof
+    board, total = Board(situation), 0.0
+    for ask in made.asks:
+        plan = plans.get(ask.job_id)
+        if not isinstance(plan, Plan) or plan.stints:
+            return proof
+        choice = board.cost(ask, plan)
+        if choice.cost is None:
+            return proof
+        total += (choice.cost + choice.extra) * kw_of(ask)
+    return replace(proof, cost_g=total, bound_g=min(proof.bound_g, total))
 
 
 def _permitted(situation: Situation, plans: Plans, proposed: Mapping[int, Plan]) -> Plans:

@@ -13,7 +13,7 @@ from tidewatt.scheduler.region import Region
 
 SLOT_LENGTHS_MS = tuple(minutes * 60_000 for minutes in (5, 10, 15, 30, 60))
 MOST_SLOTS = 800  # finer slots are taken while the horizon fits into so many
-FINE_ENOUGH = 6  # slots in a typical job
+FINE_ENOUGH = 24  # slots in a typical job
 
 
 def is_due(ask: Ask, situation: Situation) -> bool:

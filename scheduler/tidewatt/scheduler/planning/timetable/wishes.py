@@ -19,6 +19,11 @@ ELSEWHERE = ""  # no region's name
 UNKNOWN_KW = 0.1  # of a job whose draw nobody knows: it still prefers clean hours
 
 
+def kw_of(ask: Ask) -> float:
+    """What the job is expected to draw, in kW."""
+    return ask.power_w / 1000 or UNKNOWN_KW
+
+
 def menus_of(
     asks: Sequence[Ask], places: Sequence[tuple[Region, str]], curves: Sequence[CostCurve]
 ) -> tuple[Menus, Ints]:
@@ -86,7 +91,7 @@ def jobs_of(
         due_ms=np.array(ends, np.int64),
         work_ms=np.array([each.duration_ms for each in terms], np.int64),
         units=np.array([ask.need.gpus or ask.need.cpus for ask in asks], np.int64),
-        kw=np.array([ask.power_w / 1000 or UNKNOWN_KW for ask in asks]),
+        kw=np.array([kw_of(ask) for ask in asks]),
         menu=menu,
         home=np.array([_home(ask, places) for ask in asks], np.int64),
         priority=np.array(
