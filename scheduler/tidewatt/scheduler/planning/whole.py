@@ -19,7 +19,7 @@ from tidewatt.scheduler.planning.timetable.windows import Prices
 from tidewatt.scheduler.planning.timetable.wishes import kw_of
 
 EXACT = 60  # jobs: up to so many are checked and refined to the millisecond, one by one
-WORTH = 0.005  # plans change as a whole only where all grams together fall by so much
+WORTH = 0.01  # plans change as a whole only where all grams together fall by so much: forecasts are noisy
 
 Plans = dict[int, Plan | Infeasible]
 
