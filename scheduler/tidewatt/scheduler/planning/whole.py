@@ -19,7 +19,7 @@ from tidewatt.scheduler.planning.timetable.windows import Prices
 from tidewatt.scheduler.planning.timetable.wishes import kw_of
 
 EXACT = 60  # jobs: up to so many are checked and refined to the millisecond, one by one
-WORTH = 0.01  # plans change as a whole only where all grams together fall by so much: forecasts are noisy
+WORTH = 0.005  # of all grams: for less no plans are made otherwise than one by one
 
 Plans = dict[int, Plan | Infeasible]
 
@@ -57,7 +57,10 @@ def refined(
     proof_of_other = _proved(situation, made, other, prices)
     fewer = _missed(other) - _missed(plans)
     saved = proof.cost_g - proof_of_other.cost_g
-    if fewer < 0 or (fewer == 0 and saved > WORTH * abs(proof.cost_g)):
+    # Plans that stand are left for no less than one job's would be: forecasts are noisy.
+    stand = all(ask.job_id in situation.keep for ask in made.asks)
+    worth = max(WORTH, situation.policy.min_saving) if stand else WORTH
+    if fewer < 0 or (fewer == 0 and saved > worth * abs(proof.cost_g)):
         return other, proof_of_other
     return plans, proof
 
