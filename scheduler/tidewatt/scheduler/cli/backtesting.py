@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tidewatt.scheduler.cli import options as given
+from tidewatt.scheduler.cli.pictures import refuse_picture
 from tidewatt.scheduler.cli.session import clock, own_paths
 from tidewatt.scheduler.cli.text import say, say_json, tell
 from tidewatt.scheduler.errors import BadInput
@@ -74,7 +75,7 @@ def backtest(
     as_json: given.AsJson = False,
 ) -> None:
     """Issue forecasts through the past as they would have been, and show what plans made with them save."""
-    _refuse_picture(picture)
+    refuse_picture(picture)
     if grid is not None and source is not None:
         raise BadInput("--grid and --source exclude each other: choose one")
     wish = Wish(
@@ -204,23 +205,6 @@ def _draw(picture: Path, trials: "list[Trial]") -> None:
     title = f"{zones}: what forecasts of {trials[0].hours} h are worth"
     over = "" if len(trials) == 1 else f"; medians over {len(trials)} zones"
     draw(picture, standings(trials), title=title, source=f"{trials[0].kind}; {spanned(trials)}{over}")
-
-
-def _refuse_picture(picture: Path | None) -> None:
-    """Refuses before minutes of work what could not be drawn after it."""
-    if picture is None:
-        return
-    from importlib.util import find_spec
-
-    if picture.suffix not in {".svg", ".png"}:
-        raise BadInput(f"{picture.name}: pictures are .svg or .png")
-    if not picture.absolute().parent.is_dir():
-        raise BadInput(f"the folder of {picture} does not exist")
-    if find_spec("matplotlib") is None:
-        raise BadInput(
-            "pictures need matplotlib, which is not installed: pip install 'tidewatt[pictures]'"
-            " (in a checkout: pip install '.[pictures]')"
-        )
 
 
 def _moment(text: str, what: str) -> datetime:

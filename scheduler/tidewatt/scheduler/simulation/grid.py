@@ -97,14 +97,11 @@ class Truth:
         return values
 
 
-class Hindsight:
-    """Sees what will happen, as far ahead as forecasts reach and as often as they are issued."""
+class _Rhythm:
+    """Issues every so often, from a first moment on."""
 
-    def __init__(self, truth: Truth, start_ms: int, every: timedelta, ahead: timedelta | None) -> None:
-        self._truth, self._start_ms = truth, start_ms
-        self._every_ms = every // timedelta(milliseconds=1)
-        self._ahead = ahead
-        self._kept: dict[tuple[int, Signal], Outlooks] = {}
+    def __init__(self, start_ms: int, every: timedelta) -> None:
+        self._start_ms, self._every_ms = start_ms, every // timedelta(milliseconds=1)
 
     def issued_ms(self, now_ms: int) -> int:
         """The newest moment of issue."""
@@ -113,6 +110,15 @@ class Hindsight:
     def next_ms(self, now_ms: int) -> int:
         """The next one."""
         return self.issued_ms(now_ms) + self._every_ms
+
+
+class Hindsight(_Rhythm):
+    """Sees what will happen, as far ahead as forecasts reach and as often as they are issued."""
+
+    def __init__(self, truth: Truth, start_ms: int, every: timedelta, ahead: timedelta | None) -> None:
+        super().__init__(start_ms, every)
+        self._truth, self._ahead = truth, ahead
+        self._kept: dict[tuple[int, Signal], Outlooks] = {}
 
     def outlooks(self, now_ms: int, signal: Signal) -> Outlooks:
         """The truth from the last moment of issue on."""
@@ -140,23 +146,15 @@ class Hindsight:
         return Outlook(series.zone, series.kind, cut, (Segment(*span, Rung.HINDSIGHT, series.source),))
 
 
-class Issued:
+class Issued(_Rhythm):
     """Forecasts of the production chain, issued every so often from what was known then and kept."""
 
     def __init__(
         self, chain: Source, regions: Sequence[Region], start_ms: int, every: timedelta, ahead: timedelta
     ) -> None:
-        self._chain, self._regions, self._start_ms, self._ahead = chain, tuple(regions), start_ms, ahead
-        self._every_ms = every // timedelta(milliseconds=1)
+        super().__init__(start_ms, every)
+        self._chain, self._regions, self._ahead = chain, tuple(regions), ahead
         self._kept: dict[tuple[int, Signal], Outlooks] = {}
-
-    def issued_ms(self, now_ms: int) -> int:
-        """The newest moment of issue."""
-        return now_ms - (now_ms - self._start_ms) % self._every_ms
-
-    def next_ms(self, now_ms: int) -> int:
-        """The next one."""
-        return self.issued_ms(now_ms) + self._every_ms
 
     def outlooks(self, now_ms: int, signal: Signal) -> Outlooks:
         """What the chain said at the last moment of issue."""
