@@ -191,10 +191,59 @@ class ComponentView(Message):
     coverage: float
 
 
+class PhaseView(Message):
+    """What a job did for how long, over all attempts, and the energy of it, PUE not applied.
+
+    `label` is the training script's own word. Energy is None where none was metered. `lost` is True for
+    running time whose work no later attempt kept.
+    """
+
+    phase: str
+    label: str = ""
+    lost: bool = False
+    seconds: float
+    energy_j: float | None
+    active_j: float | None
+
+
+class LeversView(Message):
+    """A saving taken apart, see `scheduler.accounting.levers.Levers`, in grams."""
+
+    time_feasible_g: float | None
+    time_hypothetical_g: float | None
+    region_g: float
+    efficiency_g: float
+    pauses_g: float
+    lost_work_g: float
+    transfer_g: float
+    unverified_efficiency_g: float | None = None
+
+
+class IntervalView(Message):
+    """The 90 % interval of a saving in grams; it covers the errors `quantified`, and none of the others."""
+
+    low_g: float
+    high_g: float
+    draws: int
+    quantified: tuple[str, ...]
+    not_quantified: tuple[str, ...]
+
+
+class EmbodiedView(Message):
+    """A job's share of what making its hardware emitted, in grams; never used in decisions."""
+
+    low_g: float
+    central_g: float
+    high_g: float
+    sources: tuple[str, ...]
+
+
 class LedgerView(Message):
     """One signal's account, PUE applied. `g` is all energy; actual and baselines hold the draw above idle.
 
-    Baselines and savings are None where a baseline cannot be known.
+    Baselines and savings are None where a baseline cannot be known. `forecast_saved_g` is what the plan at
+    launch promised against starting at once. `grade`: verified, estimated, inconclusive, "" where no saving
+    is known. The interval is that of the saving against the feasible baseline.
     """
 
     signal: str
@@ -206,12 +255,18 @@ class LedgerView(Message):
     hypothetical_g: float | None
     saved_feasible_g: float | None
     saved_hypothetical_g: float | None
+    forecast_saved_g: float | None = None
+    levers: LeversView | None = None
+    interval: IntervalView | None = None
+    grade: str = ""
 
 
 class SettlementView(Message):
     """What a job used and saved; ledgers of different signals are never added.
 
     `waited_s` counts from submission, `held_back_s` from `feasible_start` (negative: it ran before its turn).
+    `signals_disagree`: by one signal carbon was saved, by another lost, and no saving is a headline.
+    `counts` are what the training script reported ("tokens": 1000000). `boundary` says what the meters saw.
     """
 
     state: str
@@ -227,6 +282,13 @@ class SettlementView(Message):
     idle_gpu_s: float
     feasible_start: AwareDatetime | None
     notes: tuple[str, ...]
+    phases: tuple[PhaseView, ...] = ()
+    counts: dict[str, int] = {}
+    embodied: EmbodiedView | None = None
+    grade: str = ""
+    signals_disagree: bool = False
+    boundary: str = ""
+    method_version: str = ""
 
 
 class JobView(Message):

@@ -2,7 +2,7 @@
 
 from pydantic import AwareDatetime
 
-from tidewatt.scheduler.schemas import Message
+from tidewatt.scheduler.schemas import IntervalView, LeversView, Message
 
 
 class SignalTotal(Message):
@@ -24,6 +24,40 @@ class SignalTotal(Message):
     hypothetical_g: float | None
     saved_feasible_g: float | None
     saved_hypothetical_g: float | None
+    forecast_saved_g: float | None = None
+    levers: LeversView | None = None
+    interval: IntervalView | None = None  # of the saving against the report's kind of baseline
+    grade: str = ""  # verified, estimated, inconclusive; "" where no saving is known
+
+
+class OwnUse(Message):
+    """What Tidewatt itself used in the report's time, and what that emitted by signal in grams.
+
+    It is on the actual side of the total's savings. None where it was not metered.
+    """
+
+    energy_kwh: float | None
+    emissions_g: dict[str, float]
+    how: str
+
+
+class HoldOut(Message):
+    """The randomised hold-out: flexible jobs that ran at once by lot, beside those that were shifted.
+
+    Means are grams per kWh above idle, by intention to treat; `effect` is shifted minus held out with its 90 %
+    interval.
+    """
+
+    share: float
+    held_out: int
+    shifted: int
+    signal: str
+    mean_held_out: float | None
+    mean_shifted: float | None
+    effect: float | None
+    low: float | None
+    high: float | None
+    note: str
 
 
 class ReportGroup(Message):
@@ -51,9 +85,16 @@ class ReportGroup(Message):
 
 
 class Report(Message):
-    """What jobs that ended since then used and saved; `total` sums the groups. Days and months are UTC."""
+    """What jobs that ended since then used and saved; `total` sums the groups. Days and months are UTC.
+
+    `baseline` ("feasible" or "hypothetical") is one for the whole report.
+    """
 
     since: AwareDatetime | None
     by: str
     groups: tuple[ReportGroup, ...]
     total: ReportGroup
+    baseline: str = "feasible"
+    until: AwareDatetime | None = None
+    own: OwnUse | None = None
+    hold_out: HoldOut | None = None

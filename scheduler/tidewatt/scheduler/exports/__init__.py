@@ -1,0 +1,1 @@
+"""Reports and receipts in the formats of others, and for people."""

@@ -1,0 +1,1 @@
+"""The chain of events, its signatures, and bundles that anybody can check."""
