@@ -33,9 +33,9 @@ class Levers:
 class Exposure:
     """A part of an account that has its errors in common: one sort of meter, one PUE, one grid source.
 
-    `meter` is "component how: source" ("gpu measured: NVML energy counter"), `pue` "source" of the region's
-    PUE with the region, `grid` "source zone". Micrograms above idle; sums over the exposures of an account are its
-    actual and its baselines.
+    `meter` is "component how: source" ("gpu measured: NVML energy counter"), `pue` the region and the source
+    of its PUE, `grid` "source zone". Micrograms above idle; the sums over all exposures of an account are
+    its actual and its baselines.
     """
 
     meter: str

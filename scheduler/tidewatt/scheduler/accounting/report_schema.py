@@ -44,8 +44,8 @@ class OwnUse(Message):
 class HoldOut(Message):
     """The randomised hold-out: flexible jobs that ran at once by lot, beside those that were shifted.
 
-    Means are grams per kWh above idle, by intention to treat; `effect` is shifted minus held out with its 90 %
-    interval.
+    Means are grams per kWh above idle, by intention to treat; `effect` is shifted minus held out, `low` to
+    `high` its 90 % interval.
     """
 
     share: float
