@@ -35,7 +35,8 @@ class Exposure:
 
     `meter` is "component how: source" ("gpu measured: NVML energy counter"), `pue` the region and the source
     of its PUE, `grid` "source zone". Micrograms above idle; the sums over all exposures of an account are
-    its actual and its baselines.
+    its actual and its baselines. `low_permille` to `high_permille` is the range that the source of a figure
+    itself declares, in thousandths of it, as for data moved; 1000 to 1000 where there is none.
     """
 
     meter: str
@@ -44,3 +45,5 @@ class Exposure:
     actual_ug: int
     feasible_ug: int
     hypothetical_ug: int
+    low_permille: int = 1000
+    high_permille: int = 1000

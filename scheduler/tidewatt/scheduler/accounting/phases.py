@@ -41,3 +41,19 @@ class Progress:
     stretches: tuple[Stretch, ...]
     kept_until_ms: int
     counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseUse:
+    """What a job did for how long, over all attempts, and the energy of it, PUE not applied.
+
+    `lost` is True for running time whose work no later attempt kept. Energy is None where none was metered,
+    and for phases in which the job has no process: `waiting` and `launching`.
+    """
+
+    phase: Phase
+    label: str
+    lost: bool
+    ms: int
+    energy_uj: int | None = None
+    active_uj: int | None = None

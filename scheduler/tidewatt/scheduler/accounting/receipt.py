@@ -1,17 +1,23 @@
 """A settled job: its energy, emissions, baselines and savings, and where each of them came from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from tidewatt.backends.clock import moment, time_ms
 from tidewatt.backends.meters.reading import How
+from tidewatt.scheduler.accounting.levers import Exposure, Levers
+from tidewatt.scheduler.accounting.phases import Phase, PhaseUse
+from tidewatt.scheduler.accounting.profile import Cell, cell_records, restored_cells
+from tidewatt.scheduler.accounting.receipt_view import settlement_view
 from tidewatt.scheduler.jobs import SettlementState
-from tidewatt.scheduler.schemas import ComponentView, LedgerView, SettlementView
+from tidewatt.scheduler.schemas import SettlementView
 
 Record = dict[str, Any]
 """Integers, strings, and lists and objects of them; what is not known is left out."""
+
+_EXACT = 2**53 - 1  # larger integers travel as strings: JSON's readers round them
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +36,10 @@ class Component:
 class Ledger:
     """One signal's account in micrograms, PUE applied. Ledgers of different signals are never added.
 
-    `emissions_ug` is all energy attributed to the job; actual and baselines hold only the draw above idle,
-    since a machine that stays on draws its idle power anyway. Baselines are None where they cannot be known.
+    `emissions_ug` is all energy attributed to the job, and data moved for it; actual and baselines hold only
+    the draw above idle, since a machine that stays on draws its idle power anyway. Baselines are None where
+    they cannot be known, `levers` where home's intensity at the time of the run is not. `forecast_saved_ug`
+    is what the plan at launch promised against starting at once.
     """
 
     signal: str
@@ -41,6 +49,9 @@ class Ledger:
     actual_ug: int
     feasible_ug: int | None
     hypothetical_ug: int | None
+    levers: Levers | None = None
+    exposures: tuple[Exposure, ...] = ()
+    forecast_saved_ug: int | None = None
 
     @property
     def saved_feasible_ug(self) -> int | None:
@@ -65,7 +76,9 @@ class Settlement:
     `energy_uj` sums the metered components (None: none was), `facility_uj` has PUE applied; `pue_micro` is
     their ratio in millionths. `waited_ms` is real start minus submission, `held_back_ms` real start minus
     feasible start (negative where it ran before its turn), `idle_gpu_ms` the GPU time left idle by that
-    waiting. `digests` are those of the readings, by attempt.
+    waiting. `digests` are those of the readings, by attempt. `profile` is the energy in cells, of which all
+    emissions are sums; `counts` are what the training script reported; `boundary` says what was metered.
+    Records of method 1 have neither cells nor phases nor levers.
     """
 
     state: SettlementState
@@ -83,11 +96,21 @@ class Settlement:
     feasible_start: datetime | None
     digests: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+    profile: tuple[Cell, ...] = ()
+    phases: tuple[PhaseUse, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    boundary: str = ""
 
     @property
     def ran(self) -> bool:
         """False for a job that ended before any attempt of it ran."""
         return bool(self.digests)
+
+    @property
+    def signals_disagree(self) -> bool:
+        """True where by one signal carbon was saved in its turn and by another lost."""
+        saved = [ledger.saved_feasible_ug or 0 for ledger in self.ledgers]
+        return any(each > 0 for each in saved) and any(each < 0 for each in saved)
 
     def restates(self, earlier: "Settlement") -> bool:
         """True where anything but the moment of settling differs."""
@@ -105,18 +128,22 @@ class Settlement:
             pue_micro=self.pue_micro,
             pue_source=self.pue_source,
             components=[_known(**_fields(component)) for component in self.components],
-            ledgers=[_known(**_fields(ledger)) for ledger in self.ledgers],
+            ledgers=[_ledger_record(ledger) for ledger in self.ledgers],
             waited_ms=self.waited_ms,
             held_back_ms=self.held_back_ms,
             idle_gpu_ms=self.idle_gpu_ms,
             feasible_start_ms=None if start is None else time_ms(start),
             digests=dict(self.digests),
             notes=list(self.notes),
+            profile=cell_records(self.profile) or None,
+            phases=[_phase_record(use) for use in self.phases] or None,
+            counts={name: _exact(count) for name, count in self.counts.items()} or None,
+            boundary=self.boundary or None,
         )
 
     @classmethod
-    def restored(cls, record: Mapping[str, Any]) -> "Settlement":
-        """The settlement that `record` wrote."""
+    def restored(cls, record: Mapping[str, Any], *, cells: bool = True) -> "Settlement":
+        """The settlement that `record` wrote; without `cells` it has no profile, and is read sooner."""
         start_ms = record.get("feasible_start_ms")
         return cls(
             state=SettlementState(record["state"]),
@@ -134,63 +161,43 @@ class Settlement:
             feasible_start=None if start_ms is None else moment(start_ms),
             digests=tuple(record["digests"].items()),
             notes=tuple(record["notes"]),
+            profile=restored_cells(record.get("profile", ())) if cells else (),
+            phases=tuple(_phase(each) for each in record.get("phases", ())),
+            counts={name: int(count) for name, count in record.get("counts", {}).items()},
+            boundary=record.get("boundary", ""),
         )
 
     def view(self) -> SettlementView:
         """The settlement as clients see it, in joules, grams and seconds."""
-        return SettlementView(
-            state=self.state,
-            settled_at=self.settled_at,
-            energy_j=_scaled(self.energy_uj),
-            facility_j=_scaled(self.facility_uj),
-            pue=self.pue_micro / 1e6,
-            pue_source=self.pue_source,
-            components=tuple(_component_view(component) for component in self.components),
-            ledgers=tuple(_ledger_view(ledger) for ledger in self.ledgers),
-            waited_s=self.waited_ms / 1e3,
-            held_back_s=None if self.held_back_ms is None else self.held_back_ms / 1e3,
-            idle_gpu_s=self.idle_gpu_ms / 1e3,
-            feasible_start=self.feasible_start,
-            notes=self.notes,
-        )
-
-
-def _component_view(part: Component) -> ComponentView:
-    return ComponentView(
-        component=part.component,
-        how=part.how,
-        source=part.source,
-        energy_j=_scaled(part.energy_uj),
-        active_j=_scaled(part.active_uj),
-        coverage=part.coverage_ppm / 1e6,
-    )
-
-
-def _ledger_view(ledger: Ledger) -> LedgerView:
-    return LedgerView(
-        signal=ledger.signal,
-        source=ledger.source,
-        kind=ledger.kind,
-        g=ledger.emissions_ug / 1e6,
-        actual_g=ledger.actual_ug / 1e6,
-        feasible_g=_scaled(ledger.feasible_ug),
-        hypothetical_g=_scaled(ledger.hypothetical_ug),
-        saved_feasible_g=_scaled(ledger.saved_feasible_ug),
-        saved_hypothetical_g=_scaled(ledger.saved_hypothetical_ug),
-    )
-
-
-def _scaled(millionths: int | None) -> float | None:
-    return None if millionths is None else millionths / 1e6
+        return settlement_view(self)
 
 
 def _known(**values: Any) -> Record:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _fields(part: Component | Ledger) -> Record:
+def _fields(part: Any) -> Record:
     values = {name: getattr(part, name) for name in part.__dataclass_fields__}
     return {name: str(value) if isinstance(value, str) else value for name, value in values.items()}
+
+
+def _exact(count: int) -> int | str:
+    return count if abs(count) <= _EXACT else str(count)
+
+
+def _ledger_record(ledger: Ledger) -> Record:
+    values = _fields(ledger)
+    levers = values.pop("levers")
+    values["levers"] = None if levers is None else _known(**_fields(levers))
+    values["exposures"] = [list(_fields(each).values()) for each in ledger.exposures] or None
+    return _known(**values)
+
+
+def _phase_record(use: PhaseUse) -> Record:
+    values = _fields(use)
+    values["lost"] = 1 if use.lost else None
+    values["label"] = use.label or None
+    return _known(**values)
 
 
 def _component(record: Record) -> Component:
@@ -199,4 +206,21 @@ def _component(record: Record) -> Component:
 
 
 def _ledger(record: Record) -> Ledger:
-    return Ledger(**{"feasible_ug": None, "hypothetical_ug": None, **record})
+    levers, exposures = record.get("levers"), record.get("exposures", ())
+    parts = {
+        "feasible_ug": None,
+        "hypothetical_ug": None,
+        **record,
+        "levers": None if levers is None else _levers(levers),
+        "exposures": tuple(Exposure(*each) for each in exposures),
+    }
+    return Ledger(**parts)
+
+
+def _levers(record: Record) -> Levers:
+    return Levers(**{"time_feasible_ug": None, "time_hypothetical_ug": None, **record})
+
+
+def _phase(record: Record) -> PhaseUse:
+    values = {"label": "", **record, "phase": Phase(record["phase"]), "lost": bool(record.get("lost", 0))}
+    return PhaseUse(**values)
