@@ -38,6 +38,8 @@ event = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False, default=""),
     sa.Column("payload", Json, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False, server_default=""),  # of this event and all before it
+    sa.Index("ix_event_kind", "kind", "time_ms"),
     sqlite_strict=True,
     sqlite_autoincrement=True,
 )

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tidewatt.scheduler.jobs import ENDED, AttemptState, JobState, SettlementState
+from tidewatt.scheduler.proof.chain import START, Tip
 from tidewatt.scheduler.store import database, schema
 from tidewatt.scheduler.store.database import StoreError
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, kind_of, plan_of
@@ -215,6 +216,31 @@ class Store:
         if job_id is not None:
             query = query.where(schema.event.c.job_id == job_id)
         return [dict(row._mapping) for row in self._rows(query)]
+
+    def events_of(self, kind: str, since_ms: int = 0) -> list[dict[str, Any]]:
+        """Events of one kind that happened at or after a time, in the order in which they were appended."""
+        where = schema.event.c.kind == kind, schema.event.c.time_ms >= since_ms
+        query = sa.select(schema.event).where(*where).order_by(schema.event.c.seq)
+        return [dict(row._mapping) for row in self._rows(query)]
+
+    def chain(self, after_seq: int, up_to: int | None = None, limit: int = -1) -> list[dict[str, Any]]:
+        """Events after a number and up to another, in order, at most `limit` (-1: all)."""
+        where = [schema.event.c.seq > after_seq]
+        where += [] if up_to is None else [schema.event.c.seq <= up_to]
+        query = sa.select(schema.event).where(*where).order_by(schema.event.c.seq).limit(limit)
+        return [dict(row._mapping) for row in self._rows(query)]
+
+    def tip(self) -> Tip:
+        """The last number ever given to an event, and the hash of the last one that is there."""
+        with self.transaction() as transaction:
+            return transaction.tip()
+
+    def hash_of(self, seq: int) -> str:
+        """The hash of an event as it is stored, of an empty chain for 0; "" where there is no such event."""
+        if not seq:
+            return START
+        rows = self._rows(sa.select(schema.event.c.hash).where(schema.event.c.seq == seq))
+        return rows[0].hash if rows else ""
 
     def _rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
         try:

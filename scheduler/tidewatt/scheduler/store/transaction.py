@@ -11,9 +11,15 @@ import sqlalchemy as sa
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.jobs import ATTEMPT_MOVES, JOB_MOVES, AttemptState, JobState, SettlementState
 from tidewatt.scheduler.plan import GpuKind, Plan, Why
+from tidewatt.scheduler.proof.canonical import check
+from tidewatt.scheduler.proof.chain import START, Tip, link, seal
 from tidewatt.scheduler.store import schema
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, kind_record, plan_of, plan_record
 
+_TIP = (  # asked at each submit, so in SQL that nobody has to put together first
+    "select (select seq from sqlite_sequence where name = 'event'),"
+    " (select hash from event order by seq desc limit 1)"
+)
 _COLUMNS = [field.name for field in fields(JobRecord)]
 
 
@@ -26,6 +32,7 @@ class Transaction:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
+        self._tip: Tip | None = None  # of the chain; nobody else can append while this transaction lasts
 
     def append(
         self,
@@ -39,8 +46,10 @@ class Transaction:
     ) -> None:
         """Appends one event; its payload holds integers and strings, and lists and objects of them."""
         told = dict(payload)
-        _check_integers(told)
-        values = {
+        check(told)
+        tip = self.tip()
+        event = {
+            "seq": tip.seq + 1,
             "time_ms": time_ms,
             "kind": kind,
             "job_id": job_id,
@@ -48,7 +57,8 @@ class Transaction:
             "reason": reason,
             "payload": told,
         }
-        self._connection.execute(schema.event.insert(), values)
+        self._tip = Tip(tip.seq + 1, link(tip.hash, seal(event)))
+        self._connection.execute(schema.event.insert(), {**event, "hash": self._tip.hash})
 
     def add_job(self, job: JobRecord) -> int:
         """Stores a new job and returns its number; the caller appends the event that tells of it."""
@@ -131,6 +141,13 @@ class Transaction:
         self.append(time_ms, "settlement." + state, record, job_id=job_id)
         self.change_job(job_id, settlement_state=state, settlement=record)
 
+    def tip(self) -> Tip:
+        """The last number ever given, which a removed event leaves unused, and the hash of what is there."""
+        if self._tip is not None:
+            return self._tip
+        number, newest = self._connection.exec_driver_sql(_TIP).one()
+        return Tip(number or 0, newest or START)
+
     def _scalar(self, column: sa.Column[Any], where: sa.ColumnElement[bool]) -> Any:
         return self._connection.execute(sa.select(column).where(where)).scalar_one()
 
@@ -149,15 +166,3 @@ def _plain(value: Any) -> Any:
             return [_plain(each) for each in value]
         case _:
             return value
-
-
-def _check_integers(value: Any) -> None:
-    match value:
-        case bool() | float() | None:
-            raise TypeError(f"events hold integers and strings only, not {value!r}")
-        case dict():
-            for each in value.values():
-                _check_integers(each)
-        case list() | tuple():
-            for each in value:
-                _check_integers(each)
