@@ -50,19 +50,32 @@ class Pausing:
 
 
 @dataclass(frozen=True, slots=True)
+class PowerStep:
+    """From this `share` of its run on, a job draws `ratio` times its mean power.
+
+    A share of progress: on faster GPUs all steps get shorter alike.
+    """
+
+    share: float
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """The planner's view of one job: what it needs and when it may run.
 
     `duration` is the estimate to plan with (`duration_source` says whose: "yours", "time limit", "assumed",
     "learnt: ..."); `guard_duration` is the longer one that the deadline is kept with, None for the same.
     `finish_by` and `start_by` are None where no deadline was given. `late` accepts a later finish. `power_w`
-    is the expected draw above idle, for showing grams (`power_source` says how it was got). `at_once` asks
-    to start as soon as it fits, whatever the deadline would allow. `release` is the first moment at which it
-    may start (when those `after` which it runs are expected to end); `after` names waiting or running jobs
-    that must end before. Of one `array` at most `array_limit` run at a time (0: any number). A higher
-    `priority` is placed first. `kinds` are the kinds of GPU that it accepts, none: any kind that `need`
-    allows, as fast as any. `pausing` is None for a job that runs in one piece. `data_gb` moves with it to
-    another region. `postponed` counts how often its start was moved later.
+    is the expected draw above idle, for showing grams (`power_source` says how it was got); where it changes
+    while the job runs, it is the mean, and `power_steps` say how: the first at share 0, ascending, with a
+    mean ratio of 1. Without steps it is constant. `at_once` asks to start as soon as it fits, whatever the
+    deadline would allow. `release` is the first moment at which it may start (when those `after` which it
+    runs are expected to end); `after` names waiting or running jobs that must end before. Of one `array` at
+    most `array_limit` run at a time (0: any number). A higher `priority` is placed first. `kinds` are the
+    kinds of GPU that it accepts, none: any kind that `need` allows, as fast as any. `pausing` is None for a
+    job that runs in one piece. `data_gb` moves with it to another region. `postponed` counts how often its
+    start was moved later.
     """
 
     job_id: int
@@ -91,6 +104,14 @@ class Ask:
     postponed: int = 0
     user: str = ""
     project: str = ""
+    power_steps: tuple[PowerStep, ...] = ()
+
+    @property
+    def peak_w(self) -> float:
+        """The draw of its highest step, which power limits count."""
+        if not self.power_steps:
+            return self.power_w
+        return self.power_w * max(step.ratio for step in self.power_steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +166,8 @@ class Why(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Where and when a job runs, and why. Intensities in gCO2/kWh as planned with; None where not known.
+
+    The mean of a window counts each moment by the job's draw, where that changes.
 
     `expected_g` and `immediate_g` are grams for `power_w` above idle with the region's PUE: of this window,
     and of starting in the home region at the first instant at which it fits there. `beside` holds the same

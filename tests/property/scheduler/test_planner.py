@@ -1,5 +1,6 @@
-"""One job: equal to brute force, never late, never worse than starting at once."""
+"""One job, also with a changing draw: equal to brute force, never late, never worse than starting at once."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Outlook, Rung, Segment, Steps
 from tidewatt.scheduler.jobs import Need
-from tidewatt.scheduler.plan import Ask, Booking, Plan, Why, Window
+from tidewatt.scheduler.plan import Ask, Booking, Plan, PowerStep, Why, Window
 from tidewatt.scheduler.planning.board import Board
 from tidewatt.scheduler.planning.capacity import Timeline
+from tidewatt.scheduler.planning.draw import profile
 from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.policy import Policy
@@ -52,6 +54,14 @@ def bookings(draw: st.DrawFn, region: str) -> list[Booking]:
 
 
 @st.composite
+def power_steps(draw: st.DrawFn, units: int) -> tuple[PowerStep, ...]:
+    """None, or up to four of them, each from one of so many equal parts of the run on."""
+    later = draw(st.sets(st.integers(1, units - 1), max_size=3)) if units > 1 else set()
+    watts = [draw(st.sampled_from((0.0, 100.0, 650.0, 2000.0))) for _ in later] + [500.0]
+    return profile([(unit / units, each) for unit, each in zip([0, *sorted(later)], watts, strict=True)])[1]
+
+
+@st.composite
 def cases(draw: st.DrawFn) -> tuple[Ask, list[Region], dict[str, Outlook | None], list[Booking]]:
     names = ["home", "north", "south"][: draw(st.integers(1, 3))]
     regions = [
@@ -62,10 +72,17 @@ def cases(draw: st.DrawFn) -> tuple[Ask, list[Region], dict[str, Outlook | None]
     ]
     ahead: dict[str, Outlook | None] = {name: draw(outlooks()) for name in names}
     booked = [booking for name in names for booking in draw(bookings(name))]
-    length = timedelta(minutes=GRID_MIN * draw(st.integers(1, 18)))
+    units = draw(st.integers(1, 18))
     finish_by = T0 + draw(grid_minutes) * MINUTE
+    length = timedelta(minutes=GRID_MIN * units)
     job = Ask(1, T0, Need(gpus=1), length, "yours", 1000.0, "given", finish_by=finish_by, home="home")
-    return job, regions, ahead, booked
+    return replace(job, power_steps=draw(power_steps(units))), regions, ahead, booked
+
+
+def ratio_at(job: Ask, minute: int) -> float:
+    """What the job draws in a minute of its run, against its mean."""
+    begun = [step for step in job.power_steps if step.share * (job.duration / MINUTE) < minute + 0.5]
+    return begun[-1].ratio if begun else 1.0
 
 
 def in_use(region: str, booked: list[Booking], minute: int) -> int:
@@ -96,9 +113,8 @@ def brute_force(
         for start in range(0, int((job.finish_by - T0) / MINUTE) - length + 1, GRID_MIN):
             window = range(start, start + length, GRID_MIN)
             if all(free[minute] for minute in window):
-                found[region.name, start] = (
-                    region.pue * sum(value[minute] for minute in window) * GRID_MIN / 60
-                )
+                drawn = sum(value[minute] * ratio_at(job, minute - start) for minute in window)
+                found[region.name, start] = region.pue * drawn * GRID_MIN / 60
     return found
 
 
@@ -167,8 +183,9 @@ def test_no_odd_instant_beats_the_plan(
     case: tuple[Ask, list[Region], dict[str, Outlook | None], list[Booking]], offset_ms: int, length_ms: int
 ) -> None:
     """Off the grid too: a fine sweep of starts finds nothing cleaner than the searched corners."""
-    job, regions, ahead, _ = case
-    job = Ask(1, T0, job.need, timedelta(milliseconds=length_ms), "yours", 1000.0, "given", T0 + 200 * MINUTE)
+    drawn, regions, ahead, _ = case
+    length, due = timedelta(milliseconds=length_ms), T0 + 200 * MINUTE
+    job = Ask(1, T0, drawn.need, length, "yours", 1000.0, "given", due, power_steps=drawn.power_steps)
     now = T0 + timedelta(milliseconds=offset_ms)
     board = Board(Situation(regions[:1], ahead, (), now, EXACT))
     placed = board.place(job)
@@ -178,8 +195,12 @@ def test_no_odd_instant_beats_the_plan(
     assert curve is not None
     last = T0_MS + 200 * 60_000 - length_ms
     starts = np.arange(floor_ms(now), last + 1, 97_003, dtype=np.int64)
-    swept = regions[0].pue * curve.integral(starts, starts + length_ms)
-    assert placed.expected_g <= float(swept.min()) * (1 + 1e-9) + curve.noise
+    shares = [*(step.share for step in job.power_steps or (PowerStep(0.0, 1.0),)), 1.0]
+    borders = [starts + round(share * length_ms) for share in shares]
+    legs = [curve.integral(since, until) for since, until in pairwise(borders)]
+    ratios = [step.ratio for step in job.power_steps] or [1.0]
+    swept = regions[0].pue * np.sum([ratio * leg for ratio, leg in zip(ratios, legs, strict=True)], axis=0)
+    assert placed.expected_g <= float(swept.min()) * (1 + 1e-9) + 4 * curve.noise
 
 
 @settings(max_examples=200, deadline=None)

@@ -187,7 +187,7 @@ class Board:
     def _book(self, ask: Ask, parts: Sequence[tuple[str, str, int, int]]) -> None:
         need, holder = ask.need, _holder(ask.job_id)
         for region, pool, start, end in parts:
-            power_w = ask.power_w * self._fares(ask, region, pool)[1]
+            power_w = ask.peak_w * self._fares(ask, region, pool)[1]
             booking = Booking(
                 region, pool, Window(moment(start), moment(end)), need.gpus, need.cpus, need.mem_mb, holder,
                 power_w, ask.array,
@@ -246,7 +246,7 @@ class Board:
             start = max(start, self.now_ms)
             if end <= start:
                 continue
-            power_w = ask.power_w * self._fares(ask, region, pool)[1]
+            power_w = ask.peak_w * self._fares(ask, region, pool)[1]
             free = self._grounds[region].timeline.free(ask.need, pool, start, end, power_w)
             if not holds(free, start, end) or (counted is not None and not holds(counted, start, end)):
                 return False

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidewatt.forecasting.series import Outlook
-from tidewatt.scheduler.plan import Window
+from tidewatt.scheduler.plan import PowerStep, Window
+from tidewatt.scheduler.planning.draw import legs_of
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms
 
 Amounts = NDArray[np.float64]
@@ -35,14 +36,16 @@ def chance(
     *,
     chosen_outlook: Outlook | None = None,
     ratio: float = 1.0,
+    steps: tuple[PowerStep, ...] = (),
 ) -> float | None:
     """The probability that running in `chosen` emits less than in `first`; None where no band is known.
 
     `chosen_outlook` is that of the other zone where `chosen` lies in one. `ratio` is what a kWh's worth of
-    work draws there against here: the PUE of the one over that of the other, times the kinds' powers.
+    work draws there against here: the PUE of the one over that of the other, times the kinds' powers. `steps`
+    are of a job whose draw changes.
     """
     here, there = outlook, chosen_outlook or outlook
-    before, after = _share(here, first), _share(there, chosen)
+    before, after = _share(here, first, steps), _share(there, chosen, steps)
     if before is None or after is None:
         return None
     gain = float(before @ here.steps.gco2_per_kwh) - ratio * float(after @ there.steps.gco2_per_kwh)
@@ -64,16 +67,29 @@ def correlation(apart_h: Amounts) -> Amounts:
     return LASTING + (1 - LASTING) * np.exp(-np.abs(apart_h) / FADING_H)
 
 
-def _share(outlook: Outlook, window: Window) -> Amounts | None:
-    """What part of a window each step is; None where some of it is not known."""
+def _share(outlook: Outlook, window: Window, changes: tuple[PowerStep, ...]) -> Amounts | None:
+    """What part of a window's energy each step is; None where some of it is not known."""
     start_ms, end_ms = floor_ms(window.start), ceil_ms(window.end)
     steps = outlook.steps
     if end_ms <= start_ms or not len(steps.start_ms):
         return None
-    share = np.clip(np.minimum(steps.end_ms, end_ms) - np.maximum(steps.start_ms, start_ms), 0, None)
+    share = _overlap(outlook, start_ms, end_ms)
     if int(share.sum()) < end_ms - start_ms or np.isnan(steps.gco2_per_kwh[share > 0]).any():
         return None
+    if changes:
+        legs = legs_of(changes, end_ms - start_ms)
+        share = sum(
+            (ratio * _overlap(outlook, start_ms + begin, start_ms + end) for begin, end, ratio in legs),
+            np.zeros(len(share)),
+        )
     return np.asarray(share / (end_ms - start_ms), float)
+
+
+def _overlap(outlook: Outlook, start_ms: int, end_ms: int) -> Amounts:
+    """How many milliseconds of `[start_ms, end_ms)` lie in each step."""
+    steps = outlook.steps
+    inside = np.minimum(steps.end_ms, end_ms) - np.maximum(steps.start_ms, start_ms)
+    return np.asarray(np.clip(inside, 0, None), float)
 
 
 def _variance(outlook: Outlook, weight: Amounts) -> float | None:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tidewatt.scheduler.plan import PowerStep
+from tidewatt.scheduler.planning import draw
 from tidewatt.scheduler.planning.capacity import Stretch
-from tidewatt.scheduler.planning.intensity import MS_PER_HOUR, CostCurve
+from tidewatt.scheduler.planning.intensity import MS_PER_HOUR, Amounts, CostCurve, Times
 
 TIE = 1e-9  # relative: windows that differ by less are equally clean
 
@@ -18,7 +20,7 @@ class Option:
     Grams, prices and delays are per kW that the job draws at power 1: `moved_g` (by the signal of `curve`)
     and `moved_second_g` are of bringing its data here, `price` is of electricity and data in the operator's
     currency, `price_g` its weight in grams, `delay_g_per_h` that of an hour. `second` is the other signal
-    where it is known, and `binds` where it may not get worse.
+    where it is known, and `binds` where it may not get worse. `steps` are of a draw that changes.
     """
 
     region: str
@@ -43,11 +45,35 @@ class Option:
     price_g: float = 0.0
     delay_g_per_h: float = 0.0
     delay_from_ms: int = 0  # the same for all options of a job
+    steps: tuple[PowerStep, ...] = ()
 
     @property
     def factor(self) -> float:
         """What the job draws here, PUE included, for each kW at power 1."""
         return self.pue * self.power
+
+    @property
+    def rough(self) -> float:
+        """How many times a curve's rounding error its grams may have."""
+        return self.factor * draw.roughness(self.steps)
+
+    def grams_per_kw(self, curve: CostCurve, start_ms: int, end_ms: int) -> float:
+        """Grams by a curve of a run in `[start_ms, end_ms)` that draws 1 kW on average."""
+        if self.steps:
+            return draw.grams_per_kw(curve, start_ms, end_ms, self.steps)
+        return curve.grams_per_kw(start_ms, end_ms)
+
+    def integral(self, curve: CostCurve, starts_ms: Times) -> Amounts:
+        """The same of many starts of the whole run."""
+        if self.steps:
+            return draw.integral(curve, starts_ms, self.duration_ms, self.steps)
+        return curve.integral(starts_ms, starts_ms + self.duration_ms)
+
+    def mean(self, curve: CostCurve, start_ms: int, end_ms: int) -> float:
+        """Mean gCO2/kWh of a run in `[start_ms, end_ms)`, by what it draws when."""
+        if self.steps:
+            return self.grams_per_kw(curve, start_ms, end_ms) * MS_PER_HOUR / (end_ms - start_ms)
+        return curve.mean(start_ms, end_ms)
 
     def turned(self) -> "Option":
         """The option with its signals the other way round."""
@@ -101,10 +127,10 @@ def choice_at(option: Option, start_ms: int, duration_ms: int | None = None) -> 
     curve, second = option.curve, option.second
     if curve is None or not curve.covers(start_ms, end_ms):
         return Choice(option, start_ms)
-    cost = option.factor * curve.grams_per_kw(start_ms, end_ms) + option.moved_g
+    cost = option.factor * option.grams_per_kw(curve, start_ms, end_ms) + option.moved_g
     other = None
     if second is not None and second.covers(start_ms, end_ms):
-        other = option.factor * second.grams_per_kw(start_ms, end_ms) + option.moved_second_g
+        other = option.factor * option.grams_per_kw(second, start_ms, end_ms) + option.moved_second_g
     extra = option.price_g + option.delay_g_per_h * (end_ms - option.delay_from_ms) / MS_PER_HOUR
     return Choice(option, start_ms, cost, other, extra)
 

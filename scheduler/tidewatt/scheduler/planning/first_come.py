@@ -208,7 +208,7 @@ def _pools(ask: Ask, region: Region) -> list[tuple[str, int, Amounts]]:
     need = ask.need
     if not allowed(ask, region.name) or need.cpus > region.cpus or 0 < region.mem_mb < need.mem_mb:
         return []
-    power_mw = round(ask.power_w * 1000)
+    power_mw = round(ask.peak_w * 1000)
     if not need.gpus:
         return [("", length_ms(ask.duration), (0, need.cpus, need.mem_mb, power_mw))]
     found = []
@@ -217,7 +217,7 @@ def _pools(ask: Ask, region: Region) -> list[tuple[str, int, Amounts]]:
         on_a_node = min(pool.gpus, pool.node_gpus or pool.gpus)
         if fares is not None and need.gpus <= on_a_node and names(need.gpu_kind, pool.name):
             length = -int(-length_ms(ask.duration) // fares[0])
-            drawn = round(ask.power_w * 1000 * fares[1])
+            drawn = round(ask.peak_w * 1000 * fares[1])
             found.append((pool.name, length, (need.gpus, need.cpus, need.mem_mb, drawn)))
     return found
 

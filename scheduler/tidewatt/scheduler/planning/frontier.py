@@ -9,6 +9,7 @@ import numpy as np
 
 from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.planning.board import Board
+from tidewatt.scheduler.planning.draw import legs_of
 from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.intensity import MS_PER_HOUR, CostCurve, Times
 from tidewatt.scheduler.planning.planner import Infeasible
@@ -113,14 +114,13 @@ def _points(option: Option, kw: float, scale: Scale) -> Iterator[Point]:
     assert option.curve is not None  # noqa: S101 - others are not compared
     binding = option.second if option.binds and scale.second is not None else None
     starts = _corners(option, [option.curve, *([binding] if binding else [])])
-    ends = starts + option.duration_ms
-    grams = option.factor * option.curve.integral(starts, ends) + option.moved_g
+    grams = option.factor * option.integral(option.curve, starts) + option.moved_g
     fits = np.ones(len(starts), np.bool_)
     if scale.second is not None:
-        fits &= grams <= scale.first * (1 + TIE) + option.factor * option.curve.noise
+        fits &= grams <= scale.first * (1 + TIE) + option.rough * option.curve.noise
     if binding is not None and scale.second is not None:
-        other = option.factor * binding.integral(starts, ends) + option.moved_second_g
-        fits &= other <= scale.second * (1 + TIE) + option.factor * binding.noise
+        other = option.factor * option.integral(binding, starts) + option.moved_second_g
+        fits &= other <= scale.second * (1 + TIE) + option.rough * binding.noise
     for start, each in zip(starts[fits].tolist(), grams[fits].tolist(), strict=True):
         end = start + option.duration_ms
         yield Point(option.region, option.pool, start, end, 0, kw * each, kw * option.price)
@@ -132,7 +132,10 @@ def _corners(option: Option, curves: Sequence[CostCurve]) -> Times:
     latest = min(curve.end_ms for curve in curves) - duration
     latest = latest if option.shift_ms is None else min(latest, option.shift_ms)
     edges = np.concatenate([curve.edges_ms for curve in curves])
-    starts = np.concatenate((edges, edges - duration, [low for low, _ in option.free], [latest]))
+    borders = [0, duration, *(begin for begin, _, _ in legs_of(option.steps, duration) if begin)]
+    starts = np.concatenate(
+        [*(edges - border for border in borders), [low for low, _ in option.free], [latest]]
+    )
     starts = starts.astype(np.int64)
     fits = np.zeros(len(starts), np.bool_)
     for low, high in option.free:

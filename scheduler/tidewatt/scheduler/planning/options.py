@@ -73,7 +73,7 @@ def options_of(
                     ask, now, policy.default_slack, speed=fares[0], bounds=bounds
                 )
             earliest_ms = own.earliest_ms + transfer.ms
-            free = place.timeline.free(ask.need, pool, earliest_ms, power_w=ask.power_w * fares[1])
+            free = place.timeline.free(ask.need, pool, earliest_ms, power_w=ask.peak_w * fares[1])
             if within is not None:
                 free = overlap(free, within)
             found.append(_option(ask, grounds, place, pool, fares, own, transfer, free, policy))
@@ -142,6 +142,7 @@ def _option(
         price_g=price * policy.g_per_price,
         delay_g_per_h=policy.g_per_hour / (ask.power_w / 1000 or 1.0),
         delay_from_ms=terms.earliest_ms + length_ms(ask.duration),
+        steps=ask.power_steps,
     )
 
 

@@ -50,7 +50,9 @@ def _likely(option: Option, start_ms: int, policy: Policy) -> bool:
         return True
     curves = [option.curve, *([option.second] if option.binds else [])]
     first, chosen = (_window(option, each) for each in (option.first_ms, start_ms))
-    known = [chance(curve.outlook, first, chosen) for curve in curves if curve is not None]
+    known = [
+        chance(curve.outlook, first, chosen, steps=option.steps) for curve in curves if curve is not None
+    ]
     return all(each is None or each >= policy.min_chance for each in known)
 
 

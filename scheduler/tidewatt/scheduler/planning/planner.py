@@ -145,6 +145,8 @@ def _plan(ask: Ask, terms: Terms, decision: Decision, firsts: Sequence[Choice], 
     if option.moved_g:
         moved = transfer_of(ask, option.region, policy.link)
         notes = (*notes, reasons.moved(ask, moved, option.moved_g * ask.power_w / 1000, policy.link.source))
+    if ask.power_steps:
+        notes = (*notes, reasons.changing(ask.power_w * option.power, ask.peak_w * option.power))
     searched_to = end if terms.shift_ms is None else max(end, terms.shift_ms + terms.duration_ms)
     at_once = _by_signal(choice_at(at_once.option, at_once.start_ms), curve)
     mean, grams = _immediate(ask, at_once, curve)
@@ -152,7 +154,7 @@ def _plan(ask: Ask, terms: Terms, decision: Decision, firsts: Sequence[Choice], 
         plan,
         signal=str(curve.kind.signal),
         note="; ".join((*remarks(curve, terms.earliest_ms, searched_to), *notes)),
-        mean_gco2_per_kwh=curve.mean(start, end),
+        mean_gco2_per_kwh=option.mean(curve, start, end),
         expected_g=choice.cost * ask.power_w / 1000,
         sources=tuple(source(part) for part in curve.segments(start, end)),
         immediate_gco2_per_kwh=mean,
@@ -176,7 +178,8 @@ def _immediate(ask: Ask, at_once: Choice, chosen: CostCurve) -> tuple[float | No
     curve = at_once.option.curve
     if at_once.cost is None or curve is None or not curve.kind.continues(chosen.kind):
         return None, None
-    return curve.mean(at_once.start_ms, at_once.end_ms), at_once.cost * ask.power_w / 1000
+    mean = at_once.option.mean(curve, at_once.start_ms, at_once.end_ms)
+    return mean, at_once.cost * ask.power_w / 1000
 
 
 def _beside(ask: Ask, choice: Choice, at_once: Choice) -> Beside | None:

@@ -123,6 +123,14 @@ def moved(ask: Ask, transfer: Transfer, grams: float, whose: str) -> str:
     )
 
 
+def changing(mean_w: float, peak_w: float) -> str:
+    """Says that a job's draw is not the same all the time, and what that means for the numbers."""
+    return (
+        f"its draw changes while it runs ({mean_w:.3g} W on average, {peak_w:.3g} W at most):"
+        " intensities are weighted by it"
+    )
+
+
 def behind(job_id: int) -> str:
     """Says that a job cannot be planned since what it waits for cannot."""
     return f"it runs after job {job_id}, which has no place"

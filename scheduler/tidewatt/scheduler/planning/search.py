@@ -1,10 +1,10 @@
 """The exact cleanest start of one job.
 
-With piecewise-constant intensity the emissions of a window of fixed length are a piecewise-linear function
-of its start, and so are price and delay. Such a function has its minimum at one of its corners, and those are
+With piecewise-constant intensity the emissions of a window of fixed length are a piecewise-linear function of
+its start, and so are price and delay. Such a function has its minimum at one of its corners, and those are
 the starts at which the window starts or ends at a step's border, and the borders of the free stretches: only
-these are searched. Where a second signal may not get worse, the starts at which it is just as bad are corners
-too.
+these are searched. Where the job's draw changes while it runs, each change is a border of the window too.
+Where a second signal may not get worse, the starts at which it is just as bad are corners too.
 """
 
 from collections.abc import Sequence
@@ -25,6 +25,7 @@ from tidewatt.scheduler.planning.choice import (
     most,
 )
 from tidewatt.scheduler.planning.corners import Corners, corners
+from tidewatt.scheduler.planning.draw import corners_of
 from tidewatt.scheduler.planning.instants import FAR_MS
 from tidewatt.scheduler.planning.intensity import MS_PER_HOUR, Amounts, CostCurve, Times
 
@@ -76,12 +77,12 @@ def _priced(
         return np.empty(0, np.int64), np.empty(0)
     low, high = ranges[0][0], ranges[-1][1]
     borders = [border for each in ranges for border in each]
-    starts, cost = corners(curve, low, high, option.duration_ms, borders)
+    starts, cost = _corners(option, curve, low, high, borders)
     if option.factor != 1.0 or option.moved_g:
         cost = option.factor * cost + option.moved_g
     other = None
     if second is not None:
-        theirs, other = corners(second, low, high, option.duration_ms, borders)
+        theirs, other = _corners(option, second, low, high, borders)
         other = option.factor * other + option.moved_second_g
         starts, cost, other = _by_both(option, curve, second, (starts, cost), (theirs, other), scale)
     if len(ranges) > 1:
@@ -92,16 +93,22 @@ def _priced(
     return starts, _weights(option, starts, cost, other, scale)
 
 
+def _corners(option: Option, curve: CostCurve, low: int, high: int, borders: Sequence[int]) -> Corners:
+    if option.steps:
+        return corners_of(curve, low, high, option.duration_ms, borders, option.steps)
+    return corners(curve, low, high, option.duration_ms, borders)
+
+
 def _by_both(
     option: Option, curve: CostCurve, second: CostCurve, own: Corners, theirs: Corners, scale: Scale
 ) -> tuple[Times, Amounts, Amounts]:
     """The corners by both signals, and where each is just as bad as the reference's; grams by each there."""
 
     def by_own(starts: Times) -> Amounts:
-        return option.factor * curve.integral(starts, starts + option.duration_ms) + option.moved_g
+        return option.factor * option.integral(curve, starts) + option.moved_g
 
     def by_second(starts: Times) -> Amounts:
-        return option.factor * second.integral(starts, starts + option.duration_ms) + option.moved_second_g
+        return option.factor * option.integral(second, starts) + option.moved_second_g
 
     starts, cost = own
     if np.array_equal(starts, theirs[0]):
@@ -133,7 +140,7 @@ def _weights(option: Option, starts: Times, cost: Amounts, other: Amounts | None
     fit = cost <= most(scale.first) + _noise(option, ABSOLUTE)
     if other is None:
         return np.where(fit, 2 * own * inverse(scale.first), np.inf)
-    noise = 0.0 if option.second is None else option.factor * option.second.noise
+    noise = 0.0 if option.second is None else option.rough * option.second.noise
     fit &= other <= most(scale.second) + noise
     both = own * inverse(scale.first) + (other + (own - cost)) * inverse(scale.second)
     return np.where(fit, both, np.inf)
@@ -141,7 +148,7 @@ def _weights(option: Option, starts: Times, cost: Amounts, other: Amounts | None
 
 def _noise(option: Option, scale: Scale) -> float:
     assert option.curve is not None  # noqa: S101 - only options with a curve are priced
-    noise = option.factor * option.curve.noise
+    noise = option.rough * option.curve.noise
     return noise if scale.second is None else 2 * noise * inverse(scale.first)
 
 

@@ -8,6 +8,7 @@ from math import ceil
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.plan import Ask, Why
 from tidewatt.scheduler.planning.capacity import Timeline
+from tidewatt.scheduler.planning.draw import check as check_steps
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, length_ms, utc
 from tidewatt.scheduler.planning.kinds import suitable
 from tidewatt.scheduler.region import Pool, Region
@@ -133,6 +134,7 @@ def _at(speed: float, length: timedelta) -> int:
 
 def check(ask: Ask, regions: Sequence[Region], now: datetime) -> None:
     """Raises BadInput where no machine, however idle, could do what is asked."""
+    check_steps(ask.power_steps)
     _check_times(ask, now)
     _check_place(ask, regions)
     _check_length(ask, regions, now)

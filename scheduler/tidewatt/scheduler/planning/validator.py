@@ -9,7 +9,7 @@ from math import isfinite
 import numpy as np
 
 from tidewatt.forecasting.series import Outlook, integrate
-from tidewatt.scheduler.plan import Ask, Booking, Plan, Stint, Why
+from tidewatt.scheduler.plan import Ask, Booking, Plan, PowerStep, Stint, Why
 from tidewatt.scheduler.planning.capacity import names
 from tidewatt.scheduler.planning.first_come import last_start_ms
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, length_ms, utc
@@ -207,11 +207,22 @@ def _grams(ask: Ask, plan: Plan, situation: Situation) -> Iterator[str]:
     known = integrate(outlook.steps, start, end)
     if known.covered_ms < (end - start) // timedelta(milliseconds=1) - ROUNDING_MS:
         return
-    grams = region.pue * fares[1] * known.gms_per_kwh / 3_600_000 * ask.power_w / 1000
+    gms_per_kwh = _weighted(outlook, start, end, ask.power_steps) if ask.power_steps else known.gms_per_kwh
+    grams = region.pue * fares[1] * gms_per_kwh / 3_600_000 * ask.power_w / 1000
     moved = ask.data_gb > 0 and region.name != ask.home  # the data's way is charged besides
     off = plan.expected_g - grams
     if off < -GRAMS_OFF * abs(grams) - 1e-9 or (off > GRAMS_OFF * abs(grams) + 1e-9 and not moved):
         yield f"it says {plan.expected_g:.6g} g, by the forecast it is {grams:.6g} g"
+
+
+def _weighted(outlook: Outlook, start: datetime, end: datetime, steps: Sequence[PowerStep]) -> float:
+    """The integral of intensity over a window, each part of it counted by what the job draws then."""
+    borders = [*(start + (end - start) * step.share for step in steps), end]
+    return sum(
+        step.ratio * integrate(outlook.steps, since, until).gms_per_kwh
+        for step, (since, until) in zip(steps, pairwise(borders), strict=True)
+        if until > since
+    )
 
 
 def _outlook(situation: Situation, plan: Plan) -> Outlook | None:
@@ -267,7 +278,7 @@ def _limits(situation: Situation) -> dict[Key, float]:
 
 def _held(run: _Run) -> Iterator[Row]:
     need, fares = run.ask.need, _fares(run.ask, run.region, run.pool)
-    power_w = run.ask.power_w * (1.0 if fares is None else fares[1])
+    power_w = run.ask.peak_w * (1.0 if fares is None else fares[1])
     amounts = (need.gpus, need.cpus, need.mem_mb, power_w)
     return _rows(run.region.name, run.pool, run.ask.array, run.start_ms, run.end_ms, amounts)
 

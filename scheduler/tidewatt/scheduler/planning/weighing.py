@@ -147,7 +147,8 @@ class _Weighing:
         if self.scale.second is not None and best.option.binds:
             curves.append(best.option.second)
         first, chosen = (_window(best.option, start) for start in (first_ms, best.start_ms))
-        known = [chance(curve.outlook, first, chosen) for curve in curves if curve is not None]
+        steps = best.option.steps
+        known = [chance(curve.outlook, first, chosen, steps=steps) for curve in curves if curve is not None]
         return min((each for each in known if each is not None), default=None)
 
     def _first_ms(self, choice: Choice) -> int:

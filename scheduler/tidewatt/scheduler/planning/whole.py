@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from tidewatt.scheduler.plan import Plan
 from tidewatt.scheduler.planning.board import Board
+from tidewatt.scheduler.planning.choice import TIE
 from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.permission import permitted
 from tidewatt.scheduler.planning.planner import Infeasible
@@ -29,6 +30,8 @@ def plan_whole(situation: Situation, seconds: float | None = None) -> tuple[Plan
 
     `seconds` is a soft limit for the improvement of large queues.
     """
+    if any(ask.power_steps for ask in situation.asks):
+        situation = _with_changing(situation)
     made = situated(situation)
     if made is None:
         return plan_queue(situation), None
@@ -37,6 +40,8 @@ def plan_whole(situation: Situation, seconds: float | None = None) -> tuple[Plan
     if len(situation.asks) <= EXACT:
         return refined(situation, made, proposed, solution.prices)
     plans = _as_proposed(situation, proposed)
+    if _spoiled(situation, situation.keep, plans):
+        plans = plan_queue(situation)
     return plans, made.certificate(plans, solution.prices)
 
 
@@ -54,6 +59,8 @@ def refined(
     kept = {job_id: plan for job_id, plan in situation.keep.items() if job_id not in proposed}
     other = plan_queue(replace(situation, keep={**kept, **proposed}))
     other = _permitted(situation, other, proposed)
+    if _spoiled(situation, plans, other):
+        return plans, proof
     proof_of_other = _proved(situation, made, other, prices)
     fewer = _missed(other) - _missed(plans)
     saved = proof.cost_g - proof_of_other.cost_g
@@ -63,6 +70,36 @@ def refined(
     if fewer < 0 or (fewer == 0 and saved > worth * abs(proof.cost_g)):
         return other, proof_of_other
     return plans, proof
+
+
+def _with_changing(situation: Situation) -> Situation:
+    """The situation in which jobs whose draw changes have the plans that they would have among themselves.
+
+    The timetable takes these as given. Jobs that wait for others, or others for them, or for their turn in an
+    array, have none of their own: they are placed when the others are.
+    """
+    behind = {job_id for ask in situation.asks for job_id in ask.after}
+    alone = [
+        ask
+        for ask in situation.asks
+        if ask.power_steps and not ask.after and ask.job_id not in behind and not ask.array_limit
+    ]
+    plans = plan_queue(replace(situation, asks=alone))
+    own = {job_id: plan for job_id, plan in plans.items() if isinstance(plan, Plan)}
+    return replace(situation, keep={**situation.keep, **own})
+
+
+def _spoiled(situation: Situation, before: Mapping[int, object], after: Plans) -> bool:
+    """True where a job whose draw changes would emit more than by the plan that it has without the others."""
+    for ask in situation.asks:
+        own = before.get(ask.job_id) if ask.power_steps else None
+        if isinstance(own, Plan) and own.expected_g is not None:
+            other = after[ask.job_id]
+            if not isinstance(other, Plan) or other.expected_g is None:
+                return True
+            if other.expected_g > own.expected_g + TIE * abs(own.expected_g):
+                return True
+    return False
 
 
 def _proved(situation: Situation, made: Situated, plans: Plans, prices: Prices | None) -> Certificate:

@@ -27,7 +27,7 @@ def production(situation: Situation) -> Plans:
 
     Jobs that have no room before their deadline have no plan: the guard starts them wherever there is room.
     """
-    if len(situation.asks) <= REFINED:
+    if len(situation.asks) <= REFINED or any(ask.power_steps for ask in situation.asks):
         return ladder.plan(situation, seconds=PATIENCE_S).plans
     made = situated(situation)
     if made is None:

@@ -89,6 +89,8 @@ class Timetable:
 class Certificate:
     """How good a timetable is, proved. Grams over all jobs that were placed within their own hours.
 
+    Jobs whose draw changes while they run are not in it.
+
     No timetable that keeps the deadlines and capacities, whatever it does, emits less than `bound_g`.
     `immediate_g` is what first in, first out at home would emit (elsewhere where home can never hold a job).
     """

@@ -1,4 +1,8 @@
-"""The waiting jobs of a situation as one problem in arrays, and a timetable of it as plans."""
+"""The waiting jobs of a situation as one problem in arrays, and a timetable of it as plans.
+
+Jobs whose draw changes while they run are no part of it: the arrays know one draw a job. Where they have a
+plan, that is booked; the bound does without it, and so holds for the others wherever these run.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -168,6 +172,7 @@ def situated(situation: Situation) -> Situated | None:
         for ask in situation.asks
         if (terms := terms_of(ask, situation.now, situation.policy.default_slack)).shift_ms is not None
         and not is_due(ask, situation)
+        and not ask.power_steps
     ]
     asks, own = [ask for ask, _ in rows], [each for _, each in rows]
     pools, curves = _pools(situation, asks)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tidewatt.scheduler.plan import Ask, Booking, Plan
+from tidewatt.scheduler.plan import Ask, Booking, Plan, Stint
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms
 from tidewatt.scheduler.planning.intensity import CostCurve, curve_of
+from tidewatt.scheduler.planning.kinds import ratios
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.timetable.problem import Amounts, Ints
 from tidewatt.scheduler.region import Region
@@ -88,7 +89,7 @@ def units(region: Region, pool: str, edges: Ints, situation: Situation, asks: Se
     for one. Memory is left to the exact check of the plans.
     """
     own, cpus = np.zeros((2, len(edges) - 1), np.int64)
-    for booking in _bookings(region, situation):
+    for booking in [*_bookings(region, situation), *_changing(region, situation)]:
         touched = _touched(edges, *_span(booking))
         own[touched] += booking.gpus if booking.pool == pool else 0
         cpus[touched] += booking.cpus
@@ -126,14 +127,32 @@ def _share(edges: Ints, start_ms: int, end_ms: int) -> Amounts:
 
 def _bookings(region: Region, situation: Situation) -> list[Booking]:
     """What occupies the region: what runs, and what is about to be launched."""
-    due = [(ask, situation.keep[ask.job_id]) for ask in situation.asks if is_due(ask, situation)]
-    held = [*situation.bookings, *(_booked(ask, plan) for ask, plan in due)]
+    due = [
+        (ask, situation.keep[ask.job_id])
+        for ask in situation.asks
+        if not ask.power_steps and is_due(ask, situation)
+    ]
+    held = [*situation.bookings, *(_booking(ask, plan) for ask, plan in due)]
     return [booking for booking in held if booking.region == region.name]
 
 
-def _booked(ask: Ask, plan: Plan) -> Booking:
+def _changing(region: Region, situation: Situation) -> list[Booking]:
+    """What the plans of jobs occupy here whose draw changes, each at its highest."""
+    pools = {pool.name: pool for pool in region.pools}
+    found = []
+    for ask in situation.asks:
+        kept = situation.keep.get(ask.job_id) if ask.power_steps else None
+        for part in () if kept is None else kept.stints or (kept,):
+            if part.region == region.name:
+                fares = ratios(ask, pools[part.pool]) if part.pool in pools else None
+                power_w = ask.peak_w * (1.0 if fares is None else fares[1])
+                found.append(_booking(ask, part, power_w))
+    return found
+
+
+def _booking(ask: Ask, part: Plan | Stint, power_w: float = 0.0) -> Booking:
     need = ask.need
-    return Booking(plan.region, plan.pool, plan.window, need.gpus, need.cpus, need.mem_mb)
+    return Booking(part.region, part.pool, part.window, need.gpus, need.cpus, need.mem_mb, power_w=power_w)
 
 
 def _span(booking: Booking) -> tuple[int, int]:
@@ -153,7 +172,8 @@ def sites(
     rows = [np.full(len(edges) - 1, np.inf)]
     for region in limited:
         left = np.full(len(edges) - 1, region.power_limit_kw)
-        for booking in _bookings(region, situation):
+        changing = () if relaxed else _changing(region, situation)
+        for booking in [*_bookings(region, situation), *changing]:
             share = _share(edges, *_span(booking))
             left -= booking.power_w / 1000 * (share if relaxed else share > 0)
         rows.append(np.maximum(left, 0.0))
