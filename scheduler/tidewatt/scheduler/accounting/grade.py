@@ -1,0 +1,93 @@
+"""How well founded a saving is: verified, estimated or inconclusive.
+
+`verified`: at least 95 % of the energy was metered, the intensity on both sides was observed, no signal says
+the opposite, and all of the 90 % interval lies above zero. `inconclusive`: the interval contains zero, or the
+signals differ in sign. `estimated`: everything between, a loss included.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Protocol
+
+from tidewatt.backends.meters.reading import How
+from tidewatt.scheduler.accounting.uncertainty import Interval
+
+NEEDED_PPM = 950_000  # metered, and observed
+_ALL_PPM = 1_000_000
+_NOT_OBSERVED = (
+    "estimate", "modelled", "profile", "forecast", "own model",
+    "electricity maps",  # among its observations are estimates, and a series does not tell which
+)  # fmt: skip
+
+
+class Grade(StrEnum):
+    """How well founded a saving is."""
+
+    VERIFIED = "verified"
+    ESTIMATED = "estimated"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Metered(Protocol):
+    """A component's energy, how it was got, for which share of the run; `modelled_uj` of it is a model's."""
+
+    @property
+    def how(self) -> How: ...
+    @property
+    def energy_uj(self) -> int | None: ...
+    @property
+    def modelled_uj(self) -> int: ...
+    @property
+    def coverage_ppm(self) -> int: ...
+
+
+def metered_ppm(parts: Iterable[Metered]) -> int:
+    """The share of a job's energy that its devices measured; 0 where a component was not metered at all.
+
+    The energy of time that is not covered counts as not metered: what it would be at the mean draw.
+    """
+    measured = needed = 0
+    for part in parts:
+        if part.energy_uj is None or not part.coverage_ppm:
+            return 0
+        needed += part.energy_uj * _ALL_PPM // part.coverage_ppm
+        if part.how is not How.MISSING:
+            measured += part.energy_uj - part.modelled_uj
+    return measured * _ALL_PPM // needed if needed else 0
+
+
+def observed_ppm(signal: str, source: str) -> int:
+    """The share of the intensity that was observed: all, or none as far as its source tells.
+
+    No grid measures what one more kWh causes, so that a marginal signal is always somebody's model.
+    """
+    folded = source.casefold()
+    modelled = signal == "marginal" or not source or any(word in folded for word in _NOT_OBSERVED)
+    return 0 if modelled else _ALL_PPM
+
+
+def disagree(savings: Iterable[tuple[str, int | None]]) -> bool:
+    """True where one signal says that carbon was saved and another that it was lost."""
+    known = [(signal, saved) for signal, saved in savings if saved]
+    gained = {signal for signal, saved in known if saved > 0}
+    lost = {signal for signal, saved in known if saved < 0}
+    return any(one != other for one in gained for other in lost)
+
+
+def grade(
+    saved_ug: int | None, found: Interval | None, metered_ppm: int, observed_ppm: int, *, agree: bool
+) -> str:
+    """The grade of a saving by one signal; "" where none is known. `agree`: no other signal contradicts."""
+    if saved_ug is None:
+        return ""
+    low, high = (saved_ug, saved_ug) if found is None else (found.low_ug, found.high_ug)
+    if not agree or low <= 0 <= high:
+        return Grade.INCONCLUSIVE
+    founded = found is not None and found.known and min(metered_ppm, observed_ppm) >= NEEDED_PPM
+    return Grade.VERIFIED if founded and low > 0 else Grade.ESTIMATED
+
+
+def of_all(grades: Mapping[str, str]) -> str:
+    """One grade for what several signals say, by signal: the best of them, since they are known to agree."""
+    order = (*Grade, "")
+    return min(grades.values(), key=order.index, default="")
