@@ -3,7 +3,10 @@
  * The file is read again at every call, so that a test steers it live. Power is a waveform in time (CLOCK_MONOTONIC) and the
  * energy counter its integral: what a caller sees does not depend on how often it asks. Lines (fields by blanks):
  *   driver VERSION | fail CODE                                (of every call, from nvmlInitWithFlags on)
+ *   now MS                                                    (in place of CLOCK_MONOTONIC)
+ *   delay MS                                                  (each answer about a GPU takes so long)
  *   gpu UUID NAME LIMIT_MW COUNTER LOST T0_MS BASE_MJ WAVE LOW_MW HIGH_MW PERIOD_MS QUANTUM_MS POWER
+ *       COUNTER 1: counts; 0: has none; 2: stands still at BASE_MJ; below 0: answers with that error
  *   mig UUID PARENT_INDEX SLICES                              (compute slices; the parent has 7 places)
  *   process GPU_INDEX PID
  */
@@ -29,6 +32,7 @@ typedef struct { unsigned sms, copy, decode, encode, jpeg, ofa, gi_slices, ci_sl
 static struct {
     char driver[64];
     int fail, gpus, migs, processes;
+    long long now_ms, delay_ms;
     Gpu gpu[MOST];
     Mig mig[MOST];
     struct { int gpu; unsigned pid; } process[MOST];
@@ -50,6 +54,8 @@ static int load(void) {
         unsigned pid;
         if (sscanf(line, "driver %63s", state.driver) == 1) continue;
         if (sscanf(line, "fail %d", &state.fail) == 1) continue;
+        if (sscanf(line, "now %lld", &state.now_ms) == 1) continue;
+        if (sscanf(line, "delay %lld", &state.delay_ms) == 1) continue;
         if (sscanf(line, "gpu %95s %95s %u %d %d %lld %lld %15s %u %u %lld %lld %u", g.uuid, g.name, &g.limit_mw, &g.counter, &g.lost,
                    &g.t0_ms, &g.base_mj, g.wave, &g.low_mw, &g.high_mw, &g.period_ms, &g.quantum_ms, &g.power) == 13) {
             for (char *c = g.name; *c; c++) if (*c == '_') *c = ' ';
@@ -74,6 +80,7 @@ static int ready(void) {
 
 static long long now_ms(void) {
     struct timespec t;
+    if (state.now_ms) return state.now_ms;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
@@ -87,6 +94,7 @@ static unsigned power_mw(const Gpu *g, long long ms) {
 
 static long long energy_mj(const Gpu *g, long long ms) {
     long long passed, whole, phase, half, uj;
+    if (g->counter == 2) return g->base_mj;
     if (g->quantum_ms > 0) ms -= ms % g->quantum_ms;
     passed = ms - g->t0_ms;
     if (passed < 0) passed = 0;
@@ -105,6 +113,10 @@ static int find(const void *handle, Gpu **gpu) {
     long index = (const char *)handle - gpu_handle;
     if (code) return code;
     if (index < 0 || index >= state.gpus) return INVALID;
+    if (state.delay_ms) {
+        struct timespec pause = {state.delay_ms / 1000, state.delay_ms % 1000 * 1000000};
+        nanosleep(&pause, NULL);
+    }
     *gpu = &state.gpu[index];
     return (*gpu)->lost ? LOST : OK;
 }
@@ -200,6 +212,7 @@ int nvmlDeviceGetTotalEnergyConsumption(void *handle, unsigned long long *millij
     int code = find(handle, &g);
     if (code) return code;
     if (!g->counter) return NOT_SUPPORTED;
+    if (g->counter < 0) return -g->counter;
     *millijoules = (unsigned long long)energy_mj(g, now_ms());
     return OK;
 }

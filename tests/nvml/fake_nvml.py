@@ -56,7 +56,7 @@ class FakeGpu:
     uuid: str
     name: str = "NVIDIA A100-SXM4-80GB"
     limit_mw: int = 400_000
-    counter: bool = True
+    counter: int = 1  # 1 counts, 0 has none, 2 stands still at `base_mj`, below 0: its error code
     lost: bool = False
     t0_ms: int = 0
     base_mj: int = 0
@@ -84,6 +84,8 @@ class FakeGpu:
     def energy_mj(self, at_ms: int) -> int:
         """The counter at an instant, without its steps."""
         passed = max(0, at_ms - self.t0_ms)
+        if self.counter == 2:
+            return self.base_mj
         if self.wave != "square":
             return self.base_mj + passed * self.high_mw // 1000
         half = self.period_ms // 2
@@ -103,7 +105,9 @@ class FakeNvml:
     migs: list[tuple[str, str, int]] = field(default_factory=list)
     processes: list[tuple[str, int]] = field(default_factory=list)
     fail: int = 0
+    delay_ms: int = 0
     clock: Callable[[], int] = now_ms
+    steered: bool = False  # the GPUs' time is that of `clock`; write again whenever it has moved on
 
     @classmethod
     def in_folder(cls, folder: Path, library: Path | None) -> "FakeNvml":
@@ -140,6 +144,10 @@ class FakeNvml:
         """The counter starts from 0, as when the driver is loaded again."""
         self.change(uuid, replace(self._now(uuid), base_mj=0))
 
+    def stick_counter(self, uuid: str) -> None:
+        """The counter stands still from now on; the power goes on being told."""
+        self.change(uuid, self._now(uuid), counter=2)
+
     def change(self, uuid: str, gpu: FakeGpu | None = None, **facts: object) -> FakeGpu:
         """Changes single facts: `lost`, `counter`, `power`, ..."""
         self.gpus[uuid] = replace(gpu or self.gpus[uuid], **facts)  # type: ignore[arg-type]  # replace checks
@@ -159,6 +167,8 @@ class FakeNvml:
         """Puts the state into the control file, at once for every reader."""
         numbers = {uuid: number for number, uuid in enumerate(self.gpus)}
         lines = [f"fail {self.fail}"] if self.fail else []
+        lines += [f"delay {self.delay_ms}"] if self.delay_ms else []
+        lines += [f"now {self.clock()}"] if self.steered else []
         lines += [gpu.line() for gpu in self.gpus.values()]
         lines += [f"mig {uuid} {numbers[parent]} {slices}" for uuid, parent, slices in self.migs]
         lines += [f"process {numbers[uuid]} {pid}" for uuid, pid in self.processes]

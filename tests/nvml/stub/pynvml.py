@@ -106,8 +106,15 @@ def nvmlDeviceGetPowerManagementDefaultLimit(handle: int) -> int:  # noqa: N802
     return nvmlDeviceGetEnforcedPowerLimit(handle)
 
 
-def _wave(row: list[str]) -> tuple[bool, int, int, int, int]:
-    since_ms = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000_000 - int(row[5])
+def _now_ms() -> int:
+    for (told,) in _rows("now"):
+        return int(told)
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000_000
+
+
+def _wave(row: list[str], quantum_ms: int = 0) -> tuple[bool, int, int, int, int]:
+    now_ms = _now_ms()
+    since_ms = now_ms - (now_ms % quantum_ms if quantum_ms else 0) - int(row[5])
     return row[7] == "square", since_ms, int(row[8]), int(row[9]), int(row[10])
 
 
@@ -123,7 +130,12 @@ def nvmlDeviceGetTotalEnergyConsumption(handle: int) -> int:  # noqa: N802
     row = _gpu(handle)
     if row[3] == "0":
         raise NVMLError(NVML_ERROR_NOT_SUPPORTED)
-    square, since_ms, low, high, period = _wave(row)
+    if int(row[3]) < 0:
+        raise NVMLError(-int(row[3]))
+    if row[3] == "2":
+        return int(row[6])
+    square, since_ms, low, high, period = _wave(row, int(row[11]))
+    since_ms = max(0, since_ms)
     if not square:
         return int(row[6]) + since_ms * high // 1000
     half, (whole, phase) = period // 2, divmod(since_ms, period)

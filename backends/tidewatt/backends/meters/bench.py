@@ -1,77 +1,122 @@
-"""All of a host's instruments together: GPUs, RAPL or the CPU model, CPU times."""
+"""All of a host's instruments together: GPUs, RAPL or the CPU model, CPU times, and what else there is."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.identity import boot_id
 from tidewatt.backends.meters import rapl
 from tidewatt.backends.meters.cpu_model import CpuModel, this_model
-from tidewatt.backends.meters.cputime import CpuTimes
 from tidewatt.backends.meters.journal import Header
 from tidewatt.backends.meters.nvml import Nvml
-from tidewatt.backends.meters.reading import Reading
+from tidewatt.backends.meters.reading import Device, Reading
 from tidewatt.backends.meters.tdp import this_cpu
 
 _AGAIN_S = 60.0  # permissions and zones may change while we run
+_HELD_UP_MS = 2
+_SLEEP_MS = 1000  # the two clocks are read one after the other; no suspend is as short as this
+
+
+class CpuClock(Protocol):
+    """CPU milliseconds by attempt id, and `host`."""
+
+    def read(self) -> dict[str, int]:
+        """As of now."""
+
+
+class Instrument(Protocol):
+    """Devices beside GPUs by NVML and CPUs: a node's power supply, other makers' GPUs, sensors."""
+
+    @property
+    def note(self) -> str:
+        """What it cannot read, and why; "" for nothing."""
+
+    def devices(self) -> tuple[Device, ...]:
+        """What it meters now."""
+
+    def read(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Microjoules and milliwatts by device key, each only where the device tells it."""
+
+
+def _milliseconds(clock: int) -> int:
+    return time.clock_gettime_ns(clock) // 1_000_000
 
 
 def mono_ms() -> int:
     """The host's clock that no one sets, in milliseconds since boot; it goes on while the machine sleeps."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+    return _milliseconds(time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True, slots=True)
+class HostTime:
+    """A host's clocks in milliseconds, and which boot they count from."""
+
+    real_ms: Callable[[], int] = lambda: _milliseconds(time.CLOCK_REALTIME)
+    mono_ms: Callable[[], int] = mono_ms
+    awake_ms: Callable[[], int] = lambda: _milliseconds(time.CLOCK_MONOTONIC)  # stands still in suspend
+    boot_id: Callable[[], str] = boot_id
 
 
 @dataclass(slots=True)
 class Bench:
     """Reads every instrument at once. One that fails is left out of the reading, and the others are read."""
 
-    cpu_times: CpuTimes
+    cpu_times: CpuClock
     clock: Clock
     interval_s: float
     powercap: Path = field(default_factory=rapl.powercap_root)
     nvml: Nvml = field(default_factory=Nvml)
     model: CpuModel = field(default_factory=this_model)
     monotonic: Callable[[], float] = time.monotonic
+    others: Sequence[Instrument] = ()
+    host: HostTime = field(default_factory=HostTime)
+    wait: Callable[[float], None] = time.sleep
     _rapl: rapl.Rapl = field(default_factory=rapl.Rapl)
     _tried_at: float = float("-inf")
 
     def header(self) -> Header:
         """What the instruments are now; call it after `read`, which may find new ones."""
-        cpu = () if self._measures_cpu() else (self.model.device,)
-        notes = (*self._rapl.notes, *([self.nvml.note] if self.nvml.note else ()))
+        cpu = () if self._rapl.measures_cpu else (self.model.device,)
+        others = tuple(device for each in self.others for device in each.devices())
+        notes = (self.nvml.note, *(each.note for each in self.others))
         return Header(
-            boot_id(),
+            self.host.boot_id(),
             this_cpu().threads,
             round(self.interval_s * 1000),
             self.clock,
-            (*self.nvml.devices(), *self._rapl.devices, *cpu),
+            (*self.nvml.devices(), *self._rapl.devices, *cpu, *others),
             self.nvml.mig,
-            notes,
+            (*self._rapl.notes, *(note for note in notes if note)),
         )
 
     def read(self, cause: str) -> Reading:
         """One reading of everything."""
         if self.monotonic() - self._tried_at >= _AGAIN_S:
             self._tried_at = self.monotonic()
-            if not self._measures_cpu():
-                self._rapl = rapl.find(self.powercap)
+            if not self._rapl.measures_cpu:
+                self._rapl = rapl.find(self.powercap, self.wait)
         energy_uj, power_mw = self.nvml.read()
+        for each in self.others:
+            more_uj, more_mw = each.read()
+            energy_uj |= more_uj
+            power_mw |= more_mw
         energy_uj |= self._rapl.read()
-        if not self._measures_cpu():
-            energy_uj[self.model.device.key] = self.model.read()
         cpu_ms = self.cpu_times.read()
-        time_ms, mono = self._both_clocks()
-        return Reading(time_ms, mono, boot_id(), cause, energy_uj, power_mw, cpu_ms)
+        if not self._rapl.measures_cpu:
+            energy_uj[self.model.device.key] = self.model.energy_uj(self.host.awake_ms(), cpu_ms["host"])
+        time_ms, mono, _slept_ms = self._clocks()
+        return Reading(time_ms, mono, self.host.boot_id(), cause, energy_uj, power_mw, cpu_ms)
 
-    def _measures_cpu(self) -> bool:
-        return any(device.component == "cpu" for device in self._rapl.devices)
-
-    def _both_clocks(self) -> tuple[int, int]:
-        """The clock's and the host's milliseconds of one instant; read again if we were held up."""
+    def _clocks(self) -> tuple[int, int, int]:
+        """The clock's and the host's milliseconds of one instant, and of suspends; again if held up."""
         for _ in range(5):
-            before, time_ms, after = mono_ms(), self.clock.now_ms(), mono_ms()
-            if after - before <= 2:
+            before = self.host.mono_ms()
+            real_ms, awake_ms = self.host.real_ms(), self.host.awake_ms()
+            after = self.host.mono_ms()
+            if after - before <= _HELD_UP_MS:
                 break
-        return time_ms, after
+        slept_ms = after - awake_ms
+        return self.clock.at_ms(real_ms), after, slept_ms if slept_ms >= _SLEEP_MS else 0

@@ -1,10 +1,8 @@
 """The CPU's energy where no counter can be read: design power times utilisation, labelled as modelled."""
 
 import os
-import time
 from dataclasses import dataclass
 
-from tidewatt.backends.meters import proc
 from tidewatt.backends.meters.reading import Device, How
 from tidewatt.backends.meters.tdp import IDLE_SHARE, Tdp, design_power, this_cpu
 
@@ -34,12 +32,8 @@ class CpuModel:
         return Device(KEY, "cpu", How.MODELLED, source, limit_w=limit_w, idle_w=self.idle_w)
 
     def energy_uj(self, up_ms: int, busy_ms: int) -> int:
-        """Microjoules since boot."""
+        """Microjoules since boot, of which the host was awake `up_ms` and its CPUs busy for `busy_ms`."""
         return round((self.idle_w * up_ms + (self.tdp.watts - self.idle_w) * busy_ms / self.cpus) * 1000)
-
-    def read(self) -> int:
-        """Microjoules since boot, now; sleep of the whole machine does not count."""
-        return self.energy_uj(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000_000, proc.host_busy_ms())
 
 
 def this_model() -> CpuModel:

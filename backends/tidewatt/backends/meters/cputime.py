@@ -1,11 +1,18 @@
-"""CPU time of attempts, from outside: the process tree below each supervisor, and what it has waited for."""
+"""CPU time of attempts, from outside: the process tree below each supervisor, and what it has waited for.
+
+And our own: the daemon with its helpers, the supervisors, the meter.
+"""
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from tidewatt.backends.identity import Identity
 from tidewatt.backends.meters import proc
 from tidewatt.backends.meters.registry import Entry, Memory, entries, recall, remember, remove
+
+OWN = "tidewatt"  # registered as an attempt whose job is the daemon; it outlives the daemon that it names
 
 
 class AttemptTime:
@@ -74,8 +81,24 @@ def _alive(pid: int, start_ticks: int) -> proc.Process | None:
     return seen if seen and seen.start_ticks == start_ticks and not seen.zombie else None
 
 
+class OwnTime(AttemptTime):
+    """CPU time of the daemon's process tree, of `supervisors` without their jobs, and of this meter."""
+
+    supervisors: Iterable[Identity] = ()
+
+    def _measure(self) -> int | None:
+        daemon = self.entry.job
+        found = proc.tree([daemon.pid] if daemon and _alive(daemon.pid, daemon.start_ticks) else [])
+        for each in (*self.supervisors, Identity.require(os.getpid())):
+            found.pop(each.pid, None)
+        apart = [seen for each in self.supervisors if (seen := _alive(each.pid, each.start_ticks))]
+        meter = proc.process(os.getpid())
+        spent_ms = sum(seen.own_ms + seen.children_ms for seen in found.values())
+        return spent_ms + sum(seen.own_ms for seen in apart) + (meter.own_ms if meter else 0)
+
+
 class CpuTimes:
-    """CPU time of the host and of every registered attempt."""
+    """CPU time of the host, of every registered attempt, and our own."""
 
     def __init__(self, readings: Path) -> None:
         self._readings = readings
@@ -84,7 +107,7 @@ class CpuTimes:
     @property
     def attempts(self) -> int:
         """How many attempts are registered, as of the last look."""
-        return len(self._attempts)
+        return len(self._attempts.keys() - {OWN})
 
     def look(self) -> None:
         """Takes in new registrations and lets go of ended ones, without reading."""
@@ -96,7 +119,8 @@ class CpuTimes:
             if not entry.supervisor.this_boot:
                 self._drop(attempt_id)
             elif known is None:
-                self._attempts[attempt_id] = AttemptTime(entry, recall(self._readings, attempt_id))
+                kind = OwnTime if attempt_id == OWN else AttemptTime
+                self._attempts[attempt_id] = kind(entry, recall(self._readings, attempt_id))
             else:
                 known.entry = entry  # an adopting supervisor may have taken over
 
@@ -104,6 +128,9 @@ class CpuTimes:
         """Milliseconds by attempt id, and `host`; attempts of which nothing lives are dropped."""
         self.look()
         times = {"host": proc.host_busy_ms()}
+        own = self._attempts.get(OWN)
+        if isinstance(own, OwnTime):
+            own.supervisors = [each.entry.supervisor for each in self._attempts.values() if each is not own]
         for attempt_id, attempt in list(self._attempts.items()):
             before = attempt.memory
             spent_ms = attempt.read()

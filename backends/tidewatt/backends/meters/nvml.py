@@ -14,6 +14,7 @@ from tidewatt.backends.meters.reading import Device, How
 
 COUNTER = "NVML energy counter"
 POWER = "NVML power, integrated"
+MOST_W = 2000  # where a GPU states no limit: above any sold today
 _BACKOFF_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 
 
@@ -59,7 +60,11 @@ class Nvml:
         """The GPUs as metered devices."""
         return tuple(
             Device(
-                f"gpu:{gpu.uuid}", "gpu", How.MEASURED, COUNTER if gpu.counts else POWER, limit_w=gpu.most_w
+                f"gpu:{gpu.uuid}",
+                "gpu",
+                How.MEASURED,
+                COUNTER if gpu.counts else POWER,
+                limit_w=gpu.most_w or MOST_W,
             )
             for gpu in self._open()
         )

@@ -41,6 +41,11 @@ class Rapl:
         """The zones as metered devices."""
         return tuple(zone.device for zone in self.zones)
 
+    @property
+    def measures_cpu(self) -> bool:
+        """Whether all packages are metered: a part of them would pass for the whole."""
+        return any(zone.device.component == "cpu" for zone in self.zones)
+
     def read(self) -> dict[str, int]:
         """Microjoules by device key; a zone that cannot be read now is left out."""
         found = ((zone.device.key, _energy_uj(zone.path)) for zone in self.zones)
@@ -72,26 +77,66 @@ def find(root: Path, wait: Callable[[float], None] = time.sleep) -> Rapl:
 
 
 def _candidates(root: Path, notes: list[str]) -> Iterator[Zone]:
-    for path in sorted(root.iterdir()):
+    taken: set[str] = set()
+    for path in _folders(root):
         name = _text(path / "name")
         if name is None:
-            continue
-        if path.name.startswith("intel-rapl-mmio"):
+            notes.append(f"RAPL: {path.name} left out: its name cannot be read")
+        elif path.name.startswith("intel-rapl-mmio"):
             notes.append(f"RAPL: {path.name} left out: the same counter as package 0, by another way")
         elif name.startswith("psys"):
             notes.append(f"RAPL: {path.name} ({name}) left out: it contains the packages")
-        elif _ZONE.match(path.name) and name.startswith("package"):
-            yield Zone(path, _device(path, f"rapl:{name}", "cpu", PACKAGE_LIMIT_W))
-        elif _ZONE.match(path.name) and name == "dram":
-            parent = _text(path.parent / path.name.rpartition(":")[0] / "name") or path.name
-            yield Zone(path, _device(path, f"rapl:{parent}/dram", "dram", DRAM_LIMIT_W))
+        elif _ZONE.match(path.name) and (found := _known(path, name, taken)):
+            taken.add(found.device.key)
+            yield found
+
+
+def _folders(root: Path) -> list[Path]:
+    """The zones in `root`, whether flat as in /sys/class or each within its parent as in /sys/devices."""
+    found: dict[str, Path] = {}
+    queue = sorted(root.iterdir())
+    while queue:
+        path = queue.pop(0)
+        if path.name.startswith("intel-rapl") and path.name not in found:
+            found[path.name] = path
+            queue += sorted(path.glob("intel-rapl*"))
+    return sorted(path for path in found.values() if ":" in path.name)
+
+
+def _known(path: Path, name: str, taken: set[str]) -> Zone | None:
+    if name.startswith("package"):
+        return Zone(path, _device(path, _key(name, path, taken), "cpu", PACKAGE_LIMIT_W))
+    if name == "dram":
+        parent = _parent(path)
+        package = _text(parent / "name") or path.name
+        return Zone(path, _device(path, _key(f"{package}/dram", path, taken), "dram", DRAM_LIMIT_W))
+    return None
+
+
+def _parent(path: Path) -> Path:
+    """The package's folder: beside `intel-rapl:0:1`, or around it."""
+    name = path.name.rpartition(":")[0]
+    return path.parent if path.parent.name == name else path.parent / name
+
+
+def _key(name: str, path: Path, taken: set[str]) -> str:
+    """`rapl:NAME`; zones of one name are told apart by their folders, and none hides another."""
+    return f"rapl:{name}" if f"rapl:{name}" not in taken else f"rapl:{name}@{path.name}"
 
 
 def _device(path: Path, key: str, component: str, otherwise_w: int) -> Device:
-    range_uj = int(_text(path / "max_energy_range_uj") or 0)
-    stated = [int(_text(limit) or 0) for limit in path.glob("constraint_*_power_limit_uw")]
+    range_uj = _number(path / "max_energy_range_uj")
+    stated = [_number(limit) for limit in path.glob("constraint_*_power_limit_uw")]
     limit_w = max(stated, default=0) // 1_000_000
     return Device(key, component, How.MEASURED, "RAPL", range_uj=range_uj, limit_w=limit_w or otherwise_w)
+
+
+def _number(path: Path) -> int:
+    """What the file holds; 0 where it cannot be read or holds no number, as where it states none."""
+    try:
+        return max(0, int(_text(path) or 0))
+    except ValueError:
+        return 0
 
 
 def _try(zones: list[Zone], wait: Callable[[float], None]) -> dict[Zone, str]:
@@ -146,6 +191,6 @@ def _energy_uj(zone: Path) -> int | str:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text().strip()
+        return path.read_text(errors="replace").strip()
     except OSError:
         return None

@@ -25,7 +25,7 @@ class Tree:
 
     def zone(self, place: str, name: str, energy_uj: int = 1_000_000, draws_uj: int = 5_000_000) -> "Tree":
         folder = self.root / place
-        folder.mkdir()
+        folder.mkdir(parents=True)
         (folder / "name").write_text(name + "\n")
         (folder / "max_energy_range_uj").write_text("262143328850\n")
         (folder / "energy_uj").write_text(f"{energy_uj}\n")
@@ -116,6 +116,35 @@ def test_other_views_of_a_package_are_not_added_to_it(tree: Tree) -> None:
     assert any("mmio" in note for note in found.notes)
 
 
+def test_zones_within_zones_are_found_and_each_counts_once(tree: Tree) -> None:
+    tree.zone("intel-rapl/intel-rapl:0", "package-0").zone("intel-rapl/intel-rapl:0/intel-rapl:0:0", "dram")
+    (tree.root / "intel-rapl:0").symlink_to(tree.root / "intel-rapl" / "intel-rapl:0")
+    assert keys(tree.find()) == ["rapl:package-0", "rapl:package-0/dram"]
+
+
+def test_zones_of_one_name_do_not_hide_each_other(tree: Tree) -> None:
+    tree.zone("intel-rapl:0", "package-0", 10).zone("intel-rapl:1", "package-0", 9_000_000_000)
+    found = tree.find()
+    assert keys(found) == ["rapl:package-0", "rapl:package-0@intel-rapl:1"]
+    assert len(found.read()) == 2
+
+
+def test_zones_that_a_container_hides_are_told(tree: Tree) -> None:
+    (tree.root / "intel-rapl:0").symlink_to(tree.root / "masked")
+    found = tree.find()
+    assert found.zones == ()
+    assert "intel-rapl:0 left out: its name cannot be read" in found.notes[0]
+
+
+@pytest.mark.parametrize("nonsense", ["", "many", "-5", "1e9", "\xff\x00"])
+def test_range_and_limit_that_hold_no_number_are_not_known(tree: Tree, nonsense: str) -> None:
+    tree.zone("intel-rapl:0", "package-0").limit("intel-rapl:0", 0)
+    for name in ("max_energy_range_uj", "constraint_0_power_limit_uw"):
+        (tree.root / "intel-rapl:0" / name).write_text(nonsense, encoding="latin-1")
+    [device] = tree.find().devices
+    assert (device.range_uj, device.limit_w) == (0, rapl.PACKAGE_LIMIT_W)
+
+
 def test_zone_that_vanishes_is_left_out_of_the_reading(tree: Tree) -> None:
     found = tree.zone("intel-rapl:0", "package-0").zone("intel-rapl:0:0", "dram").find()
     (tree.root / "intel-rapl:0:0" / "energy_uj").unlink()
@@ -156,10 +185,9 @@ def test_host_without_rapl_is_modelled_and_says_so(tmp_path: Path) -> None:
     assert any("does not exist" in note for note in header.notes)
 
 
-def test_host_with_rapl_is_not_modelled(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_with_rapl_is_not_modelled(tree: Tree) -> None:
     tree.zone("intel-rapl:0", "package-0")
-    monkeypatch.setattr(rapl.find, "__defaults__", (tree.wait,))
-    bench = Bench(CpuTimes(tree.root), Clock(), 10, powercap=tree.root)
+    bench = Bench(CpuTimes(tree.root), Clock(), 10, powercap=tree.root, wait=tree.wait)
     assert list(bench.read("tick").energy_uj) == ["rapl:package-0"]
     assert [device.key for device in bench.header().devices] == ["rapl:package-0"]
 
