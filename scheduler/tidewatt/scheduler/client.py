@@ -6,7 +6,7 @@ Answers are the plain JSON of `schemas`: checking them again would cost a comman
 import http.client
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -99,20 +99,50 @@ class Client:
         """The ForecastView of a zone; "" for the configured zone and signal."""
         return self._ask("GET", f"forecast?{urlencode({'zone': zone, 'signal': signal, 'hours': hours})}")
 
-    def report(self, since_s: float | None, by: str) -> Json:
+    def report(self, since_s: float | None, by: str, baseline: str = "feasible") -> Json:
         """The report over the last `since_s` seconds, all time for None, grouped by `by`."""
-        query = {"by": by} | ({} if since_s is None else {"since_s": since_s})
+        query: Json = {"by": by, "baseline": baseline} | ({} if since_s is None else {"since_s": since_s})
         return self._ask("GET", f"report?{urlencode(query)}")
+
+    def receipts(
+        self, since_s: float | None = None, project: str | None = None, user: str | None = None
+    ) -> Iterator[Json]:
+        """JobViews of ended jobs that have an account, newest first; asked for in pages."""
+        asked: Json = {"since_s": since_s, "project": project, "user": user, "limit": 500}
+        query = {name: value for name, value in asked.items() if value is not None}
+        before: int | None = None
+        while True:
+            page = self._ask("GET", f"receipts?{urlencode(query | ({'before': before} if before else {}))}")
+            yield from page["receipts"]
+            before = page["before"]
+            if before is None:
+                return
+
+    def metrics(self, since_s: float | None = None) -> str:
+        """Ended jobs of the last `since_s` seconds (a day where not given), in Prometheus' text format."""
+        return self.fetch(
+            "metrics" if since_s is None else f"metrics?{urlencode({'since_s': since_s})}"
+        ).decode()
+
+    def fetch(self, path: str) -> bytes:
+        """What lies at a path, as it comes: text or an archive."""
+        status, content = self._asked("GET", path)
+        if status >= 300:
+            _answer(status, content)
+        return content
 
     def shutdown(self) -> None:
         """Asks the daemon to end; running jobs go on."""
         self._ask("POST", "shutdown", {})
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
+        return _answer(*self._asked(method, path, body))
+
+    def _asked(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, bytes]:
         connection = _UnixConnection(self.path, self._timeout_s)
         content = None if body is None else json.dumps(body)
         try:
-            status, text = self._exchange(connection, method, f"/api/v1/{path}", content)
+            return self._exchange(connection, method, f"/api/v1/{path}", content)
         except PermissionError:
             raise Refused(f"the daemon's socket {self.path} belongs to another user") from None
         except TimeoutError:
@@ -127,7 +157,6 @@ class Client:
             ) from None
         finally:
             connection.close()
-        return _answer(status, text)
 
     def _exchange(
         self, connection: _UnixConnection, method: str, path: str, content: str | None

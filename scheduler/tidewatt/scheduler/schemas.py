@@ -157,7 +157,10 @@ class PlanReply(Message):
 
 
 class AttemptView(Message):
-    """One try at running a job."""
+    """One try at running a job. Zones by signal, hardware and site are those of its launch, "" not known.
+
+    `cloud` is the provider's name, "" for own hardware, None where that is not known.
+    """
 
     attempt_id: str
     state: str
@@ -169,6 +172,11 @@ class AttemptView(Message):
     exit_code: int | None
     signal: int | None
     reason: str
+    zones: dict[str, str] = {}
+    gpu_model: str = ""
+    cpu_model: str = ""
+    site: str = ""
+    cloud: str | None = None
 
 
 class EventView(Message):

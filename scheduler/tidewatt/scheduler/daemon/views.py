@@ -148,7 +148,8 @@ def _called(numbers: Sequence[int], known: Mapping[int, JobRecord]) -> tuple[str
 
 
 def attempt_view(attempt: AttemptRecord) -> AttemptView:
-    """One try at running a job."""
+    """One try at running a job, with what was frozen when it was launched."""
+    factors = attempt.factors
     return AttemptView(
         attempt_id=attempt.id,
         state=attempt.state,
@@ -160,6 +161,11 @@ def attempt_view(attempt: AttemptRecord) -> AttemptView:
         exit_code=attempt.exit_code,
         signal=attempt.signal,
         reason=attempt.reason,
+        zones=factors.get("zones", {}),
+        gpu_model=factors.get("gpu_model", ""),
+        cpu_model=factors.get("cpu_model", ""),
+        site=factors.get("site", ""),
+        cloud=factors.get("cloud"),
     )
 
 

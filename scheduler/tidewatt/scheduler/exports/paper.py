@@ -1,0 +1,265 @@
+"""A statement for the impact section of a paper or a model card: text, LaTeX and Markdown."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from tidewatt.forecasting.zones import keyed
+from tidewatt.scheduler.accounting.quantity import energy, hours, mass
+from tidewatt.scheduler.accounting.report_schema import Report, SignalTotal
+from tidewatt.scheduler.exports.facts import J_PER_KWH, Facts
+from tidewatt.scheduler.exports.fixed_point import fixed
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
+    "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", "₂": r"\textsubscript{2}", "µ": r"\textmu{}",
+}  # fmt: skip
+_MOST = 6  # models, zones or sources that are named
+_NAMES = {"average": "average (location-based footprint)", "marginal": "marginal (of one more kWh)"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the table: what, how much, how got."""
+
+    what: str
+    value: str
+    how: str
+
+
+def statement(report: Report, receipts: Sequence[Facts]) -> list[str]:
+    """The sentences, in order; each says how its numbers were got, and the last what is not covered."""
+    if not report.total.jobs:
+        return ["No job ran and ended in this time, so there is nothing to state."]
+    return [
+        _used(report, receipts),
+        *(_emitted(each, report) for each in report.total.signals),
+        *_headline(report),
+        *_own(report),
+        _not_covered(report, receipts),
+    ]
+
+
+def lines(report: Report, receipts: Sequence[Facts]) -> list[Line]:
+    """The table's rows: absolute numbers first, then what they stand on."""
+    total = report.total
+    found = [
+        Line("Jobs", str(total.jobs), _states(report)),
+        Line("Energy at the machines", _kwh(total.energy_kwh), _hows(receipts)),
+        Line("Energy with PUE", _kwh(total.facility_kwh), f"PUE {_pues(receipts)}"),
+    ]
+    for each in total.signals:
+        found.append(Line(f"Emissions, {each.signal}", mass(each.emissions_g), "; ".join(each.sources)))
+        found += _saving_lines(each, report)
+    span = _span(receipts)
+    return [
+        *found,
+        Line("Hardware", _hardware(receipts), "as the drivers name it"),
+        Line("Machine hours", _machine_hours(receipts), _gpu_hours(receipts)),
+        Line("Place", _places(receipts), "grid zones"),
+        *([Line("Time", span, "first start to last end, UTC")] if span else []),
+    ]
+
+
+def plain_text(report: Report, receipts: Sequence[Facts]) -> str:
+    """The statement as text."""
+    return "\n".join(statement(report, receipts)) + "\n"
+
+
+def markdown(report: Report, receipts: Sequence[Facts]) -> str:
+    """The statement and its table in Markdown."""
+    rows = [(each.what, each.value, each.how) for each in lines(report, receipts)]
+    table = ["| | | how it was got |", "| --- | --- | --- |"]
+    table += [f"| {' | '.join(_md(cell) for cell in row)} |" for row in rows]
+    return "\n\n".join([*map(_md, statement(report, receipts)), "\n".join(table)]) + "\n"
+
+
+def latex(report: Report, receipts: Sequence[Facts]) -> str:
+    """The statement and its table in LaTeX; it needs no package."""
+    rows = [(each.what, each.value, each.how) for each in lines(report, receipts)]
+    body = "\n".join(" & ".join(_tex(cell) for cell in row) + r" \\" for row in rows)
+    return "\n".join(
+        [
+            *(f"{_tex(each)}\n" for each in statement(report, receipts)),
+            r"\begin{tabular}{lp{0.3\linewidth}p{0.4\linewidth}}",
+            r"\hline",
+            r" & & How it was got \\",
+            r"\hline",
+            body,
+            r"\hline",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def _used(report: Report, receipts: Sequence[Facts]) -> str:
+    total = report.total
+    runs = f"{total.jobs} training {'run' if total.jobs == 1 else 'runs'}"
+    bad = sum(each.job.state != "done" for each in receipts)
+    runs += f", {bad} of them failed or cancelled," if bad else ""
+    unmetered = f"; {total.unmetered} of the runs were not metered" if total.unmetered else ""
+    return (
+        f"{runs} on {_hardware(receipts)} in {_places(receipts)} used {_kwh(total.energy_kwh)} at the"
+        f" machines and {_kwh(total.facility_kwh)} with a PUE of {_pues(receipts)} ({_hows(receipts)}),"
+        f" over {_machine_hours(receipts)}{_bracketed(_gpu_hours(receipts))}{unmetered}."
+    )
+
+
+def _emitted(total: SignalTotal, report: Report) -> str:
+    few = f", of {total.jobs} of {report.total.jobs} jobs" if total.jobs < report.total.jobs else ""
+    return (
+        f"By the {_NAMES.get(total.signal, total.signal)} carbon intensity observed while they ran"
+        f" ({'; '.join(total.sources[:_MOST])}; {total.kind}) they emitted {mass(total.emissions_g)}"
+        f" CO₂{'eq' if 'CO2eq' in total.kind else ''}{few}, idle draw included."
+    )
+
+
+def _headline(report: Report) -> list[str]:
+    """What may be said of savings; none where the signals disagree."""
+    if report.total.signals_disagree:
+        return [
+            "The average and the marginal signal disagree on whether running when the grid was cleaner saved"
+            " carbon, so no saving is claimed."
+        ]
+    return [text for each in report.total.signals if (text := _saving(each, report))]
+
+
+def _saving(total: SignalTotal, report: Report) -> str:
+    saved, baseline = _saved(total, report), getattr(total, f"{report.baseline}_g")
+    if saved is None or not baseline:
+        return ""
+    against = "starting in turn" if report.baseline == "feasible" else "starting at submission"
+    named = "estimated avoided emissions of" if total.signal == "marginal" else "saving of"
+    said = (
+        f"an {named} {mass(saved)}"
+        if total.signal == "marginal"
+        else f"a {named} {mass(saved)}, a change of the location-based footprint of {mass(-saved, sign=True)}"
+    )
+    if saved < 0:
+        said = f"{mass(-saved)} more than that"
+    return (
+        f"Against {against} ({mass(baseline)} above idle, the same metered power profile) this is, by the"
+        f" {total.signal} signal, {said} ({saved / baseline:+.1%}; {_range(total)};"
+        f" grade: {total.grade or 'none'}; {total.settled} settled jobs)."
+    )
+
+
+def _range(total: SignalTotal) -> str:
+    interval = total.interval
+    if interval is None:
+        return "no interval is known"
+    covers = ", ".join(interval.quantified) or "nothing"
+    lacks = f", not quantified: {', '.join(interval.not_quantified)}" if interval.not_quantified else ""
+    return (
+        f"90 % interval {mass(interval.low_g, sign=True)} to {mass(interval.high_g, sign=True)},"
+        f" covering {covers}{lacks}"
+    )
+
+
+def _saving_lines(total: SignalTotal, report: Report) -> list[Line]:
+    saved = _saved(total, report)
+    if saved is None or report.total.signals_disagree:
+        why = "the signals disagree" if saved is not None else "not settled"
+        return [Line(f"Saving, {total.signal}", "none claimed", why)]
+    return [
+        Line(
+            f"Saving, {total.signal}", mass(saved, sign=True), f"{total.grade or 'no grade'}; {_range(total)}"
+        )
+    ]
+
+
+def _saved(total: SignalTotal, report: Report) -> float | None:
+    value: float | None = getattr(total, f"saved_{report.baseline}_g")
+    return value
+
+
+def _own(report: Report) -> list[str]:
+    if report.own is None:
+        return []
+    if report.own.energy_kwh is None:
+        return ["What the scheduler itself used was not metered and is in no number."]
+    return [f"The scheduler itself used {_kwh(report.own.energy_kwh)} ({report.own.how})."]
+
+
+def _not_covered(report: Report, receipts: Sequence[Facts]) -> str:
+    found = list(dict.fromkeys(each.account.boundary for each in receipts if each.account.boundary))
+    found += (
+        [f"{report.total.unverified} unverified jobs are in no saving"] if report.total.unverified else []
+    )
+    found += [f"{report.total.unsettled} jobs are not settled"] if report.total.unsettled else []
+    found += ["making and disposing of the hardware, networks, storage elsewhere and people are not included"]
+    return (
+        f"Method: Tidewatt {version('tidewatt')}, metered energy x observed intensity x PUE; average and"
+        f" marginal are never added. Not covered: {'; '.join(found)}."
+    )
+
+
+def _states(report: Report) -> str:
+    total = report.total
+    words = ("final", "provisional", "unverified", "unsettled")
+    return ", ".join(f"{getattr(total, word)} {word}" for word in words if getattr(total, word))
+
+
+def _hows(receipts: Sequence[Facts]) -> str:
+    return _named(each.hows for each in receipts) or "not metered"
+
+
+def _pues(receipts: Sequence[Facts]) -> str:
+    return (
+        _named(f"{fixed(each.account.pue, 4)} ({each.account.pue_source})" for each in receipts) or "unknown"
+    )
+
+
+def _hardware(receipts: Sequence[Facts]) -> str:
+    models = _named(
+        (each.gpu_model or "GPUs of unknown model") if each.job.gpus else each.cpu_model for each in receipts
+    )
+    return models or "hardware of unknown model"
+
+
+def _places(receipts: Sequence[Facts]) -> str:
+    keys = dict.fromkeys(key for each in receipts for key in each.zones("average") or each.zones("marginal"))
+    names = [key if (zone := keyed(key)) is None else f"{zone.name} ({key})" for key in keys]
+    return _named(names) or "an unknown zone"
+
+
+def _machine_hours(receipts: Sequence[Facts]) -> str:
+    known = [each.held_s for each in receipts if each.held_s is not None]
+    return f"{hours(sum(known) / 3600)} of running" if known else "an unknown time"
+
+
+def _gpu_hours(receipts: Sequence[Facts]) -> str:
+    used = sum(each.job.gpus * (each.held_s or 0) for each in receipts) / 3600
+    return f"{used:,.1f} GPU-hours" if used else ""
+
+
+def _span(receipts: Sequence[Facts]) -> str:
+    starts = [each.started for each in receipts if each.started is not None]
+    ends = [each.ended for each in receipts if each.ended is not None]
+    return f"{min(starts):%Y-%m-%d} to {max(ends):%Y-%m-%d}" if starts and ends else ""
+
+
+def _named(words: Iterable[str]) -> str:
+    found = [word for word in dict.fromkeys(words) if word]
+    more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
+    return "; ".join(found[:_MOST]) + more
+
+
+def _bracketed(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
+def _kwh(value: float | None) -> str:
+    return energy(None if value is None else value * J_PER_KWH)
+
+
+def _tex(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
+
+
+def _md(text: str) -> str:
+    """Text that Markdown shows as it is, in a table or outside."""
+    line = " ".join(text.split())
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>|#" else letter for letter in line)
