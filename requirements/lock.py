@@ -18,11 +18,14 @@ EDITABLE = ("editables>=0.5",)  # what hatchling asks for when it builds an edit
 CLIENTS = (
     "bio-pype-carbon-intensity==0.1.1",
     "climate-aware-task-scheduler==1.2.1",
+    "codecarbon==3.3.2",
     "electricitymaps==0.0.1",
     "entsoe-py==0.8.1",
+    "huggingface-hub==2.4.0",
+    "prometheus-client==0.26.0",
     "watttime==1.4.0",
 )
-"""Other people's clients of grid services, which tests drive: their versions are part of the tests."""
+"""Other people's clients of grid services and readers of exports: their versions are part of the tests."""
 QUIET = (
     "--quiet",
     "--no-emit-index-url",

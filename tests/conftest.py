@@ -11,9 +11,10 @@ import structlog
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT / ".." / "shared"
-CLIENTS = ROOT / ".engines" / "bin" / "python"  # other people's clients of grid services
+CLIENTS = ROOT / ".engines" / "bin" / "python"  # other people's clients and readers
 ENGINES: dict[str, Callable[[], bool]] = {
     "gcc": lambda: shutil.which("gcc") is not None,
+    "chromium": lambda: shutil.which("chromium") is not None,
     "clients": lambda: (ROOT / ".engines" / ".tidewatt-clients").is_file() and CLIENTS.exists(),
 }
 

@@ -12,9 +12,10 @@ WORKS = "#!/bin/sh\nexit 0\n"
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    """A folder of commands that stands for a bare machine with a Python that writes down what it runs."""
+    """A folder of commands that stands for a machine with a browser and a Python that writes what it runs."""
     for name in ("sh", "cat"):
         (tmp_path / name).symlink_to(str(shutil.which(name)))
+    put(tmp_path, "chromium")
     put(tmp_path, "python3", f'#!/bin/sh\n[ "$1" = -c ] || echo "$@" >> {tmp_path}/ran\n')
     return tmp_path
 
@@ -89,3 +90,12 @@ def test_other_distribution_is_told_what_is_missing(machine: Path) -> None:
     done = engines(machine)
     assert done.returncode == 1
     assert "missing gcc libc6-dev, and there is no apt-get" in done.stderr
+
+
+def test_missing_browser_is_installed(machine: Path) -> None:
+    (machine / "chromium").unlink()
+    put(machine, "gcc")
+    put(machine, "id", "#!/bin/sh\necho 0\n")
+    put(machine, "apt-get", f'#!/bin/sh\necho "$@" >> {machine}/asked\n')
+    assert engines(machine).returncode == 0
+    assert (machine / "asked").read_text().splitlines()[1].endswith("--no-install-recommends chromium")
