@@ -1,0 +1,97 @@
+"""Receipts of ended jobs, in pages, and the same as metrics."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse
+
+from tidewatt.backends.clock import time_ms
+from tidewatt.scheduler.accounting.report_schema import Report
+from tidewatt.scheduler.daemon.overview import Overview
+from tidewatt.scheduler.daemon.service import Service
+from tidewatt.scheduler.daemon.views import job_views
+from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.exports import openmetrics
+from tidewatt.scheduler.jobs import ENDED
+from tidewatt.scheduler.schemas import JobView
+from tidewatt.scheduler.store.records import JobRecord
+
+MOST = 1_000  # receipts of one page
+DAY_S = 86_400.0
+LOOKED_AT = 500  # jobs read from the store at a time
+
+
+class Receipts:
+    """Ended jobs that have an account, newest first."""
+
+    def __init__(self, service: Service) -> None:
+        self._site = service.site
+        self._store = service.store
+
+    def page(
+        self,
+        since_s: float | None = None,
+        project: str | None = None,
+        user: str | None = None,
+        before: int | None = None,
+        limit: int = MOST,
+    ) -> tuple[list[JobView], int | None]:
+        """At most `limit` jobs with ids below `before`, and the next `before`, None where there are no more.
+
+        `since_s`: those that ended within so many seconds. "" as project is that of jobs that have none.
+        """
+        if since_s is not None and not 0 < since_s <= 1e10:
+            raise BadInput(f"receipts of the last {since_s:g} s cannot be shown: choose from 1 to 1e10")
+        since_ms = 0 if since_s is None else time_ms(self._site.clock.now() - timedelta(seconds=since_s))
+        found: list[JobRecord] = []
+        for job in self._ended(before):
+            if (
+                job.settlement is not None
+                and (job.ended_ms or 0) >= since_ms
+                and project in (None, job.project)
+                and user in (None, job.user)
+            ):
+                found.append(job)
+            if len(found) > limit:
+                break
+        more = len(found) > limit
+        return job_views(self._store, found[:limit]), found[limit - 1].id if more else None
+
+    def every(self, since_s: float) -> Iterator[JobView]:
+        """All receipts of the last seconds."""
+        before: int | None = None
+        while True:
+            jobs, before = self.page(since_s, before=before)
+            yield from jobs
+            if before is None:
+                return
+
+    def _ended(self, before: int | None) -> Iterator[JobRecord]:
+        while jobs := self._store.jobs(ENDED, before=before, limit=LOOKED_AT):
+            yield from jobs
+            before = jobs[-1].id
+
+
+def routes(api: FastAPI, service: Service, overview: Overview) -> None:
+    """Adds `receipts` and `metrics` to the interface."""
+    receipts = Receipts(service)
+
+    @api.get("/api/v1/receipts")
+    def page(
+        since_s: float | None = None,
+        project: str | None = None,
+        user: str | None = None,
+        before: int | None = None,
+        limit: int = MOST,
+    ) -> dict[str, Any]:
+        found, further = receipts.page(since_s, project, user, before, min(max(limit, 1), MOST))
+        return {"receipts": found, "before": further}
+
+    @api.get("/api/v1/metrics")
+    def metrics(request: Request, since_s: float = DAY_S) -> PlainTextResponse:
+        wants_open = openmetrics.MEDIA_TYPE in request.headers.get("accept", "")
+        report = Report.model_validate(overview.report(since_s, "none"))
+        text = openmetrics.text(receipts.every(since_s), report, openmetrics=wants_open)
+        return PlainTextResponse(text, media_type=openmetrics.content_type(wants_open))
