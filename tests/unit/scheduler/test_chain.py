@@ -55,7 +55,9 @@ def old_store(path: Path, revision: str, events: int) -> None:
 
 def test_hash_of_an_event_can_be_computed_by_hand(store: Store) -> None:
     write(store, 7)
-    body = hashlib.sha256(b'{"payload":{"value":7},"reason":"why"}').hexdigest()
+    digests = [hashlib.sha256(text).hexdigest() for text in (b"7", b'"why"')]
+    body = '{"payload":{"value":"%s"},"reason":"%s"}' % tuple(digests)  # noqa: UP031 - braces are JSON's
+    body = hashlib.sha256(body.encode()).hexdigest()
     label = (f'{{"attempt_id":"","body":"{body}","job_id":7,"kind":"kind","seq":1,"time_ms":1007}}').encode()
     expected = hashlib.sha256(bytes(32) + hashlib.sha256(label).digest()).hexdigest()
     assert store.events()[0]["hash"] == expected

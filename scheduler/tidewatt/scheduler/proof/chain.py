@@ -29,14 +29,21 @@ EMPTY = Tip(0, START)
 
 
 def label(event: Event) -> dict[str, Any]:
-    """What is told of an event without its content: when, what, of which job, and a digest of the content."""
+    """What is told of an event without its content: when, what, of which job, and the digest of its content.
+
+    `body` is a digest over those of its reason and of each field of its payload, so that some fields can be
+    shown and others kept back: their digests are then in `hidden`, by name ("" for the reason).
+    """
+    hidden: Mapping[str, str] = event.get("hidden", {})
+    fields = {name: digest(value) for name, value in event["payload"].items()}
+    reason = hidden[""] if "" in hidden else digest(event["reason"])
     return {
         "seq": event["seq"],
         "time_ms": event["time_ms"],
         "kind": event["kind"],
         "job_id": event["job_id"] or 0,
         "attempt_id": event["attempt_id"],
-        "body": digest({"reason": event["reason"], "payload": event["payload"]}),
+        "body": digest({"reason": reason, "payload": fields | {k: v for k, v in hidden.items() if k}}),
     }
 
 
