@@ -45,6 +45,16 @@ class Paths:
         return self.home / "models"
 
     @property
+    def keys(self) -> Path:
+        """The key that signs the ledger, and its public half."""
+        return self.home / "keys"
+
+    @property
+    def heads(self) -> Path:
+        """Signed heads of the ledger, one a line."""
+        return self.home / "ledger" / "heads.jsonl"
+
+    @property
     def log_folder(self) -> Path:
         """Logs of the daemon and of its commands."""
         return self.home / "log"

@@ -44,8 +44,7 @@ class Statement:
 def sign(statement: Statement, key: SigningKey) -> bytes:
     """The envelope, one line of canonical JSON."""
     payload = canonical(statement.form())
-    signature = {"keyid": key.public.fingerprint, "sig": _text(key.sign(_message(payload)))}
-    return canonical({"payload": _text(payload), "payloadType": PAYLOAD, "signatures": [signature]})
+    return _envelope(payload, key.sign(_message(payload)), key.public)
 
 
 def signer(envelope: bytes) -> str:
@@ -66,18 +65,20 @@ def opened(envelope: bytes, key: VerifyingKey) -> Statement:
         form = json.loads(envelope)
         payload = base64.b64decode(form["payload"], validate=True)
         signature = base64.b64decode(form["signatures"][0]["sig"], validate=True)
-        if canonical(form) != envelope or _text(payload) != form["payload"]:
-            raise Forged("it is not spelled as it was signed")
-        if form["payloadType"] != PAYLOAD or len(form["signatures"]) != 1:
-            raise Forged("it is no envelope of one signed statement")
-        named = form["signatures"][0]
-        if named["keyid"] != key.fingerprint or _text(signature) != named["sig"]:
+        if form["signatures"][0]["keyid"] != key.fingerprint:
             raise Forged("it names another key")
+        if _envelope(payload, signature, key) != envelope:
+            raise Forged("it is not spelled as it was signed")
         if not key.signed(_message(payload), signature):
             raise Forged("its signature is not that of the key")
         return _statement(payload)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
         raise Forged(f"it cannot be read ({type(error).__name__})") from None
+
+
+def _envelope(payload: bytes, signature: bytes, key: VerifyingKey) -> bytes:
+    signed = {"keyid": key.fingerprint, "sig": _text(signature)}
+    return canonical({"payload": _text(payload), "payloadType": PAYLOAD, "signatures": [signed]})
 
 
 def _statement(payload: bytes) -> Statement:

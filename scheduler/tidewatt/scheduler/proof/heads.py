@@ -1,7 +1,8 @@
 """Signed heads of the chain: a store that was cut short or written anew does not fit them any more."""
 
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,11 +73,20 @@ def lines(path: Path) -> Iterator[bytes]:
 
 def kept(path: Path, key: VerifyingKey) -> Iterator[tuple[Head, bytes]]:
     """The stored heads that this key signed, oldest first; torn lines are passed over."""
-    for line in lines(path):
+    return _opened(lines(path), key)
+
+
+def _opened(stored: Iterable[bytes], key: VerifyingKey) -> Iterator[tuple[Head, bytes]]:
+    for line in stored:
         try:
             yield opened(line, key), line
         except Forged:
             continue
+
+
+def recent(path: Path, key: VerifyingKey, count: int) -> list[Head]:
+    """The newest stored heads that this key signed, oldest first, at most so many."""
+    return [head for head, _ in _opened(deque(lines(path), count), key)]
 
 
 def last(path: Path, key: VerifyingKey) -> Head | None:
@@ -87,9 +97,4 @@ def last(path: Path, key: VerifyingKey) -> Head | None:
             tail = file.read().splitlines()
     except FileNotFoundError:
         return None
-    for line in reversed(tail):
-        try:
-            return opened(line, key)
-        except Forged:
-            continue
-    return None
+    return next((head for head, _ in _opened(reversed(tail), key)), None)

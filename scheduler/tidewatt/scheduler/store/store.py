@@ -230,6 +230,11 @@ class Store:
         query = sa.select(schema.event).where(*where).order_by(schema.event.c.seq).limit(limit)
         return [dict(row._mapping) for row in self._rows(query)]
 
+    def settled_after(self, seq: int) -> bool:
+        """True where an account was written after an event."""
+        kinds = schema.event.c.kind.in_([f"settlement.{state}" for state in SettlementState])
+        return bool(self._rows(sa.select(schema.event.c.seq).where(schema.event.c.seq > seq, kinds).limit(1)))
+
     def tip(self) -> Tip:
         """The last number ever given to an event, and the hash of the last one that is there."""
         with self.transaction() as transaction:
