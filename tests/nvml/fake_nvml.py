@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 
@@ -126,7 +127,7 @@ class FakeNvml:
         )
         return {"FAKE_NVML": str(self.control), "LD_LIBRARY_PATH": path}
 
-    def add(self, uuid: str, idle_w: float = 60, **facts: object) -> FakeGpu:
+    def add(self, uuid: str, idle_w: float = 60, **facts: Any) -> FakeGpu:
         """Adds a GPU that draws `idle_w` from now on; `facts` are fields of FakeGpu."""
         gpu = FakeGpu(uuid, t0_ms=self.clock(), base_mj=5_000_000, high_mw=round(idle_w * 1000))
         return self.change(uuid, gpu, **facts)
@@ -148,9 +149,9 @@ class FakeNvml:
         """The counter stands still from now on; the power goes on being told."""
         self.change(uuid, self._now(uuid), counter=2)
 
-    def change(self, uuid: str, gpu: FakeGpu | None = None, **facts: object) -> FakeGpu:
+    def change(self, uuid: str, gpu: FakeGpu | None = None, **facts: Any) -> FakeGpu:
         """Changes single facts: `lost`, `counter`, `power`, ..."""
-        self.gpus[uuid] = replace(gpu or self.gpus[uuid], **facts)  # type: ignore[arg-type]  # replace checks
+        self.gpus[uuid] = replace(gpu or self.gpus[uuid], **facts)
         self.write()
         return self.gpus[uuid]
 
