@@ -13,6 +13,7 @@ from tidewatt.backends.meters.reading import How, Span, Usage
 from tidewatt.forecasting.chain import Chain
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.recorded import FileProvider
+from tidewatt.scheduler.accounting.phases import uninterrupted
 from tidewatt.scheduler.accounting.settlement import AttemptRun, Frozen, Settlement, settle
 from tidewatt.scheduler.jobs import SettlementState
 
@@ -97,7 +98,8 @@ def _metered(power_w: Any) -> AttemptRun:
     usage = Usage(
         "1.1", start_ms, start_ms + SECONDS * 1000, tuple(spans), {"gpu": 1.0}, {"gpu": "NVML"}, "sha256:0"
     )
-    return AttemptRun("1.1", "local", {"average": "DE"}, PUE, "site", usage, productive=True)
+    progress = uninterrupted(usage.start_ms, usage.end_ms)
+    return AttemptRun("1.1", "local", {"average": "DE"}, PUE, "site", usage, progress)
 
 
 def _grams(grid: Path, start: datetime, power_w: Any) -> float:

@@ -13,6 +13,7 @@ from tidewatt.backends.clock import time_ms
 from tidewatt.backends.meters.reading import How, Span, Usage
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Series, Steps
+from tidewatt.scheduler.accounting.phases import uninterrupted
 from tidewatt.scheduler.accounting.receipt import Ledger, Settlement
 from tidewatt.scheduler.accounting.settlement import AttemptRun, Frozen, Observations, settle
 from tidewatt.scheduler.jobs import SettlementState
@@ -74,7 +75,8 @@ def _run(
         {"cpu": "RAPL", "gpu": "NVML"},
         "sha256:0",
     )
-    return AttemptRun(usage.attempt_id, "local", {"average": "DE"}, pue, "assumed", usage, productive)
+    progress = uninterrupted(usage.start_ms, usage.end_ms, kept=productive)
+    return AttemptRun(usage.attempt_id, "local", {"average": "DE"}, pue, "assumed", usage, progress)
 
 
 def _observed(grid: Grid) -> Observations:
@@ -102,7 +104,7 @@ def _naive_ug(runs: Sequence[AttemptRun], grid: Grid, begin_s: int | None, pue: 
     for run in runs:
         start_s = (run.usage.start_ms - START_MS) // 1000
         length_s = (run.usage.end_ms - run.usage.start_ms) // 1000
-        if begin_s is not None and not run.productive:
+        if begin_s is not None and not run.productive():
             continue
         shift_s = 0 if begin_s is None else begin_s - start_s
         for span in run.usage.spans:
@@ -161,7 +163,7 @@ def test_numbers_scale_with_energy(runs: list[AttemptRun], grid: Grid, times: in
             ],
             *_seconds(run),
             run.pue,
-            run.productive,
+            bool(run.productive()),
         )
         for number, run in enumerate(runs)
     ]
@@ -175,7 +177,7 @@ def test_splitting_spans_and_steps_changes_nothing(
     runs: list[AttemptRun], grid: Grid, data: st.DataObject
 ) -> None:
     halves = [half for span in runs[0].usage.spans for half in _halves(span)]
-    split = _run(1, halves, *_seconds(runs[0]), runs[0].pue, runs[0].productive)
+    split = _run(1, halves, *_seconds(runs[0]), runs[0].pue, bool(runs[0].productive()))
     cut = data.draw(st.integers(1, GRID_S - 1))
     finer = [
         part for a, b, g in grid for part in ([(a, cut, g), (cut, b, g)] if a < cut < b else [(a, b, g)])
@@ -191,7 +193,7 @@ def test_account_is_never_settled_over_a_hole(runs: list[AttemptRun], grid: Grid
     gone = [step for step in grid if step[0] <= at_s < step[1]]
     settlement = _settle(runs, holed)
     needed = [_seconds(run) for run in runs]
-    productive = sum(end - start for run in runs if run.productive for start, end in [_seconds(run)])
+    productive = sum(end - start for run in runs if run.productive() for start, end in [_seconds(run)])
     needed += [(0, productive)]
     touched = any(a < e and s < b for a, b, _ in gone for s, e in needed if e > s)
     assert (settlement.state is SettlementState.UNVERIFIED) == touched

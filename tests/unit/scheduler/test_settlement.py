@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from tidewatt.backends.clock import time_ms
 from tidewatt.backends.meters.reading import How, Span, Usage
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Series, Steps
+from tidewatt.scheduler.accounting.metered import Move
+from tidewatt.scheduler.accounting.pairs import Efficiency
+from tidewatt.scheduler.accounting.phases import Phase, Progress, Stretch
 from tidewatt.scheduler.accounting.receipt import Ledger, Settlement
 from tidewatt.scheduler.accounting.settlement import AttemptRun, Frozen, Observations, settle
 from tidewatt.scheduler.errors import SchedulerError
@@ -52,12 +56,27 @@ def run(
     productive: bool = True,
     pauses: tuple[tuple[int, int], ...] = (),
     coverage: dict[str, float] | None = None,
+    counts: dict[str, int] | None = None,
+    efficiency: Efficiency | None = None,
+    move: Move | None = None,
     **zones: Any,
 ) -> AttemptRun:
     covered = {each.component: 1.0 for each in spans} if coverage is None else coverage
     sources = {name: "NVML energy counter" if name == "gpu" else "RAPL" for name in covered}
     usage = Usage(f"7.{number}", ms(start_h), ms(end_h), tuple(spans), covered, sources, f"sha256:{number}")
-    return AttemptRun(usage.attempt_id, region, zones, pue, "assumed", usage, productive, pauses)
+    kept_until_ms = usage.end_ms if productive else usage.start_ms
+    progress = Progress(tuple(stretches(usage, pauses)), kept_until_ms, counts or {})
+    return AttemptRun(usage.attempt_id, region, zones, pue, "assumed", usage, progress, efficiency, move)
+
+
+def stretches(usage: Usage, pauses: tuple[tuple[int, int], ...]) -> list[Stretch]:
+    """Running, suspended in the given pauses."""
+    edges = [usage.start_ms, *(edge for pause in pauses for edge in pause), usage.end_ms]
+    phases = [Phase.RUNNING, *([Phase.SUSPENDED, Phase.RUNNING] * len(pauses))]
+    return [
+        Stretch(phase, start_ms, end_ms)
+        for phase, (start_ms, end_ms) in zip(phases, pairwise(edges), strict=True)
+    ]
 
 
 def observed(hourly: Hourly, source: str = "file grid.csv", basis: Basis = Basis.LIFECYCLE) -> Observations:

@@ -10,7 +10,7 @@ from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.region import Pool, Region
 
-METHOD_VERSION = "1"
+METHOD_VERSION = "2"
 MICRO = 1_000_000
 
 

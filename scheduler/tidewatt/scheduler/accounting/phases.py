@@ -57,3 +57,8 @@ class PhaseUse:
     ms: int
     energy_uj: int | None = None
     active_uj: int | None = None
+
+
+def uninterrupted(start_ms: int, end_ms: int, *, kept: bool = True) -> Progress:
+    """The progress of an attempt that ran from start to end, of which all was kept or nothing."""
+    return Progress((Stretch(Phase.RUNNING, start_ms, end_ms),), end_ms if kept else start_ms, {})

@@ -8,6 +8,7 @@ from typing import Any
 from tidewatt.backends.clock import moment, time_ms
 from tidewatt.backends.meters.reading import How
 from tidewatt.scheduler.accounting.levers import Exposure, Levers
+from tidewatt.scheduler.accounting.pairs import Efficiency
 from tidewatt.scheduler.accounting.phases import Phase, PhaseUse
 from tidewatt.scheduler.accounting.profile import Cell, cell_records, restored_cells
 from tidewatt.scheduler.accounting.receipt_view import settlement_view
@@ -30,6 +31,7 @@ class Component:
     energy_uj: int | None
     active_uj: int | None  # the draw above idle
     coverage_ppm: int  # share of the job's run that was metered
+    modelled_uj: int = 0  # of the energy, what is a model's
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,9 @@ class Settlement:
     their ratio in millionths. `waited_ms` is real start minus submission, `held_back_ms` real start minus
     feasible start (negative where it ran before its turn), `idle_gpu_ms` the GPU time left idle by that
     waiting. `digests` are those of the readings, by attempt. `profile` is the energy in cells, of which all
-    emissions are sums; `counts` are what the training script reported; `boundary` says what was metered.
-    Records of method 1 have neither cells nor phases nor levers.
+    emissions are sums; `counts` are what the training script reported; `boundary` says what was metered;
+    `efficiency` compares, by attempt, the hardware with home's where that differs. Records of method 1 have
+    neither cells nor phases nor levers.
     """
 
     state: SettlementState
@@ -100,6 +103,7 @@ class Settlement:
     phases: tuple[PhaseUse, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     boundary: str = ""
+    efficiency: Mapping[str, Efficiency] = field(default_factory=dict)
 
     @property
     def ran(self) -> bool:
@@ -139,6 +143,7 @@ class Settlement:
             phases=[_phase_record(use) for use in self.phases] or None,
             counts={name: _exact(count) for name, count in self.counts.items()} or None,
             boundary=self.boundary or None,
+            efficiency={name: _efficiency_record(each) for name, each in self.efficiency.items()} or None,
         )
 
     @classmethod
@@ -165,6 +170,7 @@ class Settlement:
             phases=tuple(_phase(each) for each in record.get("phases", ())),
             counts={name: int(count) for name, count in record.get("counts", {}).items()},
             boundary=record.get("boundary", ""),
+            efficiency={name: _efficiency(each) for name, each in record.get("efficiency", {}).items()},
         )
 
     def view(self) -> SettlementView:
@@ -198,6 +204,20 @@ def _phase_record(use: PhaseUse) -> Record:
     values["lost"] = 1 if use.lost else None
     values["label"] = use.label or None
     return _known(**values)
+
+
+def productive_ms_of(record: Mapping[str, Any]) -> int | None:
+    """The running time that counts, of a stored settlement; None in those of method 1."""
+    running = [each for each in record.get("phases", ()) if each["phase"] == str(Phase.RUNNING)]
+    return sum(each["ms"] for each in running if not each.get("lost")) if running else None
+
+
+def _efficiency_record(each: Efficiency) -> Record:
+    return {"ratio_ppm": each.ratio_ppm, "measured": int(each.measured), "source": each.source}
+
+
+def _efficiency(record: Record) -> Efficiency:
+    return Efficiency(record["ratio_ppm"], bool(record["measured"]), record["source"])
 
 
 def _component(record: Record) -> Component:

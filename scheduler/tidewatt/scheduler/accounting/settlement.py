@@ -1,17 +1,34 @@
 """Settles an ended job: energy times the intensity that really happened, against immediate execution."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+import numpy as np
 
 from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.accounting import metered
-from tidewatt.scheduler.accounting.account import Account, Observations, account
+from tidewatt.scheduler.accounting.account import Account, account
+from tidewatt.scheduler.accounting.cells import Borders, cut
 from tidewatt.scheduler.accounting.frozen import METHOD_VERSION, MICRO, Frozen
 from tidewatt.scheduler.accounting.metered import AttemptRun
-from tidewatt.scheduler.accounting.receipt import Settlement
+from tidewatt.scheduler.accounting.observed import Observations, Observed
+from tidewatt.scheduler.accounting.phase_uses import phase_uses
+from tidewatt.scheduler.accounting.receipt import Component, Settlement
 from tidewatt.scheduler.jobs import SettlementState
 
 __all__ = ["METHOD_VERSION", "AttemptRun", "Frozen", "Observations", "Settlement", "settle"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What an account is made from."""
+
+    frozen: Frozen
+    runs: Sequence[AttemptRun]
+    feasible_start: datetime | None
+    forecast_saved_ug: Mapping[str, int]
+    parts: tuple[Component, ...]
 
 
 def settle(
@@ -24,17 +41,22 @@ def settle(
     unverified_after: timedelta = timedelta(days=7),
     *,
     predecessors_ended: bool = True,
+    forecast_saved_ug: Mapping[str, int] | None = None,
 ) -> Settlement:
     """The account of a job that has ended, as far as it can be known at `now`.
 
     `feasible_start` is the job's start in the first-in-first-out replay of the home region, None where that
-    could never hold it; `predecessors_ended` tells whether it can still move. A provisional account becomes
-    final `final_after` the job's end, one without observations is closed as unverified after
-    `unverified_after`. A job that never ran has nothing to account for and is final at once; one whose
-    energy, zone or baseline can never be known is unverified at once.
+    could never hold it; `predecessors_ended` tells whether it can still move. `forecast_saved_ug` is what the
+    plan at launch promised, by signal. A provisional account becomes final `final_after` the job's end, one
+    without observations is closed as unverified after `unverified_after`. A job that never ran has nothing to
+    account for and is final at once; one whose energy, zone or baseline can never be known is unverified at
+    once.
     """
     runs = sorted(runs, key=lambda run: (run.usage.start_ms, run.attempt_id))
-    accounts = _accounts(frozen, runs, feasible_start, observations)
+    case = _Case(frozen, runs, feasible_start, forecast_saved_ug or {}, metered.components(runs))
+    found = _observed(case, observations)
+    cells = cut(runs, _borders(case, found))
+    accounts = {each.signal: account(each, frozen, runs, cells) for each in found}
     if not runs:
         state = SettlementState.FINAL
     elif not accounts:
@@ -44,21 +66,35 @@ def settle(
         state = _state(accounts, frozen.signal, age >= unverified_after)
         if state is SettlementState.PROVISIONAL and predecessors_ended and age >= final_after:
             state = SettlementState.FINAL
-    return _settlement(state, frozen, runs, feasible_start, now, accounts)
+    settlement = _settlement(state, case, now, accounts)
+    return replace(settlement, profile=cells, phases=phase_uses(frozen, runs, cells))
 
 
-def _accounts(
-    frozen: Frozen,
-    runs: Sequence[AttemptRun],
-    feasible_start: datetime | None,
-    observations: Observations,
-) -> dict[str, Account]:
-    """By signal; none where no energy is known or no zone is configured."""
-    if all(part.energy_uj is None for part in metered.components(runs)):
-        return {}
-    zones = [frozen.home_zones, *(run.zones for run in runs)]
+def _observed(case: _Case, observations: Observations) -> list[Observed]:
+    """What was observed, by signal; nothing where no energy is known or no zone is configured."""
+    if all(part.energy_uj is None for part in case.parts):
+        return []
+    zones = [case.frozen.home_zones, *(run.zones for run in case.runs)]
     signals = sorted({str(signal) for each in zones for signal in each})
-    return {signal: account(signal, frozen, runs, feasible_start, observations) for signal in signals}
+    start = case.feasible_start
+    return [Observed(signal, case.frozen, case.runs, start, observations) for signal in signals]
+
+
+def _borders(case: _Case, found: Sequence[Observed]) -> Borders:
+    """The borders of all steps that may price a cell, by all signals."""
+    nothing = np.empty(0, np.int64)
+    there = {
+        run.attempt_id: np.concatenate(
+            [
+                nothing,
+                *(each.borders_ms(run.zones[each.signal]) for each in found if each.signal in run.zones),
+            ]
+        )
+        for run in case.runs
+    }
+    home = np.concatenate([nothing, *(each.borders_ms(each.home_zone) for each in found)])
+    begins = {needed.start_ms for each in found for needed in each.baselines.values()}
+    return Borders(there, home, tuple(sorted(begins)))
 
 
 def _state(accounts: Mapping[str, Account], deciding: str, overdue: bool) -> SettlementState:
@@ -71,23 +107,23 @@ def _state(accounts: Mapping[str, Account], deciding: str, overdue: bool) -> Set
 
 
 def _settlement(
-    state: SettlementState,
-    frozen: Frozen,
-    runs: Sequence[AttemptRun],
-    feasible_start: datetime | None,
-    now: datetime,
-    accounts: Mapping[str, Account],
+    state: SettlementState, case: _Case, now: datetime, accounts: Mapping[str, Account]
 ) -> Settlement:
-    parts = metered.components(runs)
+    frozen, runs, feasible_start = case.frozen, case.runs, case.feasible_start
+    parts = case.parts
     known_uj = [part.energy_uj for part in parts if part.energy_uj is not None]
     held_back_ms = None
     if runs and feasible_start is not None:
         held_back_ms = runs[0].usage.start_ms - time_ms(feasible_start)
-    ledgers = [each.ledger for each in accounts.values() if each.ledger is not None]
+    ledgers = [
+        replace(each.ledger, forecast_saved_ug=case.forecast_saved_ug.get(each.signal))
+        for each in accounts.values()
+        if each.ledger is not None
+    ]
     return Settlement(
         state=state,
         settled_at=now,
-        method_version=frozen.method_version,
+        method_version=METHOD_VERSION,
         energy_uj=sum(known_uj) if known_uj or not runs else None,
         facility_uj=metered.facility_uj(runs) if known_uj or not runs else None,
         pue_micro=_pue_micro(frozen, runs),
@@ -99,12 +135,26 @@ def _settlement(
         idle_gpu_ms=frozen.gpus * max(held_back_ms or 0, 0),
         feasible_start=feasible_start,
         digests=tuple((run.attempt_id, run.usage.digest) for run in runs),
-        notes=_notes(frozen.signal, runs, accounts),
+        notes=_notes(case, accounts),
+        counts=_counts(runs),
+        boundary=metered.boundary(parts) if runs else "",
+        efficiency={run.attempt_id: run.efficiency for run in runs if run.efficiency is not None},
     )
 
 
-def _notes(deciding: str, runs: Sequence[AttemptRun], accounts: Mapping[str, Account]) -> tuple[str, ...]:
-    parts = metered.components(runs)
+def _counts(runs: Sequence[AttemptRun]) -> dict[str, int]:
+    """What the attempts reported, added up; parameters are the model's, so their highest number."""
+    found: dict[str, int] = {}
+    for run in runs:
+        for name, count in run.progress.counts.items():
+            both = (found.get(name, 0), count)
+            found[name] = max(both) if name == "parameters" else sum(both)
+    return dict(sorted(found.items()))
+
+
+def _notes(case: _Case, accounts: Mapping[str, Account]) -> tuple[str, ...]:
+    runs, frozen = case.runs, case.frozen
+    parts = case.parts
     found = metered.notes(runs, parts)
     if not runs:
         found.append("it never ran: nothing was used")
@@ -113,15 +163,20 @@ def _notes(deciding: str, runs: Sequence[AttemptRun], accounts: Mapping[str, Acc
     elif not accounts:
         found.append("no zone is configured: energy is shown, carbon is not (`tidewatt zones` finds yours)")
     for each in accounts.values():
-        if each.signal == deciding or each.ledger is not None:  # nobody asked for a signal that no source has
+        if each.signal == frozen.signal or each.ledger is not None:  # nobody asked for one that no source has
             found += each.lacks
+    found += [f"hardware: {run.efficiency.source}" for run in runs if run.efficiency is not None]
+    if frozen.method_version != METHOD_VERSION:
+        found.append(
+            f"settled by method {METHOD_VERSION}; method {frozen.method_version} was current at submit"
+        )
     return tuple(dict.fromkeys(found))
 
 
 def _pue_micro(frozen: Frozen, runs: Sequence[AttemptRun]) -> int:
     """The PUE of all attempts, weighted by their energy."""
-    pues = {run.pue for run in runs} or {frozen.home_pue}
+    pues = {run.pue_micro for run in runs} or {round(frozen.home_pue * MICRO)}
     energy_uj = sum(run.energy_uj for run in runs)
     if len(pues) == 1 or not energy_uj:
-        return round(max(pues) * MICRO)
-    return round(metered.facility_uj(runs) / energy_uj * MICRO)
+        return max(pues)
+    return round(metered.facility_uj(runs) * MICRO / energy_uj)

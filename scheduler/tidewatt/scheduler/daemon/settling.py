@@ -1,5 +1,6 @@
 """Settles ended jobs: gathers what their account needs, and stores it whenever it says something new."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -9,10 +10,12 @@ from tidewatt.backends.meters.client import MeterClient
 from tidewatt.backends.meters.energy import usage
 from tidewatt.backends.meters.reading import Usage
 from tidewatt.scheduler.accounting.baseline import ReplayJob, first_feasible, predecessors_ended
-from tidewatt.scheduler.accounting.frozen import MICRO, Frozen
-from tidewatt.scheduler.accounting.receipt import Settlement
-from tidewatt.scheduler.accounting.settlement import AttemptRun, settle
+from tidewatt.scheduler.accounting.frozen import Frozen
+from tidewatt.scheduler.accounting.receipt import Settlement, productive_ms_of
+from tidewatt.scheduler.accounting.runs import promised_ug, runs_of
+from tidewatt.scheduler.accounting.settlement import settle
 from tidewatt.scheduler.daemon.faults import told
+from tidewatt.scheduler.daemon.hardware import efficiencies
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.jobs import JobState, SettlementState
 from tidewatt.scheduler.store import Store
@@ -75,16 +78,18 @@ class Settler:
         place = canonical({**job.frozen, "submitted_ms": 0, "gpus": 0})  # the same home, of the same capacity
         if place not in starts:
             starts[place] = first_feasible(self._of_home(queue, frozen.home), frozen.region())
+        events = self._store.events(job.id)
         started = [each for each in self._store.attempts([job.id])[job.id] if each.started_ms is not None]
         settlement = settle(
             frozen,
-            [self._run(each, last=each is started[-1]) for each in started],
+            runs_of(events, self._usage, efficiencies(job, started, self._site, self._store)),
             starts[place].get(job.id),
             self._site.observations,
             self._site.clock.now(),
             predecessors_ended=predecessors_ended(self._of_home(queue, frozen.home), job.id),
             final_after=self._site.settings.final_after,
             unverified_after=self._site.settings.unverified_after,
+            forecast_saved_ug=promised_ug(events),
         )
         if self._says_more(settlement, job):
             with self._store.transaction() as transaction:
@@ -107,29 +112,13 @@ class Settler:
     def _of_home(self, queue: list[ReplayJob], home: str) -> list[ReplayJob]:
         return [each for each in queue if self._homes[each.job_id] == home]
 
-    def _run(self, attempt: AttemptRecord, *, last: bool) -> AttemptRun:
-        """What an attempt used; of several, only the last one's work was kept."""
-        factors = attempt.factors
-        return AttemptRun(
-            attempt.id,
-            attempt.region,
-            factors["zones"],
-            factors["pue_micro"] / MICRO,
-            factors["pue_source"],
-            self._usage(attempt),
-            productive=last,
-        )
-
-    def _usage(self, attempt: AttemptRecord) -> Usage:
-        if attempt.id not in self._usages:
-            assert attempt.started_ms is not None  # noqa: S101 - only started attempts come here
-            assert attempt.ended_ms is not None  # noqa: S101 - and only those of ended jobs
+    def _usage(self, attempt_id: str, gpu_uuids: Sequence[str], start_ms: int, end_ms: int) -> Usage:
+        if attempt_id not in self._usages:
             while sum(len(each.spans) for each in self._usages.values()) > REMEMBERED_SPANS:
                 del self._usages[next(iter(self._usages))]
-            self._usages[attempt.id] = usage(
-                self._site.paths.readings, attempt.id, attempt.gpu_uuids, attempt.started_ms, attempt.ended_ms
-            )
-        return self._usages[attempt.id]
+            readings = self._site.paths.readings
+            self._usages[attempt_id] = usage(readings, attempt_id, gpu_uuids, start_ms, end_ms)
+        return self._usages[attempt_id]
 
     def _queue(self, since_ms: int) -> list[ReplayJob]:
         """All jobs that asked something of their home, to be replayed first in, first out."""
@@ -145,7 +134,9 @@ class Settler:
     def _replayed(self, job: JobRecord, attempts: list[AttemptRecord]) -> ReplayJob:
         started = [each for each in attempts if each.started_ms is not None]
         duration_ms = job.duration_ms
-        if started:
+        if job.settlement is not None and (ran_ms := productive_ms_of(job.settlement)) is not None:
+            duration_ms = ran_ms
+        elif started:
             start_ms = started[-1].started_ms or 0
             end_ms = started[-1].ended_ms
             ran_ms = (end_ms or time_ms(self._site.clock.now())) - start_ms
