@@ -29,6 +29,7 @@ from tidewatt.scheduler.daemon.doors import Doors, tcp_socket
 from tidewatt.scheduler.daemon.gathering import Gatherer
 from tidewatt.scheduler.daemon.guarding import Guardian
 from tidewatt.scheduler.daemon.launching import Launcher
+from tidewatt.scheduler.daemon.ledger import Ledger
 from tidewatt.scheduler.daemon.lifetime import lifelong, remembered
 from tidewatt.scheduler.daemon.overview import Overview
 from tidewatt.scheduler.daemon.patience import PatientChain
@@ -50,6 +51,7 @@ LOOK_EVERY_S = 5.0  # real seconds between two looks at the socket and the ticke
 LATE_S = 15.0  # a round that did not come for so long
 SETTLE_EVERY_S = 1.0  # real seconds between two looks at the open accounts
 GATHER_EVERY_S = 5.0  # real seconds between two looks at what is due from live sources
+LEDGER_EVERY_S = 60.0
 TEND_EVERY_S = 3600.0  # real seconds between two looks at what need not be kept any more
 FOREIGN_EVERY_S = 5.0  # real seconds between two looks at who uses our GPUs
 
@@ -166,7 +168,10 @@ def _serve(site: Site, store: Store, gpus: GpuHost, gatherer: Gatherer, options:
     guardian = Guardian(site, store, service, launcher, lock)
     sweep(site, store)
     watcher.recover()
-    ticker = _ticker(site, rounds, guardian, gatherer)
+    ledger = Ledger(site, store)
+    ledger.begin()
+    service.ledger = ledger
+    ticker = _ticker(site, rounds, guardian, gatherer, ledger)
     service.wake = lambda cause: _wake(ticker, rounds, cause)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -192,8 +197,10 @@ def _serve(site: Site, store: Store, gpus: GpuHost, gatherer: Gatherer, options:
     return 0
 
 
-def _ticker(site: Site, rounds: Rounds, guardian: Guardian, gatherer: Gatherer) -> BackgroundScheduler:
-    """Six jobs, each in a thread of its own: none of them waits for another, least of all the guard."""
+def _ticker(
+    site: Site, rounds: Rounds, guardian: Guardian, gatherer: Gatherer, ledger: Ledger
+) -> BackgroundScheduler:
+    """Seven jobs, each in a thread of its own: none of them waits for another, least of all the guard."""
     tick_s = site.settings.tick_s
     if site.clock.replaying:
         tick_s = min(tick_s, REPLAYED_TICK_MS / 1000 / site.clock.factor)
@@ -209,6 +216,7 @@ def _ticker(site: Site, rounds: Rounds, guardian: Guardian, gatherer: Gatherer) 
         ("settle", rounds.settle, max(tick_s, SETTLE_EVERY_S)),
         ("gather", gatherer.gather, GATHER_EVERY_S),
         ("tend", gatherer.tend, TEND_EVERY_S),
+        ("ledger", ledger.turn, LEDGER_EVERY_S),
     ):
         trigger = IntervalTrigger(seconds=every_s, timezone=UTC)
         ticker.add_job(turn, trigger, id=name, next_run_time=datetime.now(UTC), **alone)

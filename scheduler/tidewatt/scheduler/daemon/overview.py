@@ -149,6 +149,8 @@ class Overview:
         if self._site.host.gpu_note:
             found.append(self._site.host.gpu_note)
         found += self._gatherer.troubles()
+        if self._service.ledger is not None:
+            found += self._service.ledger.troubles()
         return tuple(found)
 
     def _home_zone(self) -> str:

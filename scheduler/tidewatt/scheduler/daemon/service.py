@@ -15,6 +15,7 @@ from tidewatt.scheduler.daemon import intake
 from tidewatt.scheduler.daemon.admission import Admitted, admit_all
 from tidewatt.scheduler.daemon.drafting import draft
 from tidewatt.scheduler.daemon.experience import Experience
+from tidewatt.scheduler.daemon.ledger import Ledger
 from tidewatt.scheduler.daemon.naming import is_array, named
 from tidewatt.scheduler.daemon.occupancy import ask
 from tidewatt.scheduler.daemon.predecessors import predecessors, too_late
@@ -60,6 +61,7 @@ class Service:
         self._experience = Experience(site, store)
         self.foreign: tuple[Foreign, ...] = ()  # kept up to date by the rounds
         self.certificate: CertificateView | None = None  # of the newest plan of the queue, by the rounds
+        self.ledger: Ledger | None = None  # where the daemon keeps one
         self.wake: Callable[[str], None] = lambda cause: None  # asks for a round at once
 
     def view(self, key: str) -> JobView | ArrayView:
