@@ -6,12 +6,13 @@ with nothing of the planner's arithmetic.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import numpy as np
 
 from tidewatt.scheduler.plan import Milestone, Pausing
+from tidewatt.scheduler.planning.draw import profile
 from tidewatt.scheduler.planning.instants import floor_ms, moment
 from tidewatt.scheduler.planning.pausing.work import Track, Work
 
@@ -44,6 +45,17 @@ def drawn(seed: int, places: int, *, moves: bool) -> Work:
         _pausing(rng, slot, step, work, length, moves=moves),
         str(rng.choice(("r0", "r0", ""))),
     )
+
+
+def changing(work: Work, seed: int) -> Work:
+    """The job with a draw that changes up to three times, on whole minutes of running."""
+    rng = np.random.default_rng(seed)
+    fastest = int(max(track.speed for track in work.tracks))
+    units = max(1, work.work_ms // (MINUTE_MS * fastest))
+    later = sorted({int(rng.integers(1, units)) for _ in range(int(rng.integers(1, 4)))}) if units > 1 else []
+    watts = [*(float(rng.choice((0.0, 100.0, 400.0, 900.0))) for _ in later), 300.0]
+    steps = profile([(unit / units, each) for unit, each in zip([0, *later], watts, strict=True)])[1]
+    return replace(work, steps=steps)
 
 
 def _track(rng: np.random.Generator, index: int, slots: int, *, moves: bool) -> Track:
@@ -173,8 +185,8 @@ class Trial:
         for end in range(begun + 1, self._until + 1):
             if not self._usable[track][end - 1]:
                 return
+            grams += work.kw * there.power * self._cost[track][end - 1] / 60 * self._ratio(done_ms)
             done_ms += there.speed * MINUTE_MS
-            grams += work.kw * there.power * self._cost[track][end - 1] / 60
             made = (*spells, (track, begun, end))
             long_enough = (end - begun) * MINUTE >= pausing.min_stint
             if done_ms >= work.work_ms:
@@ -183,6 +195,11 @@ class Trial:
                 return
             if long_enough and (pausing.max_pauses is None or len(spells) < pausing.max_pauses):
                 self._go_on(made, done_ms, grams)
+
+    def _ratio(self, done_ms: float) -> float:
+        """What a job whose draw changes draws when so much is done, against its mean."""
+        begun = [step.ratio for step in self.work.steps if step.share * self.work.work_ms <= done_ms + 1]
+        return begun[-1] if begun else 1.0
 
     def _in_time(self, spells: tuple[Spell, ...]) -> bool:
         """True where every milestone is kept."""

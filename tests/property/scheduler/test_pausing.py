@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.brute_force import Trial, drawn
+from benchmarks.brute_force import Trial, changing, drawn
 from tidewatt.scheduler.planning.pausing.bound import cheapest
 from tidewatt.scheduler.planning.pausing.evaluation import cost_of, faults_of
 from tidewatt.scheduler.planning.pausing.ground import ground_of
@@ -47,6 +47,12 @@ def test_stints_that_move_equal_brute_force(seed: int) -> None:
     equals_brute_force(drawn(seed, 2, moves=True))
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**9))
+def test_stints_of_a_draw_that_changes_equal_brute_force(seed: int) -> None:
+    equals_brute_force(changing(drawn(seed, 1 + seed % 2, moves=False), seed))
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**9))
 def test_moves_never_cost_more_than_one_place(seed: int) -> None:
@@ -68,7 +74,7 @@ def test_edges_that_are_left_out_hold_no_better_plan(seed: int, later_ms: int, s
     assert (np.inf if best is None else best.cost_g) == pytest.approx(least, rel=1e-9, abs=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**9), st.floats(0.3, 3.0))
 def test_plans_at_any_speed_and_any_instant_are_sound(seed: int, ratio: float) -> None:
     """Off the grid too: odd lengths, odd speeds, odd first and last instants."""
@@ -81,6 +87,7 @@ def test_plans_at_any_speed_and_any_instant_are_sound(seed: int, ratio: float) -
         release_ms=work.release_ms + int(rng.integers(0, 59_000)),
         due_ms=work.due_ms - int(rng.integers(0, 59_000)),
     )
+    odd = changing(odd, seed) if seed % 2 else odd
     found = best_stints(odd)
     if found is not None:
         assert faults_of(odd, found.parts) == []

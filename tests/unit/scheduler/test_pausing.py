@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tidewatt.forecasting.series import Outlook, Rung, Segment, Steps
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Ask, Milestone, Pausing, Plan, Why
 from tidewatt.scheduler.planning.board import Board
+from tidewatt.scheduler.planning.draw import profile
 from tidewatt.scheduler.planning.instants import moment
 from tidewatt.scheduler.planning.pausing.bound import cheapest
 from tidewatt.scheduler.planning.pausing.evaluation import cost_of, faults_of, progress_by
@@ -198,6 +200,18 @@ def test_plan_has_stints_where_pausing_saves() -> None:
     assert one.expected_g is not None
     assert plan.expected_g < one.expected_g
     assert not one.stints
+
+
+@pytest.mark.parametrize("watts", [(900.0, 300.0, 300.0), (300.0, 300.0, 900.0), (0.0, 900.0, 600.0)])
+def test_a_pausing_job_runs_its_hungry_part_in_the_cleaner_hours(watts: tuple[float, ...]) -> None:
+    hours = (150.0, 200.0, 500.0, 120.0, 400.0, 100.0)
+    seen = situation(hours)
+    mean_w, steps = profile([(index / 3, each) for index, each in enumerate(watts)])
+    job = replace(asked(Pausing()), duration=3 * HOUR, power_w=mean_w, power_steps=steps)
+    plan = stints_plan(job, Board(seen).options(job), seen.now, seen.policy)
+    assert isinstance(plan, Plan)
+    costs = [sum(w * g for w, g in zip(watts, some, strict=True)) for some in combinations(hours, 3)]
+    assert plan.expected_g == pytest.approx(min(costs) / 1000)
 
 
 def test_plan_stays_in_one_piece_where_pausing_saves_nothing() -> None:

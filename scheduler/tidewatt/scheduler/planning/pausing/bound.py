@@ -11,11 +11,13 @@ from tidewatt.scheduler.planning.pausing.work import Amounts, Work
 def cheapest(work: Work) -> float:
     """A lower bound in grams of everything that the job can do; inf where its slots cannot hold it.
 
-    -inf where intensities are negative and pauses draw power.
+    -inf where intensities are negative and pauses draw power, and where the job's draw changes.
     The job's work in its cheapest free slots, as if pausing and moving cost nothing.
     """
     if not work.tracks:
         return float("inf")
+    if work.steps:
+        return -float("inf")
     ground = ground_of(work)
     if not work.pausing.moves:
         return float(least_g(ground).min())

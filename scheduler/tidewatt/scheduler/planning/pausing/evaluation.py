@@ -18,9 +18,9 @@ def cost_of(work: Work, parts: Sequence[Part]) -> float:
 
     The first start costs no restart and the last end no checkpoint. While it is paused, the job draws
     `suspended_w` at the place that it left. A checkpoint or restart without length has its energy charged
-    in the slot in which it happens.
+    in the slot in which it happens. A job whose draw changes runs in one place.
     """
-    pausing, total, region = work.pausing, 0.0, work.home
+    pausing, total, region, ran = work.pausing, 0.0, work.home, 0
     restart, checkpoint = length_ms(pausing.restart), length_ms(pausing.checkpoint)
     for i, (index, start, end) in enumerate(parts):
         track = work.tracks[index]
@@ -28,7 +28,8 @@ def cost_of(work: Work, parts: Sequence[Part]) -> float:
         total += track.arrive_g if region and track.region != region else 0.0
         region = track.region
         begin, stop = start + restart * (i > 0), end - checkpoint * (i < len(parts) - 1)
-        total += usual_kw * _per_kw(work, track, begin, stop)
+        total += usual_kw * _running(work, track, begin, stop, ran)
+        ran += stop - begin
         if i > 0:
             total += _overhead(work, track, start, begin, usual_kw, pausing.restart_wh)
         if i < len(parts) - 1:
@@ -126,6 +127,21 @@ def _per_kw(work: Work, track: Track, start: int, end: int) -> float:
     inside = _lengths_in(work, start, end)
     touched = inside > 0
     return float((inside[touched] * track.cost[touched]).sum()) / MS_PER_HOUR
+
+
+def _running(work: Work, track: Track, begin: int, stop: int, ran: int) -> float:
+    """Grams per kW of mean draw of running, after `ran` ms of it."""
+    if not work.steps:
+        return _per_kw(work, track, begin, stop)
+    total, need = 0.0, np.ceil(work.work_ms / track.speed - 1e-6)
+    ends = [*(round(step.share * need) for step in work.steps[1:]), ran + stop - begin]
+    since = 0
+    for step, end in zip(work.steps, ends, strict=True):
+        low, high = begin + max(since - ran, 0), min(begin + end - ran, stop)
+        if high > low:
+            total += step.ratio * _per_kw(work, track, low, high)
+        since = end
+    return total
 
 
 def _overhead(

@@ -1,8 +1,8 @@
 """The best single piece: one stint without a pause, in one place.
 
 The grams of a window of fixed length are piecewise linear in its start, so that one of the best starts lies
-where the window starts or ends on a slot's edge, or on the first or last possible start. Exact to the
-millisecond, however the slots lie.
+where the window starts or ends on a slot's edge, or its draw changes on one, or on the first or last possible
+start. Exact to the millisecond, however the slots lie.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tidewatt.scheduler.planning.draw import legs_of, roughness
 from tidewatt.scheduler.planning.pausing.ground import Ground
 from tidewatt.scheduler.planning.pausing.work import Amounts, Ints
 
@@ -36,7 +37,8 @@ def pieces(ground: Ground) -> Pieces:
         groups.setdefault(key, []).append(i)
     for (first, need, latest), members in groups.items():
         if first <= latest:
-            starts = _corners(ground.work.edges_ms, first, need, latest)
+            legs = legs_of(ground.work.steps, need)
+            starts = _corners(ground.work.edges_ms, first, need, latest, [end for _, end, _ in legs[:-1]])
             for rows in in_blocks(members, len(ground.work.edges_ms)):
                 best.cost_g[rows], best.start_ms[rows] = _cheapest(ground, rows, starts, need)
     best.cost_g[:] += ground.arrive_g
@@ -58,6 +60,12 @@ def _cheapest(ground: Ground, rows: Ints, starts: Ints, need: int) -> tuple[Amou
     sums[:, 1:] *= ground.slot_ms
     sums[:, 1:] -= rate[:, :1] * float(ground.slot_ms - (edges[1] - edges[0]))
     grams = _until(edges, sums, rate, starts + need) - _until(edges, sums, rate, starts)
+    legs = legs_of(ground.work.steps, need)
+    if legs:
+        grams = np.zeros(grams.shape)
+        for begin, end, ratio in legs:
+            leg = _until(edges, sums, rate, starts + end) - _until(edges, sums, rate, starts + begin)
+            grams += ratio * leg
     if not ground.usable.all():
         barred = np.zeros(sums.shape, np.int64)
         np.cumsum(~ground.usable[rows], axis=1, out=barred[:, 1:])
@@ -65,12 +73,12 @@ def _cheapest(ground: Ground, rows: Ints, starts: Ints, need: int) -> tuple[Amou
         begun = np.searchsorted(edges, starts, "right") - 1
         grams[barred[:, last] > barred[:, begun]] = np.inf
     least = grams.min(axis=1)
-    noise = 8 * np.finfo(float).eps * np.abs(sums).max(axis=1)
+    noise = 8 * np.finfo(float).eps * np.abs(sums).max(axis=1) * roughness(ground.work.steps)
     bound = np.where(np.isfinite(least), least + TIE * np.abs(least) + noise, np.inf)
     return least, starts[np.argmax(grams <= bound[:, None], axis=1)]
 
 
-def _corners(edges: Ints, first: int, need: int, latest: int) -> Ints:
+def _corners(edges: Ints, first: int, need: int, latest: int, changes: Sequence[int] = ()) -> Ints:
     """The starts worth looking at, ascending."""
     starting = edges[np.searchsorted(edges, first) : np.searchsorted(edges, latest, "right")]
     ending = (
@@ -80,6 +88,9 @@ def _corners(edges: Ints, first: int, need: int, latest: int) -> Ints:
     if len(starting) == len(ending) and np.array_equal(starting, ending):
         ending = ending[:0]
     found = np.concatenate((starting, ending, borders))
+    if changes:
+        changing = np.concatenate([edges - change for change in changes])
+        found = np.concatenate((found, changing[(changing >= first) & (changing <= latest)]))
     found.sort(kind="stable")
     return np.asarray(found[np.append(True, found[1:] > found[:-1])], np.int64)
 

@@ -63,7 +63,7 @@ def _work(ask: Ask, places: Sequence[Option], now: datetime, policy: Policy, pau
         return None
     kw = ask.power_w / 1000
     tracks = [_track(ask, each, edges, kw, policy) for each in places]
-    return Work(edges, tracks, length_ms(ask.duration), kw, release, due, pausing, ask.home)
+    return Work(edges, tracks, length_ms(ask.duration), kw, release, due, pausing, ask.home, ask.power_steps)
 
 
 def _track(ask: Ask, option: Option, edges: Ints, kw: float, policy: Policy) -> Track:
@@ -115,7 +115,7 @@ def _with_stints(
         why=Why.CLEANEST,
         reason=reason,
         signal=str(curve.kind.signal) if curve is not None else "",
-        mean_gco2_per_kwh=mean,
+        mean_gco2_per_kwh=None if ask.power_steps else mean,
         expected_g=found.cost_g,
         beside=None,
         stints=stints,

@@ -7,6 +7,7 @@ from tidewatt.scheduler.planning.pausing.freely import cheapest_slots, is_free
 from tidewatt.scheduler.planning.pausing.ground import Ground, ground_of
 from tidewatt.scheduler.planning.pausing.moving import among_places
 from tidewatt.scheduler.planning.pausing.piece import TIE, pieces
+from tidewatt.scheduler.planning.pausing.stepped import stepped
 from tidewatt.scheduler.planning.pausing.stinting import paused
 from tidewatt.scheduler.planning.pausing.work import Stints, Work
 
@@ -23,12 +24,14 @@ def best_stints(work: Work) -> Stints | None:
     that can be paid for: the plan keeps every term and its grams are the true ones, but another one may be
     cheaper. Speeds of places among which it moves are taken as fractions with small denominators, rounded
     down, and shorter first and last slots are left out there where speeds differ.
+
+    A job whose draw changes stays in one place, and is planned as `stepped` says.
     """
     if not work.tracks or work.work_ms <= 0:
         return None
     ground = ground_of(work)
     best = in_one_place(ground)
-    if not work.pausing.moves or len(work.tracks) == 1 or work.pausing.max_pauses == 0:
+    if not work.pausing.moves or len(work.tracks) == 1 or work.pausing.max_pauses == 0 or work.steps:
         return best
     return among_places(ground, _below(best)) or best
 
@@ -42,6 +45,10 @@ def in_one_place(ground: Ground) -> Stints | None:
         start = int(whole.start_ms[at])
         best = Stints(((at, start, start + int(ground.need_ms[at])),), float(whole.cost_g[at]))
     if work.pausing.max_pauses == 0:
+        return best
+    if work.steps:
+        for index in range(len(work.tracks)):
+            best = stepped(ground, index, _below(best)) or best
         return best
     least = least_g(ground, pauses=1)
     for index in np.argsort(least, kind="stable").tolist():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tidewatt.scheduler.plan import Pausing
+from tidewatt.scheduler.plan import Pausing, PowerStep
 
 Ints = NDArray[np.int64]
 Amounts = NDArray[np.float64]
@@ -37,7 +37,8 @@ class Work:
     """One job: the slots `[edges_ms[t], edges_ms[t+1])`, what there is to do and by when.
 
     `edges_ms` is (T+1,), equal slots but for the first, which may be shorter. `home` names the region where
-    its data are.
+    its data are. `kw` is the mean where `steps` say that the draw changes; a checkpoint or restart that
+    draws as usual draws the mean.
     """
 
     edges_ms: Ints
@@ -48,6 +49,7 @@ class Work:
     due_ms: int
     pausing: Pausing
     home: str = ""
+    steps: tuple[PowerStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
