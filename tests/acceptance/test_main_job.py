@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
+from tidewatt.backends.meters.journal import readings_of
 
 FACTOR = 600  # replayed seconds in a real one
 START = datetime(2022, 6, 15, 6, tzinfo=UTC)
@@ -112,12 +115,11 @@ def recomputed(house: Any, job: Any, grid: Path) -> float:
 
 def steps(folder: Path, attempt: str) -> Iterator[tuple[int, Any, Any, Any]]:
     """Pairs of readings that hold the attempt's CPU time, with the host's CPUs and its CPU device."""
-    lines = [
-        json.loads(line) for file in sorted(folder.glob("*.jsonl")) for line in file.read_text().splitlines()
-    ]
-    header = next(line for line in lines if "header" in line)
+    files = sorted(folder.glob("*.jsonl"))
+    header = json.loads(files[0].read_text().partition("\n")[0])
     device = next(each for each in header["devices"] if each["component"] == "cpu")
-    readings = sorted((line for line in lines if "header" not in line), key=lambda line: line["mono_ms"])
+    found = [asdict(reading) for file in files for reading in readings_of(file)]
+    readings = sorted(found, key=lambda reading: reading["mono_ms"])
     for one, two in pairwise(readings):
         if attempt in one["cpu_ms"] and attempt in two["cpu_ms"]:
             yield header["cpus"], device, one, two

@@ -1,128 +1,249 @@
-"""Energy between the readings of a device: differences of its counter, or its power where that fails."""
+"""Energy between the readings of a device: differences of its counter, or its power where that fails.
+
+Nearly all differences are ordinary and taken together; only what is flagged is looked at one by one.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tidewatt.backends.clock import moment
-from tidewatt.backends.meters.excerpt import Record
+from tidewatt.backends.meters.columns import CODES, Amounts, Codes
+from tidewatt.backends.meters.excerpt import Column, Excerpt
+from tidewatt.backends.meters.journal import Header
 from tidewatt.backends.meters.reading import Device, How
 
+NODE = "node"
+UNKNOWN = -1  # energy that is not known
 _TOO_MUCH = 1.5  # times the device's highest draw: beyond that a difference is not believed
 _QUANTUM_MS = 200  # counters move in steps of up to 100 ms (arXiv 2312.02741); once at each end
 _STILL_MS = 2000  # a working device's counter moves within this
+_SLEPT_MS = 1000  # clocks of a host that does not sleep stay closer than this
 _POWER_GAP = 3  # power is integrated over gaps of at most so many intervals
 _POWER_GAP_MS = 5000  # or this long
 
+Rows = NDArray[np.intp]
+_MISSING, _MODELLED = CODES[How.MISSING], CODES[How.MODELLED]
+
+
+class Fault(IntEnum):
+    """What is wrong with a difference of the counter; the first that applies."""
+
+    NONE = 0
+    OTHER_WAY = 1  # of metering
+    GAP = 2  # in which it may have wrapped more than once
+    RESET = 3
+    IMPLAUSIBLE = 4
+    STILL = 5
+    NO_POWER = 6
+    SLEPT = 7
+
 
 @dataclass(frozen=True, slots=True)
-class Increment:
-    """Energy of a device between the records numbered `first` and `last`; None where it is not known."""
+class Flag:
+    """A fault between two readings, and how it is told."""
 
+    fault: Fault
     first: int
     last: int
-    energy_uj: int | None
-    how: How
-    flag: str = ""
+    text: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Point:
-    number: int
-    mono_ms: int
-    energy_uj: int | None
-    power_mw: int | None
-    device: Device
-    interval_ms: int
-    time_ms: int
+@dataclass(frozen=True, slots=True, eq=False)
+class Increments:
+    """Energy of a device between the readings `first` and `last`, ascending, or `UNKNOWN`."""
+
+    first: Rows
+    last: Rows
+    energy_uj: Amounts
+    how: Codes
+    flags: tuple[Flag, ...] = ()
+
+    @classmethod
+    def joined(cls, parts: Sequence["Increments"]) -> "Increments":
+        """All parts in order of their first readings; parts must not overlap."""
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            none = np.zeros(0, dtype=np.int64)
+            return cls(none, none, none, none.astype(np.int8))
+        first = np.concatenate([part.first for part in parts])
+        order = np.argsort(first, kind="stable")
+        flags = sorted((flag for part in parts for flag in part.flags), key=lambda flag: flag.first)
+        return cls(
+            first[order],
+            np.concatenate([part.last for part in parts])[order],
+            np.concatenate([part.energy_uj for part in parts])[order],
+            np.concatenate([part.how for part in parts])[order],
+            tuple(flags),
+        )
+
+    @property
+    def known(self) -> "Increments":
+        """Those whose energy is known; flags are left out."""
+        return self.only(self.energy_uj >= 0)
+
+    def only(self, kept: NDArray[np.bool_]) -> "Increments":
+        """The increments that are kept; flags are left out."""
+        if kept.all():
+            return self
+        return Increments(self.first[kept], self.last[kept], self.energy_uj[kept], self.how[kept])
 
 
-def increments(records: Sequence[Record], key: str) -> Iterator[Increment]:
-    """The device's energy between successive records that show it; a restart of the host is never bridged."""
-    for points in _boots(records, key):
-        counted = [point for point in points if point.energy_uj is not None]
+def increments(taken: Excerpt, key: str) -> Increments:
+    """The device's energy between successive readings that show it; never over a restart of the host."""
+    track = _Track.of(taken, key)
+    parts: list[Increments] = []
+    for boot in taken.boots():
+        rows = np.flatnonzero(track.shown[boot]) + boot.start
+        counted = rows[track.energy_uj[rows] >= 0]
         if len(counted) < 2:
-            yield from _by_power(points)
+            parts += track.by_power(rows)
             continue
-        yield from _by_power([point for point in points if point.number <= counted[0].number])
-        for earlier, later in pairwise(counted):
-            yield from _by_counter(points, earlier, later)
-        yield from _by_power([point for point in points if point.number >= counted[-1].number])
+        parts += track.by_power(rows[rows <= counted[0]])
+        parts += track.by_counter(rows, counted)
+        parts += track.by_power(rows[rows >= counted[-1]])
+    return Increments.joined(parts)
 
 
-def _boots(records: Sequence[Record], key: str) -> Iterator[list[_Point]]:
-    points: list[_Point] = []
-    boot = ""
-    for number, record in enumerate(records):
-        reading, device = record.reading, record.header.device(key)
-        if reading.boot_id != boot:
-            yield points
-            points, boot = [], reading.boot_id
-        energy_uj, power_mw = reading.energy_uj.get(key), reading.power_mw.get(key)
-        if device and (energy_uj is not None or power_mw is not None):
-            interval_ms = record.header.interval_ms
-            points.append(
-                _Point(number, reading.mono_ms, energy_uj, power_mw, device, interval_ms, reading.time_ms)
-            )
-    yield points
+@dataclass(frozen=True, slots=True, eq=False)
+class _Track:
+    """One device's values, and its properties by header."""
 
+    taken: Excerpt
+    key: str
+    energy_uj: Column
+    power_mw: Column
+    shown: NDArray[np.bool_]
+    devices: tuple[Device | None, ...]
 
-def _by_counter(points: Sequence[_Point], earlier: _Point, later: _Point) -> Iterator[Increment]:
-    energy_uj, flag = _difference(points, earlier, later)
-    if not flag:
-        yield Increment(earlier.number, later.number, energy_uj, later.device.how)
-        return
-    between = [point for point in points if earlier.number <= point.number <= later.number]
-    where = f"{later.device.key}: {flag} before {moment(later.time_ms):%Y-%m-%d %H:%M:%S} UTC"
-    filled = list(_by_power(between))
-    known = bool(filled) and all(part.energy_uj is not None for part in filled)
-    told = f"{where}, {'filled from power' if known else 'energy not known'}"
-    if not filled:
-        yield Increment(earlier.number, later.number, None, How.MISSING, told)
-    for index, part in enumerate(filled):
-        yield Increment(part.first, part.last, part.energy_uj, part.how, "" if index else told)
+    @classmethod
+    def of(cls, taken: Excerpt, key: str) -> "_Track":
+        energy_uj = taken.energy_uj.get(key, taken.nothing())
+        power_mw = taken.power_mw.get(key, taken.nothing())
+        devices = tuple(header.device(key) for header in taken.headers)
+        known = np.array([device is not None for device in devices], dtype=bool)
+        shown = ((energy_uj >= 0) | (power_mw >= 0)) & (known[taken.header] if len(taken) else True)
+        return cls(taken, key, energy_uj, power_mw, shown, devices)
 
+    def by_counter(self, rows: Rows, counted: Rows) -> Iterator[Increments]:
+        """Of a boot's `rows`, differences between those whose counter is known."""
+        first, last = counted[:-1], counted[1:]
+        energy_uj, faults = self._differences(rows, first, last)
+        sound = faults == Fault.NONE
+        hows = [CODES[device.how] if device else _MISSING for device in self.devices]
+        how = np.array(hows, dtype=np.int8)[self.taken.header[last[sound]]]
+        yield Increments(first[sound], last[sound], energy_uj[sound], how)
+        for place in np.flatnonzero(~sound).tolist():
+            pair = int(first[place]), int(last[place])
+            yield from self._filled(rows, *pair, int(energy_uj[place]), Fault(int(faults[place])))
 
-def _difference(points: Sequence[_Point], earlier: _Point, later: _Point) -> tuple[int, str]:
-    """Microjoules of the counter, and what is wrong with them ("" for nothing)."""
-    if earlier.energy_uj is None or later.energy_uj is None:
-        raise ValueError("both readings must show the counter")
-    device, passed_ms = later.device, later.mono_ms - earlier.mono_ms
-    if (earlier.device.source, earlier.device.range_uj) != (device.source, device.range_uj):
-        return 0, "another way of metering"
-    most_uj = device.limit_w * 1000 * passed_ms
-    if device.range_uj and most_uj > device.range_uj:
-        return 0, f"a gap of {passed_ms // 1000} s, in which the counter may have wrapped more than once,"
-    energy_uj = later.energy_uj - earlier.energy_uj
-    if energy_uj < 0 and device.range_uj:
-        energy_uj += device.range_uj
-    if energy_uj < 0:
-        return 0, "counter reset"
-    if device.limit_w and energy_uj > _TOO_MUCH * device.limit_w * 1000 * (passed_ms + _QUANTUM_MS):
-        return 0, f"implausible difference of {energy_uj / 1e6:.0f} J in {passed_ms / 1000:.1f} s"
-    if energy_uj == 0 and passed_ms >= _STILL_MS and _draws(points, earlier, later):
-        return 0, "counter stands still"
-    return energy_uj, ""
+    def _differences(self, rows: Rows, first: Rows, last: Rows) -> tuple[Amounts, Codes]:
+        """Microjoules of the counter from `first` to `last`, and what is wrong with them."""
+        header = self.taken.header
+        limit_w, range_uj = (
+            np.array([getattr(device, name) if device else 0 for device in self.devices], dtype=np.int64)
+            for name in ("limit_w", "range_uj")
+        )
+        ways = [(device.source, device.range_uj) if device else ("", 0) for device in self.devices]
+        way = np.array([ways.index(each) for each in ways], dtype=np.int64)[header]
+        limit_w, range_uj = limit_w[header[last]], range_uj[header[last]]
+        passed_ms = self.taken.mono_ms[last] - self.taken.mono_ms[first]
+        energy_uj = self.energy_uj[last] - self.energy_uj[first]
+        energy_uj = np.where((energy_uj < 0) & (range_uj > 0), energy_uj + range_uj, energy_uj)
+        most_uj = limit_w * 1000 * passed_ms
+        too_much_uj = _TOO_MUCH * limit_w * 1000 * (passed_ms + _QUANTUM_MS)
+        still = (energy_uj == 0) & (passed_ms >= _STILL_MS)
+        still[still] = self._draws(rows, first[still], last[still])
+        slept = self.taken.slept_ms[last] - self.taken.slept_ms[first] > _SLEPT_MS
+        faults = np.select(
+            [
+                slept,
+                (way[first] != way[last]) | self._stood_in(first, last),
+                (range_uj > 0) & (most_uj > range_uj),
+                energy_uj < 0,
+                (limit_w > 0) & (energy_uj > too_much_uj),
+                still,
+            ],
+            [Fault.SLEPT, Fault.OTHER_WAY, Fault.GAP, Fault.RESET, Fault.IMPLAUSIBLE, Fault.STILL],
+            Fault.NONE,
+        )
+        stands = np.pad(faults == Fault.STILL, 1)  # it stopped and went on within the increments beside it
+        faults = np.where((faults == Fault.NONE) & (stands[:-2] | stands[2:]), Fault.STILL, faults)
+        return energy_uj, faults.astype(np.int8)
 
+    def _stood_in(self, first: Rows, last: Rows) -> NDArray[np.bool_]:
+        """Whether a modelled device has taken the place of this measured one in between."""
+        found = [self._stand_in(header) for header in self.taken.headers]
+        before = np.concatenate([[0], np.cumsum(np.array(found, dtype=np.int64)[self.taken.header])])
+        return np.asarray(before[last + 1] > before[first])
 
-def _draws(points: Sequence[_Point], earlier: _Point, later: _Point) -> bool:
-    """Whether a device whose counter stood still must have drawn something: all that is on does."""
-    shown = [
-        p.power_mw for p in points if earlier.number <= p.number <= later.number and p.power_mw is not None
-    ]
-    return any(shown) or not shown
+    def _stand_in(self, header: Header) -> bool:
+        component = {device.component for device in self.devices if device and device.how is How.MEASURED}
+        return header.device(self.key) is None and any(
+            device.how is How.MODELLED and device.component in component for device in header.devices
+        )
 
+    def _draws(self, rows: Rows, first: Rows, last: Rows) -> NDArray[np.bool_]:
+        """Whether a device whose counter stood still must have drawn something: all that is on does."""
+        power_mw = self.power_mw[rows]
+        seen, drawing = (np.concatenate([[0], np.cumsum(mask)]) for mask in (power_mw >= 0, power_mw > 0))
+        start, end = np.searchsorted(rows, first), np.searchsorted(rows, last, side="right")
+        return np.asarray((drawing[end] > drawing[start]) | (seen[end] == seen[start]))
 
-def _by_power(points: Sequence[_Point]) -> Iterator[Increment]:
-    """Power by the trapezoid rule; a gap too long for that stays unknown."""
-    shown = [point for point in points if point.power_mw is not None]
-    for earlier, later in pairwise(shown):
-        if earlier.power_mw is None or later.power_mw is None:
-            continue
-        passed_ms = later.mono_ms - earlier.mono_ms
-        if passed_ms > max(_POWER_GAP * later.interval_ms, _POWER_GAP_MS):
-            told = f"{later.device.key}: no power for {passed_ms // 1000} s"
-            yield Increment(earlier.number, later.number, None, How.MISSING, told)
+    def _filled(
+        self, rows: Rows, first: int, last: int, energy_uj: int, fault: Fault
+    ) -> Iterator[Increments]:
+        """What the power says between two readings whose counters are not believed."""
+        start, end = np.searchsorted(rows, first), np.searchsorted(rows, last, side="right")
+        filled = Increments.joined(list(self.by_power(rows[start:end])))
+        known = len(filled.first) > 0 and bool((filled.energy_uj >= 0).all())
+        passed_s = int(self.taken.mono_ms[last] - self.taken.mono_ms[first]) / 1000
+        match fault:
+            case Fault.SLEPT:
+                said = "the host slept"
+            case Fault.OTHER_WAY:
+                said = "another way of metering"
+            case Fault.GAP:
+                said = f"a gap of {int(passed_s)} s, in which the counter may have wrapped more than once,"
+            case Fault.RESET:
+                said = "counter reset"
+            case Fault.IMPLAUSIBLE:
+                said = f"implausible difference of {energy_uj / 1e6:.0f} J in {passed_s:.1f} s"
+            case _:
+                said = "counter stands still"
+        until = f"{moment(int(self.taken.time_ms[last])):%Y-%m-%d %H:%M:%S} UTC"
+        told = f"{self.key}: {said} before {until}, {'filled from power' if known else 'energy not known'}"
+        flags = (Flag(fault, first, last, told),)
+        if len(filled.first):
+            yield Increments(filled.first, filled.last, filled.energy_uj, filled.how, flags)
         else:
-            energy_uj = (earlier.power_mw + later.power_mw) * passed_ms // 2
-            yield Increment(earlier.number, later.number, energy_uj, How.MEASURED)
+            unknown = np.array([UNKNOWN], dtype=np.int64), np.array([_MISSING], dtype=np.int8)
+            yield Increments(np.array([first]), np.array([last]), *unknown, flags)
+
+    def by_power(self, rows: Rows) -> Iterator[Increments]:
+        """Power by the trapezoid rule; a gap too long for that stays unknown."""
+        seen = rows[self.power_mw[rows] >= 0]
+        if len(seen) < 2:
+            return
+        first, last = seen[:-1], seen[1:]
+        passed_ms = self.taken.mono_ms[last] - self.taken.mono_ms[first]
+        interval_ms = self.taken.by_header(lambda header: header.interval_ms)[last]
+        slept_ms = self.taken.slept_ms[last] - self.taken.slept_ms[first]
+        known = (passed_ms <= np.maximum(_POWER_GAP * interval_ms, _POWER_GAP_MS)) & (slept_ms <= _SLEPT_MS)
+        energy_uj = (self.power_mw[first] + self.power_mw[last]) * passed_ms // 2
+        flags = [
+            Flag(
+                Fault.NO_POWER,
+                int(first[place]),
+                int(last[place]),
+                f"{self.key}: no power for {int(passed_ms[place]) // 1000} s",
+            )
+            for place in np.flatnonzero(~known).tolist()
+        ]
+        node = any(device is not None and device.component == NODE for device in self.devices)
+        how = np.where(known, CODES[How.MEASURED] if node else _MODELLED, _MISSING).astype(np.int8)
+        yield Increments(first, last, np.where(known, energy_uj, UNKNOWN), how, tuple(flags))

@@ -1,14 +1,20 @@
 """What a device draws: at its lowest over the last days, which is its idle draw, and now."""
 
-import json
-import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tidewatt.backends.clock import moment
-from tidewatt.backends.meters.excerpt import files, stored_lines, time_of
+from tidewatt.backends.meters.cputime import OWN
+from tidewatt.backends.meters.excerpt import Column, Taken
+from tidewatt.backends.meters.journal import readings_of
+from tidewatt.backends.meters.reading import Reading
+from tidewatt.backends.meters.stored import blocks, files
 
 _DAYS_MS = 7 * 24 * 3600 * 1000
 _WINDOW_MS = 5000  # counters move in steps of 100 ms: over this an average is good to 2 %
@@ -76,61 +82,81 @@ def _day(at_ms: int) -> str:
 @lru_cache(maxsize=64)
 def _file_lowest(path: Path, _size: int, until_ms: int | None) -> dict[str, Lowest]:
     """By device key; `_size` only tells a file that has grown from what was known of it."""
+    taken = Taken()
+    for block in blocks([path]):
+        taken.add(block)
+    seen = taken.ordered(0, 0, "")
+    within = seen.time_ms <= (2**62 if until_ms is None else until_ms)
+    free = np.ones(len(seen), dtype=bool)
+    for name, column in seen.cpu_ms.items():
+        free &= (column < 0) | (name in ("host", OWN))
     lowest: dict[str, Lowest] = {}
-    windows: dict[str, tuple[int, int, bool]] = {}  # key -> start, counter at the start, free so far
-    for line, _ in stored_lines([path]):
-        if until_ms is not None and time_of(line) > until_ms:
-            continue
-        form = _loaded(line)
-        if form is None:
-            continue
-        free = len(form["cpu_ms"]) <= 1
-        for key, power_mw in form["power_mw"].items():
-            known = lowest.get(key, _NOTHING)
-            if not 0 < known.look_mw <= power_mw or (free and not 0 < known.free_look_mw <= power_mw):
-                look = Lowest(look_mw=power_mw, free_look_mw=power_mw if free else 0)
-                lowest[key] = known.least(look)
-        for key, energy_uj in form["energy_uj"].items():
-            start = (form["mono_ms"], energy_uj, free)
-            since_ms, since_uj, was_free = windows.setdefault(key, start)
-            passed_ms, used_uj = form["mono_ms"] - since_ms, energy_uj - since_uj
-            if passed_ms >= _WINDOW_MS or used_uj < 0:
-                windows[key] = start
-                if used_uj > 0:
-                    mean_mw = used_uj // passed_ms
-                    mean = Lowest(mean_mw=mean_mw, free_mean_mw=mean_mw if free and was_free else 0)
-                    lowest[key] = lowest.get(key, _NOTHING).least(mean)
-            else:
-                windows[key] = (since_ms, since_uj, was_free and free)
+    for key, column in seen.power_mw.items():
+        drawn = within & (column > 0)
+        look = Lowest(look_mw=_smallest(column[drawn]), free_look_mw=_smallest(column[drawn & free]))
+        lowest[key] = lowest.get(key, _NOTHING).least(look)
+    for key, column in seen.energy_uj.items():
+        rows = np.flatnonzero(within & (column >= 0))
+        mean_mw, was_free = _means(seen.mono_ms[rows], column[rows], free[rows])
+        mean = Lowest(mean_mw=_smallest(mean_mw), free_mean_mw=_smallest(mean_mw[was_free]))
+        lowest[key] = lowest.get(key, _NOTHING).least(mean)
     return lowest
 
 
-def _loaded(line: bytes) -> dict[str, Any] | None:
-    try:
-        form: dict[str, Any] = json.loads(line)
-    except ValueError:
-        return None
-    return form
+def _smallest(amounts: Column) -> int:
+    return int(amounts.min()) if len(amounts) else 0
+
+
+def _means(mono_ms: Column, energy_uj: Column, free: NDArray[np.bool_]) -> tuple[Column, NDArray[np.bool_]]:
+    """Average milliwatts of windows one after the other that are as short as may be, and which were free."""
+    edges: list[int] = []
+    for part in _growing(energy_uj):
+        following = np.searchsorted(mono_ms[part], mono_ms[part] + _WINDOW_MS).tolist()
+        edge = 0
+        while (after := following[edge]) < len(following):
+            edges += [part.start + edge, part.start + after]
+            edge = after
+    start, end = np.array(edges, dtype=np.int64).reshape(-1, 2).T
+    used_uj = energy_uj[end] - energy_uj[start]
+    start, end, used_uj = start[used_uj > 0], end[used_uj > 0], used_uj[used_uj > 0]
+    busy = np.concatenate([[0], np.cumsum(~free)])
+    return used_uj // (mono_ms[end] - mono_ms[start]), busy[end + 1] == busy[start]
+
+
+def _growing(energy_uj: Column) -> Iterator[slice]:
+    """The stretches in which a counter never goes back."""
+    borders = [0, *(np.flatnonzero(np.diff(energy_uj) < 0) + 1).tolist(), len(energy_uj)]
+    for start, end in pairwise(borders):
+        if end > start:
+            yield slice(start, end)
 
 
 def power_now(folder: Path) -> dict[str, float]:
     """Watts by device key, over about the last interval; {} where there are no readings."""
-    paths = sorted(folder.glob("????-??-??-*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
-    if not paths:
+    last, earlier = _latest(folder)
+    if last is None:
         return {}
-    with open(paths[-1], "rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
-        tail = file.read().splitlines()
-    forms = [form for line in tail if line.startswith(b'{"time_ms"') and (form := _loaded(line))]
-    if not forms:
-        return {}
-    last = forms[-1]
-    watts = {key: power_mw / 1000 for key, power_mw in last["power_mw"].items()}
-    earlier = next((form for form in reversed(forms) if last["mono_ms"] - form["mono_ms"] >= 500), None)
+    watts = {key: power_mw / 1000 for key, power_mw in last.power_mw.items()}
     if earlier:
-        passed_ms = last["mono_ms"] - earlier["mono_ms"]
-        for key, energy_uj in last["energy_uj"].items():
-            used_uj = energy_uj - earlier["energy_uj"].get(key, energy_uj + 1)
+        passed_ms = last.mono_ms - earlier.mono_ms
+        for key, energy_uj in last.energy_uj.items():
+            used_uj = energy_uj - earlier.energy_uj.get(key, energy_uj + 1)
             if used_uj >= 0:
                 watts[key] = used_uj / passed_ms / 1000
     return watts
+
+
+def _latest(folder: Path) -> tuple[Reading | None, Reading | None]:
+    """The last reading, and the one before it that is old enough to compare with."""
+    paths = sorted(folder.glob("????-??-??-*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+    if not paths:
+        return None, None
+    last: Reading | None = None
+    earlier: Reading | None = None
+    found = readings_of(paths[-1], _TAIL_BYTES)
+    for reading in reversed(found):
+        last = last or reading
+        if last.mono_ms - reading.mono_ms >= 500:
+            earlier = reading
+            break
+    return last, earlier

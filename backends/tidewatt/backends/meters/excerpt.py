@@ -1,49 +1,74 @@
-"""The readings that cover a stretch of time, in the order in which they were taken."""
+"""The readings that cover a stretch of time, in the order in which they were taken, as columns."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from tidewatt.backends.clock import moment
-from tidewatt.backends.meters.journal import Header, header_line, parse, reading_line
-from tidewatt.backends.meters.reading import Reading
+import numpy as np
+from numpy.typing import NDArray
 
-_TIME = b'{"time_ms":'
+from tidewatt.backends.clock import moment
+from tidewatt.backends.meters.journal import Header
+from tidewatt.backends.meters.reading import Device
+from tidewatt.backends.meters.stored import Block, blocks, files
+
+ABSENT = -1  # where a reading does not show a value
 _STEP_MS = 500  # a reading's two clocks agree better than this, and drift apart less than _DRIFT
 _DRIFT = 0.001
 
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A reading, its header, and its instant `at_ms` on the attempt's clock as if nobody had set that."""
-
-    reading: Reading
-    header: Header
-    at_ms: int
+Column = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Excerpt:
-    """Readings by (boot, monotonic time); `end_ms` is the end on their clock, `steps` tells of its steps."""
+    """Readings by (boot, monotonic time); `end_ms` is the end on their clock, `steps` tells of its steps.
 
-    records: tuple[Record, ...]
+    All columns are (n,), with `ABSENT` where a reading does not show the value. `at_ms` is each instant on
+    the attempt's clock as if nobody had set that, `boot` and `header` are numbers of boots and of `headers`.
+    """
+
+    time_ms: Column
+    mono_ms: Column
+    slept_ms: Column
+    at_ms: Column
+    boot: Column
+    header: Column
+    headers: tuple[Header, ...]
+    energy_uj: dict[str, Column]
+    power_mw: dict[str, Column]
+    cpu_ms: dict[str, Column]
     end_ms: int
     steps: tuple[str, ...]
+    digest: (
+        str  # SHA-256 of the stored lines: each reading's, before it those of header and columns where new
+    )
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the stored lines: each reading's, before it its header's where that has changed."""
-        whole = hashlib.sha256()
-        header = None
-        for record in self.records:
-            if record.header != header:
-                header = record.header
-                whole.update(header_line(header))
-            whole.update(reading_line(record.reading))
-        return whole.hexdigest()
+    def __len__(self) -> int:
+        return len(self.time_ms)
+
+    def nothing(self) -> Column:
+        """A column in which no reading shows anything."""
+        return np.full(len(self), ABSENT, dtype=np.int64)
+
+    def devices(self, component: str) -> dict[str, Device]:
+        """The devices of a component that were metered at some time, by key."""
+        found: dict[str, Device] = {}
+        for header in self.headers:
+            found |= {device.key: device for device in header.devices if device.component == component}
+        return found
+
+    def by_header(self, value: Callable[[Header], int]) -> Column:
+        """A value that only depends on the header, for each reading."""
+        return np.array([value(header) for header in self.headers], dtype=np.int64)[self.header]
+
+    def boots(self) -> Iterator[slice]:
+        """The rows of each boot, in order."""
+        borders = np.flatnonzero(np.diff(self.boot)) + 1
+        for start, end in pairwise([0, *borders.tolist(), len(self)]):
+            if end > start:
+                yield slice(start, end)
 
 
 def excerpt(folder: Path, start_ms: int, end_ms: int, attempt_id: str = "") -> Excerpt:
@@ -51,108 +76,206 @@ def excerpt(folder: Path, start_ms: int, end_ms: int, attempt_id: str = "") -> E
 
     The attempt's own readings ("start 12.1", "end 12.1") are always among them, whatever the clock said then.
     """
-    taken: list[tuple[Reading, Header]] = []
-    for line, header in _range(stored_lines(files(folder, start_ms, end_ms)), start_ms, end_ms, attempt_id):
-        reading = parse(line)
-        if isinstance(reading, Reading):
-            taken.append((reading, header))
-    return _ordered(taken, start_ms, end_ms, attempt_id)
+    taken = Taken()
+    for block in _between(blocks(files(folder, start_ms, end_ms)), start_ms, end_ms, attempt_id):
+        taken.add(block)
+    return taken.ordered(start_ms, end_ms, attempt_id)
 
 
-def files(folder: Path, start_ms: int, end_ms: int) -> list[Path]:
-    """The files with readings of these days and the ones next to them, oldest first."""
-    day = timedelta(days=1)
-    first, last = f"{moment(start_ms) - day:%Y-%m-%d}", f"{moment(end_ms) + day:%Y-%m-%d}"
-    found = [path for path in folder.glob("????-??-??-*.jsonl") if first <= path.name[:10] <= last]
-    return sorted(found, key=lambda path: (path.name[:10], _first_ms(path)))
+def export(folder: Path, into: Path, start_ms: int, end_ms: int, attempt_id: str = "") -> str:
+    """Writes the lines that `excerpt` takes into files of the same names; returns its digest.
+
+    An excerpt of the new folder for the same run is the same, and so is its usage; `into` is made if needed.
+    """
+    into.mkdir(mode=0o700, parents=True, exist_ok=True)
+    whole = _Digest()
+    for path in files(folder, start_ms, end_ms):
+        (into / path.name.removesuffix(".gz")).unlink(missing_ok=True)
+    for block in _between(blocks(files(folder, start_ms, end_ms)), start_ms, end_ms, attempt_id):
+        name = f"{moment(int(block.time_ms[0])):%Y-%m-%d}-{block.shape.boot_id[:8]}.jsonl"
+        with open(into / name, "ab") as file:
+            file.write(b"".join(block.heads) + block.lines)
+        whole.add(block)
+    return whole.hexdigest()
 
 
-def _first_ms(path: Path) -> int:
-    return next((time_of(line) for line, _ in stored_lines([path])), 0)
-
-
-def time_of(line: bytes) -> int:
-    """The wall time of a stored reading, without decoding it."""
-    return int(line[len(_TIME) : line.index(b",")])
-
-
-def stored_lines(paths: Sequence[Path]) -> Iterator[tuple[bytes, Header]]:
-    """The lines of readings with their headers; torn lines and lines before any header are passed over."""
-    for path in paths:
-        header: Header | None = None
-        try:
-            with open(path, "rb") as file:
-                for line in file:
-                    if line.startswith(b'{"header"'):
-                        found = parse(line)
-                        header = found if isinstance(found, Header) else header
-                    elif header and line.startswith(_TIME) and line.endswith(b"}\n"):
-                        yield line, header
-        except FileNotFoundError:
-            continue
-
-
-def _range(
-    lines: Iterator[tuple[bytes, Header]], start_ms: int, end_ms: int, attempt_id: str
-) -> list[tuple[bytes, Header]]:
-    """Cuts the lines to the range, with one neighbour on each side."""
-    starts, ends = (f'"cause":"{edge} {attempt_id}"'.encode() for edge in ("start", "end"))
-    kept: list[tuple[bytes, Header]] = []
-    before: tuple[bytes, Header] | None = None
-    last = -1
-    for line, header in lines:
-        if not kept:
-            if time_of(line) < start_ms and starts not in line:
-                before = (line, header)
+def _between(found: Iterable[Block], start_ms: int, end_ms: int, attempt_id: str) -> Iterator[Block]:
+    """Cuts the readings to the range, with one neighbour on each side."""
+    starts, ends = (f"{edge} {attempt_id}" for edge in ("start", "end"))
+    before: Block | None = None
+    held: list[Block] = []  # of after the end, but for its neighbour: given out where the range goes on
+    started = False
+    for block in found:
+        part = block
+        if not started:
+            first = _first(block, block.time_ms >= start_ms, starts)
+            if first is None:
+                before = block.cut(len(block) - 1, len(block))
                 continue
-            kept = [before] if before else []
-        kept.append((line, header))
-        if time_of(line) <= end_ms or ends in line:
-            last = len(kept) - 1
-    if not kept:  # nothing since the start: what was known before it still says that the meter had stopped
-        return [before] if before else []
-    return kept[: max(last, 0) + 2]
+            started = True
+            if first:
+                before = None
+            elif before is not None:
+                yield before
+            part = block.cut(max(first - 1, 0), len(block))
+        last = _last(part, part.time_ms <= end_ms, ends)
+        if last is None:
+            held.append(part)
+            continue
+        yield from held
+        held = [part.cut(last + 1, len(part))] if last + 1 < len(part) else []
+        yield part.cut(0, last + 1)
+    if not started and before is not None:
+        yield before  # nothing since the start: what was known before still says that the meter had stopped
+    if held:
+        yield held[0].cut(0, 1)
 
 
-def _ordered(taken: list[tuple[Reading, Header]], start_ms: int, end_ms: int, attempt_id: str) -> Excerpt:
-    boots = list(dict.fromkeys(reading.boot_id for reading, _ in taken))
-    records: list[Record] = []
+def _first(block: Block, inside: NDArray[np.bool_], cause: str) -> int | None:
+    rows = [int(inside.argmax())] if inside.any() else []
+    rows += [row for row, said in block.causes.items() if said == cause]
+    return min(rows, default=None)
+
+
+def _last(block: Block, inside: NDArray[np.bool_], cause: str) -> int | None:
+    rows = [len(block) - 1 - int(inside[::-1].argmax())] if inside.any() else []
+    rows += [row for row, said in block.causes.items() if said == cause]
+    return max(rows, default=None)
+
+
+class _Digest:
+    """SHA-256 over stored lines; header and columns only where they have changed."""
+
+    def __init__(self) -> None:
+        self._whole = hashlib.sha256()
+        self._heads: tuple[bytes, ...] = (b"", b"")
+        self.hexdigest = self._whole.hexdigest
+
+    def add(self, block: Block) -> None:
+        for known, head in zip(self._heads, block.heads, strict=True):
+            if head != known:
+                self._whole.update(head)
+        self._heads = block.heads
+        self._whole.update(block.lines)
+
+
+class Taken:
+    """Blocks as they come in, taken apart into columns at once, so that a week of them fits into memory."""
+
+    def __init__(self) -> None:
+        self._digest = _Digest()
+        self._headers: list[Header] = []
+        self._boots: list[str] = []
+        self._parts: dict[tuple[str, str], list[tuple[int, Column]]] = {}
+        self._causes: dict[int, str] = {}
+        self._count = 0
+
+    def add(self, block: Block) -> None:
+        """Takes in a block."""
+        self._digest.add(block)
+        shape, rows, count = block.shape, block.rows, len(block)
+        if block.header not in self._headers:
+            self._headers.append(block.header)
+        if shape.boot_id not in self._boots:
+            self._boots.append(shape.boot_id)
+        numbers = (self._boots.index(shape.boot_id), self._headers.index(block.header))
+        for kind, number in zip(("boot", "header"), numbers, strict=True):
+            self._put(kind, "", np.full(count, number, dtype=np.int64))
+        names = [("time", ""), ("mono", ""), ("slept", "")]
+        names += [("energy", key) for key in shape.energy_uj]
+        names += [("power", key) for key in shape.power_mw]
+        names += [("cpu", key) for key in shape.cpu_ms]
+        for place, name in enumerate(names):
+            self._put(*name, np.ascontiguousarray(rows[:, place]))
+        self._causes |= {self._count + row: cause for row, cause in block.causes.items()}
+        self._count += count
+
+    def _put(self, kind: str, key: str, column: Column) -> None:
+        self._parts.setdefault((kind, key), []).append((self._count, column))
+
+    def _whole(self, kind: str, key: str = "") -> Column:
+        whole = np.full(self._count, ABSENT, dtype=np.int64)
+        for start, part in self._parts.pop((kind, key), []):
+            whole[start : start + len(part)] = part
+        return whole
+
+    def ordered(self, start_ms: int, end_ms: int, attempt_id: str) -> Excerpt:
+        """All of them in order."""
+        time_ms, mono_ms, boot, header = (self._whole(kind) for kind in ("time", "mono", "boot", "header"))
+        factor = np.array([each.clock.factor for each in self._headers] or [1.0])[header]
+        order = np.lexsort((mono_ms, boot))
+        unmoved = bool((order == np.arange(self._count)).all())
+
+        def sort(column: Column) -> Column:
+            return column if unmoved else column[order]
+
+        time_ms, mono_ms, boot, header = (sort(column) for column in (time_ms, mono_ms, boot, header))
+        factor = factor if unmoved else factor[order]
+        places = {int(row): place for place, row in enumerate(order)} if not unmoved else None
+        causes = {places[row] if places else row: cause for row, cause in self._causes.items()}
+        at_ms, end_shift, steps = _unset(time_ms, mono_ms, boot, factor, causes, start_ms, attempt_id)
+        slept_ms = sort(self._whole("slept"))
+        by_kind: dict[str, dict[str, Column]] = {"energy": {}, "power": {}, "cpu": {}}
+        for kind, key in list(self._parts):
+            by_kind[kind][key] = sort(self._whole(kind, key))
+        return Excerpt(
+            time_ms,
+            mono_ms,
+            slept_ms,
+            at_ms,
+            boot,
+            header,
+            tuple(self._headers),
+            by_kind["energy"],
+            by_kind["power"],
+            by_kind["cpu"],
+            end_ms + end_shift,
+            steps,
+            self._digest.hexdigest(),
+        )
+
+
+def _unset(
+    time_ms: Column,
+    mono_ms: Column,
+    boot: Column,
+    factor: NDArray[np.float64],
+    causes: dict[int, str],
+    start_ms: int,
+    attempt_id: str,
+) -> tuple[Column, int, tuple[str, ...]]:
+    """The instants as if nobody had set the clock, by how much the end lies elsewhere, and what was done."""
+    at_ms = np.empty_like(time_ms)
     steps: list[str] = []
     end_shift = 0
-    for boot in boots:
-        group = sorted((pair for pair in taken if pair[0].boot_id == boot), key=lambda pair: pair[0].mono_ms)
-        shifts = _shifts(group)
-        anchor = _index(group, f"start {attempt_id}", start_ms)
-        at_ms = -(10**18)
-        for (reading, header), shift in zip(group, shifts, strict=True):
-            at_ms = max(at_ms, reading.time_ms + shifts[anchor] - shift)
-            records.append(Record(reading, header, at_ms))
-        steps += _told(group, shifts)
-        ending = [i for i, (reading, _) in enumerate(group) if reading.cause == f"end {attempt_id}"]
-        end_shift = shifts[anchor] - shifts[ending[0] if ending else -1]
-    return Excerpt(tuple(records), end_ms + end_shift, tuple(steps))
+    borders = [0, *(np.flatnonzero(np.diff(boot)) + 1).tolist(), len(boot)]
+    for start, end in pairwise(borders):
+        if start == end:
+            continue
+        times = time_ms[start:end]
+        shifts = _shifts(times, mono_ms[start:end], factor[start:end])
+        said = {
+            cause: row - start for row, cause in sorted(causes.items(), reverse=True) if start <= row < end
+        }
+        later = times >= start_ms
+        anchor = said.get(f"start {attempt_id}", int(later.argmax()))
+        at_ms[start:end] = np.maximum.accumulate(times + shifts[anchor] - shifts)
+        steps += _told(times, shifts)
+        end_shift = int(shifts[anchor] - shifts[said.get(f"end {attempt_id}", -1)])
+    return at_ms, end_shift, tuple(steps)
 
 
-def _shifts(group: Sequence[tuple[Reading, Header]]) -> list[int]:
+def _shifts(time_ms: Column, mono_ms: Column, factor: NDArray[np.float64]) -> Column:
     """By how much somebody had set the clock since the first reading, at each; the monotonic clock tells."""
-    shifts = [0]
-    for (earlier, _), (later, header) in pairwise(group):
-        passed = (later.mono_ms - earlier.mono_ms) * header.clock.factor
-        apart = round(later.time_ms - earlier.time_ms - passed)
-        allowed = _STEP_MS * max(1.0, header.clock.factor) + _DRIFT * passed
-        shifts.append(shifts[-1] + (apart if abs(apart) > allowed else 0))
-    return shifts
+    passed = np.diff(mono_ms) * factor[1:]
+    apart = np.rint(np.diff(time_ms) - passed)
+    allowed = _STEP_MS * np.maximum(1.0, factor[1:]) + _DRIFT * passed
+    steps = np.where(np.abs(apart) > allowed, apart, 0).astype(np.int64)
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(steps)])
 
 
-def _told(group: Sequence[tuple[Reading, Header]], shifts: Sequence[int]) -> Iterator[str]:
-    for (reading, _), before, after in zip(group[1:], shifts, shifts[1:], strict=False):
-        if after != before:
-            told = f"{moment(reading.time_ms):%Y-%m-%d %H:%M:%S} UTC"
-            by = f"{(after - before) / 1000:+.0f} s"
-            yield f"the clock was set by {by} before {told}: times go by the monotonic clock"
-
-
-def _index(group: Sequence[tuple[Reading, Header]], cause: str, start_ms: int) -> int:
-    by_cause = (i for i, (reading, _) in enumerate(group) if reading.cause == cause)
-    by_time = (i for i, (reading, _) in enumerate(group) if reading.time_ms >= start_ms)
-    return next(by_cause, next(by_time, 0))
+def _told(time_ms: Column, shifts: Sequence[int] | Column) -> Iterator[str]:
+    for row in np.flatnonzero(np.diff(shifts)).tolist():
+        told = f"{moment(int(time_ms[row + 1])):%Y-%m-%d %H:%M:%S} UTC"
+        by = f"{(int(shifts[row + 1]) - int(shifts[row])) / 1000:+.0f} s"
+        yield f"the clock was set by {by} before {told}: times go by the monotonic clock"

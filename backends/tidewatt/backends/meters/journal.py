@@ -1,8 +1,14 @@
-"""The readings as they are kept: JSON lines of integers and strings in `DATE-BOOT.jsonl`."""
+"""The readings as they are kept: JSON lines of integers and strings in `DATE-BOOT.jsonl`.
+
+A header says what the devices are, a line of columns which values follow; then each reading is one list:
+`[time_ms,mono_ms,slept_ms,energies...,powers...,cpu times...]`, and its cause at the end where that is not a
+tick. The columns are written again now and then, so that the end of a file can be read alone. Files of
+earlier versions hold each reading as an object; they are read as before.
+"""
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +17,10 @@ from tidewatt.backends.clock import Clock, moment
 from tidewatt.backends.durable import sync_folder
 from tidewatt.backends.meters.reading import Device, How, Reading
 
-_FIELDS = tuple(part.name for part in fields(Reading))
+TICK = "tick"
+_FIELDS = frozenset(part.name for part in fields(Reading)) - {"slept_ms"}  # of earlier versions
+_CLOCKS = 3
+_AGAIN = 200  # readings between two lines of columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,41 @@ class Header:
         return next((device for device in self.devices if device.key == key), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Which values the readings after it hold, in their order."""
+
+    boot_id: str
+    energy_uj: tuple[str, ...] = ()
+    power_mw: tuple[str, ...] = ()
+    cpu_ms: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, reading: Reading) -> "Shape":
+        """The shape of a reading."""
+        return cls(reading.boot_id, tuple(reading.energy_uj), tuple(reading.power_mw), tuple(reading.cpu_ms))
+
+    @property
+    def width(self) -> int:
+        """How many integers such a reading has."""
+        return _CLOCKS + len(self.energy_uj) + len(self.power_mw) + len(self.cpu_ms)
+
+    def reading(self, values: Sequence[int], cause: str = TICK) -> Reading:
+        """The reading that these integers are."""
+        powers = _CLOCKS + len(self.energy_uj)
+        times = powers + len(self.power_mw)
+        return Reading(
+            values[0],
+            values[1],
+            self.boot_id,
+            cause,
+            dict(zip(self.energy_uj, values[_CLOCKS:powers], strict=True)),
+            dict(zip(self.power_mw, values[powers:times], strict=True)),
+            dict(zip(self.cpu_ms, values[times:], strict=True)),
+            values[2],
+        )
+
+
 def header_line(header: Header) -> bytes:
     """The stored form of a header."""
     devices = []
@@ -60,22 +104,50 @@ def header_line(header: Header) -> bytes:
     return _line(form)
 
 
+def shape_line(shape: Shape) -> bytes:
+    """The stored form of a shape."""
+    return _line({"columns": 1} | asdict(shape))
+
+
 def reading_line(reading: Reading) -> bytes:
-    """The stored form of a reading; `time_ms` comes first, so that a reader can skip without decoding."""
-    return _line({name: getattr(reading, name) for name in _FIELDS})
+    """The stored form of a reading, to be understood by the shape before it; its time comes first."""
+    cause = () if reading.cause == TICK else (reading.cause,)
+    return _line([*integers(reading), *cause])
 
 
-def _line(form: Mapping[str, Any]) -> bytes:
+def integers(reading: Reading) -> list[int]:
+    """The values of a reading in the order of its shape."""
+    values = [reading.time_ms, reading.mono_ms, reading.slept_ms]
+    for amounts in (reading.energy_uj, reading.power_mw, reading.cpu_ms):
+        values += amounts.values()
+    return values
+
+
+def _line(form: object) -> bytes:
     return json.dumps(form, separators=(",", ":")).encode() + b"\n"
 
 
-def parse(line: bytes) -> Header | Reading | None:
+def parse(line: bytes, shape: Shape | None = None) -> Header | Shape | Reading | None:
     """What a stored line holds; None for a torn one (a crash or a full disk cut it)."""
     try:
         form = json.loads(line)
-        return _header(form) if "header" in form else Reading(**form)
+        if isinstance(form, list):
+            return _row(form, shape) if shape else None
+        if "header" in form:
+            return _header(form)
+        if "columns" in form:
+            return Shape(
+                form["boot_id"], *(tuple(form[name]) for name in ("energy_uj", "power_mw", "cpu_ms"))
+            )
+        return Reading(**form) if form.keys() == _FIELDS else None
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def _row(form: list[Any], shape: Shape) -> Reading | None:
+    cause = form.pop() if form and isinstance(form[-1], str) else TICK
+    sound = len(form) == shape.width and all(type(value) is int for value in form)
+    return shape.reading(form, cause) if sound else None
 
 
 def _header(form: dict[str, Any]) -> Header:
@@ -95,6 +167,23 @@ def _header(form: dict[str, Any]) -> Header:
     )
 
 
+def readings_of(path: Path, tail_bytes: int | None = None) -> list[Reading]:
+    """The readings of a file, or of its end; for looking at single ones, since tables give energy faster."""
+    found: list[Reading] = []
+    shape: Shape | None = None
+    with open(path, "rb") as file:
+        if tail_bytes is not None:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - tail_bytes))
+        lines = file.read().splitlines()
+    for line in lines:
+        form = parse(line, shape)
+        if isinstance(form, Shape):
+            shape = form
+        elif isinstance(form, Reading):
+            found.append(form)
+    return found
+
+
 class Journal:
     """Appends to the readings folder. A failed append raises OSError and leaves the journal able to go on."""
 
@@ -104,16 +193,23 @@ class Journal:
         self._file = -1
         self._torn = False
         self._header: Header | None = None
+        self._shape: Shape | None = None
+        self._since = 0  # readings after the last line of columns
 
     def append(self, reading: Reading, header: Header, *, durable: bool) -> None:
-        """Adds the reading, after its header where that is new; on the disk when `durable`."""
+        """Adds the reading, after its header and columns where those are new; on the disk when `durable`."""
         name = f"{moment(reading.time_ms):%Y-%m-%d}-{reading.boot_id[:8]}.jsonl"
         if name != self._name or not self._still_there():
             self._open(name)
-        head = b"" if header == self._header else header_line(header)
-        lines = head + reading_line(reading)
+        shape = Shape.of(reading)
+        lines = reading_line(reading)
+        told = self._shape == shape and self._since < _AGAIN
+        if not told:
+            lines = shape_line(shape) + lines
+        if header != self._header:
+            lines = header_line(header) + lines
         self._write(b"\n" + lines if self._torn else lines)
-        self._header = header
+        self._header, self._shape, self._since = header, shape, self._since + 1 if told else 1
         if durable:
             os.fdatasync(self._file)
 
@@ -121,7 +217,7 @@ class Journal:
         """Closes the file."""
         if self._file >= 0:
             os.close(self._file)
-        self._name, self._file, self._header = "", -1, None
+        self._name, self._file, self._header, self._shape = "", -1, None, None
 
     def _still_there(self) -> bool:
         return os.fstat(self._file).st_nlink > 0

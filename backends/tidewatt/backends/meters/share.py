@@ -1,87 +1,113 @@
 """Who gets a device's energy: GPUs by allocation, CPU and DRAM by CPU time; idle draw kept apart."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tidewatt.backends.meters.counter import Increment
-from tidewatt.backends.meters.excerpt import Record
+import numpy as np
+from numpy.typing import NDArray
+
+from tidewatt.backends.meters.columns import Amounts, Codes
+from tidewatt.backends.meters.counter import Increments
+from tidewatt.backends.meters.excerpt import Column, Excerpt
+
+_SAFE = 4e18  # products of 64-bit integers are exact up to here
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Energy of one device in `[start_ms, end_ms)`: all of it, and how much of that is idle draw."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """Energy of one device in each `[start_ms, end_ms)`: all of it, and how much of that is idle draw."""
 
-    start_ms: int
-    end_ms: int
-    energy_uj: int
-    idle_uj: int
+    start_ms: Amounts
+    end_ms: Amounts
+    how: Codes
+    energy_uj: Amounts
+    idle_uj: Amounts
+    part: Increments  # that each is a piece of
 
 
 @dataclass(frozen=True, slots=True)
 class CpuTime:
-    """CPU milliseconds by record, never decreasing: of the host, and of each attempt."""
+    """CPU milliseconds by reading, never decreasing: of the host, and of each attempt."""
 
-    host_ms: tuple[int, ...]
-    attempts_ms: dict[str, tuple[int, ...]]
+    host_ms: Column
+    attempts_ms: dict[str, Column]
 
     @classmethod
-    def of(cls, records: Sequence[Record]) -> "CpuTime":
+    def of(cls, taken: Excerpt) -> "CpuTime":
         """From the readings; an attempt has 0 before it was registered, and afterwards keeps its last."""
-        names = {name for record in records for name in record.reading.cpu_ms} - {"host"}
-        columns = {name: _column(records, name) for name in sorted(names)}
-        return cls(_column(records, "host"), columns)
+        columns = {name: np.maximum(column, 0) for name, column in sorted(taken.cpu_ms.items())}
+        for column in columns.values():
+            for boot in taken.boots():
+                np.maximum.accumulate(column[boot], out=column[boot])
+        host = columns.pop("host", np.zeros(len(taken), dtype=np.int64))
+        return cls(host, columns)
+
+    def all_ms(self, part: Increments) -> Amounts:
+        """What all attempts together used in each increment."""
+        whole = np.zeros(len(part.first), dtype=np.int64)
+        for column in self.attempts_ms.values():
+            whole += spent(column, part)
+        return whole
 
 
-def _column(records: Sequence[Record], name: str) -> tuple[int, ...]:
-    column: list[int] = []
-    boot = ""
-    for record in records:
-        if record.reading.boot_id != boot and name == "host":
-            column.append(record.reading.cpu_ms.get(name, 0))
-        else:
-            last = column[-1] if column else 0
-            column.append(max(last, record.reading.cpu_ms.get(name, last)))
-        boot = record.reading.boot_id
-    return tuple(column)
+def spent(column: Column, part: Increments) -> Amounts:
+    """How much a growing column grew in each increment."""
+    return np.asarray(np.maximum(column[part.last] - column[part.first], 0), dtype=np.int64)
 
 
-def clip(
-    records: Sequence[Record], part: Increment, idle_mw: int, start_ms: int, end_ms: int
-) -> Piece | None:
-    """What of an increment lies in `[start_ms, end_ms)`, taking its draw as even; None for nothing of it.
+def parted(amount: Amounts, share: Amounts, whole: Amounts) -> Amounts:
+    """`amount * share // whole`, exact however large the product is; nothing negative, `whole` above 0."""
+    result = np.asarray(amount * share // whole, dtype=np.int64)
+    large = amount.astype(np.float64) * share > _SAFE
+    for row in np.flatnonzero(large).tolist():
+        result[row] = int(amount[row]) * int(share[row]) // int(whole[row])
+    return result
+
+
+def passed_ms(taken: Excerpt, part: Increments) -> Amounts:
+    """How long each increment took, by the host's own clock."""
+    return np.asarray(taken.mono_ms[part.last] - taken.mono_ms[part.first], dtype=np.int64)
+
+
+def idle_of(taken: Excerpt, part: Increments, idle_mw: int) -> Amounts:
+    """The idle part of the energy of known increments."""
+    return np.minimum(part.energy_uj, idle_mw * passed_ms(taken, part))
+
+
+def touching(taken: Excerpt, part: Increments, start_ms: int, end_ms: int) -> NDArray[np.bool_]:
+    """Which increments have a part in `[start_ms, end_ms)`."""
+    return np.asarray((taken.at_ms[part.first] < end_ms) & (taken.at_ms[part.last] > start_ms))
+
+
+def clip(taken: Excerpt, part: Increments, idle_mw: int, start_ms: int, end_ms: int) -> Pieces:
+    """What of known increments lies in `[start_ms, end_ms)`, taking their draw as even.
 
     Pieces of one increment add up to it exactly, and their idle parts to no more than its idle part.
     """
-    first, last = records[part.first], records[part.last]
-    start, end = max(start_ms, first.at_ms), min(end_ms, last.at_ms)
-    if part.energy_uj is None or start >= end:
-        return None
-    length_ms, passed_ms = last.at_ms - first.at_ms, last.reading.mono_ms - first.reading.mono_ms
-
-    def until(amount: int, at_ms: int) -> int:
-        return amount * (at_ms - first.at_ms) // length_ms
-
-    energy_uj = until(part.energy_uj, end) - until(part.energy_uj, start)
-    idle_uj = idle_mw * passed_ms * (end - start) // length_ms
-    return Piece(start, end, energy_uj, min(idle_uj, energy_uj))
+    first, last = taken.at_ms[part.first], taken.at_ms[part.last]
+    start, end = np.maximum(first, start_ms), np.minimum(last, end_ms)
+    inside = (start < end) & (part.energy_uj >= 0)
+    part, first, last, start, end = part.only(inside), first[inside], last[inside], start[inside], end[inside]
+    energy_uj, drawn_ms = part.energy_uj.copy(), passed_ms(taken, part)
+    idle_uj = idle_mw * drawn_ms
+    for row in np.flatnonzero((start > first) | (end < last)).tolist():
+        length_ms, before_ms = int(last[row] - first[row]), int(start[row] - first[row])
+        until_ms, amount = int(end[row] - first[row]), int(energy_uj[row])
+        energy_uj[row] = amount * until_ms // length_ms - amount * before_ms // length_ms
+        idle_uj[row] = idle_mw * int(drawn_ms[row]) * (until_ms - before_ms) // length_ms
+    return Pieces(start, end, part.how, energy_uj, np.minimum(idle_uj, energy_uj), part)
 
 
 def by_cpu_time(
-    records: Sequence[Record], part: Increment, idle_mw: int, times: CpuTime, attempt_id: str
-) -> tuple[int, int]:
-    """An attempt's microjoules of an increment: active by its share of busy time, idle of all CPU time."""
-    if part.energy_uj is None or attempt_id not in times.attempts_ms:
-        return 0, 0
-    first, last = records[part.first], records[part.last]
-    passed_ms = last.reading.mono_ms - first.reading.mono_ms
-    idle_uj = min(part.energy_uj, idle_mw * passed_ms)
-
-    def spent(column: Sequence[int]) -> int:
-        return max(0, column[part.last] - column[part.first])
-
-    ours_ms = spent(times.attempts_ms[attempt_id])
-    all_ms = sum(spent(column) for column in times.attempts_ms.values())
+    taken: Excerpt, part: Increments, idle_mw: int, times: CpuTime, attempt_id: str
+) -> tuple[Amounts, Amounts]:
+    """An attempt's microjoules of known increments: active by share of busy time, idle of all CPU time."""
+    if attempt_id not in times.attempts_ms:
+        nothing = np.zeros(len(part.first), dtype=np.int64)
+        return nothing, nothing
+    idle_uj = idle_of(taken, part, idle_mw)
+    ours_ms, all_ms = spent(times.attempts_ms[attempt_id], part), times.all_ms(part)
     # Ticks are sampled: attempts may seem to have used more than the host, but never get more than there was.
-    busy_ms = max(1, spent(times.host_ms), all_ms)
-    capacity_ms = max(1, last.header.cpus * passed_ms, all_ms)
-    return (part.energy_uj - idle_uj) * ours_ms // busy_ms, idle_uj * ours_ms // capacity_ms
+    busy_ms = np.maximum(np.maximum(spent(times.host_ms, part), all_ms), 1)
+    cpus = taken.by_header(lambda header: header.cpus)[part.last]
+    capacity_ms = np.maximum(np.maximum(cpus * passed_ms(taken, part), all_ms), 1)
+    return parted(part.energy_uj - idle_uj, ours_ms, busy_ms), parted(idle_uj, ours_ms, capacity_ms)

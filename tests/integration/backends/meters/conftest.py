@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tests.nvml.fake_nvml import FakeNvml, build
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.meters import door
 from tidewatt.backends.meters.client import MeterClient
+from tidewatt.backends.meters.journal import readings_of
 
 PATIENCE_S = 20.0
 
@@ -66,10 +67,8 @@ class Stage:
 
     def kept(self) -> list[dict[str, Any]]:
         """All readings so far, oldest first."""
-        lines = [
-            line for path in sorted(self.readings.glob("*.jsonl")) for line in path.read_text().splitlines()
-        ]
-        return [form for line in lines if line and "time_ms" in (form := json.loads(line))]
+        paths = sorted(self.readings.glob("*.jsonl"))
+        return [asdict(reading) for path in paths for reading in readings_of(path)]
 
     def meter_pid(self) -> int:
         """The pid of the meter that answers."""

@@ -73,11 +73,10 @@ def test_jobs_idle_and_rest_are_the_whole(
             Allocation("2.1", ("GPU-a", "GPU-b"), borders[0], borders[1]),
         )
         balance = account(kept.folder, allocations, NOON_MS, kept.time_ms)
+        assert set(balance.components) == {"gpu", "cpu", "dram"}
         for component, energy_uj in balance.total.items():
-            parts = [balance.idle[component], balance.rest[component]]
-            parts += [job.get(component, 0) for job in balance.jobs.values()]
-            assert sum(parts) == energy_uj
-            assert min(parts) >= 0
+            assert sum(balance.parts(component)) == energy_uj
+            assert min(balance.parts(component)) >= 0
 
 
 @settings(max_examples=60, deadline=None)

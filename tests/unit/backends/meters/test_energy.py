@@ -280,7 +280,7 @@ def test_replayed_time_scales_times_but_never_joules(tmp_path: Path) -> None:
     used = usage(tmp_path, "1.1", ["GPU-a"], kept.time_ms - 3_600_000, kept.time_ms)
     assert (energy_j(used), idle_j(used)) == (1000, 600)
     assert energy_j(used, "cpu") == 400 + 50
-    assert used.notes == ("dram: no dram meter",)
+    assert used.notes == ("dram: no dram meter", "components only: node overhead not measured")
 
 
 def test_torn_line_is_passed_over_and_does_not_spoil_the_next(tmp_path: Path) -> None:

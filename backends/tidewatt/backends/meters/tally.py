@@ -1,0 +1,75 @@
+"""What one attempt got of one component, as it is being added up."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidewatt.backends.clock import moment
+from tidewatt.backends.meters.columns import Amounts, Columns
+from tidewatt.backends.meters.counter import Fault, Flag, Increments
+from tidewatt.backends.meters.excerpt import Excerpt
+from tidewatt.backends.meters.reading import How, Span
+
+_ONE_BY_ONE = 3  # flags of one kind are told singly up to here, more of them together
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Booked:
+    """An attempt's active and idle microjoules of each of a device's increments."""
+
+    part: Increments
+    active_uj: Amounts
+    idle_uj: Amounts
+
+
+@dataclass(slots=True)
+class Tally:
+    """Energy over time, coverage, sources and notes of one component of one attempt."""
+
+    component: str
+    start_ms: int
+    end_ms: int
+    columns: Columns | None = None
+    covered_ms: float = 0.0
+    booked: list[Booked] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, columns: Columns, weight: float | NDArray[np.float64]) -> None:
+        """Books energy; `weight` is the share of the component that the device is."""
+        self.covered_ms += float(np.sum((columns.end_ms - columns.start_ms) * weight))
+        self.columns = columns.merged(columns.cut(0) if self.columns is None else self.columns)
+
+    def flag(self, taken: Excerpt, flags: Iterable[Flag]) -> None:
+        """Notes the flags that touch the run."""
+        within = [
+            flag
+            for flag in flags
+            if taken.at_ms[flag.first] < self.end_ms and taken.at_ms[flag.last] > self.start_ms
+        ]
+        self.notes += _told(taken, within)
+
+    @property
+    def coverage(self) -> float:
+        """The share of the run for which the energy is known."""
+        return min(1.0, self.covered_ms / (self.end_ms - self.start_ms))
+
+    def finished(self) -> Columns:
+        """The spans; a component without any gets one that says so."""
+        if self.columns is None or not len(self.columns):
+            return Columns.of([Span(self.start_ms, self.end_ms, self.component, How.MISSING, 0, 0)])
+        return self.columns
+
+
+def _told(taken: Excerpt, flags: list[Flag]) -> Iterator[str]:
+    by_fault: dict[Fault, list[Flag]] = {}
+    for flag in flags:
+        by_fault.setdefault(flag.fault, []).append(flag)
+    for alike in by_fault.values():
+        if len(alike) <= _ONE_BY_ONE:
+            yield from (flag.text for flag in alike)
+            continue
+        until = f"{moment(int(taken.time_ms[alike[-1].last])):%Y-%m-%d %H:%M:%S} UTC"
+        yield f"{alike[0].text}; and {len(alike) - 1} times more of that kind until {until}"
