@@ -9,7 +9,7 @@ import pytest
 from tidewatt.scheduler.accounting.receipt import Ledger, Settlement
 from tidewatt.scheduler.accounting.report import BY, ReportRow, report
 from tidewatt.scheduler.accounting.report_schema import Report
-from tidewatt.scheduler.accounting.report_text import csv_text, header, lines, rows
+from tidewatt.scheduler.accounting.report_text import csv_text, lines, tables
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import SettlementState
 
@@ -113,7 +113,7 @@ def test_groups_sum_to_the_total(by: str, keys: list[str]) -> None:
 
 
 def test_every_grouping_has_its_test() -> None:
-    assert set(BY) == {"none", "project", "user", "region", "day", "month", "job"}
+    assert set(BY) == {"none", "project", "user", "region", "experiment", "day", "month", "job"}
 
 
 def test_unknown_grouping_is_bad_input() -> None:
@@ -144,7 +144,9 @@ def test_kinds_of_one_signal_are_never_added() -> None:
         (other, 1.0),
         (AVERAGE, 2.0),
     ]
-    assert f"saved ({other})" in header(made)
+    assert [table.title for table in tables(made)[1:]] == [
+        f"{kind}: saved against starting in turn" for kind in (other, AVERAGE)
+    ]
 
 
 @pytest.mark.parametrize("state", [SettlementState.UNVERIFIED, SettlementState.NONE])
@@ -180,25 +182,15 @@ def test_report_of_nothing_says_so() -> None:
     assert lines(report([], None)) == ["No job ran and ended in this time."]
 
 
-def test_table_has_a_row_for_each_group_and_the_total() -> None:
-    made = report(ROWS, None, "user")
-    table = rows(made)
-    assert header(made) == [
-        "user",
-        "jobs",
-        "energy",
-        "with PUE",
-        "emitted (average)",
-        "saved (average)",
-        "emitted (marginal)",
-        "saved (marginal)",
-        "waited",
-        "GPU idle",
-    ]
-    assert [line[0] for line in table] == ["ada", "bob", "total"]
-    assert table[0][4:8] == ["240 g", "+40.0 g (+22.2%)", "90.0 g", "-5.00 g (-6.7%)"]
-    assert table[1][4:8] == ["unknown"] * 4
-    assert all(len(line) == len(header(made)) for line in table)
+def test_tables_have_a_row_for_each_group_and_the_total() -> None:
+    energy, average, marginal = tables(report(ROWS, None, "user"))
+    assert energy.titles == ("user", "jobs", "energy", "with PUE", "waited", "GPU idle")
+    assert energy.rows[2] == ("total", "7", "31.0 kWh", "46.5 kWh", "4.0 h", "8.0 h")
+    assert [line[0] for line in average.rows] == ["ada", "bob", "total"]
+    assert average.rows[0][:4] == ("ada", "240 g", "+40.0 g", "+22.2%")
+    assert average.rows[1] == ("bob", "unknown", "unknown", "", "", "")
+    assert marginal.rows[0] == ("ada", "90.0 g", "-5.00 g", "-6.7%", "not known", "inconclusive")
+    assert marginal.title == "marginal: saved against starting in turn"
 
 
 def test_csv_columns_sum_to_the_report_and_what_is_unknown_stays_empty() -> None:

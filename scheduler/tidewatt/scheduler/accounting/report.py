@@ -1,18 +1,22 @@
 """Sums receipts into reports, in integers until the last step."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
-from tidewatt.scheduler.accounting.receipt import Ledger, Settlement
-from tidewatt.scheduler.accounting.report_schema import Report, ReportGroup, SignalTotal
+from tidewatt.scheduler.accounting.holdout import Arm, Outcome, compare
+from tidewatt.scheduler.accounting.receipt import Settlement
+from tidewatt.scheduler.accounting.report_schema import HoldOut, OwnUse, Report, ReportGroup, SignalTotal
+from tidewatt.scheduler.accounting.totals import SETTLED, differing, scaled_sum, signal_totals
+from tidewatt.scheduler.accounting.uncertainty import Baseline
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import SettlementState
 
-__all__ = ["BY", "Report", "ReportGroup", "ReportRow", "SignalTotal", "report"]
+__all__ = ["BASELINES", "BY", "Report", "ReportGroup", "ReportRow", "SignalTotal", "report"]
 
-_SETTLED = frozenset({SettlementState.PROVISIONAL, SettlementState.FINAL})
+BASELINES: tuple[Baseline, ...] = ("feasible", "hypothetical")
 _UJ_PER_KWH = 3_600_000_000_000
 _UG_PER_G = 1_000_000
 _MS_PER_H = 3_600_000
@@ -20,7 +24,11 @@ _MS_PER_H = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:
-    """A job that has ended; `settlement` is None until the first attempt to settle it."""
+    """A job that has ended; `settlement` is None until the first attempt to settle it.
+
+    `array` is the number of its array, 0 for none. `arm`, `stratum` are its lot, "" where none was drawn, and
+    `signal` the one that decided.
+    """
 
     job_id: int
     user: str
@@ -28,6 +36,16 @@ class ReportRow:
     region: str
     ended: datetime
     settlement: Settlement | None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    array: int = 0
+    arm: str = ""
+    stratum: str = ""
+    signal: str = ""
+
+
+def _experiment(row: ReportRow) -> str:
+    """What the jobs of one experiment have in common: its label, else their array."""
+    return row.labels.get("experiment") or (f"array {row.array}" if row.array else "(none)")
 
 
 BY: dict[str, Callable[[ReportRow], str]] = {
@@ -35,26 +53,49 @@ BY: dict[str, Callable[[ReportRow], str]] = {
     "project": lambda row: row.project or "(none)",
     "user": lambda row: row.user,
     "region": lambda row: row.region,
+    "experiment": _experiment,
     "day": lambda row: f"{row.ended.astimezone(UTC):%Y-%m-%d}",
     "month": lambda row: f"{row.ended.astimezone(UTC):%Y-%m}",
     "job": lambda row: str(row.job_id),
 }
 
 
-def report(rows: Sequence[ReportRow], since: datetime | None, by: str = "none") -> Report:
-    """Totals of the jobs that ran and ended at or after `since`, grouped by a word of `BY`."""
+def report(
+    rows: Sequence[ReportRow],
+    since: datetime | None,
+    by: str = "none",
+    *,
+    baseline: str = "feasible",
+    until: datetime | None = None,
+    own: Iterable[Mapping[str, Any]] = (),
+    hold_out_share_ppm: int = 0,
+) -> Report:
+    """Totals of the jobs that ran and ended at or after `since`, grouped by a word of `BY`.
+
+    One kind of baseline holds for the whole of it. `own` are the payloads of events "own", in their order: of
+    each hour the last counts. What Tidewatt used is on the actual side of the total, and in no group.
+    """
     if by not in BY:
         raise BadInput(f"reports are not grouped by {by!r}: choose one of {', '.join(BY)}")
-    ran = [row for row in rows if _ran(row) and (since is None or row.ended >= since)]
+    kind = next((each for each in BASELINES if each == baseline), None)
+    if kind is None:
+        raise BadInput(f"there is no baseline {baseline!r}: choose feasible or hypothetical")
+    ended = [row for row in rows if since is None or row.ended >= since]
+    ran = [row for row in ended if _ran(row)]
     groups: dict[str, list[ReportRow]] = defaultdict(list)
     for row in sorted(ran, key=lambda row: (row.ended, row.job_id)):
         groups[BY[by](row)].append(row)
     order = sorted(groups, key=int) if by == "job" else sorted(groups)
+    used = _Own.of(own)
     return Report(
         since=since,
+        until=until,
         by=by,
-        groups=tuple(_group(key, groups[key]) for key in order),
-        total=_group("total", ran),
+        baseline=kind,
+        groups=tuple(_group(key, groups[key], kind, {}) for key in order),
+        total=_group("total", ran, kind, used.actual_ug),
+        own=used.view() if used.hours else None,
+        hold_out=_hold_out(ended, hold_out_share_ppm / 1e6),
     )
 
 
@@ -62,64 +103,85 @@ def _ran(row: ReportRow) -> bool:
     return row.settlement is None or row.settlement.ran
 
 
-def _group(key: str, rows: Sequence[ReportRow]) -> ReportGroup:
+def _group(key: str, rows: Sequence[ReportRow], baseline: Baseline, own_ug: Mapping[str, int]) -> ReportGroup:
     receipts = [row.settlement for row in rows if row.settlement is not None]
-    states = [receipt.state for receipt in receipts]
-    settled = [receipt for receipt in receipts if receipt.state in _SETTLED]
-    signals = _signals(receipts)
+    states = Counter(receipt.state for receipt in receipts)
+    settled = [receipt for receipt in receipts if receipt.state in SETTLED]
+    signals = signal_totals(receipts, baseline, own_ug)
     return ReportGroup(
         key=key,
         jobs=len(rows),
-        provisional=states.count(SettlementState.PROVISIONAL),
-        final=states.count(SettlementState.FINAL),
-        unverified=states.count(SettlementState.UNVERIFIED),
-        unsettled=len(rows) - len(receipts) + states.count(SettlementState.NONE),
+        provisional=states[SettlementState.PROVISIONAL],
+        final=states[SettlementState.FINAL],
+        unverified=states[SettlementState.UNVERIFIED],
+        unsettled=len(rows) - len(receipts) + states[SettlementState.NONE],
         unmetered=sum(receipt.energy_uj is None for receipt in receipts),
-        energy_kwh=_sum([receipt.energy_uj for receipt in receipts], _UJ_PER_KWH),
-        facility_kwh=_sum([receipt.facility_uj for receipt in receipts], _UJ_PER_KWH),
+        energy_kwh=scaled_sum([receipt.energy_uj for receipt in receipts], _UJ_PER_KWH),
+        facility_kwh=scaled_sum([receipt.facility_uj for receipt in receipts], _UJ_PER_KWH),
         signals=signals,
-        signals_disagree=_disagree(signals),
+        signals_disagree=differing(signals, baseline),
         waited_h=sum(receipt.waited_ms for receipt in settled) / _MS_PER_H,
         held_back_h=sum(receipt.held_back_ms or 0 for receipt in settled) / _MS_PER_H,
         idle_gpu_h=sum(receipt.idle_gpu_ms for receipt in settled) / _MS_PER_H,
     )
 
 
-def _signals(receipts: Iterable[Settlement]) -> tuple[SignalTotal, ...]:
-    """By signal and kind: a sum over different kinds would be no quantity."""
-    ledgers: dict[tuple[str, str], list[tuple[bool, Ledger]]] = defaultdict(list)
-    for receipt in receipts:
-        for ledger in receipt.ledgers:
-            counts = receipt.state in _SETTLED and ledger.complete
-            ledgers[ledger.signal, ledger.kind].append((counts, ledger))
-    return tuple(_signal(*key, ledgers[key]) for key in sorted(ledgers))
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """What Tidewatt itself used and emitted, hour by hour."""
+
+    hours: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def of(cls, payloads: Iterable[Mapping[str, Any]]) -> "_Own":
+        """The last account of each hour."""
+        return cls(tuple({each["hour_ms"]: each for each in payloads}.values()))
+
+    @property
+    def actual_ug(self) -> dict[str, int]:
+        """Emissions by signal that would not have been without it: of its draw above idle, where told."""
+        return self._emitted("actual_ug")
+
+    def view(self) -> OwnUse:
+        energy = [sum(each["energy_uj"].values()) for each in self.hours if each.get("energy_uj")]
+        hows = dict.fromkeys(_how(each) for each in self.hours)
+        return OwnUse(
+            energy_kwh=scaled_sum(energy, _UJ_PER_KWH),
+            emissions_g={signal: ug / _UG_PER_G for signal, ug in self._emitted("emissions_ug").items()},
+            how="; ".join(each for each in hows if each),
+        )
+
+    def _emitted(self, name: str) -> dict[str, int]:
+        sums: Counter[str] = Counter()
+        for each in self.hours:
+            sums.update(each.get(name) or each.get("emissions_ug") or {})
+        return dict(sorted(sums.items()))
 
 
-def _signal(signal: str, kind: str, ledgers: Sequence[tuple[bool, Ledger]]) -> SignalTotal:
-    counting = [ledger for counts, ledger in ledgers if counts]
-    return SignalTotal(
-        signal=signal,
-        kind=kind,
-        sources=tuple(dict.fromkeys(ledger.source for _, ledger in ledgers)),
-        jobs=len(ledgers),
-        settled=len(counting),
-        emissions_g=sum(ledger.emissions_ug for _, ledger in ledgers) / _UG_PER_G,
-        actual_g=_sum([ledger.actual_ug for ledger in counting], _UG_PER_G),
-        feasible_g=_sum([ledger.feasible_ug for ledger in counting], _UG_PER_G),
-        hypothetical_g=_sum([ledger.hypothetical_ug for ledger in counting], _UG_PER_G),
-        saved_feasible_g=_sum([ledger.saved_feasible_ug for ledger in counting], _UG_PER_G),
-        saved_hypothetical_g=_sum([ledger.saved_hypothetical_ug for ledger in counting], _UG_PER_G),
-    )
+def _how(payload: Mapping[str, Any]) -> str:
+    how = payload.get("how", "")
+    return ", ".join(f"{name} {word}" for name, word in how.items()) if isinstance(how, Mapping) else str(how)
 
 
-def _sum(values: Iterable[int | None], per_unit: int) -> float | None:
-    """None where nothing is known; not zero, which would be a number."""
-    known = [value for value in values if value is not None]
-    return sum(known) / per_unit if known else None
+def _hold_out(rows: Iterable[ReportRow], share: float) -> HoldOut | None:
+    """The comparison of the two arms by the deciding signal; None where no lot was ever drawn."""
+    drawn = sorted((row for row in rows if row.arm), key=lambda row: row.job_id)
+    if not drawn:
+        return None
+    signal = Counter(row.signal for row in drawn).most_common(1)[0][0]
+    outcomes = [_outcome(row, signal) for row in drawn]
+    known = [each for each in outcomes if each is not None]
+    return compare(share, signal, known, without=len(drawn) - len(known))
 
 
-def _disagree(signals: Sequence[SignalTotal]) -> bool:
-    """True where one signal says that carbon was saved and another that it was lost."""
-    gained = {each.signal for each in signals if (each.saved_feasible_g or 0) > 0}
-    lost = {each.signal for each in signals if (each.saved_feasible_g or 0) < 0}
-    return any(one != other for one in gained for other in lost)
+def _outcome(row: ReportRow, signal: str) -> Outcome | None:
+    """Grams per kWh above idle, whatever became of the job; None where it has no account, or drew nothing."""
+    receipt = row.settlement
+    if receipt is None or receipt.state not in SETTLED:
+        return None
+    active_uj = sum(part.active_uj or 0 for part in receipt.components)
+    ledger = next((each for each in receipt.ledgers if each.signal == signal), None)
+    if ledger is None or not active_uj:
+        return None
+    grams_per_kwh = ledger.actual_ug / _UG_PER_G / (active_uj / _UJ_PER_KWH)
+    return Outcome(Arm(row.arm), row.stratum, grams_per_kwh)

@@ -10,7 +10,9 @@ class SignalTotal(Message):
 
     `emissions_g` sums `jobs` jobs, all their energy with PUE. The other numbers sum the `settled` jobs among
     them, provisional or final, and their draw above idle; None where there is no such job. Positive savings
-    are emissions that did not happen.
+    are emissions that did not happen; those of a report's total are less by what Tidewatt itself emitted.
+    `forecast_saved_g` is what the plans of `forecast_jobs` jobs promised, `forecast_realised_g` what the same
+    jobs saved against the feasible baseline. `levers` sum to the jobs' savings.
     """
 
     signal: str
@@ -25,6 +27,8 @@ class SignalTotal(Message):
     saved_feasible_g: float | None
     saved_hypothetical_g: float | None
     forecast_saved_g: float | None = None
+    forecast_jobs: int = 0
+    forecast_realised_g: float | None = None
     levers: LeversView | None = None
     interval: IntervalView | None = None  # of the saving against the report's kind of baseline
     grade: str = ""  # verified, estimated, inconclusive; "" where no saving is known

@@ -33,17 +33,18 @@ def report(
         say_json(answer)
         return
     from tidewatt.scheduler.accounting.report_schema import Report
-    from tidewatt.scheduler.accounting.report_text import csv_text, header, lines, rows
+    from tidewatt.scheduler.accounting.report_text import csv_text, lines, tables, wrapped
 
     found = Report.model_validate(answer)
     if as_csv:
         write(csv_text(found))
         return
-    if found.total.jobs:
-        titles = header(found)
-        for line in table(titles, rows(found), right=range(1, len(titles))):
+    for each in tables(found):
+        say(each.title)
+        for line in table(each.titles, each.rows, right=range(1, len(each.titles))):
             say(line)
-    for line in lines(found):
+        say()
+    for line in wrapped(lines(found)):
         say(line)
 
 
