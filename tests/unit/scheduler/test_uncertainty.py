@@ -84,11 +84,12 @@ def test_pue_of_a_fleet_leans_upwards_and_an_assumed_one_says_nothing() -> None:
 
 
 def test_data_that_moved_has_the_range_that_its_figure_declares() -> None:
-    moved = Exposure("transfer modelled: Aslan et al. 2018", "a", "b", 10 * G, 0, 0, 17, 1000)
+    moved = Exposure("transfer modelled: Aslan et al. 2018", "none", "b", 10 * G, 0, 0, 17, 1000)
     found = interval([moved], "feasible")
     assert found.low_ug == -10 * G  # the central figure is the upper end, and stays within
     assert -1.1 * G < found.high_ug < -0.2 * G
     assert "98.3 to +0 %" in found.quantified[0]
+    assert found.not_quantified == ("grid data of b",)
 
 
 def test_the_baseline_decides_which_saving_the_interval_is_of() -> None:

@@ -26,6 +26,7 @@ Baseline = Literal["feasible", "hypothetical"]
 Factors = NDArray[np.float64]
 
 DRAWS = 2000
+NO_PUE = "none"  # of energy that no region's PUE applies to, such as that of moving data
 _OUTSIDE_PERCENT = 5  # of the draws, on either side of a 90 % interval
 _SEED = "tidewatt interval 1"
 _WHOLE = 1000  # permille
@@ -134,7 +135,10 @@ def _sources(kind: _Kind) -> Sequence[_Source]:
     else:
         range_ = Error(kind.low_permille - _WHOLE, kind.high_permille - _WHOLE, "as stated")
         meter = _Source(kind.meter, range_, of_reading=False)
-    return meter, _source(f"PUE {kind.pue}", PUES), _source(f"grid data of {kind.grid}", GRIDS)
+    found = [meter, _source(f"grid data of {kind.grid}", GRIDS)]
+    if kind.pue != NO_PUE:
+        found.insert(1, _source(f"PUE {kind.pue}", PUES))
+    return tuple(found)
 
 
 def _source(name: str, rows: Sequence[Row], *, of_reading: bool = False) -> _Source:
