@@ -3,7 +3,8 @@
 `launch.json`, what to start, is written before anything is started. `claim` says who became the job.
 `stop.json` asks for its end, `outcome.json` keeps its exit status from the instant it is known, and
 `exit.json` closes the attempt once all its processes have ended and the meter was read. `supervisor.lock`
-is held by the supervisor while it lives, names it, and is touched now and then as a sign of life.
+is held by the supervisor while it lives, names it, and is touched now and then as a sign of life. `marks/` is
+what the job itself tells of its work, and `pause.json` is there while a pause of it is asked for.
 """
 
 import json
@@ -16,6 +17,7 @@ from tidewatt.backends.backend import AttemptStatus, Launch, Phase, StopReason
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.identity import Identity
 
+MARKS = "TIDEWATT_MARKS"  # the variable by which a job finds the folder of its marks
 _PATHS = ("folder", "cwd", "environment_file", "stdout", "stderr", "snapshot", "readings")
 
 
@@ -57,6 +59,11 @@ class Attempt:
         """Written as soon as the exit status is known."""
         return self.folder / "outcome.json"
 
+    @property
+    def marks(self) -> Path:
+        """What the job's processes tell, made by the first of them."""
+        return self.folder / "marks"
+
     def make(self) -> None:
         """Makes the folder where it is missing, for its owner only."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -97,6 +104,14 @@ class Attempt:
             return None if content is None else StopReason(content["reason"])
         except (durable.CorruptError, KeyError, ValueError):
             return StopReason.CANCELLED
+
+    def announce_pause(self, at_ms: int) -> None:
+        """Lets the job know that it will be paused at these real Unix milliseconds; it may save its work."""
+        durable.replace(self.folder / "pause.json", {"at_ms": at_ms})
+
+    def withdraw_pause(self) -> None:
+        """No pause is coming any more, or it is over."""
+        (self.folder / "pause.json").unlink(missing_ok=True)
 
     def warn(self, warnings: tuple[str, ...]) -> None:
         """Keeps these warnings."""

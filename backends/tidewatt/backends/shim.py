@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tidewatt.backends import claim, environment, kernel
-from tidewatt.backends.attempt import Attempt, Outcome
+from tidewatt.backends.attempt import MARKS, Attempt, Outcome
 from tidewatt.backends.backend import BackendError, Launch
 from tidewatt.backends.identity import Identity
 from tidewatt.backends.processes import MARK
@@ -118,6 +118,7 @@ def _environment(launch: Launch) -> dict[str, str]:
             "TIDEWATT_JOB_ID": launch.attempt_id.partition(".")[0],
             "TIDEWATT_ATTEMPT": launch.attempt_id,
             MARK: str(launch.folder),
+            MARKS: str(Attempt(launch.folder).marks),
         }
     )
 
