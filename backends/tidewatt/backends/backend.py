@@ -56,6 +56,9 @@ class Phase(StrEnum):
 
     LAUNCHING = "launching"
     RUNNING = "running"
+    PAUSING = "pausing"  # it writes a checkpoint, or is about to be stopped
+    SUSPENDED = "suspended"
+    RESUMING = "resuming"  # it reads its checkpoint, or gets its GPUs back
     ENDED = "ended"
     POISONED = "poisoned"  # proved never started, and never will
     UNKNOWN = "unknown"  # cannot be told now: its GPUs stay booked, nothing is started again
@@ -67,6 +70,16 @@ class StopReason(StrEnum):
     CANCELLED = "cancelled"
     TIME_LIMIT = "time limit"
     SIGNALLED = "signalled"  # the supervisor itself was told to end, by the system or by hand
+    PAUSED = "paused"  # its work is kept, and another attempt goes on with it
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An attempt's step into a phase at a time of its clock; `reason` where there is something to say."""
+
+    phase: Phase
+    at_ms: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +87,8 @@ class AttemptStatus:
     """What a backend knows of an attempt; times in the attempt's clock, None where not (yet) known.
 
     `stopped` is set where the attempt was made to end: an exit code of 0 then does not mean that it is done.
-    An ended attempt without exit code and signal has lost its exit status; `reason` says how.
+    An ended attempt without exit code and signal has lost its exit status; `reason` says how. `moves` are all
+    between its start and its end, in order: into pausing, suspended, resuming and running again.
     """
 
     phase: Phase
@@ -85,6 +99,7 @@ class AttemptStatus:
     reason: str = ""  # a sentence, where there is something to say ("stopped: time limit 2 h")
     warnings: tuple[str, ...] = ()  # "the code changed since it was submitted"
     stopped: StopReason | None = None
+    moves: tuple[Move, ...] = ()
 
 
 class Backend(Protocol):

@@ -5,29 +5,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import AttemptStatus, BackendError, Launch, Phase, StopReason
+from tidewatt.backends.fake_readings import FakeMeter, Load
+from tidewatt.backends.fake_script import Leg, Script, Told
 
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """What becomes of an attempt. All times are on the backend's clock, seconds.
-
-    `exit_code` None with `signal` None is a lost exit status. `stops_after_s` is how long it takes to end
-    when asked to, with `stop_exit_code` or else by the signal; None for one that ignores the stop signal
-    and is killed after its grace period. `refusal` poisons it, as a supervisor does when a GPU is leased by
-    somebody else; `unknown` says why nothing can be told of it.
-    """
-
-    starts_after_s: float = 0.0
-    runs_s: float = 60.0
-    exit_code: int | None = 0
-    signal: int | None = None
-    reason: str = ""
-    warnings: tuple[str, ...] = ()
-    stops_after_s: float | None = 0.0
-    stop_exit_code: int | None = None
-    refusal: str = ""
-    unknown: str = ""
+__all__ = ["FakeBackend", "FakeMeter", "Leg", "Script", "Told"]
 
 
 @dataclass(slots=True)
@@ -35,13 +18,15 @@ class FakeBackend:
     """Attempts that only exist in this object. `now_ms` is its clock.
 
     `scripts` say what becomes of an attempt by its id, `script` of all others. `failing`, where set, is
-    raised by every call but `status`. `submitted` lists every accepted submit, repetitions too.
+    raised by every call but `status`. `submitted` lists every accepted submit, repetitions too. A `meter`
+    writes what the attempts draw whenever `status` is asked for.
     """
 
     now_ms: Callable[[], int]
-    script: Script = Script()
+    script: Script = Script()  # noqa: RUF009 - frozen
     scripts: dict[str, Script] = field(default_factory=dict)
     failing: BackendError | None = None
+    meter: FakeMeter | None = None
     submitted: list[Launch] = field(default_factory=list)
     _attempts: dict[Path, "_Attempt"] = field(default_factory=dict)
     _poisoned: dict[Path, str] = field(default_factory=dict)
@@ -62,6 +47,11 @@ class FakeBackend:
     def status(self, folders: Iterable[Path]) -> dict[Path, AttemptStatus]:
         """Each attempt as it stands at `now_ms`."""
         with self._guard:
+            now_ms = self.now_ms()
+            if self.meter is not None:
+                self.meter.write(now_ms, [each.load(now_ms) for each in self._begun(now_ms)])
+            for attempt in self._begun(now_ms):
+                attempt.tell(now_ms)
             return {folder: self._status(folder) for folder in folders}
 
     def stop(self, folder: Path, reason: StopReason) -> None:
@@ -89,11 +79,10 @@ class FakeBackend:
     def started(self) -> tuple[str, ...]:
         """The attempts that have started by now, in the order of their submission."""
         with self._guard:
-            return tuple(
-                attempt.launch.attempt_id
-                for attempt in self._attempts.values()
-                if attempt.has_started(self.now_ms())
-            )
+            return tuple(attempt.launch.attempt_id for attempt in self._begun(self.now_ms()))
+
+    def _begun(self, now_ms: int) -> list["_Attempt"]:
+        return [attempt for attempt in self._attempts.values() if attempt.has_started(now_ms)]
 
     def _withdraw(self, folder: Path, reason: str) -> None:
         self._attempts.pop(folder, None)
@@ -121,6 +110,7 @@ class _Attempt:
     stopped: StopReason | None = None
     stops_ms: int = 0
     killed: bool = False
+    told: bool = False
 
     def starts_ms(self) -> int:
         return self.submitted_ms + round(self.script.starts_after_s * 1000)
@@ -129,7 +119,7 @@ class _Attempt:
         return now_ms >= self.starts_ms()
 
     def natural_end_ms(self) -> int:
-        return self.starts_ms() + round(self.script.runs_s * 1000)
+        return self.starts_ms() + round(self.script.lasts_s * 1000)
 
     def stop(self, reason: StopReason, at_ms: int) -> None:
         self.stopped = reason
@@ -150,9 +140,25 @@ class _Attempt:
             return AttemptStatus(Phase.UNKNOWN, reason=self.script.unknown)
         if not self.has_started(now_ms):
             return AttemptStatus(Phase.LAUNCHING)
-        if self.runs(now_ms):
-            return AttemptStatus(Phase.RUNNING, started_ms=self.starts_ms(), warnings=self.script.warnings)
-        return self._ended()
+        if not self.runs(now_ms):
+            return self._ended()
+        moves = self.script.moves(self.starts_ms(), now_ms + 1)
+        phase = moves[-1].phase if moves else Phase.RUNNING
+        return AttemptStatus(phase, started_ms=self.starts_ms(), warnings=self.script.warnings, moves=moves)
+
+    def load(self, now_ms: int) -> Load:
+        """What the meter sees of it by now."""
+        self._limit(now_ms)
+        legs = tuple(self.script.timed(self.starts_ms()))
+        return Load(self.launch.attempt_id, self.launch.gpu_uuids, self.starts_ms(), self.ends_ms(), legs)
+
+    def tell(self, now_ms: int) -> None:
+        """Once it has ended: leaves what its training script told."""
+        if self.script.told is None or self.told or self.runs(now_ms):
+            return
+        self.told = True
+        marks = Attempt(self.launch.folder).marks
+        self.script.told.write(marks, self.launch.clock, self.starts_ms(), self.ends_ms())
 
     def _limit(self, now_ms: int) -> None:
         limit_s = self.launch.time_limit_s
@@ -164,10 +170,13 @@ class _Attempt:
 
     def _ended(self) -> AttemptStatus:
         code, number, reason = self.script.exit_code, self.script.signal, self.script.reason
+        paused = self.stopped is None and self.script.ends_paused
         if self.stopped is not None:
             code = None if self.killed else self.script.stop_exit_code
             number = 9 if self.killed else 15 if code is None else None
             reason = f"stopped: {self.stopped}"
+        elif paused:
+            reason = reason or "paused"
         elif code is None and number is None and not reason:
             reason = "exit status lost"
         return AttemptStatus(
@@ -178,5 +187,6 @@ class _Attempt:
             signal=number,
             reason=reason,
             warnings=self.script.warnings,
-            stopped=self.stopped,
+            stopped=StopReason.PAUSED if paused else self.stopped,
+            moves=self.script.moves(self.starts_ms(), self.ends_ms()),
         )

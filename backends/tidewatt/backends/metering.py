@@ -45,7 +45,7 @@ class Metering:
         return 0.2 if started else RETRY_S
 
     def read(self, when: str) -> bool:
-        """Asks for a durable reading now; `when` is "start" or "end"."""
+        """Asks for a durable reading now; `when` is "start", "phase" (another one begins) or "end"."""
 
         def read(readings: Path) -> bool:
             return self._client(readings).read(f"{when} {self._launch.attempt_id}")

@@ -106,6 +106,7 @@ class Watch:
             self.stopped = reason
             self.kill_at = time.monotonic() + self.launch.grace_s
             self._terminate()
+            self.metering.read("phase")  # what it does from now on is to come to its end
 
     def reap(self) -> None:
         """Takes the exits of all children that have ended."""

@@ -1,14 +1,14 @@
 """What the host's meter and an attempt have to do with each other."""
 
-import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import Phase, StopReason
+from tidewatt.backends.meters.journal import readings_of
 
 if TYPE_CHECKING:
     from tests.integration.backends.conftest import Stage
@@ -20,10 +20,8 @@ def readings(own_home: Path) -> Path:
 
 
 def causes(readings: Path) -> list[str]:
-    lines: list[dict[str, Any]] = []
-    for path in sorted(readings.glob("*.jsonl")):
-        lines += [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-    return [str(line["cause"]) for line in lines if "cause" in line]
+    paths = sorted(readings.glob("*.jsonl"))
+    return [reading.cause for path in paths for reading in readings_of(path)]
 
 
 def test_meter_is_read_before_the_job_starts_and_after_it_ended(local: "Stage", readings: Path) -> None:
@@ -49,6 +47,16 @@ def test_job_taken_over_from_a_killed_supervisor_is_read_at_its_end(local: "Stag
     local.ended(folder)
     assert causes(readings).count("start 1.1") == 1
     assert "end 1.1" in causes(readings)
+
+
+def test_meter_is_read_when_a_job_is_told_to_end(local: "Stage", readings: Path) -> None:
+    launch = local.job(runs_s=60, readings=readings)
+    local.backend.submit(launch)
+    local.running(launch.folder)
+    local.backend.stop(launch.folder, StopReason.CANCELLED)
+    local.ended(launch.folder)
+    told = [cause for cause in causes(readings) if cause.endswith(" 1.1")]
+    assert told == ["start 1.1", "phase 1.1", "end 1.1"]
 
 
 def test_meter_that_cannot_work_neither_stops_nor_delays_the_job(local: "Stage", readings: Path) -> None:
