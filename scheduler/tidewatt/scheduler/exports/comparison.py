@@ -160,8 +160,8 @@ def _shares(pair: Pair, source: str) -> tuple[Share, ...]:
         Share(
             cause="intensity",
             grams=e1 * p1 * (i1 - i2),
-            why=f"{i1:.0f} g/kWh, one number for the whole run, against {i2:.0f} g/kWh as observed while it ran"
-            f" ({source})",
+            why=f"{i1:.0f} g/kWh, one number for the whole run, against {i2:.0f} g/kWh as observed in its"
+            f" time ({source})",
         ),
     )
 

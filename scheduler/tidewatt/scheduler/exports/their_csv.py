@@ -74,9 +74,7 @@ def parsed(lines: Iterable[str], name: str, tz: tzinfo | None = None) -> list[Tr
     try:
         missing = [column for column in NEEDED if column not in (rows.fieldnames or ())]
         if missing:
-            raise BadInput(
-                f"{name} has no column {missing[0]!r}: compare needs CodeCarbon's emissions.csv, header included"
-            )
+            raise BadInput(f"{name} has no column {missing[0]!r}: compare needs CodeCarbon's emissions.csv")
         found: list[Tracked] = []
         for row in rows:
             if len(found) == MOST_ROWS:
