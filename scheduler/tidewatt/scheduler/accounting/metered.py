@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tidewatt.backends.meters.energy import COMPONENTS_ONLY
 from tidewatt.backends.meters.reading import HOWS, How, Usage
+from tidewatt.backends.meters.remainder import OVERHEAD
 from tidewatt.scheduler.accounting.frozen import MICRO, check_pue
 from tidewatt.scheduler.accounting.pairs import Efficiency
 from tidewatt.scheduler.accounting.phases import Phase, Progress, Stretch
 from tidewatt.scheduler.accounting.receipt import Component
 
-COMPONENTS_ONLY = "components only: node overhead not measured"
-NODE = "node overhead"
 _WITHOUT_PROCESS = frozenset({Phase.WAITING, Phase.LAUNCHING})
 
 
@@ -145,7 +145,7 @@ def facility_uj(runs: Iterable[AttemptRun]) -> int:
 
 def boundary(parts: Iterable[Component]) -> str:
     """What the meters saw of the machine."""
-    node = next((part for part in parts if part.component == NODE and part.energy_uj is not None), None)
+    node = next((part for part in parts if part.component == OVERHEAD and part.energy_uj is not None), None)
     return COMPONENTS_ONLY if node is None else f"components and node overhead: {node.source}"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tidewatt.backends.clock import moment, time_ms
 from tidewatt.backends.meters.reading import How
+from tidewatt.scheduler.accounting.grade import disagree
 from tidewatt.scheduler.accounting.levers import Exposure, Levers
 from tidewatt.scheduler.accounting.pairs import Efficiency
 from tidewatt.scheduler.accounting.phases import Phase, PhaseUse
@@ -113,8 +114,7 @@ class Settlement:
     @property
     def signals_disagree(self) -> bool:
         """True where by one signal carbon was saved in its turn and by another lost."""
-        saved = [ledger.saved_feasible_ug or 0 for ledger in self.ledgers]
-        return any(each > 0 for each in saved) and any(each < 0 for each in saved)
+        return disagree((ledger.signal, ledger.saved_feasible_ug) for ledger in self.ledgers)
 
     def restates(self, earlier: "Settlement") -> bool:
         """True where anything but the moment of settling differs."""

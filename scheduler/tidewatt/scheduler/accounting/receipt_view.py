@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from tidewatt.scheduler.accounting.grade import of_all
 from tidewatt.scheduler.accounting.levers import Levers
 from tidewatt.scheduler.accounting.phases import PhaseUse
+from tidewatt.scheduler.accounting.standing import Standing, standings
 from tidewatt.scheduler.schemas import ComponentView, LedgerView, LeversView, PhaseView, SettlementView
 
 if TYPE_CHECKING:
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 def settlement_view(settlement: "Settlement") -> SettlementView:
     """The message; what is not known is None in it, never zero."""
-    held_back_ms = settlement.held_back_ms
+    held_back_ms, found = settlement.held_back_ms, standings(settlement)
     return SettlementView(
         state=settlement.state,
         settled_at=settlement.settled_at,
@@ -21,7 +23,7 @@ def settlement_view(settlement: "Settlement") -> SettlementView:
         pue=settlement.pue_micro / 1e6,
         pue_source=settlement.pue_source,
         components=tuple(_component(part) for part in settlement.components),
-        ledgers=tuple(_ledger(ledger) for ledger in settlement.ledgers),
+        ledgers=tuple(_ledger(ledger, found[ledger.signal]) for ledger in settlement.ledgers),
         waited_s=settlement.waited_ms / 1e3,
         held_back_s=None if held_back_ms is None else held_back_ms / 1e3,
         idle_gpu_s=settlement.idle_gpu_ms / 1e3,
@@ -29,6 +31,7 @@ def settlement_view(settlement: "Settlement") -> SettlementView:
         notes=settlement.notes,
         phases=tuple(_phase(each) for each in settlement.phases),
         counts=dict(settlement.counts),
+        grade=of_all({signal: each.grade for signal, each in found.items()}),
         signals_disagree=settlement.signals_disagree,
         boundary=settlement.boundary,
         method_version=settlement.method_version,
@@ -57,7 +60,7 @@ def _phase(use: PhaseUse) -> PhaseView:
     )
 
 
-def _ledger(ledger: "Ledger") -> LedgerView:
+def _ledger(ledger: "Ledger", standing: Standing) -> LedgerView:
     return LedgerView(
         signal=ledger.signal,
         source=ledger.source,
@@ -70,6 +73,8 @@ def _ledger(ledger: "Ledger") -> LedgerView:
         saved_hypothetical_g=_scaled(ledger.saved_hypothetical_ug),
         forecast_saved_g=_scaled(ledger.forecast_saved_ug),
         levers=None if ledger.levers is None else _levers(ledger.levers),
+        interval=None if standing.interval is None else standing.interval.view(),
+        grade=standing.grade,
     )
 
 

@@ -14,6 +14,7 @@ from tidewatt.backends.host import GpuHost
 from tidewatt.backends.meters.client import MeterClient
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import Launcher, NotFree
+from tidewatt.scheduler.daemon.own_use import OwnUse
 from tidewatt.scheduler.daemon.polishing import SEARCH_S, QueuePlanner
 from tidewatt.scheduler.daemon.replanning import Queue, queue, replan
 from tidewatt.scheduler.daemon.service import Service
@@ -45,6 +46,7 @@ class Rounds:
         self._site, self._store, self._service = site, store, service
         self._watcher, self._launcher, self._gpus = watcher, launcher, gpus
         self._settler = Settler(site, store)
+        self._own_use = OwnUse(site, store)
         self.turned_at = time.monotonic()  # of the last round, whatever the wall clock does
         self._lock = lock
         self._causes: list[str] = ["the daemon started"]
@@ -75,6 +77,7 @@ class Rounds:
     def settle(self) -> None:
         """Looks at open accounts; apart, since long readings take their time. Never raises."""
         _step("settle", self._settler.look)
+        _step("own", self._own_use.look)
 
     def stop(self) -> None:
         """Has a long settlement or search end early."""

@@ -1,7 +1,9 @@
 """Settles ended jobs: gathers what their account needs, and stores it whenever it says something new."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
@@ -11,6 +13,7 @@ from tidewatt.backends.meters.energy import usage
 from tidewatt.backends.meters.reading import Usage
 from tidewatt.scheduler.accounting.baseline import ReplayJob, first_feasible, predecessors_ended
 from tidewatt.scheduler.accounting.frozen import Frozen
+from tidewatt.scheduler.accounting.pairs import Efficiency
 from tidewatt.scheduler.accounting.receipt import Settlement, productive_ms_of
 from tidewatt.scheduler.accounting.runs import promised_ug, runs_of
 from tidewatt.scheduler.accounting.settlement import settle
@@ -30,6 +33,31 @@ CLOSED = frozenset({SettlementState.FINAL, SettlementState.UNVERIFIED})
 REMEMBERED_SPANS = 100_000  # of energy, kept in memory: some 20 MB
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a job's account is made from, besides readings and intensity; `queue` is that of its home."""
+
+    frozen: Frozen
+    events: list[dict[str, Any]]
+    efficiencies: Mapping[str, Efficiency]
+    queue: list[ReplayJob]
+    feasible_start: datetime | None
+    predecessors_ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    """The jobs to be replayed, of all homes; `starts` are kept by home once they are known."""
+
+    jobs: list[ReplayJob]
+    homes: Mapping[int, str]
+    starts: dict[str, dict[int, datetime]] = field(default_factory=dict)
+
+    def of_home(self, home: str) -> list[ReplayJob]:
+        """Those of one home, which share its capacity."""
+        return [each for each in self.jobs if self.homes[each.job_id] == home]
+
+
 class Settler:
     """Works through the ended jobs whose account is open; the older an account, the more rarely."""
 
@@ -37,7 +65,6 @@ class Settler:
         self._site = site
         self._store = store
         self._usages: dict[str, Usage] = {}
-        self._homes: dict[int, str] = {}  # of the queue that is being replayed
         self._looked_ms: dict[int, int] = {}  # job -> when it was looked at last, on the job's clock
         self.stopping = False
         paths, settings = site.paths, site.settings
@@ -57,7 +84,6 @@ class Settler:
         if not jobs:
             return
         queue = self._queue(min(job.submitted_ms for job in jobs) - REPLAYED_MS)
-        starts: dict[str, dict[int, datetime]] = {}
         if any(job.id not in self._looked_ms for job in jobs):
             self._read()
         for job in jobs:
@@ -65,7 +91,11 @@ class Settler:
                 return
             self._looked_ms[job.id] = now_ms
             with told("settle", job=job.id):
-                self._settle(job, queue, starts)
+                self._settle(job, queue)
+
+    def case(self, job: JobRecord) -> Case:
+        """What a job's account is made from as of now, besides readings and intensity."""
+        return self._case(job, self._queue(job.submitted_ms - REPLAYED_MS))
 
     def _due(self, number: int, ended_ms: int, now_ms: int) -> bool:
         """True where the account may have changed; late observations come ever more rarely."""
@@ -73,23 +103,33 @@ class Settler:
         pause_ms = max(SETTLE_EVERY_MS, (now_ms - ended_ms) / 20, SHORTEST_PAUSE_MS * self._site.clock.factor)
         return looked_ms is None or not 0 <= now_ms - looked_ms < pause_ms
 
-    def _settle(self, job: JobRecord, queue: list[ReplayJob], starts: dict[str, dict[int, datetime]]) -> None:
+    def _case(self, job: JobRecord, queue: _Queue) -> Case:
         frozen = Frozen.restored(job.frozen)
-        place = canonical({**job.frozen, "submitted_ms": 0, "gpus": 0})  # the same home, of the same capacity
-        if place not in starts:
-            starts[place] = first_feasible(self._of_home(queue, frozen.home), frozen.region())
-        events = self._store.events(job.id)
         started = [each for each in self._store.attempts([job.id])[job.id] if each.started_ms is not None]
+        place = canonical({**job.frozen, "submitted_ms": 0, "gpus": 0})  # the same home, of the same capacity
+        if place not in queue.starts:
+            queue.starts[place] = first_feasible(queue.of_home(frozen.home), frozen.region())
+        return Case(
+            frozen=frozen,
+            events=self._store.events(job.id),
+            efficiencies=efficiencies(job, started, self._site, self._store),
+            queue=queue.of_home(frozen.home),
+            feasible_start=queue.starts[place].get(job.id),
+            predecessors_ended=predecessors_ended(queue.of_home(frozen.home), job.id),
+        )
+
+    def _settle(self, job: JobRecord, queue: _Queue) -> None:
+        case, settings = self._case(job, queue), self._site.settings
         settlement = settle(
-            frozen,
-            runs_of(events, self._usage, efficiencies(job, started, self._site, self._store)),
-            starts[place].get(job.id),
+            case.frozen,
+            runs_of(case.events, self._usage, case.efficiencies),
+            case.feasible_start,
             self._site.observations,
             self._site.clock.now(),
-            predecessors_ended=predecessors_ended(self._of_home(queue, frozen.home), job.id),
-            final_after=self._site.settings.final_after,
-            unverified_after=self._site.settings.unverified_after,
-            forecast_saved_ug=promised_ug(events),
+            predecessors_ended=case.predecessors_ended,
+            final_after=settings.final_after,
+            unverified_after=settings.unverified_after,
+            forecast_saved_ug=promised_ug(case.events),
         )
         if self._says_more(settlement, job):
             with self._store.transaction() as transaction:
@@ -109,9 +149,6 @@ class Settler:
         )
         return not fell_back and new.restates(Settlement.restored(job.settlement))
 
-    def _of_home(self, queue: list[ReplayJob], home: str) -> list[ReplayJob]:
-        return [each for each in queue if self._homes[each.job_id] == home]
-
     def _usage(self, attempt_id: str, gpu_uuids: Sequence[str], start_ms: int, end_ms: int) -> Usage:
         if attempt_id not in self._usages:
             while sum(len(each.spans) for each in self._usages.values()) > REMEMBERED_SPANS:
@@ -120,16 +157,17 @@ class Settler:
             self._usages[attempt_id] = usage(readings, attempt_id, gpu_uuids, start_ms, end_ms)
         return self._usages[attempt_id]
 
-    def _queue(self, since_ms: int) -> list[ReplayJob]:
+    def _queue(self, since_ms: int) -> _Queue:
         """All jobs that asked something of their home, to be replayed first in, first out."""
         jobs = [job for job in self._store.submitted_since(since_ms) if job.state is not JobState.HELD]
-        self._homes = {job.id: str(job.frozen["home"]) for job in jobs}
-        attempts = self._store.attempts(self._homes)
-        return [
+        homes = {job.id: str(job.frozen["home"]) for job in jobs}
+        attempts = self._store.attempts(homes)
+        asked = [
             self._replayed(job, attempts[job.id])
             for job in jobs
             if job.state is not JobState.CANCELLED or any(each.started_ms for each in attempts[job.id])
         ]
+        return _Queue(asked, homes)
 
     def _replayed(self, job: JobRecord, attempts: list[AttemptRecord]) -> ReplayJob:
         started = [each for each in attempts if each.started_ms is not None]
