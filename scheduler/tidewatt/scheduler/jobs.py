@@ -44,7 +44,7 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.RUNNING: frozenset(
         {JobState.WAITING, JobState.PAUSED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}
     ),
-    JobState.PAUSED: frozenset({JobState.RUNNING, JobState.FAILED, JobState.CANCELLED}),
+    JobState.PAUSED: frozenset({JobState.WAITING, JobState.RUNNING, JobState.FAILED, JobState.CANCELLED}),
     JobState.DONE: frozenset(),
     JobState.FAILED: frozenset(),
     JobState.CANCELLED: frozenset(),
@@ -56,12 +56,23 @@ ATTEMPT_MOVES: dict[AttemptState, frozenset[AttemptState]] = {
     AttemptState.RUNNING: frozenset(
         {AttemptState.PAUSING, AttemptState.SUSPENDED, AttemptState.ENDED, AttemptState.UNKNOWN}
     ),
-    AttemptState.PAUSING: frozenset({AttemptState.SUSPENDED, AttemptState.ENDED, AttemptState.UNKNOWN}),
+    AttemptState.PAUSING: frozenset(
+        {AttemptState.RUNNING, AttemptState.SUSPENDED, AttemptState.ENDED, AttemptState.UNKNOWN}
+    ),
     AttemptState.SUSPENDED: frozenset({AttemptState.RESUMING, AttemptState.ENDED, AttemptState.UNKNOWN}),
     AttemptState.RESUMING: frozenset({AttemptState.RUNNING, AttemptState.ENDED, AttemptState.UNKNOWN}),
     AttemptState.ENDED: frozenset(),
     AttemptState.POISONED: frozenset(),
-    AttemptState.UNKNOWN: frozenset({AttemptState.RUNNING, AttemptState.ENDED, AttemptState.POISONED}),
+    AttemptState.UNKNOWN: frozenset(
+        {
+            AttemptState.RUNNING,
+            AttemptState.PAUSING,
+            AttemptState.SUSPENDED,
+            AttemptState.RESUMING,
+            AttemptState.ENDED,
+            AttemptState.POISONED,
+        }
+    ),
 }
 ENDED = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})
 

@@ -50,7 +50,7 @@ def test_task_knows_its_number_and_has_files_of_its_own(tmp_path: Path) -> None:
         at.submit(array=(3, 7), stdout=str(tmp_path / "out_%j_%a.log"))
         at.round()
         told = {launch.attempt_id: dict(launch.variables) for launch in at.backend.submitted}
-        assert told["2.1"] == {
+        assert {name: value for name, value in told["2.1"].items() if "ARRAY" in name} == {
             "TIDEWATT_ARRAY_JOB_ID": "1",
             "TIDEWATT_ARRAY_TASK_ID": "7",
             "TIDEWATT_ARRAY_COUNT": "2",
@@ -80,7 +80,7 @@ def test_job_without_an_array_learns_nothing_of_arrays(tmp_path: Path) -> None:
     with office(tmp_path) as at:
         at.submit()
         at.round()
-        assert dict(at.backend.submitted[0].variables) == {}
+        assert not [name for name in at.backend.submitted[0].variables if "ARRAY" in name]
 
 
 def test_array_is_held_released_and_cancelled_as_a_whole_or_task_by_task(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -10,6 +11,7 @@ from tidewatt.backends import lease
 from tidewatt.backends.backend import BackendError, Launch
 from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.accounting.frozen import MICRO
+from tidewatt.scheduler.daemon.carriage import transfer_factors
 from tidewatt.scheduler.daemon.environments import environment_file
 from tidewatt.scheduler.daemon.occupancy import blocked
 from tidewatt.scheduler.daemon.predecessors import waits
@@ -113,9 +115,9 @@ class Launcher:
         self, job: JobRecord, region: Region, pool: str, gpus: tuple[str, ...], reason: str
     ) -> AttemptRecord:
         now_ms = time_ms(self._site.clock.now())
-        number = len(self._store.attempts([job.id])[job.id]) + 1
+        earlier = self._store.attempts([job.id])[job.id]
         attempt = AttemptRecord(
-            id=f"{job.id}.{number}",
+            id=f"{job.id}.{len(earlier) + 1}",
             job_id=job.id,
             state=AttemptState.LAUNCHING,
             since_ms=now_ms,
@@ -123,16 +125,26 @@ class Launcher:
             pool=pool,
             gpu_uuids=gpus,
             launched_ms=now_ms,
-            factors={
-                "zones": dict(region.zones),
-                "pue_micro": round(region.pue * MICRO),
-                "pue_source": region.pue_source,
-            },
+            factors=self._factors(job, region, pool, earlier),
         )
         with self._store.transaction() as transaction:
             transaction.add_attempt(attempt)
             transaction.move_job(job.id, JobState.RUNNING, reason, now_ms, at_risk="")
         return attempt
+
+    def _factors(
+        self, job: JobRecord, region: Region, pool: str, earlier: list[AttemptRecord]
+    ) -> dict[str, Any]:
+        """What its account will need of the place, as it is now; models of hardware only where known."""
+        cpu_model = self._site.host.cpu_name if region.backend == "local" else ""
+        return {
+            "zones": dict(region.zones),
+            "pue_micro": round(region.pue * MICRO),
+            "pue_source": region.pue_source,
+            **({"gpu_model": pool} if job.gpus and pool else {}),
+            **({"cpu_model": cpu_model} if cpu_model else {}),
+            **transfer_factors(job, earlier, region, self._site),
+        }
 
     def _submit(self, job: JobRecord, attempt: AttemptRecord) -> None:
         try:
@@ -164,8 +176,18 @@ class Launcher:
             readings=paths.readings,
             meter_interval_s=settings.meter_interval_s,
             clock=self._site.clock,
-            variables=_variables(job),
+            variables=_variables(job) | _whereabouts(job, attempt),
         )
+
+
+def _whereabouts(job: JobRecord, attempt: AttemptRecord) -> dict[str, str]:
+    """Where and for when it was planned, as it may tell it to whoever keeps track of its runs."""
+    zones = ",".join(dict.fromkeys(attempt.factors["zones"].values()))
+    told = {"TIDEWATT_JOB_REGION": attempt.region, "TIDEWATT_JOB_ZONE": zones}
+    if job.plan is not None:
+        window = (job.plan.window.start, job.plan.window.end)
+        told["TIDEWATT_JOB_WINDOW"] = "/".join(f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in window)
+    return {name: value for name, value in told.items() if value}
 
 
 def _variables(job: JobRecord) -> dict[str, str]:

@@ -10,9 +10,11 @@ from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.daemon.environments import forget
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import Launcher, attempt_folder
+from tidewatt.scheduler.daemon.marking import told as told_by_script
+from tidewatt.scheduler.daemon.moving import STATES, Moves, ran_ms
 from tidewatt.scheduler.daemon.occupancy import ask, fares
 from tidewatt.scheduler.daemon.predecessors import settle_followers
-from tidewatt.scheduler.daemon.retrying import retry
+from tidewatt.scheduler.daemon.retrying import Retry, retry
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.jobs import AttemptState, JobState
 from tidewatt.scheduler.planning.precedence import dues
@@ -31,6 +33,7 @@ class Watcher:
         self._site = site
         self._store = store
         self._launcher = launcher
+        self._moves = Moves(store)
         self._launching_since: dict[str, float] = {}  # real monotonic seconds
         self._overran: set[str] = set()
         self._stopped: set[str] = set()  # attempts that were asked to end by this daemon
@@ -78,7 +81,7 @@ class Watcher:
         match status.phase:
             case Phase.LAUNCHING:
                 return self._launching(attempt)
-            case Phase.RUNNING:
+            case Phase.RUNNING | Phase.PAUSING | Phase.SUSPENDED | Phase.RESUMING:
                 return self._running(attempt, status)
             case Phase.ENDED:
                 return self._ended(attempt, status)
@@ -100,23 +103,35 @@ class Watcher:
         return self._poisoned(attempt, f"it did not come up within {LAUNCH_TIMEOUT_S:.0f} s")
 
     def _running(self, attempt: AttemptRecord, status: AttemptStatus) -> str:
-        if attempt.state is not AttemptState.RUNNING:
+        job = self._job(attempt)
+        new = self._moves.new(attempt, status)
+        starting = attempt.started_ms is None
+        if starting or new or attempt.state is not STATES[status.phase]:
             self._launcher.came_up(attempt.job_id)
             self._launching_since.pop(attempt.id, None)
-            job = self._job(attempt)
             with self._store.transaction() as transaction:
-                self._started(transaction, attempt, status)
+                if starting:
+                    self._started(transaction, attempt, status)
+                self._moves.record(transaction, attempt, new)
+                if not starting and not new:
+                    self._seen_again(transaction, attempt, status)
                 self._warned(transaction, job, attempt, status)
+            self._moves.recorded(attempt, new)
             return ""
-        job = self._job(attempt)
         if job.stopping and attempt.id not in self._stopped:
             self._stop(attempt)  # the one who was asked to may have been killed before it did
-        return self._overrun(job, attempt)
+        return self._overrun(job, attempt, status)
 
     def _started(self, transaction: Transaction, attempt: AttemptRecord, status: AttemptStatus) -> None:
         now_ms = self._now_ms()
         started_ms = status.started_ms or now_ms
         transaction.move_attempt(attempt, AttemptState.RUNNING, status.reason, now_ms, started_ms=started_ms)
+
+    def _seen_again(self, transaction: Transaction, attempt: AttemptRecord, status: AttemptStatus) -> None:
+        """Back in the phase in which it was when it could no longer be seen."""
+        state, started_ms = STATES[status.phase], attempt.started_ms
+        again = {"started_ms": started_ms} if state is AttemptState.RUNNING else {}
+        transaction.move_attempt(attempt, state, status.reason, self._now_ms(), **again)
 
     def _warned(
         self, transaction: Transaction, job: JobRecord, attempt: AttemptRecord, status: AttemptStatus
@@ -130,11 +145,11 @@ class Watcher:
         if new:
             transaction.change_job(job.id, warnings=(*job.warnings, *new))
 
-    def _overrun(self, job: JobRecord, attempt: AttemptRecord) -> str:
+    def _overrun(self, job: JobRecord, attempt: AttemptRecord, status: AttemptStatus) -> str:
         if attempt.id in self._overran or attempt.started_ms is None:
             return ""
         speed, _ = fares(job, attempt, self._site)
-        if self._now_ms() <= attempt.started_ms + job.duration_ms / speed:
+        if ran_ms(status, attempt.started_ms, self._now_ms()) <= job.duration_ms / speed:
             return ""
         self._overran.add(attempt.id)
         sentence = f"job {job.key} runs longer than its estimate ({job.duration_source})"
@@ -151,10 +166,15 @@ class Watcher:
         margin_ms = round(1000 * self._site.settings.margin.total_seconds())
         due_ms = self._due_ms(job) if state is JobState.FAILED and job.retried < job.retries else None
         again = retry(job, state, reason, status, ended_ms, margin_ms, due_ms)
+        started_ms = attempt.started_ms or status.started_ms or ended_ms
+        marks = told_by_script(self._site.paths, self._site.clock, attempt, started_ms, ended_ms)
         with self._store.transaction() as transaction:
             if attempt.started_ms is None and status.started_ms is not None:
                 self._started(transaction, attempt, status)
+            self._moves.record(transaction, attempt, self._moves.new(attempt, status))
             self._warned(transaction, job, attempt, status)
+            if marks:
+                transaction.append(self._now_ms(), "marks", marks, job_id=job.id, attempt_id=attempt.id)
             transaction.move_attempt(
                 attempt,
                 AttemptState.ENDED,
@@ -164,21 +184,39 @@ class Watcher:
                 exit_code=status.exit_code,
                 signal=status.signal,
             )
-            if again is not None:
-                transaction.move_job(
-                    job.id, JobState.WAITING, again.reason, self._now_ms(),
-                    plan=None, at_risk="", retried=job.retried + 1, not_before_ms=again.not_before_ms,
-                )  # fmt: skip
-                over = []
-            else:
-                transaction.move_job(
-                    job.id, state, reason, self._now_ms(), ended_ms=ended_ms, keeps_env=False, at_risk=""
-                )
-                ended = {job.id: (job.key, state)}
-                over = [job.id, *settle_followers(transaction, self._store, ended, self._now_ms())]
+            over = self._after(transaction, job, state, reason, ended_ms, again)
+        self._moves.forget(attempt)
         forget(self._store, self._site.paths, over)
         log.info("job.ended", job=job.id, state=str(state), reason=reason, again=again is not None)
+        if state is JobState.PAUSED:
+            return f"job {job.key} is paused"
         return f"job {job.key} failed and is tried again" if again is not None else f"job {job.key} ended"
+
+    def _after(
+        self,
+        transaction: Transaction,
+        job: JobRecord,
+        state: JobState,
+        reason: str,
+        ended_ms: int,
+        again: Retry | None,
+    ) -> list[int]:
+        """Moves the job after its attempt; returns the jobs that are over with it."""
+        now_ms = self._now_ms()
+        if state is JobState.PAUSED:
+            transaction.move_job(job.id, state, reason, now_ms)
+            words = "its work is kept: another attempt goes on with it"
+            transaction.move_job(job.id, JobState.WAITING, words, now_ms, plan=None, at_risk="")
+            return []
+        if again is not None:
+            transaction.move_job(
+                job.id, JobState.WAITING, again.reason, now_ms,
+                plan=None, at_risk="", retried=job.retried + 1, not_before_ms=again.not_before_ms,
+            )  # fmt: skip
+            return []
+        transaction.move_job(job.id, state, reason, now_ms, ended_ms=ended_ms, keeps_env=False, at_risk="")
+        ended = {job.id: (job.key, state)}
+        return [job.id, *settle_followers(transaction, self._store, ended, now_ms)]
 
     def _due_ms(self, job: JobRecord) -> int | None:
         """When the job has to end for what follows to be in time; None where nothing of that has to be."""
@@ -221,8 +259,10 @@ def _outcome(job: JobRecord, status: AttemptStatus) -> tuple[JobState, str]:
     """The job's state after its attempt; one that ended well before a stop reached it is done."""
     if status.exit_code == 0 and status.stopped is None:
         return JobState.DONE, status.reason
-    if job.stopping and status.stopped in (StopReason.CANCELLED, StopReason.SIGNALLED):
+    if job.stopping and status.stopped in (StopReason.CANCELLED, StopReason.SIGNALLED, StopReason.PAUSED):
         return JobState.CANCELLED, status.reason or "cancelled while it ran"
+    if status.stopped is StopReason.PAUSED:
+        return JobState.PAUSED, status.reason
     if status.reason:
         return JobState.FAILED, status.reason
     if status.signal is not None:
