@@ -16,6 +16,8 @@ from tidewatt.scheduler.planning.timetable.problem import (
     Problem,
     Timetable,
 )
+from tidewatt.scheduler.planning.timetable.windows import Prices
+from tidewatt.scheduler.queue_changing import at_peak, corrections, others_of, together
 from tidewatt.scheduler.queue_problem import QueueProblem
 
 WHOLE, POLISHED, AT_ONCE = "whole queue", "whole queue, polished", "first in, first out at home"
@@ -65,7 +67,8 @@ class QueueAnswer:
 def answer(made: QueueProblem, *, seconds: float | None = None, levers: bool = False) -> QueueAnswer:
     """The best valid timetable found; with `seconds` the search goes on for about so long.
 
-    With `levers` it is compared with what time alone and a region alone would give.
+    With `levers` it is compared with what time alone and a region alone would give, unless there are jobs
+    whose draw changes: these are placed first, and no part of the certificate.
 
     Raises:
         SchedulerError: not even starting in turn makes a valid timetable.
@@ -73,14 +76,15 @@ def answer(made: QueueProblem, *, seconds: float | None = None, levers: bool = F
     from tidewatt.scheduler.planning.timetable.immediate import immediate
 
     began = time.perf_counter()
-    found = _found(made.problem, seconds)
+    peak = at_peak(made.problem, made.table, made.policy)
+    found = _beside_given(made, peak, seconds) if made.table.power_steps else _found(made.problem, seconds)
     took = time.perf_counter() - began
-    at_once = immediate(made.problem)
+    at_once = immediate(peak)
     if found.timetable is None:
-        found = _in_turn(made.problem, at_once, found.troubles)
+        found = _in_turn(peak, at_once, found.troubles)
     assert found.timetable is not None  # noqa: S101 - or it would have been refused
     expected_g, immediate_g = emitted(made, found.timetable), emitted(made, at_once)
-    wanted = levers and found.certificate is not None
+    wanted = levers and found.certificate is not None and not made.table.power_steps
     return QueueAnswer(
         made=made,
         timetable=found.timetable,
@@ -103,6 +107,27 @@ class _Found:
     certificate: Certificate | None
     planner: str
     troubles: tuple[str, ...] = ()
+    prices: Prices | None = None
+
+
+def _beside_given(made: QueueProblem, peak: Problem, seconds: float | None) -> _Found:
+    """What the whole-queue planner makes of the jobs that draw one power, beside the others as given."""
+    from tidewatt.scheduler.planning.timetable.certificate import certify
+    from tidewatt.scheduler.planning.timetable.validator import faults
+
+    table = made.table
+    problem, loose, kept = others_of(made.problem, peak, made.given, list(table.power_steps))
+    nobody = Timetable(np.empty(0, np.int64), np.empty(0, np.int64))
+    found = _found(problem, seconds) if kept.size else _Found(nobody, None, WHOLE)
+    if found.timetable is None:
+        return found
+    timetable = together(len(table), found.timetable, kept, made.given)
+    troubles = tuple(faults(peak, timetable))
+    if troubles:
+        return _Found(None, None, "", troubles)
+    # What the given jobs occupy is left out of the bound: it holds wherever they are.
+    proof = certify(loose, found.timetable, found.prices) if kept.size else None
+    return _Found(timetable, proof, found.planner)
 
 
 def _found(problem: Problem, seconds: float | None) -> _Found:
@@ -123,10 +148,10 @@ def _found(problem: Problem, seconds: float | None) -> _Found:
     left = until - time.monotonic()
     better = improve(problem, solution.timetable, left) if left > 0 else solution.timetable
     if better is solution.timetable:
-        return _Found(better, solution.certificate, WHOLE)
+        return _Found(better, solution.certificate, WHOLE, prices=solution.prices)
     certificate = certify(problem, better, solution.prices)
     bound_g = max(certificate.bound_g, solution.certificate.bound_g)
-    return _Found(better, replace(certificate, bound_g=bound_g), POLISHED)
+    return _Found(better, replace(certificate, bound_g=bound_g), POLISHED, prices=solution.prices)
 
 
 def _in_turn(problem: Problem, at_once: Timetable, troubles: tuple[str, ...]) -> _Found:
@@ -160,6 +185,8 @@ def emitted(made: QueueProblem, timetable: Timetable, rate: Amounts | None = Non
         jobs=replace(problem.jobs, delay_g_per_h=nothing, moved_g=moved_g),
     )
     found: Amounts = np.where(timetable.place == NOWHERE, np.nan, grams(plain, timetable))
+    if made.table.power_steps:
+        found = found + corrections(problem, made.table, timetable, plain.places.cost)
     return found
 
 

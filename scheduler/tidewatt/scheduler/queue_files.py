@@ -1,7 +1,7 @@
 """A queue of jobs read from a file, as arrays: `docs/formats.md` describes the columns."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from tidewatt.scheduler.columns import UNKNOWN_MS, Columns, read
 from tidewatt.scheduler.errors import BadInput
-from tidewatt.scheduler.plan import GpuKind, Pausing
+from tidewatt.scheduler.plan import GpuKind, Pausing, PowerStep
 from tidewatt.scheduler.planning.instants import floor_ms, utc
 from tidewatt.scheduler.planning.terms import FARTHEST
+from tidewatt.scheduler.queue_power import draws_of
 
 Ints = NDArray[np.int64]
 Amounts = NDArray[np.float64]
@@ -34,6 +35,7 @@ KNOWN = (
     *("id", "submitted", "release", "duration_s", "finish_by", "slack_h", "gpus", "gpu_kind", "cpus"),
     *(
         "power_w",
+        "power_steps",
         "home",
         "regions",
         "exclude_regions",
@@ -54,7 +56,8 @@ class JobTable:
     """`n` jobs in the file's order. Times in Unix milliseconds; `due_ms` is UNKNOWN_MS without a deadline.
 
     `work_ms` is at speed 1, `kw` the draw of the whole job above idle; `assumed` marks those that did not
-    say it. A job without GPUs occupies `cpus`. `before` holds (E, 2) indices: the second starts when the
+    say it. Where it changes while a job runs, `kw` is the mean, and `power_steps` say how, by index. A job
+    without GPUs occupies `cpus`. `before` holds (E, 2) indices: the second starts when the
     first has ended. `pausing` are those, by index, that may be interrupted.
     """
 
@@ -79,6 +82,7 @@ class JobTable:
     user: list[str]
     project: list[str]
     pausing: dict[int, Pausing]
+    power_steps: dict[int, tuple[PowerStep, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -102,7 +106,9 @@ def read_jobs(path: Path, now: datetime, default_slack: timedelta | None = None)
     )
     gpus = columns.integers("gpus", 1, 0, 1_000_000)
     cpus = columns.integers("cpus", 1, 1, 1_000_000)
-    watts = columns.numbers("power_w", np.nan, 0, 1e9)
+    watts, draws = columns.numbers("power_w", np.nan, 0, 1e9), draws_of(columns)
+    for index, (mean_w, _) in draws.items():
+        watts[index] = mean_w
     assumed = np.isnan(watts)
     usual = np.where(gpus > 0, gpus * ASSUMED_GPU_W, cpus * ASSUMED_CPU_W)
     return JobTable(
@@ -127,6 +133,7 @@ def read_jobs(path: Path, now: datetime, default_slack: timedelta | None = None)
         user=columns.texts("user"),
         project=columns.texts("project"),
         pausing=_pausing(columns),
+        power_steps={index: steps for index, (_, steps) in draws.items() if steps},
     )
 
 

@@ -24,6 +24,7 @@ from tidewatt.scheduler.planning.timetable.problem import (
     Problem,
 )
 from tidewatt.scheduler.planning.timetable.slots import rates
+from tidewatt.scheduler.queue_changing import Given, given
 from tidewatt.scheduler.queue_files import JobTable
 from tidewatt.scheduler.queue_mistakes import check_kinds, check_lengths, check_regions
 from tidewatt.scheduler.region import Region
@@ -46,6 +47,8 @@ class QueueProblem:
     grams: Amounts  # (P, T) grams per kWh of IT draw with PUE, without the weight of money
     moved_g: Amounts  # (n,) grams of bringing a job's data to another region
     slot_ms: int
+    policy: Policy
+    given: Given  # where jobs run that are placed before the others
 
 
 def problem_of(
@@ -74,14 +77,17 @@ def problem_of(
     open_places = _open_places(
         places, grams, [beside.get(region.name) for region, _ in places], edges, policy
     )
+    problem = Problem(open_places, menus, jobs)
     return QueueProblem(
-        Problem(open_places, menus, jobs),
+        problem,
         table,
         tuple(region for region, _ in places),
         tuple(own),
         grams,
         moved_g,
         int(np.diff(edges).max()),
+        policy,
+        given(table, problem, regions, curves, beside, now, policy),
     )
 
 

@@ -52,6 +52,10 @@ def of_table(
     table: JobTable, regions: tuple[Region, ...], *, elsewhere: bool = False
 ) -> tuple[Submitted, ...]:
     """The jobs of a table, those without a home at the regions' home; `elsewhere` as in `of_file`."""
+    for index in table.power_steps:
+        table.columns.refuse(
+            index, "power_steps", "simulated jobs draw one power: give its mean as power_w instead"
+        )
     home = home_of(regions)
     known = {region.name for region in regions}
     after: dict[int, list[int]] = {}
