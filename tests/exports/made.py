@@ -167,6 +167,8 @@ def total(signal: str = "average", **more: Any) -> SignalTotal:
         "jobs": 1,
         "settled": 1,
         "emissions_g": one.g,
+        "forecast_jobs": 1,
+        "forecast_realised_g": 300.0,
         **{
             name: getattr(one, name)
             for name in (

@@ -51,7 +51,7 @@ def interval(low: float, point: float, high: float) -> Markup:
     return _svg(
         _line(place[3], "zero")
         + _rect(place[0], place[2] - place[0], "range", top=3.5, height=3)
-        + _rect(place[1] - 2.5, 5, "point")
+        + _dot(place[1], "dot-saved" if point >= 0 else "dot-lost")
     )
 
 
@@ -59,12 +59,13 @@ def dumbbell(baseline: float, actual: float, most: float) -> Markup:
     """From what would have been emitted (open) to what was (filled)."""
     if most <= 0:
         return Markup("")
-    ends = [max(value, 0) / most * (_WIDTH - 10) + 5 for value in (baseline, actual)]
+    ends = [max(value, 0) / most * (_WIDTH - 60) + 30 for value in (baseline, actual)]
     look = "saved" if actual <= baseline else "lost"
     return _svg(
         _rect(min(ends), abs(ends[0] - ends[1]), look, top=4, height=2)
-        + _rect(ends[0] - 4, 8, "open", top=1.5, height=7)
-        + _rect(ends[1] - 4, 8, look, top=1, height=8)
+        + _dot(ends[0], "dot-rim")
+        + _dot(ends[0], "dot-open")
+        + _dot(ends[1], f"dot-{look}")
     )
 
 
@@ -108,3 +109,8 @@ def _rect(left: float, width: float, look: str, *, top: float = 1, height: float
 
 def _line(place: float, look: str) -> str:
     return f'<path class="{look}" d="M{place:.2f} 0V{_HEIGHT:g}" vector-effect="non-scaling-stroke"/>'
+
+
+def _dot(place: float, look: str) -> str:
+    """A round mark, however the chart is stretched: the round cap of a line without length."""
+    return f'<path class="dot {look}" d="M{place:.2f} {_HEIGHT / 2:g}h0" vector-effect="non-scaling-stroke"/>'

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from tidewatt.scheduler.accounting.quantity import energy, hours, mass
+from tidewatt.scheduler.accounting.quantity import hours, mass
 from tidewatt.scheduler.accounting.report_schema import HoldOut, Report
+from tidewatt.scheduler.accounting.report_words import kwh
 from tidewatt.scheduler.exports import charts
 from tidewatt.scheduler.exports.charts import GridStep
-from tidewatt.scheduler.exports.facts import J_PER_KWH, Facts
+from tidewatt.scheduler.exports.facts import Facts
 from tidewatt.scheduler.exports.fixed_point import fixed
 from tidewatt.scheduler.exports.page_saving import cards, forecasts, headline, levers
 from tidewatt.scheduler.exports.page_table import Table, groups, jobs
@@ -124,7 +125,7 @@ def _tiles(contents: Contents) -> list[tuple[str, str, str]]:
     """The absolute numbers: title, value, how got."""
     total = contents.report.total
     found = [
-        ("Energy with PUE", _kwh(total.facility_kwh), f"{_kwh(total.energy_kwh)} at the machines"),
+        ("Energy with PUE", kwh(total.facility_kwh), f"{kwh(total.energy_kwh)} at the machines"),
     ]
     found += [
         (f"Emitted, {each.signal}", mass(each.emissions_g), f"{each.jobs} of {total.jobs} jobs")
@@ -152,13 +153,13 @@ def _grid(contents: Contents) -> Grid | None:
     mean = sum(step.gco2_per_kwh or 0 for step in known) / len(known)
     words = f"Mean of the grid {mean:.0f} g/kWh"
     if used:
-        weighed = sum(level * kwh for level, kwh in used) / sum(kwh for _, kwh in used)
+        weighed = sum(level * used_kwh for level, used_kwh in used) / sum(used_kwh for _, used_kwh in used)
         words += f"; of the energy used {weighed:.0f} g/kWh"
     return Grid(
         zone=contents.zone,
         chart=charts.timeline(steps),
         top_gco2_per_kwh=f"{max(step.gco2_per_kwh or 0 for step in known) * 1.1:.0f} g/kWh",
-        top_kwh=_kwh(max((kwh for _, kwh in used), default=0.0)),
+        top_kwh=kwh(max((each for _, each in used), default=0.0)),
         first=f"{steps[0].start:%Y-%m-%d %H:%M}",
         last=f"{steps[-1].end:%Y-%m-%d %H:%M}",
         words=words,
@@ -186,7 +187,7 @@ def _beside(report: Report) -> list[str]:
             f" {hours(total.held_back_h)} past their turn; {total.idle_gpu_h:.1f} GPU-hours were left idle."
         )
     if report.own is not None:
-        own = "not metered" if report.own.energy_kwh is None else _kwh(report.own.energy_kwh)
+        own = "not metered" if report.own.energy_kwh is None else kwh(report.own.energy_kwh)
         grams = ", ".join(f"{mass(value)} {name}" for name, value in report.own.emissions_g.items())
         found.append(f"Tidewatt's own use: {own}{f' ({grams})' if grams else ''}; {report.own.how}.")
     if report.hold_out is not None:
@@ -239,7 +240,3 @@ def _few(words: dict[str, None], most: int = 12) -> str:
     found = list(words)
     more = f"; and {len(found) - most} more" if len(found) > most else ""
     return "; ".join(found[:most]) + more
-
-
-def _kwh(value: float | None) -> str:
-    return energy(None if value is None else value * J_PER_KWH)

@@ -1,14 +1,14 @@
 """Savings on the page: a card for each signal, taken apart by lever, and beside its forecast."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from tidewatt.scheduler.accounting.quantity import mass
 from tidewatt.scheduler.accounting.report_schema import Report, SignalTotal
+from tidewatt.scheduler.accounting.report_words import STARTS, band, quantified, saved_g, titles_of
 from tidewatt.scheduler.exports import charts
-from tidewatt.scheduler.exports.page_table import Cell, Table, percent, saved, titles
+from tidewatt.scheduler.exports.page_table import Cell, Table, percent
 from tidewatt.scheduler.schemas import LeversView
 
 NAMES = {
@@ -43,7 +43,7 @@ def headline(report: Report) -> tuple[str, str]:
     total = report.total
     if not total.jobs:
         return "No job ran and ended in this time.", ""
-    known = [each for each in total.signals if saved(each, report.baseline) is not None]
+    known = [each for each in total.signals if saved_g(each, report.baseline) is not None]
     if not known:
         return "No saving is settled yet.", "Energy and emissions below are what is known so far."
     if total.signals_disagree:
@@ -52,7 +52,7 @@ def headline(report: Report) -> tuple[str, str]:
             "By one of them running later or elsewhere saved carbon, by another it cost carbon.",
         )
     first = next((each for each in known if each.signal == "average"), known[0])
-    value = saved(first, report.baseline) or 0.0
+    value = saved_g(first, report.baseline) or 0.0
     share = percent(abs(value), getattr(first, f"{report.baseline}_g")).lstrip("+")
     share = f" ({share})" if share else ""
     if first.grade == "inconclusive":
@@ -66,29 +66,40 @@ def headline(report: Report) -> tuple[str, str]:
 
 def cards(report: Report) -> list[Card]:
     """A card for each kind of series; their numbers are never added."""
-    named = titles(report)
+    named = titles_of(report)
     several = {key: name for key, name in named.items() if name == key[1] and key[0] != key[1]}
     return [_card(each, report, several.get((each.signal, each.kind), "")) for each in report.total.signals]
 
 
-def levers(report: Report) -> list[Table]:
-    """Each signal's saving taken apart; the parts sum to it."""
-    named = titles(report)
-    return [
-        _levers(each, each.levers, report, named[each.signal, each.kind])
-        for each in report.total.signals
-        if each.levers is not None
+def levers(report: Report) -> Table | None:
+    """The savings taken apart, a column for each signal; each column sums to its saving."""
+    named = titles_of(report)
+    known = [(each, each.levers) for each in report.total.signals if each.levers is not None]
+    if not known:
+        return None
+    columns = [_lever_column(each, parts, report) for each, parts in known]
+    labels = [Cell("Time", note="run when the grid was cleaner")]
+    labels += [Cell(title, note=why) for _, title, why in LEVERS]
+    labels += [Cell("Tidewatt itself", note="what the scheduler and its meter emitted")] if report.own else []
+    rows = list(zip([*labels, Cell("Saving", note="the sum")], *columns, strict=True))
+    head = ["Lever", *(f"Saved, {named[each.signal, each.kind]}" for each, _ in known)]
+    apart = [
+        f"{mass(parts.unverified_efficiency_g, sign=True)} {named[each.signal, each.kind]}"
+        for each, parts in known
+        if parts.unverified_efficiency_g is not None
     ]
+    note = f"Efficiency, unverified (no measured pair, in no sum): {', '.join(apart)}." if apart else ""
+    return Table("By lever", tuple(head), tuple(rows), note)
 
 
 def forecasts(report: Report) -> Table | None:
     """What plans promised at launch beside what came of it."""
-    named = titles(report)
+    named = titles_of(report)
     both = [
         (each, promised, realised)
         for each in report.total.signals
         if (promised := each.forecast_saved_g) is not None
-        and (realised := saved(each, report.baseline)) is not None
+        and (realised := each.forecast_realised_g) is not None
     ]
     if not both:
         return None
@@ -96,24 +107,27 @@ def forecasts(report: Report) -> Table | None:
     low, high = min(values), max(values)
     rows = [
         (
-            Cell(named[each.signal, each.kind]),
+            Cell(
+                named[each.signal, each.kind],
+                note=f"{each.forecast_jobs} {'job' if each.forecast_jobs == 1 else 'jobs'}",
+            ),
             Cell(mass(promised, sign=True), charts.diverging(promised, low, high)),
             Cell(mass(realised, sign=True), charts.diverging(realised, low, high)),
         )
         for each, promised, realised in both
     ]
-    note = "Promised: by the plan each job was launched with, against starting at once. Realised: as settled."
+    note = (
+        "Promised: by the plan that a job was launched with, against starting at once. Realised: as settled."
+    )
     return Table("Forecast beside realised", ("Signal", "Promised", "Realised"), tuple(rows), note)
 
 
 def _card(total: SignalTotal, report: Report, kind: str) -> Card:
-    value, baseline = saved(total, report.baseline), getattr(total, f"{report.baseline}_g")
+    value, baseline = saved_g(total, report.baseline), getattr(total, f"{report.baseline}_g")
     claimed = value is not None and not report.total.signals_disagree
-    interval = total.interval
-    chart, spread = Markup(""), "no interval is known"
-    if interval is not None and value is not None:
+    interval, chart = total.interval, Markup("")
+    if interval is not None and value is not None and quantified(total):
         chart = charts.interval(interval.low_g, value, interval.high_g)
-        spread = f"90 % interval {mass(interval.low_g, sign=True)} to {mass(interval.high_g, sign=True)}"
     facts = [
         ("Emitted in all, idle draw and PUE included", mass(total.emissions_g)),
         ("Actual, above idle", mass(total.actual_g)),
@@ -126,43 +140,33 @@ def _card(total: SignalTotal, report: Report, kind: str) -> Card:
         saving="not settled" if value is None else mass(value, sign=True),
         percent="" if value is None else percent(value, baseline),
         grade=(total.grade or "not graded") if claimed else "no claim" if value is not None else "",
-        range=spread if value is not None else "",
+        range=f"90 % interval {band(total)}" if value is not None else "",
         chart=chart,
         facts=tuple(facts),
         lacks=lacks,
     )
 
 
-def _levers(total: SignalTotal, parts: LeversView, report: Report, name: str) -> Table:
-    time = getattr(parts, f"time_{report.baseline}_g")
-    found = [("Time", "run when the grid was cleaner", time)]
-    found += [(title, why, getattr(parts, field)) for field, title, why in LEVERS]
-    known: Sequence[float] = [value for _, _, value in found if value is not None]
+def _lever_column(total: SignalTotal, parts: LeversView, report: Report) -> list[Cell]:
+    values = [getattr(parts, f"time_{report.baseline}_g"), *(getattr(parts, name) for name, _, _ in LEVERS)]
+    if report.own is not None:
+        own = report.own.emissions_g.get(total.signal)
+        values.append(None if own is None else -own)
+    known: list[float] = [value for value in values if value is not None]
     low, high = min(known, default=0.0), max(known, default=0.0)
-    rows = [
-        (Cell(title, note=why), Cell("unknown" if value is None else mass(value, sign=True),
-                                     charts.diverging(value, low, high)))
-        for title, why, value in found
-    ]  # fmt: skip
-    whole = saved(total, report.baseline)
-    rows.append(
-        (Cell("Saving", note="the sum"), Cell("unknown" if whole is None else mass(whole, sign=True)))
-    )
-    apart = parts.unverified_efficiency_g
-    note = ""
-    if apart is not None:
-        note = f"Efficiency, unverified (no measured pair; in no sum): {mass(apart, sign=True)}."
-    return Table(f"By lever, {name}", ("Lever", "Saved"), tuple(rows), note)
+    cells = [Cell(_signed(value), charts.diverging(value, low, high)) for value in values]
+    return [*cells, Cell(_signed(saved_g(total, report.baseline)))]
+
+
+def _signed(grams: float | None) -> str:
+    return "unknown" if grams is None else mass(grams, sign=True)
 
 
 def _support(total: SignalTotal) -> str:
-    interval = total.interval
-    words = [f"Grade: {total.grade}" if total.grade else "Not graded"]
-    if interval is not None:
-        words.append(f"90 % interval {mass(interval.low_g, sign=True)} to {mass(interval.high_g, sign=True)}")
+    words = [f"Grade: {total.grade}" if total.grade else "Not graded", f"90 % interval {band(total)}"]
     name = "estimated avoided emissions" if total.signal == "marginal" else "location-based footprint"
     return f"{'; '.join(words)}. By the {total.signal} signal ({name}), {total.settled} settled jobs."
 
 
 def _against(report: Report) -> str:
-    return "starting in turn" if report.baseline == "feasible" else "starting at submission"
+    return f"starting {STARTS[report.baseline]}"

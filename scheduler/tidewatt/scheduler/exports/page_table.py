@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from tidewatt.scheduler.accounting.quantity import energy, mass
+from tidewatt.scheduler.accounting.quantity import mass
 from tidewatt.scheduler.accounting.report_schema import Report, ReportGroup, SignalTotal
+from tidewatt.scheduler.accounting.report_words import Key, by_key, kwh, saved_g, titles_of
 from tidewatt.scheduler.exports import charts
-from tidewatt.scheduler.exports.facts import J_PER_KWH, Facts
+from tidewatt.scheduler.exports.facts import Facts
 
 MOST_ROWS = 15  # of a table of groups; the rest is one row
 MOST_JOBS = 40
 NO_CHART = Markup("")
-Kind = tuple[str, str]  # signal, kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,9 @@ class Table:
     note: str = ""
 
 
-def titles(report: Report) -> dict[Kind, str]:
-    """A name for each sum: the signal's, or that of its kind where a signal has several."""
-    keys = [(each.signal, each.kind) for each in report.total.signals]
-    signals = [signal for signal, _ in keys]
-    return {key: key[0] if signals.count(key[0]) == 1 else key[1] for key in keys}
-
-
 def groups(report: Report, title: str, word: str) -> Table:
     """Energy, emissions and savings of each group; of many the largest, in order of their energy."""
-    named = titles(report)
+    named = titles_of(report)
     ranked = list(report.groups)
     if report.by not in ("day", "month"):
         ranked.sort(key=lambda group: (-(group.facility_kwh or 0), group.key))
@@ -70,7 +63,7 @@ def groups(report: Report, title: str, word: str) -> Table:
 
 def jobs(receipts: Sequence[Facts], report: Report) -> Table:
     """The jobs that emitted or would have emitted most: what each did against its baseline."""
-    signals = list(dict.fromkeys(signal for signal, _ in titles(report)))
+    signals = list(dict.fromkeys(signal for signal, _ in titles_of(report)))
     ranked = sorted(receipts, key=lambda each: (-(each.facility_kwh or 0), each.job.id))[:MOST_JOBS]
     tops = {signal: _top(ranked, signal, report.baseline) for signal in signals}
     most = max((each.facility_kwh or 0 for each in ranked), default=0.0)
@@ -83,24 +76,25 @@ def jobs(receipts: Sequence[Facts], report: Report) -> Table:
         cells = [
             Cell(_label(each), note=_aside(each)),
             Cell(ended or "unknown", note=each.account.state),
-            Cell(_kwh(each.facility_kwh), charts.bar(each.facility_kwh, most)),
+            Cell(kwh(each.facility_kwh), charts.bar(each.facility_kwh, most)),
         ]
         for signal in signals:
             cells += _pair(each, signal, report.baseline, tops[signal])
         rows.append(tuple(cells))
     hidden = len(receipts) - len(ranked)
-    note = f"The {len(ranked)} jobs that used most of {len(receipts):,}." if hidden else ""
+    note = "Open mark: the baseline; filled mark: actual, above idle."
+    note += f" The {len(ranked)} jobs of {len(receipts):,} that used most." if hidden else ""
     return Table("Jobs", tuple(head), tuple(rows), note)
 
 
 def _energy_column(kept: Sequence[ReportGroup]) -> Callable[[ReportGroup], Cell]:
     most = max((group.facility_kwh or 0 for group in kept), default=0.0)
     return lambda group: Cell(
-        _kwh(group.facility_kwh), charts.bar(group.facility_kwh, most), _unmetered(group)
+        kwh(group.facility_kwh), charts.bar(group.facility_kwh, most), _unmetered(group)
     )
 
 
-def _emitted_column(kept: Sequence[ReportGroup], key: Kind) -> Callable[[ReportGroup], Cell]:
+def _emitted_column(kept: Sequence[ReportGroup], key: Key) -> Callable[[ReportGroup], Cell]:
     most = max((found.emissions_g for group in kept if (found := _of(group, key))), default=0.0)
 
     def cell(group: ReportGroup) -> Cell:
@@ -113,13 +107,13 @@ def _emitted_column(kept: Sequence[ReportGroup], key: Kind) -> Callable[[ReportG
     return cell
 
 
-def _saved_column(kept: Sequence[ReportGroup], key: Kind, baseline: str) -> Callable[[ReportGroup], Cell]:
-    values = [value for group in kept if (value := saved(_of(group, key), baseline)) is not None]
+def _saved_column(kept: Sequence[ReportGroup], key: Key, baseline: str) -> Callable[[ReportGroup], Cell]:
+    values = [value for group in kept if (value := _saved(group, key, baseline)) is not None]
     low, high = min(values, default=0.0), max(values, default=0.0)
 
     def cell(group: ReportGroup) -> Cell:
         found = _of(group, key)
-        value = saved(found, baseline)
+        value = _saved(group, key, baseline)
         if found is None or value is None:
             return Cell("unknown")
         note = "; ".join(filter(None, [percent(value, getattr(found, f"{baseline}_g")), found.grade]))
@@ -128,19 +122,18 @@ def _saved_column(kept: Sequence[ReportGroup], key: Kind, baseline: str) -> Call
     return cell
 
 
-def saved(total: SignalTotal | None, baseline: str) -> float | None:
-    """The saving against that kind of baseline."""
-    value: float | None = None if total is None else getattr(total, f"saved_{baseline}_g")
-    return value
-
-
 def percent(value: float, of: float | None) -> str:
     """A share with its sign: "+18.0 %"."""
     return f"{100 * value / of:+.1f} %" if of else ""
 
 
-def _of(group: ReportGroup, key: Kind) -> SignalTotal | None:
-    return next((each for each in group.signals if (each.signal, each.kind) == key), None)
+def _of(group: ReportGroup, key: Key) -> SignalTotal | None:
+    return by_key(group).get(key)
+
+
+def _saved(group: ReportGroup, key: Key, baseline: str) -> float | None:
+    found = _of(group, key)
+    return None if found is None else saved_g(found, baseline)
 
 
 def _states(group: ReportGroup) -> str:
@@ -177,7 +170,3 @@ def _pair(receipt: Facts, signal: str, baseline: str, most: float) -> list[Cell]
     value = before - ledger.actual_g
     note = "; ".join(filter(None, [percent(value, before), ledger.grade]))
     return [emitted, Cell(mass(value, sign=True), charts.dumbbell(before, ledger.actual_g, most), note)]
-
-
-def _kwh(value: float | None) -> str:
-    return energy(None if value is None else value * J_PER_KWH)
