@@ -44,6 +44,7 @@ class Kept:
     boot: str = BOOT
     time_ms: int = NOON_MS
     mono_ms: int = 1_000_000
+    slept_ms: int = 0
     energy_uj: dict[str, int] = field(default_factory=dict)
     power_mw: dict[str, int] = field(default_factory=dict)
     cpu_ms: dict[str, int] = field(default_factory=lambda: {"host": 500_000})
@@ -73,6 +74,7 @@ class Kept:
             dict(self.energy_uj),
             dict(self.power_mw),
             dict(self.cpu_ms),
+            self.slept_ms,
         )
         self._journal.append(reading, header, durable=False)
         return self

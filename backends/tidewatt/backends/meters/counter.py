@@ -156,7 +156,7 @@ class _Track:
         energy_uj = np.where((energy_uj < 0) & (range_uj > 0), energy_uj + range_uj, energy_uj)
         most_uj = limit_w * 1000 * passed_ms
         too_much_uj = _TOO_MUCH * limit_w * 1000 * (passed_ms + _QUANTUM_MS)
-        still = (energy_uj == 0) & (passed_ms >= _STILL_MS)
+        still = (energy_uj == 0) & (_together(passed_ms, energy_uj == 0) >= _STILL_MS)
         still[still] = self._draws(rows, first[still], last[still])
         slept = self.taken.slept_ms[last] - self.taken.slept_ms[first] > _SLEPT_MS
         faults = np.select(
@@ -247,3 +247,10 @@ class _Track:
         node = any(device is not None and device.component == NODE for device in self.devices)
         how = np.where(known, CODES[How.MEASURED] if node else _MODELLED, _MISSING).astype(np.int8)
         yield Increments(first, last, np.where(known, energy_uj, UNKNOWN), how, tuple(flags))
+
+
+def _together(amounts: Amounts, alike: NDArray[np.bool_]) -> Amounts:
+    """For each place that is alike the sum of the amounts of all such places beside it."""
+    borders = np.flatnonzero(np.diff(alike, prepend=~alike[:1]))
+    sums = np.add.reduceat(amounts, borders) if len(borders) else amounts
+    return np.asarray(np.repeat(sums, np.diff(np.append(borders, len(amounts)))), dtype=np.int64)

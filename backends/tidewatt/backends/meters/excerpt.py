@@ -15,6 +15,7 @@ from tidewatt.backends.meters.reading import Device
 from tidewatt.backends.meters.stored import Block, blocks, files
 
 ABSENT = -1  # where a reading does not show a value
+_AROUND = 3  # readings on each side: what stands still, or stops, shows only beside others
 _STEP_MS = 500  # a reading's two clocks agree better than this, and drift apart less than _DRIFT
 _DRIFT = 0.001
 
@@ -72,7 +73,7 @@ class Excerpt:
 
 
 def excerpt(folder: Path, start_ms: int, end_ms: int, attempt_id: str = "") -> Excerpt:
-    """The readings from the last before `start_ms` to the first after `end_ms`, where there are such.
+    """The readings from the last before `start_ms` to the first after `end_ms`, and two more on each side.
 
     The attempt's own readings ("start 12.1", "end 12.1") are always among them, whatever the clock said then.
     """
@@ -100,24 +101,21 @@ def export(folder: Path, into: Path, start_ms: int, end_ms: int, attempt_id: str
 
 
 def _between(found: Iterable[Block], start_ms: int, end_ms: int, attempt_id: str) -> Iterator[Block]:
-    """Cuts the readings to the range, with one neighbour on each side."""
+    """Cuts the readings to the range, with some neighbours on each side."""
     starts, ends = (f"{edge} {attempt_id}" for edge in ("start", "end"))
-    before: Block | None = None
-    held: list[Block] = []  # of after the end, but for its neighbour: given out where the range goes on
+    before: list[Block] = []
+    held: list[Block] = []  # of after the end: given out where the range goes on, else its neighbours only
     started = False
     for block in found:
         part = block
         if not started:
             first = _first(block, block.time_ms >= start_ms, starts)
             if first is None:
-                before = block.cut(len(block) - 1, len(block))
+                before = _last_rows([*before, block], _AROUND)
                 continue
             started = True
-            if first:
-                before = None
-            elif before is not None:
-                yield before
-            part = block.cut(max(first - 1, 0), len(block))
+            yield from _last_rows(before, _AROUND - first)
+            part = block.cut(max(first - _AROUND, 0), len(block))
         last = _last(part, part.time_ms <= end_ms, ends)
         if last is None:
             held.append(part)
@@ -125,10 +123,22 @@ def _between(found: Iterable[Block], start_ms: int, end_ms: int, attempt_id: str
         yield from held
         held = [part.cut(last + 1, len(part))] if last + 1 < len(part) else []
         yield part.cut(0, last + 1)
-    if not started and before is not None:
-        yield before  # nothing since the start: what was known before still says that the meter had stopped
-    if held:
-        yield held[0].cut(0, 1)
+    if not started:
+        yield from before  # what was known before the start still says that the meter had stopped
+    wanted = _AROUND
+    for block in held:
+        if wanted > 0:
+            yield block.cut(0, min(wanted, len(block)))
+        wanted -= len(block)
+
+
+def _last_rows(found: Sequence[Block], count: int) -> list[Block]:
+    kept: list[Block] = []
+    for block in reversed(found):
+        if count > 0:
+            kept.insert(0, block.cut(max(0, len(block) - count), len(block)))
+        count -= len(block)
+    return kept
 
 
 def _first(block: Block, inside: NDArray[np.bool_], cause: str) -> int | None:

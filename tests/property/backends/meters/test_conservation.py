@@ -6,11 +6,13 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.meters.slow_energy import slow_spans
 from tests.nvml.kept import NOON_MS, Kept, dram, gpu, model, package
 from tidewatt.backends.meters.balance import Allocation, account
 from tidewatt.backends.meters.energy import usage
 from tidewatt.backends.meters.reading import Usage
 
+FAULTS = ["gpu lost", "gpu reset", "cpu lost", "clock set back", "no power", "still", "slept"]
 STEPS = st.lists(
     st.tuples(
         st.integers(100, 12_000),  # ms since the reading before
@@ -19,7 +21,7 @@ STEPS = st.lists(
         st.integers(0, 20_000),  # ms of CPU time of others
         st.integers(0, 20_000),  # of attempt 1.1
         st.integers(0, 20_000),  # of attempt 2.1
-        st.sampled_from(["fine"] * 6 + ["gpu lost", "gpu reset", "cpu lost", "clock set back", "no power"]),
+        st.sampled_from(["fine"] * 6 + FAULTS),
     ),
     min_size=1,
     max_size=12,
@@ -37,6 +39,8 @@ def kept_by(folder: Path, steps: list[tuple[int, int, int, int, int, int, str]],
             kept.energy_uj["gpu:GPU-a"] = 0
         if not whole and fault == "clock set back":
             kept.time_ms -= 4000
+        if not whole and fault == "slept":
+            kept.slept_ms += passed_ms
         kept.work(others_ms + one_ms // 2, a1_1=one_ms, a2_1=two_ms)  # the host's ticks may miss some of it
         before = dict(kept.energy_uj), dict(kept.power_mw)
         if not whole and fault in ("gpu lost", "cpu lost"):
@@ -50,6 +54,7 @@ def kept_by(folder: Path, steps: list[tuple[int, int, int, int, int, int, str]],
             continue
         if not whole and fault == "no power":
             kept.power_mw = {}
+        gpu_w = 0 if fault == "still" else gpu_w
         kept.tick(passed_ms / 1000, d0=gpu_w, d1=gpu_w / 2, d2=cpu_w, d3=10, d4=cpu_w)
         kept.power_mw = before[1]
     return kept
@@ -97,6 +102,20 @@ def test_usage_is_never_negative_and_never_beyond_its_run(
         for component, share in used.coverage.items():
             assert share > 0 or total_uj(used, component) == 0
             assert used.sources[component]
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS, st.integers(-5000, 20_000), st.integers(1, 90_000))
+def test_columns_say_what_plain_loops_say(
+    steps: list[tuple[int, int, int, int, int, int, str]], start_ms: int, length_ms: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        # What the clock said when it was set back is for attempts that know their own readings: unit tests.
+        steps = [(*step[:-1], step[-1].replace("clock set back", "fine")) for step in steps]
+        kept = kept_by(Path(folder), steps, whole=False)
+        run = "1.1", ["GPU-a", "GPU-b"], NOON_MS + start_ms, NOON_MS + start_ms + length_ms
+        used = usage(kept.folder, *run)
+        assert (tuple(used.spans), used.end_ms) == slow_spans(kept.folder, *run)
 
 
 @settings(max_examples=40, deadline=None)
