@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "backtest": ("backtesting", "backtest", "Show how well forecasts would have planned the past."),
     "simulate": ("simulating", "simulate", "Compare policies on a simulated clock."),
     "report": ("reports", "report", "Show what jobs used and saved."),
+    "compare": ("exporting", "compare", "Set CodeCarbon's accounts beside ours."),
     "doctor": ("checking", "doctor", "Show what works here, and what to do about the rest."),
     "config": ("checking", "configuration", "Show each setting and where it comes from."),
     "demo": ("reports", "demo", "See it work: two recorded days in under three minutes."),
