@@ -1,0 +1,157 @@
+"""Opens a bundle: who signed it, whether it is as it was signed, and whether its chain and heads agree."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from tidewatt.forecasting.series import instant
+from tidewatt.scheduler.proof import bundle, envelope, heads, keys, lines
+from tidewatt.scheduler.proof.archive import BadBundle
+from tidewatt.scheduler.proof.canonical import sha256
+from tidewatt.scheduler.proof.envelope import Forged, Statement
+from tidewatt.scheduler.proof.heads import Head
+from tidewatt.scheduler.proof.keys import VerifyingKey
+from tidewatt.scheduler.proof.lines import Chain
+from tidewatt.scheduler.proof.outcome import Outcome
+
+_NEEDED = (bundle.STATEMENT, bundle.KEY, bundle.HEADS, bundle.CHAIN, bundle.INPUTS)
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What content that no Tidewatt wrote makes of code that reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A bundle that is as its signer signed it."""
+
+    files: Mapping[str, bytes]
+    inputs: Mapping[str, Any]
+    chain: Chain
+    head: Head
+    statement: Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Keys that the reader has from elsewhere: the one expected (None: none was named), this host's own."""
+
+    expected: VerifyingKey | None = None
+    own: VerifyingKey | None = None
+
+
+def opened(files: Mapping[str, bytes], trust: Trust, outcome: Outcome) -> Opened | None:
+    """The bundle's content, where signature, digests, chain and heads hold; else None, and why in `outcome`.
+
+    Raises:
+        BadBundle: where this is no bundle of Tidewatt at all.
+    """
+    if lacking := [name for name in _NEEDED if name not in files]:
+        raise BadBundle(f"this is no bundle of Tidewatt: it lacks {', '.join(lacking)}")
+    key = keys.parsed(files[bundle.KEY])
+    if key is None:
+        outcome.broken("signature", f"{bundle.KEY} holds no Ed25519 key")
+        return None
+    outcome.signed_by = key.fingerprint
+    statement = _statement(files, key, outcome)
+    if statement is None or not _trusted(key, trust, outcome) or not _whole(files, statement, outcome):
+        return None
+    try:
+        inputs = parsed(files[bundle.INPUTS])
+        chain = lines.read(files[bundle.CHAIN])
+        outcome.kind, outcome.subject = str(inputs["kind"]), str(statement.predicate["subject"])
+        head = _head(files, key, chain, statement, outcome)
+    except UNREADABLE as error:
+        outcome.broken("chain", f"it cannot be read: {error or type(error).__name__}")
+        return None
+    return None if head is None else Opened(files, inputs, chain, head, statement)
+
+
+def parsed(content: bytes) -> dict[str, Any]:
+    """An object of integers and strings; raises ValueError where there is another number, or none."""
+    form = json.loads(content, parse_float=_refused, parse_constant=_refused)
+    if not isinstance(form, dict):
+        raise ValueError("it is no object")
+    return form
+
+
+def _refused(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no integer")
+
+
+def _statement(files: Mapping[str, bytes], key: VerifyingKey, outcome: Outcome) -> Statement | None:
+    try:
+        statement = envelope.opened(files[bundle.STATEMENT], key)
+    except Forged as error:
+        outcome.broken("signature", f"{bundle.STATEMENT} was not signed like this: {error}")
+        return None
+    if statement.kind != envelope.BUNDLE or statement.predicate.get("format") != bundle.FORMAT:
+        outcome.broken(
+            "signature", f"it states {statement.kind}, which this version of Tidewatt does not know"
+        )
+        return None
+    return statement
+
+
+def _trusted(key: VerifyingKey, trust: Trust, outcome: Outcome) -> bool:
+    """Tells by whom it was signed; only an expected key that it was not signed with is a fault."""
+    if trust.expected is not None:
+        return outcome.told(
+            "signature",
+            trust.expected.fingerprint == key.fingerprint,
+            f"signed with the key that you named, {key.fingerprint[:16]}",
+            f"signed with {key.fingerprint[:16]}, not with the key that you named, "
+            f"{trust.expected.fingerprint[:16]}",
+        )
+    if trust.own is not None and trust.own.fingerprint == key.fingerprint:
+        outcome.holds("signature", f"signed with this host's own key, {key.fingerprint[:16]}")
+        return True
+    outcome.holds("signature", f"signed with the key {key.fingerprint}")
+    outcome.open("signer", "nobody here vouches for that key: get it from its owner and name it with --key")
+    return True
+
+
+def _whole(files: Mapping[str, bytes], statement: Statement, outcome: Outcome) -> bool:
+    """Compares every file with its signed digest."""
+    signed = {
+        name: found
+        for name, found in statement.subjects.items()
+        if name != bundle.LEDGER and not name.startswith(bundle.OUTPUT)
+    }
+    there = {name: sha256(content) for name, content in files.items() if name != bundle.STATEMENT}
+    wrong = [
+        f"{name} was changed" for name in sorted(there) if name in signed and signed[name] != there[name]
+    ]
+    wrong += [f"{name} was added" for name in sorted(there) if name not in signed]
+    wrong += [f"{name} was removed" for name in sorted(signed) if name not in there]
+    good = f"{len(there)} files are as they were signed"
+    return outcome.told("files", not wrong, good, "; ".join(wrong[:5]) + (" ..." if len(wrong) > 5 else ""))
+
+
+def _head(
+    files: Mapping[str, bytes], key: VerifyingKey, chain: Chain, statement: Statement, outcome: Outcome
+) -> Head | None:
+    """The newest head, where all of them are signed and fit the chain."""
+    found = []
+    for line in files[bundle.HEADS].splitlines():
+        try:
+            found.append(heads.opened(line, key))
+        except Forged as error:
+            outcome.broken("chain", f"a head of the ledger was not signed like this: {error}")
+            return None
+    wrong = [head for head in found if chain.hashes.get(head.seq) != head.hash]
+    if not found or wrong:
+        which = f"at event {wrong[0].seq}" if wrong else "at all"
+        outcome.broken(
+            "chain", f"the ledger is not what was signed {which}: events were changed or are missing"
+        )
+        return None
+    last = found[-1]
+    if last.tip != chain.end or statement.subjects.get(bundle.LEDGER) != last.hash:
+        outcome.broken("chain", "its end is not the head that was signed: events were cut off, or added")
+        return None
+    count = chain.end.seq - chain.before.seq
+    at = f"{instant(last.time_ms):%Y-%m-%d %H:%M} UTC"
+    outcome.holds(
+        "chain", f"{count} events up to number {last.seq}, {len(found)} signed heads, the last of {at}"
+    )
+    return last

@@ -1,0 +1,112 @@
+"""Compares the queue that a job's turn was computed from with what the ledger tells of other jobs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from tidewatt.backends.clock import moment
+from tidewatt.scheduler.accounting.baseline import ReplayJob
+from tidewatt.scheduler.proof.job_case import FROZEN, JobCase
+from tidewatt.scheduler.proof.lines import Chain, Shown
+from tidewatt.scheduler.proof.outcome import Outcome
+
+NEED = ("gpus", "gpu_kind", "cpus", "mem_mb")
+_RUN = frozenset({"attempt.running", "attempt.ended"})
+_SLACK, _DRIFT = timedelta(minutes=1), 1.05  # between the clocks of an attempt and of its meter
+
+
+def shown(event: Mapping[str, Any]) -> Shown | None:
+    """What a bundle shows of another job's event: what it asked of the queue and when it ran, no more."""
+    kind = event["kind"]
+    if kind == "submitted":
+        return Shown(frozenset({*NEED, "frozen"}))  # its reason says whether it was held
+    if kind in FROZEN or kind == "updated":
+        return Shown(frozenset({*NEED, "frozen"}), reason=False)
+    if kind in _RUN:
+        return Shown(frozenset({"started_ms", "ended_ms"}), reason=False)
+    return Shown(frozenset(), reason=False)
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the ledger tells of one job."""
+
+    need: dict[str, Any] = field(default_factory=dict)
+    frozen: Mapping[str, Any] = field(default_factory=dict)
+    state: str = ""
+    submitted: bool = False  # that event is in the chain, too
+    started_ms: dict[str, int] = field(default_factory=dict)
+    ended_ms: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def ran_ms(self) -> int:
+        """All running time of attempts that have ended."""
+        return sum(
+            self.ended_ms[attempt_id] - start_ms
+            for attempt_id, start_ms in self.started_ms.items()
+            if attempt_id in self.ended_ms
+        )
+
+
+def check(chain: Chain, case: JobCase, outcome: Outcome) -> None:
+    """Adds whether the ledger tells of every job of the queue as it stands there, and none is left out."""
+    told = _told(chain.events)
+    wrong = [sentence for job in case.queue if (sentence := _wrong(job, told.get(job.job_id)))]
+    own = next((job for job in case.queue if job.job_id == case.job_id), None)
+    if own is not None:
+        wrong += [f"job {number} is left out" for number in _left_out(case, own, told)]
+    outcome.told(
+        "queue",
+        not wrong,
+        f"{len(case.queue)} jobs, with what they asked for and when they came as in the ledger; none left out",
+        "; ".join(wrong[:5]) + (" ..." if len(wrong) > 5 else ""),
+    )
+
+
+def _told(events: Iterable[Mapping[str, Any]]) -> dict[int, _Told]:
+    found: dict[int, _Told] = {}
+    for event in events:
+        if not event["job_id"] or "payload" not in event:
+            continue
+        job = found.setdefault(event["job_id"], _Told())
+        kind, payload, attempt_id = event["kind"], event["payload"], event["attempt_id"]
+        if kind in FROZEN or kind == "updated":
+            job.need |= {name: payload[name] for name in NEED if name in payload}
+            job.frozen = payload.get("frozen", job.frozen)
+            job.submitted = job.submitted or kind == "submitted"
+            job.state = "held" if kind == "submitted" and event["reason"] == "held" else job.state
+        elif kind == "attempt.running" and "started_ms" in payload:
+            job.started_ms.setdefault(attempt_id, payload["started_ms"])
+        elif kind == "attempt.ended" and "ended_ms" in payload:
+            job.ended_ms[attempt_id] = payload["ended_ms"]
+        elif kind.startswith("job."):
+            job.state = kind.removeprefix("job.")
+    return found
+
+
+def _wrong(job: ReplayJob, told: _Told | None) -> str:
+    """In what a job of the queue is not what the ledger tells of it; "" where it is."""
+    if told is None or not told.frozen:
+        return f"the ledger does not tell of job {job.job_id}"
+    need = {name: getattr(job.need, name) for name in NEED}
+    if need != told.need:
+        return f"job {job.job_id} asked for something else"
+    if job.submitted != moment(told.frozen["submitted_ms"]):
+        return f"job {job.job_id} came at another time"
+    if job.ended and told.started_ms and job.duration > timedelta(milliseconds=told.ran_ms) * _DRIFT + _SLACK:
+        return f"job {job.job_id} did not run so long"
+    return ""
+
+
+def _left_out(case: JobCase, own: ReplayJob, told: Mapping[int, _Told]) -> Iterable[int]:
+    """Jobs that came before ours to the same home and asked something of it, but are not in the queue."""
+    home = told[own.job_id].frozen.get("home") if own.job_id in told else None
+    there = {job.job_id for job in case.queue}
+    turn = own.submitted, own.job_id
+    for number, job in told.items():
+        if number in there or not job.submitted or job.frozen.get("home") != home:
+            continue
+        asked = job.state != "held" and (job.state != "cancelled" or job.started_ms)
+        if asked and (moment(job.frozen["submitted_ms"]), number) < turn:
+            yield number

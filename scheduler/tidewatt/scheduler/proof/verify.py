@@ -1,0 +1,43 @@
+"""Checks a bundle offline: no daemon, no store, no network, on any machine."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tidewatt.scheduler.proof import bundle, job_check, report_check
+from tidewatt.scheduler.proof.archive import BadBundle, unpacked
+from tidewatt.scheduler.proof.opening import Trust, opened
+from tidewatt.scheduler.proof.outcome import Outcome
+from tidewatt.scheduler.proof.supplied import Supplied
+
+UNPROVEN = (
+    "that the sensors were right: vendors' counters are off by some percent",
+    "that nobody with root on that machine had it sign something else from the start",
+    "that the intensity provider's numbers are what the grid did",
+    "that the machine would have stayed on without these jobs, as the comparison above idle draw assumes",
+)
+"""What no bundle can prove."""
+
+
+def verify(path: Path, trust: Trust, intensity: Sequence[Path] = ()) -> Outcome:
+    """Everything that can be found out about a bundle; `intensity`: the reader's own recordings of the grid.
+
+    Raises:
+        BadInput: where the file is no bundle, or a recording cannot be read.
+    """
+    supplied = Supplied(intensity)
+    files = unpacked(path)
+    outcome = Outcome()
+    try:
+        found = opened(files, trust, outcome)
+    except BadBundle as error:
+        raise BadBundle(f"{path}: {error}") from None
+    if found is None:
+        return outcome
+    match outcome.kind:
+        case bundle.JOB:
+            job_check.check(found, supplied, outcome)
+        case bundle.REPORT:
+            report_check.check(found, supplied, outcome)
+        case other:
+            outcome.broken("kind", f"it is a bundle of {other!r}, which this version of Tidewatt does not know")
+    return outcome
