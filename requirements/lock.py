@@ -1,9 +1,10 @@
-"""Writes `base.txt`, `dev.txt` and `clients.txt` beside this file: every package pinned, with its hashes.
+"""Writes `base`, `dev`, `clients` and `trackers.txt` beside this file: every package pinned, with its hashes.
 
 Run by `make lock`. `base.txt` is what `make demo` installs, `dev.txt` what `make test` installs; both hold
 the build backend too, so that the project itself is installed without a network. `clients.txt` is what
-`make engines` installs apart from them. None names an index: packages come from wherever the machine's pip is
-configured to look, and the hashes decide what is accepted.
+`make engines` installs apart from them, `trackers.txt` what `benchmarks/trackers.py` installs. None names an
+index: packages come from wherever the machine's pip is configured to look, and the hashes decide what is
+accepted.
 """
 
 import argparse
@@ -26,6 +27,8 @@ CLIENTS = (
     "watttime==1.4.0",
 )
 """Other people's clients of grid services and readers of exports: their versions are part of the tests."""
+TRACKERS = ("codecarbon==3.3.2", "carbontracker==2.4.7", "zeus==0.16.0")
+"""Other meters, which a benchmark runs beside ours: their versions stand with its figures."""
 QUIET = (
     "--quiet",
     "--no-emit-index-url",
@@ -71,6 +74,7 @@ def main() -> None:
     lock(everything, HERE / "dev.txt", None, upgrade)
     lock(base, HERE / "base.txt", HERE / "dev.txt", upgrade)
     lock(list(CLIENTS), HERE / "clients.txt", None, upgrade)
+    lock(list(TRACKERS), HERE / "trackers.txt", None, upgrade)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A host whose time is passed by the test: the production bench and journal on the hardware of a scene."""
 
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,6 +92,7 @@ class Host(Scene):
             MODEL,
             monotonic,
             host=time,
+            shake=random.Random(self.now_ms).random,
             wait=lambda seconds: self.move_to(self.now_ms + round(seconds * 1000)),
         )
         self.journal = Journal(self.folder)
@@ -132,8 +134,8 @@ class Host(Scene):
         """Time passes, with the readings that are due in it."""
         while self.bench and self.due_ms <= at_ms:
             self.move_to(max(self.now_ms, self.due_ms))
-            self.due_ms += round(self.interval_s * 1000)
             self._read("tick")
+            self.due_ms += round((self.bench.pause_s() if self.bench else self.interval_s) * 1000)
         self.move_to(max(self.now_ms, at_ms))
 
     def suspend(self, seconds: float, *, counters: str) -> None:

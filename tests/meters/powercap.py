@@ -33,6 +33,7 @@ class Powercap:
     clock: Callable[[], int]
     zones: dict[str, Zone] = field(default_factory=dict)
     since_ms: dict[str, int] = field(default_factory=dict)
+    by_mode: bool = False  # what is unreadable is so by its mode, for readers without capabilities
 
     def add(self, zone: Zone) -> None:
         """A zone that counts from now on."""
@@ -42,9 +43,19 @@ class Powercap:
         (folder / "max_energy_range_uj").write_text(f"{zone.range_uj}\n")
         if zone.limit_w:
             (folder / "constraint_0_power_limit_uw").write_text(f"{zone.limit_w * 1_000_000}\n")
+        self._link(folder)
         self.zones[zone.place] = zone
         self.since_ms[zone.place] = self.clock()
         self.write()
+
+    def _link(self, folder: Path) -> None:
+        """Makes the zone be found within its control type and its parent too, as in sysfs."""
+        control = self.root / folder.name.partition(":")[0]
+        control.mkdir(exist_ok=True)
+        if not (control / "subsystem").is_symlink():
+            (control / "subsystem").symlink_to("..")
+        parent = self.root / folder.name.rpartition(":")[0]
+        (parent / folder.name).symlink_to(f"../{folder.name}")
 
     def shown_uj(self, zone: Zone) -> int:
         """The zone's counter now."""
@@ -63,6 +74,9 @@ class Powercap:
                     _put(path, "0\n")
                 case "garbage":
                     _put(path, "not a number\n")
+                case "unreadable" if self.by_mode:
+                    _put(path, f"{self.shown_uj(zone)}\n")
+                    path.chmod(0)
                 case "unreadable" if not path.is_dir():  # root may read everything but a folder
                     path.unlink(missing_ok=True)
                     path.mkdir()
@@ -74,6 +88,8 @@ class Powercap:
         path = self.root / place / "energy_uj"
         if path.is_dir():
             path.rmdir()
+        elif path.exists():
+            path.chmod(0o644)
         self.zones[place] = replace(self.zones[place], fault=fault)
         self.write()
 

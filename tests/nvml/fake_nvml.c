@@ -207,20 +207,38 @@ int nvmlDeviceGetPowerUsage(void *handle, unsigned *milliwatts) {
     *milliwatts = power_mw(g, now_ms());
     return OK;
 }
-int nvmlDeviceGetTotalEnergyConsumption(void *handle, unsigned long long *millijoules) {
-    Gpu *g;
-    int code = find(handle, &g);
-    if (code) return code;
+static int counter_mj(const Gpu *g, unsigned long long *millijoules) {
     if (!g->counter) return NOT_SUPPORTED;
     if (g->counter < 0) return -g->counter;
     *millijoules = (unsigned long long)energy_mj(g, now_ms());
     return OK;
 }
-int nvmlDeviceGetFieldValues(void *handle, int count, void *values) {
+int nvmlDeviceGetTotalEnergyConsumption(void *handle, unsigned long long *millijoules) {
     Gpu *g;
     int code = find(handle, &g);
-    (void)count; (void)values;
-    return code ? code : NOT_SUPPORTED;
+    return code ? code : counter_mj(g, millijoules);
+}
+typedef struct { unsigned id, scope; long long time_us, latency_us; int type, code; unsigned long long value; } Field; /* nvmlFieldValue_t */
+int nvmlDeviceGetFieldValues(void *handle, int count, Field *fields) {
+    Gpu *g;
+    int code = find(handle, &g);
+    if (code) return code;
+    for (int i = 0; i < count; i++) {
+        Field *f = &fields[i];
+        f->time_us = now_ms() * 1000;
+        f->value = 0;
+        if (f->id == 83) { /* total energy */
+            f->type = 3;
+            f->code = counter_mj(g, &f->value);
+        } else if ((f->id == 185 || f->id == 186) && g->power) { /* power, average and instant, in milliwatts */
+            f->type = 1;
+            f->value = power_mw(g, now_ms());
+            f->code = OK;
+        } else {
+            f->code = NOT_SUPPORTED;
+        }
+    }
+    return OK;
 }
 int nvmlDeviceGetUtilizationRates(void *handle, unsigned rates[2]) {
     Gpu *g;

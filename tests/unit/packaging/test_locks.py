@@ -9,7 +9,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[3]
-LOCKS = {name: (ROOT / "requirements" / f"{name}.txt").read_text() for name in ("base", "dev", "clients")}
+NAMES = ("base", "dev", "clients", "trackers")
+LOCKS = {name: (ROOT / "requirements" / f"{name}.txt").read_text() for name in NAMES}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 BASE = [
     *PROJECT["project"]["dependencies"],

@@ -1,5 +1,6 @@
 """All of a host's instruments together: GPUs, RAPL or the CPU model, CPU times, and what else there is."""
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -74,6 +75,7 @@ class Bench:
     others: Sequence[Instrument] = ()
     host: HostTime = field(default_factory=HostTime)
     wait: Callable[[float], None] = time.sleep
+    shake: Callable[[], float] = random.random
     _rapl: rapl.Rapl = field(default_factory=rapl.Rapl)
     _tried_at: float = float("-inf")
 
@@ -92,6 +94,13 @@ class Bench:
             (*self._rapl.notes, *(note for note in notes if note)),
         )
 
+    def pause_s(self) -> float:
+        """Seconds to the next reading: the interval; where draws are sampled, more or less at random.
+
+        A load with a period that fits the interval would show one phase only: 100 W or 700 W in place of 400.
+        """
+        return self.interval_s * (0.5 + self.shake() if self.nvml.sampled else 1.0)
+
     def read(self, cause: str) -> Reading:
         """One reading of everything."""
         if self.monotonic() - self._tried_at >= _AGAIN_S:
@@ -107,8 +116,8 @@ class Bench:
         cpu_ms = self.cpu_times.read()
         if not self._rapl.measures_cpu:
             energy_uj[self.model.device.key] = self.model.energy_uj(self.host.awake_ms(), cpu_ms["host"])
-        time_ms, mono, _slept_ms = self._clocks()
-        return Reading(time_ms, mono, self.host.boot_id(), cause, energy_uj, power_mw, cpu_ms)
+        time_ms, mono, slept_ms = self._clocks()
+        return Reading(time_ms, mono, self.host.boot_id(), cause, energy_uj, power_mw, cpu_ms, slept_ms)
 
     def _clocks(self) -> tuple[int, int, int]:
         """The clock's and the host's milliseconds of one instant, and of suspends; again if held up."""

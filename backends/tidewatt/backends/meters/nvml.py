@@ -69,6 +69,11 @@ class Nvml:
             for gpu in self._open()
         )
 
+    @property
+    def sampled(self) -> bool:
+        """Whether a GPU has no counter, so that only its draw at the instants of readings is known."""
+        return any(not gpu.counts for gpu in self._gpus or ())
+
     def read(self) -> tuple[dict[str, int], dict[str, int]]:
         """Microjoules and milliwatts by device key, each only where the GPU tells it."""
         energy_uj: dict[str, int] = {}

@@ -55,7 +55,7 @@ class Meter:
             now = time.monotonic()
             if now >= due:
                 self._read("tick", durable=now - self._synced_at >= 1.0)
-                due = max(due + self._bench.interval_s, time.monotonic())
+                due = max(due + self._bench.pause_s(), time.monotonic())
             if now >= watch_at:
                 watch_at = now + min(_WATCH_S, self._linger_s / 4)
                 self._watch()
