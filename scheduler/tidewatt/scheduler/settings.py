@@ -202,7 +202,7 @@ class Settings(Table):
 
     `signal` decides: by `both`, a job waits or moves only where neither gets worse. A job waits only where
     the chance of gaining by it is at least `min_chance`, and its start is put off at most `max_postponed`
-    times.
+    times. `hold_out` is the share of the jobs that could wait which runs at once by lot, for the comparison.
     `g_per_price` and `g_per_hour` are the grams that one unit of money, and one hour of delay, are worth.
     `shares` are the weights of users and projects: one of weight 2 is entitled to twice the GPU hours.
     """
@@ -216,6 +216,7 @@ class Settings(Table):
     margin: Pause = timedelta(minutes=2)
     min_chance: Annotated[float, Field(ge=0, lt=1, strict=False)] = 0.0
     max_postponed: Annotated[int, Field(ge=0, strict=False)] | None = None
+    hold_out: Annotated[float, Field(ge=0, le=0.5, strict=False)] = 0.0
     g_per_price: Amount = 0.0
     g_per_hour: Amount = 0.0
     tick_s: Annotated[float, Field(gt=0, le=60, strict=False)] = 1.0

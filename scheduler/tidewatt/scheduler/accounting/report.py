@@ -1,15 +1,24 @@
 """Sums receipts into reports, in integers until the last step."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.accounting.holdout import Arm, Outcome, compare
 from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.accounting.report_schema import HoldOut, OwnUse, Report, ReportGroup, SignalTotal
-from tidewatt.scheduler.accounting.totals import SETTLED, differing, scaled_sum, signal_totals
+from tidewatt.scheduler.accounting.totals import (
+    SETTLED,
+    Tallies,
+    scaled_sum,
+    signal_totals,
+    tallies,
+    together,
+)
 from tidewatt.scheduler.accounting.uncertainty import Baseline
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import SettlementState
@@ -86,14 +95,15 @@ def report(
     for row in sorted(ran, key=lambda row: (row.ended, row.job_id)):
         groups[BY[by](row)].append(row)
     order = sorted(groups, key=int) if by == "job" else sorted(groups)
-    used = _Own.of(own)
+    sums = {key: tallies(_receipts(groups[key]), kind) for key in order}
+    used = _Own.of(own, since)
     return Report(
         since=since,
         until=until,
         by=by,
         baseline=kind,
-        groups=tuple(_group(key, groups[key], kind, {}) for key in order),
-        total=_group("total", ran, kind, used.actual_ug),
+        groups=tuple(_group(key, groups[key], sums[key]) for key in order),
+        total=_group("total", ran, together(sums.values(), kind, used.actual_ug)),
         own=used.view() if used.hours else None,
         hold_out=_hold_out(ended, hold_out_share_ppm / 1e6),
     )
@@ -103,11 +113,15 @@ def _ran(row: ReportRow) -> bool:
     return row.settlement is None or row.settlement.ran
 
 
-def _group(key: str, rows: Sequence[ReportRow], baseline: Baseline, own_ug: Mapping[str, int]) -> ReportGroup:
-    receipts = [row.settlement for row in rows if row.settlement is not None]
+def _receipts(rows: Iterable[ReportRow]) -> list[Settlement]:
+    return [row.settlement for row in rows if row.settlement is not None]
+
+
+def _group(key: str, rows: Sequence[ReportRow], sums: Tallies) -> ReportGroup:
+    receipts = _receipts(rows)
     states = Counter(receipt.state for receipt in receipts)
     settled = [receipt for receipt in receipts if receipt.state in SETTLED]
-    signals = signal_totals(receipts, baseline, own_ug)
+    signals, differ = signal_totals(sums)
     return ReportGroup(
         key=key,
         jobs=len(rows),
@@ -119,7 +133,7 @@ def _group(key: str, rows: Sequence[ReportRow], baseline: Baseline, own_ug: Mapp
         energy_kwh=scaled_sum([receipt.energy_uj for receipt in receipts], _UJ_PER_KWH),
         facility_kwh=scaled_sum([receipt.facility_uj for receipt in receipts], _UJ_PER_KWH),
         signals=signals,
-        signals_disagree=differing(signals, baseline),
+        signals_disagree=differ,
         waited_h=sum(receipt.waited_ms for receipt in settled) / _MS_PER_H,
         held_back_h=sum(receipt.held_back_ms or 0 for receipt in settled) / _MS_PER_H,
         idle_gpu_h=sum(receipt.idle_gpu_ms for receipt in settled) / _MS_PER_H,
@@ -133,9 +147,10 @@ class _Own:
     hours: tuple[Mapping[str, Any], ...]
 
     @classmethod
-    def of(cls, payloads: Iterable[Mapping[str, Any]]) -> "_Own":
-        """The last account of each hour."""
-        return cls(tuple({each["hour_ms"]: each for each in payloads}.values()))
+    def of(cls, payloads: Iterable[Mapping[str, Any]], since: datetime | None) -> "_Own":
+        """The last account of each hour that ended after `since`."""
+        first_ms = -math.inf if since is None else time_ms(since) - _MS_PER_H
+        return cls(tuple({each["hour_ms"]: each for each in payloads if each["hour_ms"] > first_ms}.values()))
 
     @property
     def actual_ug(self) -> dict[str, int]:

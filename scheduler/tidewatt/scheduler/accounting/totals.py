@@ -1,75 +1,143 @@
 """Sums of many jobs' ledgers, by signal and kind, with levers, interval and grade."""
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 from tidewatt.scheduler.accounting.grade import NEEDED_PPM, disagree, grade, metered_ppm, observed_ppm
 from tidewatt.scheduler.accounting.levers import Levers
 from tidewatt.scheduler.accounting.receipt import Ledger, Settlement
 from tidewatt.scheduler.accounting.report_schema import SignalTotal
 from tidewatt.scheduler.accounting.standing import saved_ug
-from tidewatt.scheduler.accounting.uncertainty import Baseline, Interval, interval
+from tidewatt.scheduler.accounting.uncertainty import Baseline, Interval, Sums, drawn, summed
 from tidewatt.scheduler.jobs import SettlementState
 from tidewatt.scheduler.schemas import LeversView
 
 SETTLED = frozenset({SettlementState.PROVISIONAL, SettlementState.FINAL})
 _UG_PER_G = 1_000_000
 _PPM = 1_000_000
+_LEVERS = tuple(each.name for each in fields(Levers))
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One ledger of a sum; it `counts` in savings where its job is settled and both baselines are known."""
+@dataclass(slots=True)
+class Tally:
+    """The ledgers of one signal and kind, added up, in micrograms and microjoules.
 
-    receipt: Settlement
-    ledger: Ledger
-    counts: bool
+    `jobs` and `emissions` are of all of them, all else of the `settled` ones, of which both baselines are
+    known. `plain` of these have no exposures, so that nothing is known of the errors in `plain_saved`.
+    `metered` and `observed` are the energy, out of `energy`, of jobs that pass for that.
+    """
 
+    baseline: Baseline
+    sources: dict[str, None] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    levers: Counter[str] = field(default_factory=Counter)
+    parts: Sums = field(default_factory=dict)
 
-@dataclass(frozen=True, slots=True)
-class _Sum:
-    """The ledgers of one signal and kind, and what else is on their actual side."""
+    def add(self, receipt: Settlement, ledger: Ledger, *, metered: bool) -> None:
+        """Adds a job's ledger."""
+        counts = self.counts
+        self.sources[ledger.source] = None
+        counts["jobs"] += 1
+        counts["emissions"] += ledger.emissions_ug
+        if receipt.state not in SETTLED or ledger.feasible_ug is None or ledger.hypothetical_ug is None:
+            return
+        energy = receipt.energy_uj or 0
+        saved = saved_ug(ledger, self.baseline) or 0
+        counts["settled"] += 1
+        counts["actual"] += ledger.actual_ug
+        counts["feasible"] += ledger.feasible_ug
+        counts["hypothetical"] += ledger.hypothetical_ug
+        counts["energy"] += energy
+        if ledger.exposures:
+            summed(ledger.exposures, self.baseline, self.parts)
+            counts["metered"] += energy * metered
+        else:
+            counts["plain"] += 1
+            counts["plain_saved"] += saved
+        if observed_ppm(ledger.signal, ledger.source) >= NEEDED_PPM:
+            counts["observed"] += energy
+        if ledger.forecast_saved_ug is not None:
+            counts["forecast"] += 1
+            counts["promised"] += ledger.forecast_saved_ug
+            counts["came_true"] += ledger.saved_feasible_ug or 0
+        if ledger.levers is not None:
+            counts["levers"] += 1
+            for name in _LEVERS:
+                value = getattr(ledger.levers, name)
+                if value is not None:
+                    self.levers[name] += value
 
-    signal: str
-    kind: str
-    entries: Sequence[_Entry]
-    own_ug: int = 0
+    def merge(self, other: "Tally") -> None:
+        """Adds what another has added."""
+        self.sources.update(other.sources)
+        for mine, others in ((self.counts, other.counts), (self.levers, other.levers)):
+            for name, value in others.items():
+                mine[name] += value
+        for kind, value in other.parts.items():
+            self.parts[kind] = self.parts.get(kind, 0) + value
 
     @property
-    def counting(self) -> list[_Entry]:
-        return [each for each in self.entries if each.counts]
-
-    def saved_ug(self, baseline: Baseline) -> int | None:
+    def saved_ug(self) -> int | None:
         """The saving of all together; None where none is known."""
-        known = [saved_ug(each.ledger, baseline) for each in self.counting]
-        return sum(each for each in known if each is not None) - self.own_ug if known else None
+        return self.counts[self.baseline] - self.counts["actual"] if self.counts["settled"] else None
+
+    def interval(self) -> Interval:
+        """The interval of the saving; what has no exposures is in it without any error, and named."""
+        band = drawn(self.parts)
+        aside = self.counts["plain_saved"] - self.counts["own"]
+        beside = []
+        if self.counts["plain"]:
+            beside.append(f"{self.counts['plain']} jobs settled by an earlier method")
+        if self.counts["own"]:
+            beside.append("what Tidewatt itself used")
+        known = (*band.not_quantified, *beside)
+        return replace(band, low_ug=band.low_ug + aside, high_ug=band.high_ug + aside, not_quantified=known)
+
+    def share_ppm(self, name: str) -> int:
+        """The share of the energy that is of jobs which are `metered`, or `observed`."""
+        energy = self.counts["energy"]
+        return self.counts[name] * _PPM // energy if energy else 0
 
 
-def signal_totals(
-    receipts: Iterable[Settlement], baseline: Baseline, own_ug: Mapping[str, int] | None = None
-) -> tuple[SignalTotal, ...]:
-    """By signal and kind, since a sum over different kinds would be no quantity.
+Tallies = dict[tuple[str, str], Tally]
 
-    `own_ug` is what the scheduler itself emitted by signal: on the actual side of the kind of that signal in
-    which most jobs are settled.
-    """
-    entries: dict[tuple[str, str], list[_Entry]] = defaultdict(list)
+
+def tallies(receipts: Iterable[Settlement], baseline: Baseline) -> Tallies:
+    """By signal and kind, since a sum over different kinds would be no quantity."""
+    found: Tallies = {}
     for receipt in receipts:
+        metered = bool(receipt.ledgers) and metered_ppm(receipt.components) >= NEEDED_PPM
         for ledger in receipt.ledgers:
-            counts = receipt.state in SETTLED and ledger.complete
-            entries[ledger.signal, ledger.kind].append(_Entry(receipt, ledger, counts))
-    sums = [_Sum(*key, entries[key]) for key in sorted(entries)]
-    for signal, emitted_ug in (own_ug or {}).items():
-        sums = _with_own(sums, signal, emitted_ug)
-    differ = disagree((each.signal, each.saved_ug(baseline)) for each in sums)
-    return tuple(_total(each, baseline, agree=not differ) for each in sums)
+            key = ledger.signal, ledger.kind
+            tally = found.get(key) or found.setdefault(key, Tally(baseline))
+            tally.add(receipt, ledger, metered=metered)
+    return found
 
 
-def differing(totals: Iterable[SignalTotal], baseline: Baseline) -> bool:
-    """True where one signal says that carbon was saved and another that it was lost."""
-    known = [(each.signal, getattr(each, f"saved_{baseline}_g")) for each in totals]
-    return disagree((signal, None if g is None else round(g * _UG_PER_G)) for signal, g in known)
+def together(parts: Iterable[Tallies], baseline: Baseline, own_ug: Mapping[str, int]) -> Tallies:
+    """The sums of all; what the scheduler emitted itself is on the actual side, by signal.
+
+    Of several kinds of a signal it is on that of the kind in which most jobs are settled.
+    """
+    found: Tallies = {}
+    for part in parts:
+        for key, tally in part.items():
+            found.setdefault(key, Tally(baseline)).merge(tally)
+    for signal, emitted_ug in own_ug.items():
+        alike = [key for key in sorted(found) if key[0] == signal and found[key].counts["settled"]]
+        if alike:
+            counts = found[max(alike, key=lambda key: found[key].counts["settled"])].counts
+            counts["actual"] += emitted_ug
+            counts["own"] += emitted_ug
+    return found
+
+
+def signal_totals(found: Tallies) -> tuple[tuple[SignalTotal, ...], bool]:
+    """The totals as clients see them, and whether the signals disagree."""
+    order = sorted(found)
+    differ = disagree((key[0], found[key].saved_ug) for key in order)
+    return tuple(_total(*key, found[key], agree=not differ) for key in order), differ
 
 
 def scaled_sum(values: Iterable[int | None], per_unit: int) -> float | None:
@@ -78,82 +146,46 @@ def scaled_sum(values: Iterable[int | None], per_unit: int) -> float | None:
     return sum(known) / per_unit if known else None
 
 
-def _with_own(sums: Sequence[_Sum], signal: str, emitted_ug: int) -> list[_Sum]:
-    alike = [each for each in sums if each.signal == signal]
-    chosen = max(alike, key=lambda each: len(each.counting), default=None)
-    return [replace(each, own_ug=emitted_ug) if each is chosen else each for each in sums]
-
-
-def _total(found: _Sum, baseline: Baseline, *, agree: bool) -> SignalTotal:
-    counting = found.counting
-    ledgers = [each.ledger for each in counting]
-    promised = [each for each in ledgers if each.forecast_saved_ug is not None]
-    band = _interval(found, baseline) if counting else None
-    saved = {kind: found.saved_ug(kind) for kind in ("feasible", "hypothetical")}
+def _total(signal: str, kind: str, found: Tally, *, agree: bool) -> SignalTotal:
+    counts = found.counts
+    band = found.interval() if counts["settled"] else None
+    graded = grade(found.saved_ug, band, found.share_ppm("metered"), found.share_ppm("observed"), agree=agree)
+    actual, feasible, hypothetical = _grams(counts, ("actual", "feasible", "hypothetical"), "settled")
+    promised, came_true = _grams(counts, ("promised", "came_true"), "forecast")
     return SignalTotal(
-        signal=found.signal,
-        kind=found.kind,
-        sources=tuple(dict.fromkeys(each.ledger.source for each in found.entries)),
-        jobs=len(found.entries),
-        settled=len(counting),
-        emissions_g=sum(each.ledger.emissions_ug for each in found.entries) / _UG_PER_G,
-        actual_g=scaled_sum([*(each.actual_ug for each in ledgers), *_own(found, counting)], _UG_PER_G),
-        feasible_g=scaled_sum([each.feasible_ug for each in ledgers], _UG_PER_G),
-        hypothetical_g=scaled_sum([each.hypothetical_ug for each in ledgers], _UG_PER_G),
-        saved_feasible_g=scaled_sum([saved["feasible"]], _UG_PER_G),
-        saved_hypothetical_g=scaled_sum([saved["hypothetical"]], _UG_PER_G),
-        forecast_saved_g=scaled_sum([each.forecast_saved_ug for each in promised], _UG_PER_G),
-        forecast_jobs=len(promised),
-        forecast_realised_g=scaled_sum([each.saved_feasible_ug for each in promised], _UG_PER_G),
-        levers=_levers(ledgers),
-        interval=None if band is None or not (band.known or band.not_quantified) else band.view(),
-        grade=_grade(found, baseline, band, agree=agree),
+        signal=signal,
+        kind=kind,
+        sources=tuple(found.sources),
+        jobs=counts["jobs"],
+        settled=counts["settled"],
+        emissions_g=counts["emissions"] / _UG_PER_G,
+        actual_g=actual,
+        feasible_g=feasible,
+        hypothetical_g=hypothetical,
+        saved_feasible_g=_saved(counts, "feasible"),
+        saved_hypothetical_g=_saved(counts, "hypothetical"),
+        forecast_saved_g=promised,
+        forecast_jobs=counts["forecast"],
+        forecast_realised_g=came_true,
+        levers=_levers(found),
+        interval=None if band is None else band.view(),
+        grade=graded,
     )
 
 
-def _own(found: _Sum, counting: Sequence[_Entry]) -> list[int]:
-    return [found.own_ug] if counting else []
+def _grams(counts: Counter[str], names: Sequence[str], of: str) -> list[float | None]:
+    """Sums in grams; None where there is nothing to sum."""
+    return [counts[name] / _UG_PER_G if counts[of] else None for name in names]
 
 
-def _interval(found: _Sum, baseline: Baseline) -> Interval:
-    """The interval of the sum; what has no exposures is in it without any error, and named."""
-    known = [each.ledger for each in found.counting if each.ledger.exposures]
-    plain = [each.ledger for each in found.counting if not each.ledger.exposures]
-    band = interval((part for ledger in known for part in ledger.exposures), baseline)
-    aside = sum(saved_ug(ledger, baseline) or 0 for ledger in plain) - found.own_ug
-    beside = []
-    if plain:
-        beside.append(f"{len(plain)} jobs settled by an earlier method")
-    if found.own_ug:
-        beside.append("what Tidewatt itself used")
-    return replace(
-        band,
-        low_ug=band.low_ug + aside,
-        high_ug=band.high_ug + aside,
-        not_quantified=(*band.not_quantified, *beside),
-    )
+def _saved(counts: Counter[str], baseline: Baseline) -> float | None:
+    return (counts[baseline] - counts["actual"]) / _UG_PER_G if counts["settled"] else None
 
 
-def _grade(found: _Sum, baseline: Baseline, band: Interval | None, *, agree: bool) -> str:
-    """Of a total: the share of its energy that belongs to jobs which are metered, and observed."""
-    weights = metered = observed = 0
-    for each in found.counting:
-        weight = each.receipt.energy_uj or 0
-        weights += weight
-        if metered_ppm(each.receipt.components) >= NEEDED_PPM and each.ledger.exposures:
-            metered += weight
-        if observed_ppm(each.ledger.signal, each.ledger.source) >= NEEDED_PPM:
-            observed += weight
-    shares = (metered * _PPM // weights, observed * _PPM // weights) if weights else (0, 0)
-    return grade(found.saved_ug(baseline), band, *shares, agree=agree)
-
-
-def _levers(ledgers: Sequence[Ledger]) -> LeversView | None:
+def _levers(found: Tally) -> LeversView | None:
     """The sums of all levers; None where one of the jobs does not have them, since they would not add up."""
-    parts = [each.levers for each in ledgers]
-    known = [each for each in parts if each is not None]
-    if not known or len(known) < len(parts):
+    if not found.counts["levers"] or found.counts["levers"] < found.counts["settled"]:
         return None
-    sums = {field.name: [getattr(each, field.name) for each in known] for field in fields(Levers)}
-    grams = {name.removesuffix("_ug") + "_g": scaled_sum(values, _UG_PER_G) for name, values in sums.items()}
-    return LeversView.model_validate(grams)
+    known = {f"{name.removesuffix('_ug')}_g": value / _UG_PER_G for name, value in found.levers.items()}
+    unknown = {"time_feasible_g": None, "time_hypothetical_g": None}
+    return LeversView.model_validate({**unknown, **known})

@@ -9,7 +9,6 @@ ones, on any machine and with any library.
 """
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -63,15 +62,11 @@ class Interval:
         )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Kind:
-    """What exposures have in common to have all their errors in common."""
+Kind = tuple[str, str, str, int, int]
+"""What has all its errors in common: meter, PUE, grid, and the range in permille that a figure declares."""
 
-    meter: str
-    pue: str
-    grid: str
-    low_permille: int
-    high_permille: int
+Sums = dict[Kind, int]
+"""Savings in micrograms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +86,20 @@ def interval(exposures: Iterable[Exposure], baseline: Baseline, draws: int = DRA
     return drawn(summed(exposures, baseline), draws)
 
 
-def summed(exposures: Iterable[Exposure], baseline: Baseline) -> dict[_Kind, int]:
-    """Savings in micrograms by what has its errors in common."""
-    sums: dict[_Kind, int] = defaultdict(int)
-    kinds: dict[tuple[str, str, str, int, int], _Kind] = {}
+def summed(exposures: Iterable[Exposure], baseline: Baseline, sums: Sums | None = None) -> Sums:
+    """Savings in micrograms by what has its errors in common, added to `sums` where that is given."""
+    sums = {} if sums is None else sums
     feasible = baseline == "feasible"
     for each in exposures:
         if not (each.actual_ug or each.feasible_ug or each.hypothetical_ug):
             continue  # its errors touch nothing
-        key = (each.meter, each.pue, each.grid, each.low_permille, each.high_permille)
-        kind = kinds.get(key) or kinds.setdefault(key, _Kind(*key))
-        sums[kind] += (each.feasible_ug if feasible else each.hypothetical_ug) - each.actual_ug
+        kind = each.meter, each.pue, each.grid, each.low_permille, each.high_permille
+        saved_ug = (each.feasible_ug if feasible else each.hypothetical_ug) - each.actual_ug
+        sums[kind] = sums.get(kind, 0) + saved_ug
     return sums
 
 
-def drawn(sums: dict[_Kind, int], draws: int = DRAWS) -> Interval:
+def drawn(sums: Sums, draws: int = DRAWS) -> Interval:
     """The interval of a sum of savings, of which each may be off in its own way."""
     total = np.zeros(draws)
     quantified: dict[str, None] = {}
@@ -128,16 +122,16 @@ def drawn(sums: dict[_Kind, int], draws: int = DRAWS) -> Interval:
 
 
 @lru_cache(maxsize=4096)
-def _sources(kind: _Kind) -> Sequence[_Source]:
+def _sources(kind: Kind) -> Sequence[_Source]:
     """All that may be wrong with energy of a kind, and its emissions."""
-    if (kind.low_permille, kind.high_permille) == (_WHOLE, _WHOLE):
-        meter = _source(kind.meter, METERS, of_reading=True)
-    else:
-        range_ = Error(kind.low_permille - _WHOLE, kind.high_permille - _WHOLE, "as stated")
-        meter = _Source(kind.meter, range_, of_reading=False)
-    found = [meter, _source(f"grid data of {kind.grid}", GRIDS)]
-    if kind.pue != NO_PUE:
-        found.insert(1, _source(f"PUE {kind.pue}", PUES))
+    meter, pue, grid, low_permille, high_permille = kind
+    metered = _source(meter, METERS, of_reading=True)
+    if (low_permille, high_permille) != (_WHOLE, _WHOLE):
+        stated = Error(low_permille - _WHOLE, high_permille - _WHOLE, "as stated")
+        metered = _Source(meter, stated, of_reading=False)
+    found = [metered, _source(f"grid data of {grid}", GRIDS)]
+    if pue != NO_PUE:
+        found.insert(1, _source(f"PUE {pue}", PUES))
     return tuple(found)
 
 

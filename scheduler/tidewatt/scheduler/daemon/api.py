@@ -118,8 +118,8 @@ def _looking(api: FastAPI, overview: Overview) -> None:
         return overview.forecast(zone, signal, hours)
 
     @api.get("/api/v1/report")
-    def report(since_s: float | None = None, by: str = "") -> Any:
-        return overview.report(since_s, by)
+    def report(since_s: float | None = None, by: str = "", baseline: str = "") -> Any:
+        return overview.report(since_s, by, baseline)
 
 
 def _asking(api: FastAPI, service: Service) -> None:

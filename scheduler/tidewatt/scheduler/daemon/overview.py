@@ -4,12 +4,10 @@ import importlib.metadata
 import os
 from datetime import timedelta
 
-from tidewatt.backends.clock import moment, time_ms
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.zones import zone as zone_of
-from tidewatt.scheduler.accounting.receipt import Settlement
-from tidewatt.scheduler.accounting.report import ReportRow, report
 from tidewatt.scheduler.accounting.report_schema import Report
+from tidewatt.scheduler.daemon import reporting
 from tidewatt.scheduler.daemon.gathering import Gatherer
 from tidewatt.scheduler.daemon.outlook_view import outlook_view
 from tidewatt.scheduler.daemon.service import Service
@@ -104,13 +102,9 @@ class Overview:
             )
         return outlook_view(outlook, now)
 
-    def report(self, since_s: float | None, by: str) -> Report:
+    def report(self, since_s: float | None, by: str, baseline: str = "") -> Report:
         """What jobs that ended in the last `since_s` seconds used and saved."""
-        now = self._site.clock.now()
-        since = None if since_s is None else now - timedelta(seconds=since_s)
-        jobs = self._store.jobs_ended_since(0 if since is None else time_ms(since))
-        attempts = self._store.attempts([job.id for job in jobs])
-        return report([_row(job, attempts[job.id]) for job in jobs], since, by or "none")
+        return reporting.ended_since(self._site, self._store, since_s, by, baseline)
 
     def _regions(self) -> tuple[RegionView, ...]:
         live = self._store.live_attempts()
@@ -159,15 +153,3 @@ class Overview:
         if not zone:
             raise BadInput("no zone is configured: name one, for example `tidewatt forecast DE`")
         return zone
-
-
-def _row(job: JobRecord, attempts: list[AttemptRecord]) -> ReportRow:
-    """A job of a report; it belongs to the region of its last attempt."""
-    return ReportRow(
-        job_id=job.id,
-        user=job.user,
-        project=job.project,
-        region=attempts[-1].region if attempts else "",
-        ended=moment(job.ended_ms or 0),
-        settlement=None if job.settlement is None else Settlement.restored(job.settlement),
-    )

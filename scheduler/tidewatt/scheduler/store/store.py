@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from tidewatt.scheduler.jobs import ENDED, AttemptState, JobState, SettlementState
 from tidewatt.scheduler.proof.chain import START, Tip
 from tidewatt.scheduler.store import database, schema
+from tidewatt.scheduler.store.accounts import AccountRecord, accounts_since
 from tidewatt.scheduler.store.database import StoreError
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, kind_of, plan_of
 from tidewatt.scheduler.store.transaction import Transaction
@@ -121,6 +122,10 @@ class Store:
         query = sa.select(schema.job).where(schema.job.c.ended_ms >= since_ms).order_by(schema.job.c.id)
         return [_job(row) for row in self._rows(query)]
 
+    def accounts_since(self, since_ms: int) -> list[AccountRecord]:
+        """What reports need of the jobs that ended at or after a time, oldest first."""
+        return accounts_since(self._rows, since_ms)
+
     def submitted_since(self, since_ms: int) -> list[JobRecord]:
         """Jobs submitted at or after a time, oldest first."""
         query = sa.select(schema.job).where(schema.job.c.submitted_ms >= since_ms).order_by(schema.job.c.id)
@@ -229,6 +234,15 @@ class Store:
         where += [] if up_to is None else [schema.event.c.seq <= up_to]
         query = sa.select(schema.event).where(*where).order_by(schema.event.c.seq).limit(limit)
         return [dict(row._mapping) for row in self._rows(query)]
+
+    def first_event(self, job_ids: Iterable[int]) -> int:
+        """The number of the first event of any of these jobs; 1 where they have none."""
+        wanted = sorted(set(job_ids))
+        found = []
+        for first in range(0, len(wanted), _ASKED_AT_ONCE):
+            some = schema.event.c.job_id.in_(wanted[first : first + _ASKED_AT_ONCE])
+            found += self._rows(sa.select(sa.func.min(schema.event.c.seq).label("seq")).where(some))
+        return min((row.seq for row in found if row.seq is not None), default=1)
 
     def settled_after(self, seq: int) -> bool:
         """True where an account was written after an event."""

@@ -1,0 +1,52 @@
+"""Accounts of ended jobs as reports read them: without the cells and phases of each, which are most of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from tidewatt.scheduler.store import schema
+
+Rows = Callable[[sa.Select[Any]], Sequence[sa.Row[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """A job that ended; `region` is that of its last attempt, "" where it had none.
+
+    `settlement` lacks `profile` and `phases`; `lot` is empty where none was drawn.
+    """
+
+    job_id: int
+    user: str
+    project: str
+    labels: dict[str, str]
+    array: int
+    ended_ms: int
+    region: str
+    signal: str
+    lot: dict[str, Any]
+    settlement: dict[str, Any] | None
+
+
+def accounts_since(rows: Rows, since_ms: int) -> list[AccountRecord]:
+    """Jobs that ended at or after a time, oldest first."""
+    job, attempt = schema.job.c, schema.attempt.c
+    parts = (job.id, job.user, job.project, job.labels, job.array, job.ended_ms)
+    query = sa.select(
+        *parts,
+        sa.func.json_extract(job.frozen, "$.signal").label("signal"),
+        sa.func.json_extract(job.frozen, "$.lot", type_=schema.Json).label("lot"),
+        sa.func.json_remove(job.settlement, "$.profile", "$.phases", type_=schema.Json).label("settlement"),
+    )
+    places = sa.select(attempt.job_id, attempt.region).join_from(schema.attempt, schema.job)
+    places = places.where(job.ended_ms >= since_ms).order_by(attempt.launched_ms)
+    regions = {row.job_id: row.region for row in rows(places)}
+    return [
+        AccountRecord(
+            row.id, row.user, row.project, row.labels, row.array, row.ended_ms,
+            regions.get(row.id, ""), row.signal or "", row.lot or {}, row.settlement,
+        )
+        for row in rows(query.where(job.ended_ms >= since_ms).order_by(job.id))
+    ]  # fmt: skip
