@@ -84,6 +84,7 @@ def totals(answer: QueueAnswer) -> Row:
         "saving_percent": 100 * (1 - expected_g / immediate_g) if immediate_g else None,
         "immediate_late": _late(answer),
         "assumed_power": int(answer.made.table.assumed.sum()),
+        "changing_power": len(answer.made.table.power_steps),
         "beside": _beside(answer),
     }
 

@@ -9,6 +9,7 @@ import pytest
 
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Outlook, Rung, Segment, Steps, instant
+from tidewatt.scheduler.cli.queue_text import queue_lines
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.planning.intensity import curve_of
 from tidewatt.scheduler.planning.policy import Link, Policy
@@ -63,6 +64,7 @@ def test_the_hungry_part_lies_in_the_clean_hour_and_the_grams_are_of_the_shape(t
     view = queue_view(found, NOW, "average", {})
     assert view["totals"]["energy_kwh"] == pytest.approx(5)
     assert view["totals"]["assumed_power"] == 0
+    assert view["totals"]["changing_power"] == 1
     assert view["jobs"][0]["expected_g"] == pytest.approx(880)
 
 
@@ -73,6 +75,8 @@ def test_the_certificate_is_of_the_others_wherever_such_jobs_are(tmp_path: Path)
     assert found.certificate.cost_g == pytest.approx(300)
     assert found.certificate.bound_g <= 100 * (1 + 1e-9)  # with the clean hour to itself
     assert found.levers == ()
+    said = "\n".join(queue_lines(found, queue_view(found, NOW, "average", {}), NOW, 80))
+    assert "of the other jobs: 1 job of changing power left out" in said
 
 
 def test_on_the_faster_kind_the_steps_are_shorter_and_its_power_counts(tmp_path: Path) -> None:

@@ -136,7 +136,9 @@ def _total_lines(view: Json) -> Iterator[str]:
         above = "no bound above 0 g"
         if gap is not None:
             above = f"at most {ceil(10 * max(gap - 1e-9, 0)) / 10:.1f} % above the best possible"
-        yield f"  proof    {above}{had}"
+        changing = totals["changing_power"]
+        those = f" of the other jobs: {_jobs(changing)} of changing power left out" if changing else ""
+        yield f"  proof    {above}{had}{those}"
     for number, lever in enumerate(view["levers"]):
         unplaced = f" ({_jobs(lever['unplaced'])} without room)" if lever["unplaced"] else ""
         name = "levers" if number == 0 else ""
