@@ -26,6 +26,7 @@ from tidewatt.scheduler.planning.policy import Link, Policy
 from tidewatt.scheduler.planning.preview import PREVIEW_ID
 from tidewatt.scheduler.planning.queue import admit, plan_queue
 from tidewatt.scheduler.planning.situation import Situation
+from tidewatt.scheduler.planning.timetable.situated import situated
 from tidewatt.scheduler.planning.validator import plan_faults
 from tidewatt.scheduler.planning.whole import plan_whole
 from tidewatt.scheduler.region import Pool, Region
@@ -259,6 +260,24 @@ def test_no_place_of_such_jobs_lets_the_others_emit_less_than_the_bound(seed: in
     others = [plan.expected_g for plan in without.values() if isinstance(plan, Plan)]
     if len(others) == 3 and not proof.unplaced:
         assert proof.bound_g <= sum(g for g in others if g is not None) * (1 + 1e-9)
+
+
+def test_the_timetable_takes_its_plan_as_given_and_the_bound_does_not() -> None:
+    region = Region("local", pools=(Pool("A100", 2, 0, 1.0, 1.5),), cpus=16, home=True, power_limit_kw=4.0)
+    jobs = [queued(1, 24, 4, home="local", power_steps=HUNGRY_FIRST), queued(2, 24, 4, home="local")]
+    found = situation(jobs, [300.0] * 5 + [100.0] + [300.0] * 37, regions=[region])
+    plan = plan_queue(found)[1]
+    assert isinstance(plan, Plan)
+    made = situated(replace(found, keep={1: plan}))
+    assert made is not None
+    assert [ask.job_id for ask in made.asks] == [2]
+    edges = made.problem.places.edges_ms
+    inside = (edges[:-1] >= floor_ms(plan.window.start)) & (edges[1:] <= floor_ms(plan.window.end))
+    strict, loose = made.problem.places, made.relaxed.places
+    assert strict.units[0].tolist() == np.where(inside, 1, 2).tolist()
+    assert strict.site_kw[1] == pytest.approx(np.where(inside, 4.0 - 1.6 * 1.5, 4.0))
+    assert set(loose.units[0].tolist()) == {2}
+    assert set(loose.site_kw[1].tolist()) == {4.0}
 
 
 def test_in_a_long_queue_too() -> None:
