@@ -209,7 +209,9 @@ def _pair_lines(pair: Pair) -> list[str]:
     ours = "unknown" if pair.ours_g is None else mass(pair.ours_g)
     percent = _percent(pair.theirs_g, pair.ours_g)
     found.append(f"  emissions  CodeCarbon {mass(pair.theirs_g)}, Tidewatt {ours}{percent}")
-    found += [f"    {share.cause:<9} {mass(share.grams, sign=True)}: {share.why}" for share in pair.shares]
+    found += [
+        f"    {share.cause:<9} {mass(round(share.grams, 9), sign=True)}: {share.why}" for share in pair.shares
+    ]
     return found + [f"  note       {note}" for note in pair.notes]
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from tidewatt.forecasting.zones import keyed
-from tidewatt.scheduler.accounting.quantity import energy, hours, mass
+from tidewatt.scheduler.accounting.quantity import hours, mass
 from tidewatt.scheduler.accounting.report_schema import Report, SignalTotal
-from tidewatt.scheduler.exports.facts import J_PER_KWH, Facts
+from tidewatt.scheduler.accounting.report_words import STARTS, band, kwh, quantified, saved_g
+from tidewatt.scheduler.exports.facts import Facts
 from tidewatt.scheduler.exports.fixed_point import fixed
 
 _LATEX = {
@@ -46,8 +47,8 @@ def lines(report: Report, receipts: Sequence[Facts]) -> list[Line]:
     total = report.total
     found = [
         Line("Jobs", str(total.jobs), _states(report)),
-        Line("Energy at the machines", _kwh(total.energy_kwh), _hows(receipts)),
-        Line("Energy with PUE", _kwh(total.facility_kwh), f"PUE {_pues(receipts)}"),
+        Line("Energy at the machines", kwh(total.energy_kwh), _hows(receipts)),
+        Line("Energy with PUE", kwh(total.facility_kwh), f"PUE {_pues(receipts)}"),
     ]
     for each in total.signals:
         found.append(Line(f"Emissions, {each.signal}", mass(each.emissions_g), "; ".join(each.sources)))
@@ -101,8 +102,8 @@ def _used(report: Report, receipts: Sequence[Facts]) -> str:
     runs += f", {bad} of them failed or cancelled," if bad else ""
     unmetered = f"; {total.unmetered} of the runs were not metered" if total.unmetered else ""
     return (
-        f"{runs} on {_hardware(receipts)} in {_places(receipts)} used {_kwh(total.energy_kwh)} at the"
-        f" machines and {_kwh(total.facility_kwh)} with a PUE of {_pues(receipts)} ({_hows(receipts)}),"
+        f"{runs} on {_hardware(receipts)} in {_places(receipts)} used {kwh(total.energy_kwh)} at the"
+        f" machines and {kwh(total.facility_kwh)} with a PUE of {_pues(receipts)} ({_hows(receipts)}),"
         f" over {_machine_hours(receipts)}{_bracketed(_gpu_hours(receipts))}{unmetered}."
     )
 
@@ -127,52 +128,34 @@ def _headline(report: Report) -> list[str]:
 
 
 def _saving(total: SignalTotal, report: Report) -> str:
-    saved, baseline = _saved(total, report), getattr(total, f"{report.baseline}_g")
-    if saved is None or not baseline:
+    value, baseline = saved_g(total, report.baseline), getattr(total, f"{report.baseline}_g")
+    if value is None or not baseline:
         return ""
-    against = "starting in turn" if report.baseline == "feasible" else "starting at submission"
-    named = "estimated avoided emissions of" if total.signal == "marginal" else "saving of"
-    said = (
-        f"an {named} {mass(saved)}"
-        if total.signal == "marginal"
-        else f"a {named} {mass(saved)}, a change of the location-based footprint of {mass(-saved, sign=True)}"
-    )
-    if saved < 0:
-        said = f"{mass(-saved)} more than that"
+    before = f"starting {STARTS[report.baseline]} would have emitted {mass(baseline)} above idle"
+    if value < 0:
+        said = f"what was emitted is {mass(-value)} more"
+    elif total.signal == "marginal":
+        said = f"the estimated avoided emissions are {mass(value)}"
+    else:
+        said = f"the location-based footprint is {mass(value)} lower"
+    found = f"{100 * abs(value) / baseline:.1f} %; {_range(total)}; grade: {total.grade or 'none'}"
     return (
-        f"Against {against} ({mass(baseline)} above idle, the same metered power profile) this is, by the"
-        f" {total.signal} signal, {said} ({saved / baseline:+.1%}; {_range(total)};"
-        f" grade: {total.grade or 'none'}; {total.settled} settled jobs)."
+        f"By the {total.signal} signal, {before} with the same metered power profile, and {said} ({found};"
+        f" {total.settled} settled {'job' if total.settled == 1 else 'jobs'})."
     )
 
 
 def _range(total: SignalTotal) -> str:
-    interval = total.interval
-    if interval is None:
-        return "no interval is known"
-    covers = ", ".join(interval.quantified) or "nothing"
-    lacks = f", not quantified: {', '.join(interval.not_quantified)}" if interval.not_quantified else ""
-    return (
-        f"90 % interval {mass(interval.low_g, sign=True)} to {mass(interval.high_g, sign=True)},"
-        f" covering {covers}{lacks}"
-    )
+    return f"90 % interval {band(total)}" if quantified(total) else "how far that may be off is not known"
 
 
 def _saving_lines(total: SignalTotal, report: Report) -> list[Line]:
-    saved = _saved(total, report)
-    if saved is None or report.total.signals_disagree:
-        why = "the signals disagree" if saved is not None else "not settled"
+    value = saved_g(total, report.baseline)
+    if value is None or report.total.signals_disagree:
+        why = "not settled" if value is None else "the signals disagree"
         return [Line(f"Saving, {total.signal}", "none claimed", why)]
-    return [
-        Line(
-            f"Saving, {total.signal}", mass(saved, sign=True), f"{total.grade or 'no grade'}; {_range(total)}"
-        )
-    ]
-
-
-def _saved(total: SignalTotal, report: Report) -> float | None:
-    value: float | None = getattr(total, f"saved_{report.baseline}_g")
-    return value
+    how = f"{total.grade or 'no grade'}; {_range(total)}"
+    return [Line(f"Saving, {total.signal}", mass(value, sign=True), how)]
 
 
 def _own(report: Report) -> list[str]:
@@ -180,7 +163,7 @@ def _own(report: Report) -> list[str]:
         return []
     if report.own.energy_kwh is None:
         return ["What the scheduler itself used was not metered and is in no number."]
-    return [f"The scheduler itself used {_kwh(report.own.energy_kwh)} ({report.own.how})."]
+    return [f"The scheduler itself used {kwh(report.own.energy_kwh)} ({report.own.how})."]
 
 
 def _not_covered(report: Report, receipts: Sequence[Facts]) -> str:
@@ -189,7 +172,14 @@ def _not_covered(report: Report, receipts: Sequence[Facts]) -> str:
         [f"{report.total.unverified} unverified jobs are in no saving"] if report.total.unverified else []
     )
     found += [f"{report.total.unsettled} jobs are not settled"] if report.total.unsettled else []
-    found += ["making and disposing of the hardware, networks, storage elsewhere and people are not included"]
+    found.append(
+        "making and disposing of the hardware, networks, storage elsewhere and people are not included"
+    )
+    errors = dict.fromkeys(
+        name for each in report.total.signals if each.interval for name in each.interval.not_quantified
+    )
+    if errors and not report.total.signals_disagree:
+        found.append(f"in no interval are the errors of {_named(errors)}")
     return (
         f"Method: Tidewatt {version('tidewatt')}, metered energy x observed intensity x PUE; average and"
         f" marginal are never added. Not covered: {'; '.join(found)}."
@@ -249,10 +239,6 @@ def _named(words: Iterable[str]) -> str:
 
 def _bracketed(text: str) -> str:
     return f" ({text})" if text else ""
-
-
-def _kwh(value: float | None) -> str:
-    return energy(None if value is None else value * J_PER_KWH)
 
 
 def _tex(text: str) -> str:
