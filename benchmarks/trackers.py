@@ -117,7 +117,12 @@ class Stand:
         read, write = os.pipe()
         component = "gpu" if case.gpus else "cpu"
         python = sys.executable if name == "tidewatt" else str(self.python)
-        command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", python]  # a user's rights
+        command = [
+            str(shutil.which("setpriv")),
+            "--bounding-set=-all",
+            "--inh-caps=-all",
+            python,
+        ]  # a user's rights
         command += [str(PROBES), name, component, ",".join(case.uuids)]
         process = subprocess.Popen(
             command,
@@ -209,9 +214,9 @@ def kill(stand: Stand, how: signal.Signals) -> dict[str, str]:
             out = _new_folder(stand, f"kill-{how}-{name}")
             probe = stand.start(name, case, live.scene, out)
             probe.line()
-            began = time.time_ns() // 1_000_000
             probe.tell()
             probe.line()
+            began = time.time_ns() // 1_000_000
             time.sleep(stand.seconds / 2)
             probe.process.send_signal(how)
             probe.process.wait()

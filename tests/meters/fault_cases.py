@@ -129,13 +129,13 @@ def zone_fault(place: str, fault: str) -> Callable[[Scene], None]:
     return lambda scene: scene.powercap.change(place, fault)
 
 
-FOUR = tuple(Gpu(uuid, STEADY) for uuid in (A, B, C, D))
+FOUR = (Gpu(A, STEADY), Gpu(B, Wave(300)), Gpu(C, Wave(200)), Gpu(D, Wave(500)))
 TWO_SOCKETS = (package(0), memory(0), package(1), memory(1))
 NO_COUNTER = {"counter": 0}
 
 GPU_CASES = (
     one_gpu("one GPU, constant 400 W", live=True, facts={"quantum_ms": 100}),
-    Case("four GPUs of 400 W: summed", {"gpu": MEASURED}, FOUR, live=True),
+    Case("four GPUs: summed, not averaged", {"gpu": MEASURED}, FOUR, live=True),
     Case(
         "four GPUs, one of them ours: by UUID in CUDA_VISIBLE_DEVICES",
         {"gpu": MEASURED},
@@ -154,7 +154,7 @@ GPU_CASES = (
         share=3 / 7,
         live=True,
     ),
-    one_gpu("no nvidia-smi in PATH", environ={"PATH": "/nonexistent"}, live=True),
+    one_gpu("no nvidia-smi in PATH", environ={"PATH": "/usr/bin:/bin"}, live=True),
     square(0.1),
     square(0.4, live=True),
     square(1.0, live=True),
