@@ -70,12 +70,12 @@ class Ask:
     is the expected draw above idle, for showing grams (`power_source` says how it was got); where it changes
     while the job runs, it is the mean, and `power_steps` say how: the first at share 0, ascending, with a
     mean ratio of 1. Without steps it is constant. `at_once` asks to start as soon as it fits, whatever the
-    deadline would allow. `release` is the first moment at which it may start (when those `after` which it
-    runs are expected to end); `after` names waiting or running jobs that must end before. Of one `array` at
-    most `array_limit` run at a time (0: any number). A higher `priority` is placed first. `kinds` are the
-    kinds of GPU that it accepts, none: any kind that `need` allows, as fast as any. `pausing` is None for a
-    job that runs in one piece. `data_gb` moves with it to another region. `postponed` counts how often its
-    start was moved later.
+    deadline would allow, `by_lot` where a lot decided that. `release` is the first moment at which it may
+    start (when those `after` which it runs are expected to end); `after` names waiting or running jobs that
+    must end before. Of one `array` at most `array_limit` run at a time (0: any number). A higher `priority`
+    is placed first. `kinds` are the kinds of GPU that it accepts, none: any kind that `need` allows, as fast
+    as any. `pausing` is None for a job that runs in one piece. `data_gb` moves with it to another region.
+    `postponed` counts how often its start was moved later.
     """
 
     job_id: int
@@ -105,6 +105,7 @@ class Ask:
     user: str = ""
     project: str = ""
     power_steps: tuple[PowerStep, ...] = ()
+    by_lot: bool = False
 
     @property
     def peak_w(self) -> float:
@@ -159,6 +160,7 @@ class Why(StrEnum):
     NO_SIGNAL = "no signal"  # no zone, or no intensity known for it
     LATE = "late"  # the deadline cannot be met and `late` was accepted
     ASKED = "asked"  # `tidewatt start`: as soon as it fits
+    HELD_OUT = "held out"  # by lot, for the comparison with jobs that wait: as soon as it fits
     GUARD = "guard"  # its latest start has come
     FOLLOWED = "followed"  # a job that waits for its end would be late otherwise: starts as soon as it fits
 

@@ -353,6 +353,7 @@ class JobView(Message):
     postponed: int = 0
     guard_s: float | None = None
     also: tuple[str, ...] = ()  # in the answer to `cancel`: the jobs that go with it, as they run after it
+    lot: str = ""  # what a lot decided for the comparison of jobs that wait with jobs that run at once
 
 
 class ArrayView(Message):

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from fractions import Fraction
 from statistics import fmean, variance
+from typing import Any
 
 from tidewatt.scheduler.accounting.report_schema import HoldOut
 
@@ -35,6 +36,13 @@ class Arm(StrEnum):
     HELD_OUT = "held_out"  # runs at once
     SHIFTED = "shifted"  # is planned as all others
 
+    @property
+    def told(self) -> str:
+        """What its owner is told."""
+        if self is Arm.HELD_OUT:
+            return "held out by lot: runs at once, for the comparison"
+        return "shifted, as most: drawn by lot for the comparison with jobs that run at once"
+
 
 @dataclass(frozen=True, slots=True)
 class Lot:
@@ -47,6 +55,12 @@ class Lot:
     def record(self) -> dict[str, int | str]:
         """The lot in integers and strings."""
         return {"arm": str(self.arm), "stratum": self.stratum, "place": self.place}
+
+    @classmethod
+    def of(cls, frozen: Mapping[str, Any]) -> "Lot | None":
+        """The lot that was written down with a job's baseline at submit; None where none was drawn."""
+        lot = frozen.get("lot")
+        return None if lot is None else cls(Arm(lot["arm"]), lot["stratum"], lot["place"])
 
 
 @dataclass(frozen=True, slots=True)

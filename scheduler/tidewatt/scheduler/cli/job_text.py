@@ -113,6 +113,7 @@ def submitted_lines(reply: Json, now: datetime) -> Iterator[str]:
         yield f"  length   {lasting(job['duration_s'])} ({job['duration_source']}){kept}"
     if waits := [*job.get("after", ()), *job.get("after_any", ())]:
         yield f"  after    {', '.join(waits)}"
+    yield from _lot_line(job)
     yield from offer_lines(reply["offers"], now)
     yield from warning_lines(job)
 
@@ -243,7 +244,14 @@ def _request_lines(job: Json, now: datetime) -> Iterator[str]:
     yield f"  length   {lasting(job['duration_s'])} ({job['duration_source']}){limit}{kept}"
     if job["finish_by"]:
         yield f"  finish   by {local(job['finish_by'], now)}"
+    yield from _lot_line(job)
     yield from _order_lines(job, now)
+
+
+def _lot_line(job: Json) -> Iterator[str]:
+    """What a lot decided, where one was drawn."""
+    if job.get("lot"):
+        yield f"  lot      {job['lot']}"
 
 
 def _order_lines(job: Json, now: datetime) -> Iterator[str]:

@@ -16,6 +16,7 @@ from tidewatt.backends.backend import BackendError
 from tidewatt.backends.clock import time_ms
 from tidewatt.backends.source import snapshot
 from tidewatt.scheduler.accounting.frozen import Frozen
+from tidewatt.scheduler.accounting.holdout import Lot
 from tidewatt.scheduler.array import check_size
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import BadInput
@@ -109,15 +110,18 @@ def store_jobs(
     ask: Ask,
     predecessors: tuple[tuple[int, ...], tuple[int, ...]],
     plans: Sequence[Plan | None],
+    lots: Sequence[Lot | None],
     folder: Path,
 ) -> list[int]:
-    """Stores the job, or all tasks of the array, with their plans; gives the staged folder its number."""
+    """Stores the job, or all tasks of the array, with lots and plans; gives the staged folder its number."""
     done, ended = predecessors
     common = replace(_record(site, request, ask), after=done, after_any=ended)
     numbers: list[int] = []
-    for task, plan in zip(request.array or (0,), plans, strict=True):
+    for task, plan, lot in zip(request.array or (0,), plans, lots, strict=True):
         first = numbers[0] if numbers else 0
         record = replace(common, array=first, array_task=task) if request.array else common
+        if lot is not None:
+            record = replace(record, frozen={**record.frozen, "lot": lot.record()})
         job_id = transaction.add_job(record)
         if request.array and not numbers:  # its own number is that of the array
             record = replace(record, array=job_id)
@@ -125,6 +129,8 @@ def store_jobs(
         _take(site.paths.job(job_id), None if numbers else folder)
         numbers.append(job_id)
         _tell(transaction, site, request, replace(record, id=job_id))
+        if lot is not None:  # before its plan
+            transaction.append(record.submitted_ms, "holdout", lot.record(), job_id=job_id)
         if plan is not None and not request.hold:
             transaction.set_plan(job_id, replace(plan, job_id=job_id), time_ms(ask.submitted), "submitted")
     _sync(site.paths.jobs)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from tidewatt.backends.clock import moment
+from tidewatt.scheduler.accounting.holdout import Arm, Lot
 from tidewatt.scheduler.daemon.site import Foreign, Site
 from tidewatt.scheduler.plan import Ask, Booking, Window
 from tidewatt.scheduler.planning.capacity import names
@@ -21,6 +22,8 @@ def ask(job: JobRecord, unfinished: Collection[int] = ()) -> Ask:
 
     Of its predecessors it waits for those that are `unfinished`.
     """
+    lot = Lot.of(job.frozen)
+    held_out = lot is not None and lot.arm is Arm.HELD_OUT
     return Ask(
         job_id=job.id,
         submitted=moment(job.submitted_ms),
@@ -35,7 +38,8 @@ def ask(job: JobRecord, unfinished: Collection[int] = ()) -> Ask:
         exclude_regions=job.exclude_regions,
         home=str(job.frozen["home"]),
         late=job.late,
-        at_once=job.asked,
+        at_once=job.asked or held_out,
+        by_lot=held_out and not job.asked,
         guard_duration=None if job.guard_ms is None else timedelta(milliseconds=job.guard_ms),
         release=_moment(job.not_before_ms),
         after=tuple(sorted(job.predecessors.intersection(unfinished))),

@@ -15,6 +15,7 @@ from tidewatt.scheduler.daemon import intake
 from tidewatt.scheduler.daemon.admission import Admitted, admit_all
 from tidewatt.scheduler.daemon.drafting import draft
 from tidewatt.scheduler.daemon.experience import Experience
+from tidewatt.scheduler.daemon.holding_out import HoldingOut, by_lot
 from tidewatt.scheduler.daemon.ledger import Ledger
 from tidewatt.scheduler.daemon.naming import is_array, named
 from tidewatt.scheduler.daemon.occupancy import ask
@@ -59,6 +60,7 @@ class Service:
         self.watcher = watcher
         self.lock = lock
         self._experience = Experience(site, store)
+        self._holding_out = HoldingOut(site, store)
         self.foreign: tuple[Foreign, ...] = ()  # kept up to date by the rounds
         self.certificate: CertificateView | None = None  # of the newest plan of the queue, by the rounds
         self.ledger: Ledger | None = None  # where the daemon keeps one
@@ -86,7 +88,8 @@ class Service:
             check(asked, self.site.regions, found.now)
             if sentence := too_late(asked, found.not_ended, found.ends, found.now, self.site.regions):
                 raise BadInput(sentence)
-            newcomers = _tasks(asked, request)
+            lots = self._holding_out.draw(asked, request, found.now)
+            newcomers = [by_lot(*each) for each in zip(_tasks(asked, request), lots, strict=True)]
             situation = self.situation(found, [asked])
             # one that starts after held jobs is planned when those are let go
             planned = not request.hold and not _after_held(asked, found)
@@ -96,9 +99,10 @@ class Service:
                 predecessor_ids = predecessors(request, self.store)
                 plans = [admitted.plans.get(each.job_id) for each in newcomers]
                 numbers = intake.store_jobs(
-                    transaction, self.site, request, asked, predecessor_ids, plans, folder
+                    transaction, self.site, request, asked, predecessor_ids, plans, lots, folder
                 )
                 self.move_others(transaction, admitted, found.now, f"job {numbers[0]} was submitted")
+            self._holding_out.taken(lots)
         log.info("job.submitted", job=numbers[0], tasks=len(numbers), held=request.hold)
         self.wake(f"job {numbers[0]} was submitted")
         jobs = list(self.store.numbered(numbers).values())

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tidewatt.backends.clock import moment
+from tidewatt.scheduler.accounting.holdout import Lot
 from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.jobs import JobState
 from tidewatt.scheduler.planning.preview import plan_view
@@ -28,6 +29,7 @@ def job_view(
 
     `known` are its predecessors, `tasks` counts those of the array that it stands for.
     """
+    lot = Lot.of(job.frozen)
     return JobView(
         id=job.id,
         name=job.name,
@@ -74,6 +76,7 @@ def job_view(
         data_gb=job.data_mb / 1000,
         postponed=job.postponed,
         guard_s=None if job.guard_ms is None else job.guard_ms / 1000,
+        lot="" if lot is None else lot.arm.told,
     )
 
 

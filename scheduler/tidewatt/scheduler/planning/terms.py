@@ -86,7 +86,7 @@ def _shift(
 ) -> tuple[int | None, Why | None]:
     """How late the job may start for the grid's sake, or why it may not wait."""
     if ask.at_once:
-        return None, Why.ASKED
+        return None, Why.HELD_OUT if ask.by_lot else Why.ASKED
     if ask.finish_by is None and ask.start_by is None:
         if default_slack is None:
             return None, Why.NO_DEADLINE
