@@ -59,7 +59,7 @@ def check(chain: Chain, case: JobCase, outcome: Outcome) -> None:
     outcome.told(
         "queue",
         not wrong,
-        f"{len(case.queue)} jobs, with what they asked for and when they came as in the ledger; none left out",
+        f"{len(case.queue)} jobs, what they asked for and when they came as in the ledger; none left out",
         "; ".join(wrong[:5]) + (" ..." if len(wrong) > 5 else ""),
     )
 

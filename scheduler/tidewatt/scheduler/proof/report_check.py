@@ -1,9 +1,145 @@
-"""Checks a report's bundle."""
+"""Checks a report's bundle: no job left out, each account as its cells and the intensity say, all sums."""
 
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tidewatt.forecasting.series import Series
+from tidewatt.scheduler.proof import bundle, cells_check
+from tidewatt.scheduler.proof.cells_check import Checked
+from tidewatt.scheduler.proof.differences import differences
+from tidewatt.scheduler.proof.job_check import FAULTS
 from tidewatt.scheduler.proof.opening import Opened
 from tidewatt.scheduler.proof.outcome import Outcome
-from tidewatt.scheduler.proof.supplied import Supplied
+from tidewatt.scheduler.proof.prices import Place, Prices
+from tidewatt.scheduler.proof.report_case import OWN, JobTold, ReportCase, computed, counted, told
+from tidewatt.scheduler.proof.supplied import Supplied, bundled
 
 
 def check(opened: Opened, supplied: Supplied, outcome: Outcome) -> None:
-    """Adds what was found."""
+    """Computes the report again, and adds what was found."""
+    try:
+        case = ReportCase.of(opened.inputs)
+        jobs = counted(told(opened.chain.events), case)
+        if not _shown(opened, jobs, outcome):
+            return
+        _order(jobs, outcome)
+        _accounts(opened, jobs, supplied, outcome)
+        _totals(opened, jobs, case, outcome)
+    except FAULTS as error:
+        outcome.broken("report", f"it cannot be computed again: {error or type(error).__name__}")
+
+
+def _shown(opened: Opened, jobs: Sequence[JobTold], outcome: Outcome) -> bool:
+    """Whether every event that counts is shown: kinds and jobs of all events are, so none can hide."""
+    if opened.chain.sealed:
+        outcome.broken("jobs", f"of {opened.chain.sealed} events not even the kind is shown")
+        return False
+    hidden = [job.job_id for job in jobs if job.settled_seq and job.record is None]
+    hidden += [0 for each in opened.chain.events if each["kind"] == OWN and "payload" not in each]
+    unknown = [job.job_id for job in jobs if not job.frozen or not job.region]
+    if hidden or unknown:
+        which = ", ".join(f"job {number}" if number else "its own use" for number in [*hidden, *unknown][:5])
+        outcome.broken("jobs", f"accounts or submissions are kept back: {which}")
+        return False
+    settled = sum(job.record is not None for job in jobs)
+    outcome.holds(
+        "jobs",
+        f"all {len(jobs)} jobs of the ledger that ran and ended in its time are in it, {settled} settled",
+    )
+    return True
+
+
+def _order(jobs: Sequence[JobTold], outcome: Outcome) -> None:
+    """Of each job the submission comes first, and its account after its end."""
+    wrong = [
+        job.job_id
+        for job in jobs
+        if job.events[0]["kind"] != "submitted"
+        or (
+            job.settled_seq
+            and any(e["kind"] == "attempt.ended" and e["seq"] > job.settled_seq for e in job.events)
+        )
+    ]
+    late = [job.job_id for job in jobs if _fixed_late(job)]
+    if late:
+        outcome.open("order", f"what baselines stand on was fixed again after a start: job {late[0]}")
+    outcome.told(
+        "order",
+        not wrong,
+        "each job was submitted before it ran, and each account follows its job's end",
+        f"events are out of order: job {wrong[0] if wrong else ''}",
+    )
+
+
+def _fixed_late(job: JobTold) -> bool:
+    starts = [each["seq"] for each in job.events if each["kind"] == "attempt.launching"]
+    fixed = [each["seq"] for each in job.events if "frozen" in each.get("payload", ())]
+    return bool(starts and fixed and fixed[-1] > starts[0])
+
+
+def _accounts(opened: Opened, jobs: Sequence[JobTold], supplied: Supplied, outcome: Outcome) -> None:
+    entries: Sequence[Mapping[str, Any]] = opened.inputs["intensity"]
+    own, found = bundled(opened.files), supplied.found(entries)
+    prices, withheld = prices_of(entries, own, found)
+    outcome.needs_key += [
+        supplied.recipe(each) for each in entries if "file" not in each and each.get("sha256") not in found
+    ]
+    checked = cells_check.check(jobs, prices, withheld)
+    wrong = [f"job {number}: {sentence}" for number, each in checked.wrong.items() for sentence in each]
+    outcome.told(
+        "accounts",
+        not wrong,
+        f"{checked.jobs} accounts come out again from {checked.cells} cells of energy and the intensity",
+        "; ".join(wrong[:5]) + (f" ... ({len(checked.wrong)} jobs)" if len(wrong) > 5 else ""),
+    )
+    _open(checked, jobs, outcome)
+
+
+def _open(checked: Checked, jobs: Sequence[JobTold], outcome: Outcome) -> None:
+    for why in dict.fromkeys(checked.unknown.values()):
+        number = sum(each == why for each in checked.unknown.values())
+        outcome.open("accounts", f"{number} accounts are not computed again: {why}")
+    pairs = sum(
+        bool(ledger.get("levers", {}).get("efficiency_ug"))
+        for job in jobs
+        if job.record is not None
+        for ledger in job.record["ledgers"]
+    )
+    if pairs:
+        outcome.open("accounts", f"baselines of {pairs} ledgers rest on other jobs' runs on home's hardware")
+    outcome.open(
+        "readings",
+        "that cells follow from readings is checked with each job's own bundle: `tidewatt receipt JOB`",
+    )
+
+
+def _totals(opened: Opened, jobs: Sequence[JobTold], case: ReportCase, outcome: Outcome) -> None:
+    report = computed(jobs, opened.chain.events, case)
+    published = json.loads(opened.files[bundle.PUBLISHED])
+    wrong = differences(published, json.loads(report.model_dump_json()))
+    outcome.told(
+        "report",
+        not wrong,
+        f"all its sums, intervals and grades come out again, by {case.by}, baseline {case.baseline}",
+        "it does not come out again: " + "; ".join(wrong[:5]) + (" ..." if len(wrong) > 5 else ""),
+    )
+
+
+def prices_of(
+    entries: Sequence[Mapping[str, Any]], own: Mapping[str, Series], found: Mapping[str, Series]
+) -> tuple[Prices, set[Place]]:
+    """The intensity of a bundle's places, and those whose numbers are not there; `job_id` 0 is for all."""
+    general: dict[Place, Series] = {}
+    special: dict[tuple[int, Place], Series] = {}
+    withheld: set[Place] = set()
+    for entry in entries:
+        place = entry["zone"], entry["signal"]
+        series = own[entry["file"]] if "file" in entry else found.get(entry["sha256"])
+        if series is None:
+            withheld.add(place)
+        elif number := entry.get("job_id", 0):
+            special[number, place] = series
+        else:
+            general[place] = series
+    return Prices(general, special), withheld

@@ -39,5 +39,7 @@ def verify(path: Path, trust: Trust, intensity: Sequence[Path] = ()) -> Outcome:
         case bundle.REPORT:
             report_check.check(found, supplied, outcome)
         case other:
-            outcome.broken("kind", f"it is a bundle of {other!r}, which this version of Tidewatt does not know")
+            outcome.broken(
+                "kind", f"it is a bundle of {other!r}, which this version of Tidewatt does not know"
+            )
     return outcome

@@ -1,0 +1,92 @@
+"""`receipt`: what one job used, emitted and saved, and everything it stands on in one file."""
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlencode
+
+import typer
+
+from tidewatt.scheduler.cli import options as given
+from tidewatt.scheduler.cli.files import STDOUT, put, refuse_file
+from tidewatt.scheduler.cli.session import daemon, now_of
+from tidewatt.scheduler.cli.text import painted, say, say_json, tell
+from tidewatt.scheduler.client import Client, Json
+from tidewatt.scheduler.errors import BadInput, Refused
+
+LARGEST_OUTPUT = 1 << 40  # bytes; what is larger is not read for its digest
+BLOCK = 1 << 20
+_PATIENT_S = 300.0  # a bundle of a year takes longer than other answers
+
+
+def receipt(
+    job: given.Job,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", metavar="FILE", help="Write all that it stands on, for `tidewatt verify`."),
+    ] = None,
+    outputs: Annotated[
+        list[Path] | None,
+        typer.Option("--output", metavar="FILE", help="Bind the digest of what the job made to the bundle."),
+    ] = None,
+    as_json: given.AsJson = False,
+) -> None:
+    """Show what a job used, emitted and saved; --bundle lets others check it without us."""
+    if outputs and bundle is None:
+        raise BadInput("--output names what a bundle is about: give --bundle, too")
+    if as_json and bundle == STDOUT:
+        raise BadInput("--json and --bundle - are both for stdout: choose one")
+    refuse_file(bundle, (".zip",))
+    client = daemon()
+    answer = client.job(job)
+    if "settlement" not in answer:
+        raise BadInput(f"{job} is an array: name one of its tasks, as {job}_0")
+    if bundle is not None:
+        digests = [f"{_digest(path)}:{path.name}" for path in outputs or ()]
+        query = f"?{urlencode({'output': digests}, doseq=True)}" if digests else ""
+        _write(client, f"bundle/job/{job}{query}", bundle)
+        answer = client.job(job)  # making the bundle may have settled it anew
+    _show(client, answer, as_json, bundle)
+
+
+def report_bundle(client: Client, since_s: float | None, by: str, baseline: str, path: Path) -> None:
+    """Writes the bundle of a report over the jobs that ended in the last `since_s` seconds, or ever."""
+    asked = {"by": by, "baseline": baseline} | ({} if since_s is None else {"since_s": since_s})
+    _write(client, f"bundle/report?{urlencode(asked)}", path)
+
+
+def _write(client: Client, path: str, into: Path) -> None:
+    put(into, Client(client.path, _PATIENT_S).fetch(path))
+    if into != STDOUT:
+        tell(f"`tidewatt verify {into}` checks it, here or elsewhere")
+
+
+def _show(client: Client, answer: Json, as_json: bool, bundle: Path | None) -> None:
+    if as_json:
+        say_json(answer["settlement"])
+        return
+    if bundle == STDOUT:
+        return
+    if answer["settlement"] is None:
+        raise Refused(
+            f"job {answer['key']} is not settled yet: `tidewatt show {answer['key']}` says where it stands"
+        )
+    from tidewatt.scheduler.cli.job_text import account_lines, title
+
+    say(painted(title(answer), "bold"))
+    for line in account_lines(answer["settlement"], now_of(client.status())):
+        say(line)
+
+
+def _digest(path: Path) -> str:
+    import hashlib
+
+    whole = hashlib.sha256()
+    try:
+        if path.stat().st_size > LARGEST_OUTPUT or not path.is_file():
+            raise BadInput(f"the output {path} is no file that could be read whole")
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                whole.update(block)
+    except OSError as error:
+        raise BadInput(f"the output {path} cannot be read: {error.strerror}") from None
+    return whole.hexdigest()

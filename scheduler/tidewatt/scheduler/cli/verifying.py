@@ -1,0 +1,129 @@
+"""`verify` and `ledger`: checks claims, of others and of one's own."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tidewatt.scheduler.cli import options as given
+from tidewatt.scheduler.cli.session import daemon, own_paths
+from tidewatt.scheduler.cli.text import painted, say, say_json, shown, write
+from tidewatt.scheduler.errors import BadInput
+
+_STYLES = {"holds": "green", "broken": "red", "open": "yellow"}
+_WORDS = {"holds": "ok", "broken": "WRONG", "open": "open"}
+PARTS = ("head", "key", "check")
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A bundle of a receipt or a report.")],
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="The signer's public key, from its owner.")
+    ] = None,
+    intensity: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--intensity",
+            metavar="FILE",
+            help="Your own recording of the grid, or a folder of them: CSV or Parquet.",
+        ),
+    ] = None,
+    as_json: given.AsJson = False,
+) -> int:
+    """Check every number of a bundle, offline; exit 1 if one does not hold."""
+    from tidewatt.scheduler.proof.keys import own_key, verifying_key
+    from tidewatt.scheduler.proof.opening import Trust
+    from tidewatt.scheduler.proof.verify import UNPROVEN
+    from tidewatt.scheduler.proof.verify import verify as check
+
+    trust = Trust(None if key is None else verifying_key(key), own_key(own_paths().keys))
+    outcome = check(file, trust, intensity or ())
+    if as_json:
+        from dataclasses import asdict
+
+        say_json(asdict(outcome) | {"sound": outcome.sound, "cannot_be_proven": list(UNPROVEN)})
+        return 0 if outcome.sound else 1
+    if outcome.kind:
+        say(painted(shown(f"{outcome.kind} {outcome.subject}"), "bold"))
+    for finding in outcome.findings:
+        word = painted(f"{_WORDS[finding.verdict]:<5}", _STYLES[finding.verdict])
+        say(f"{word}  {finding.subject}: {shown(finding.found)}")
+    for series in outcome.needs_key:
+        say(f"{painted('open ', 'yellow')}  needs your own key: {shown(series)}")
+    say("no bundle can prove")
+    for sentence in UNPROVEN:
+        say(f"  {sentence}")
+    wrong = sum(finding.verdict == "broken" for finding in outcome.findings)
+    say(painted("nothing is wrong", "green") if outcome.sound else painted(f"{wrong} checks failed", "red"))
+    return 0 if outcome.sound else 1
+
+
+def ledger(
+    part: Annotated[
+        str,
+        typer.Argument(metavar="WHAT", help="head: sign and show it; key: the public key; check: all of it."),
+    ] = "head",
+    as_json: given.AsJson = False,
+) -> int:
+    """Show the signed head of all events, the key that signs, or check the whole chain."""
+    match part:
+        case "head":
+            return _head(as_json)
+        case "key":
+            return _key(as_json)
+        case "check":
+            return _check(as_json)
+        case other:
+            raise BadInput(f"there is no ledger {other!r}: choose from {', '.join(PARTS)}")
+
+
+def _head(as_json: bool) -> int:
+    import json
+
+    answer: dict[str, Any] = json.loads(daemon().fetch("ledger/head"))
+    if as_json:
+        say_json(answer)
+        return 0
+    say(f"{answer['seq']} events, head {answer['hash']}")
+    say(f"signed with key {answer['fingerprint']}")
+    for trouble in answer["troubles"]:
+        say(f"{painted('WRONG', 'red')}  {trouble}")
+    return 1 if answer["troubles"] else 0
+
+
+def _key(as_json: bool) -> int:
+    from tidewatt.scheduler.proof.keys import own_key
+
+    found = own_key(own_paths().keys)
+    if found is None:
+        raise BadInput("there is no key here yet: the daemon makes it at its first start, `tidewatt up`")
+    if as_json:
+        say_json({"fingerprint": found.fingerprint, "key": found.pem.decode()})
+    else:
+        write(found.pem.decode())
+    return 0
+
+
+def _check(as_json: bool) -> int:
+    """Follows the whole chain in the store, and compares it with every signed head; the daemon may run."""
+    from tidewatt.scheduler.proof.keys import own_key
+    from tidewatt.scheduler.store import Store
+    from tidewatt.scheduler.store.ledger import examined
+
+    place = own_paths()
+    if not place.database.exists():
+        raise BadInput(f"there is no ledger in {place.home}: `tidewatt up` begins one")
+    store = Store(place.database)
+    try:
+        found = examined(store, place.heads, own_key(place.keys))
+    finally:
+        store.close()
+    if as_json:
+        say_json({"events": found.events, "heads": found.heads, "wrong": list(found.wrong)})
+    else:
+        say(f"{found.events} events, {found.heads} signed heads")
+        for sentence in found.wrong:
+            say(f"{painted('WRONG', 'red')}  {sentence}")
+        if not found.wrong:
+            say(painted("nothing is wrong", "green"))
+    return 1 if found.wrong else 0

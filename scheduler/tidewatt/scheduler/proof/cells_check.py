@@ -1,0 +1,201 @@
+"""Computes accounts again from their cells and the observed intensity, apart from how they were made."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from operator import add, mul
+from typing import Any
+
+from tidewatt.scheduler.accounting.emission import micrograms
+from tidewatt.scheduler.accounting.frozen import METHOD_VERSION
+from tidewatt.scheduler.proof.prices import Place, Prices, Ticket
+from tidewatt.scheduler.proof.report_case import JobTold
+
+MICRO = 1_000_000
+AT_ONCE = 500  # jobs whose cells are looked up together
+Record = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Checked:
+    """What was found: by job in which numbers it differs, and why one could not be computed."""
+
+    wrong: dict[int, list[str]] = field(default_factory=dict)
+    unknown: dict[int, str] = field(default_factory=dict)
+    jobs: int = 0
+    cells: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Cells of one attempt and component with what they cost: where they were, and in each baseline."""
+
+    active_uj: list[int]
+    both_uj: list[int]
+    pue_micro: int
+    there: Ticket
+    moved: Mapping[str, Ticket]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ledger:
+    job: JobTold
+    told: Record
+    groups: Sequence[_Group]
+    moves: Sequence[tuple[int, Sequence[Ticket]]]  # energy of data moved, and its ends
+    home_pue_micro: int
+
+
+def check(jobs: Iterable[JobTold], prices: Prices, withheld: Collection[Place] = ()) -> Checked:
+    """Compares every account that has cells; `withheld` are places whose intensity is not there."""
+    found = Checked()
+    rest = iter(jobs)
+    while some := list(islice(rest, AT_ONCE)):
+        ledgers = []
+        for job in some:
+            if job.record is not None and _computable(job, job.record, withheld, found):
+                ledgers += list(_ledgers(job, job.record, prices, found))
+        prices.resolve()
+        for ledger in ledgers:
+            if sentences := list(_compared(ledger)):
+                found.wrong.setdefault(ledger.job.job_id, []).extend(sentences)
+    return found
+
+
+def _computable(job: JobTold, record: Record, withheld: Collection[Place], found: Checked) -> bool:
+    if not record["ledgers"]:
+        return False
+    if record["method_version"] != METHOD_VERSION:
+        found.unknown[job.job_id] = f"its account is of method {record['method_version']}"
+        return False
+    places = {place for ledger in record["ledgers"] for place in _places(job, ledger["signal"])}
+    if places & set(withheld):
+        found.unknown[job.job_id] = "it needs your own key"
+        return False
+    found.jobs += 1
+    return True
+
+
+def _places(job: JobTold, signal: str) -> Iterator[Place]:
+    for launched in _launched(job).values():
+        if signal in launched["zones"]:
+            yield launched["zones"][signal], signal
+    if home := job.frozen["home_zones"].get(signal):
+        yield home, signal
+
+
+def _launched(job: JobTold) -> dict[str, Record]:
+    return {each["attempt_id"]: each["payload"] for each in job.events if each["kind"] == "attempt.launching"}
+
+
+def _ledgers(job: JobTold, record: Record, prices: Prices, found: Checked) -> Iterator[_Ledger]:
+    """The questions of each ledger of an account; sums over its cells that need none are compared at once."""
+    rows = record.get("profile", ())
+    energy_uj = sum(sum(cell[3]) + sum(cell[4]) for row in rows for cell in [_columns(row)])
+    found.cells += sum(len(row["cells"]) for row in rows)
+    if energy_uj != record.get("energy_uj", 0):
+        found.wrong.setdefault(job.job_id, []).append(f"its cells hold {energy_uj} uJ")
+    launched = _launched(job)
+    for told in record["ledgers"]:
+        yield _Ledger(
+            job,
+            told,
+            [_group(job, record, row, told, launched[row["attempt_id"]], prices) for row in rows],
+            list(_moves(job, told["signal"], launched, prices)),
+            job.frozen["home_pue_micro"],
+        )
+
+
+def _columns(row: Record) -> list[list[int]]:
+    """start_ms, end_ms, at_ms, active_uj, idle_uj of a row's cells."""
+    return [list(column) for column in zip(*row["cells"], strict=True)]
+
+
+def _group(
+    job: JobTold, record: Record, row: Record, told: Record, factors: Record, prices: Prices
+) -> _Group:
+    start_ms, end_ms, at_ms, active_uj, idle_uj = _columns(row)
+    signal = told["signal"]
+    moved = {}
+    if row["productive"]:
+        length_ms = [end - start for start, end in zip(start_ms, end_ms, strict=True)]
+        home = job.frozen["home_zones"].get(signal, "")
+        for name, begin_ms in _begins(job, record, told).items():
+            moved_ms = [begin_ms + at for at in at_ms]
+            moved[name] = prices.ask(
+                job.job_id, (home, signal), moved_ms, list(map(add, moved_ms, length_ms))
+            )
+    there = prices.ask(job.job_id, (factors["zones"][signal], signal), start_ms, end_ms)
+    return _Group(active_uj, list(map(add, active_uj, idle_uj)), factors["pue_micro"], there, moved)
+
+
+def _begins(job: JobTold, record: Record, told: Record) -> dict[str, int]:
+    """Where each baseline that the ledger has begins; none where the energy on both sides is not the same."""
+    if told.get("levers", {}).get("efficiency_ug"):
+        return {}
+    begins = {"hypothetical_ug": job.frozen["submitted_ms"], "feasible_ug": record.get("feasible_start_ms")}
+    return {name: begin for name, begin in begins.items() if begin is not None and name in told}
+
+
+def _moves(
+    job: JobTold, signal: str, launched: Mapping[str, Record], prices: Prices
+) -> Iterator[tuple[int, Sequence[Ticket]]]:
+    at_ms = {
+        each["attempt_id"]: each["time_ms"] for each in job.events if each["kind"] == "attempt.launching"
+    }
+    ran = {each["attempt_id"] for each in job.events if each["kind"] == "attempt.running"}
+    for attempt_id, factors in launched.items():
+        moved = factors.get("transfer")
+        if moved is not None and attempt_id in ran:
+            zones = [moved["zones"].get(signal), factors["zones"].get(signal)]
+            when = at_ms[attempt_id]
+            ends = [prices.ask(job.job_id, (zone, signal), [when], [when + 1]) for zone in zones if zone]
+            yield moved["energy_uj"], ends
+
+
+def _compared(ledger: _Ledger) -> Iterator[str]:
+    signal, told = ledger.told["signal"], ledger.told
+    for name, computed in _sums(ledger).items():
+        if computed is None:
+            yield f"{signal}: the intensity for {name} is not there"
+        elif computed != told[name]:
+            yield f"{signal}: {name} is {told[name]}, computed {computed}"
+    if exposures := told.get("exposures"):
+        for place, name in enumerate(("actual_ug", "feasible_ug", "hypothetical_ug"), start=3):
+            if name in told and sum(each[place] for each in exposures) != told[name]:
+                yield f"{signal}: the parts of {name} with errors in common do not add up"
+    levers = told.get("levers")
+    if levers is not None:
+        beyond = [
+            levers[f"{name}_ug"] for name in ("region", "efficiency", "pauses", "lost_work", "transfer")
+        ]
+        for name in ("feasible", "hypothetical"):
+            saved = told.get(f"{name}_ug", 0) - told["actual_ug"]
+            if f"{name}_ug" in told and levers.get(f"time_{name}_ug", 0) + sum(beyond) != saved:
+                yield f"{signal}: the parts of its saving do not add up"
+
+
+def _sums(ledger: _Ledger) -> dict[str, int | None]:
+    """Emissions, actual and baselines in micrograms, rounded once; None where an intensity is lacking."""
+    emissions = actual = 0
+    moved: dict[str, int] = {}
+    for group in ledger.groups:
+        mg = group.there.answer()
+        if mg is None:
+            return {"emissions_ug": None}
+        actual += group.pue_micro * sum(map(mul, group.active_uj, mg))
+        emissions += group.pue_micro * sum(map(mul, group.both_uj, mg))
+        for name, ticket in group.moved.items():
+            there = ticket.answer()
+            if there is None:
+                return {name: None}
+            moved[name] = moved.get(name, 0) + ledger.home_pue_micro * sum(map(mul, group.active_uj, there))
+    for energy_uj, tickets in ledger.moves:
+        ends = [ticket.answer() for ticket in tickets]
+        known = [each[0] for each in ends if each is not None]
+        if not known or len(known) < len(ends):
+            return {"emissions_ug": None}
+        transfer = energy_uj * sum(known) * MICRO // len(known)
+        actual, emissions = actual + transfer, emissions + transfer
+    sums = {"emissions_ug": emissions, "actual_ug": actual, **moved}
+    return {name: micrograms(amount, MICRO) for name, amount in sums.items()}
