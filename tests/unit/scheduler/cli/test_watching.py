@@ -261,7 +261,7 @@ def test_report_is_a_table_sentences_csv_or_json(tidewatt: Tidewatt, fake_daemon
     }  # fmt: skip
     fake_daemon.report = {"since": None, "by": "none", "groups": [total], "total": total}
     out = tidewatt("report", "--since", "30d").out
-    assert fake_daemon.asked[0][1] == "/api/v1/report?by=none&since_s=2592000.0"
+    assert fake_daemon.asked[0][1] == "/api/v1/report?by=none&baseline=feasible&since_s=2592000.0"
     assert "1.50 kWh" in out
     assert "Carbon is not known" in out
     assert tidewatt("report", "--csv").out.startswith("none,jobs,")
