@@ -1,15 +1,13 @@
 """The whole of a host's energy: what attempts got, what was idle, what was somebody else's."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidewatt.backends.meters.energy import Host, Run
 from tidewatt.backends.meters.excerpt import excerpt
-from tidewatt.backends.meters.reading import Device
 from tidewatt.backends.meters.remainder import OVERHEAD, components_of, node_of
 from tidewatt.backends.meters.share import idle_of
-from tidewatt.backends.meters.tally import Booked, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,37 +70,19 @@ def account(folder: Path, allocations: Sequence[Allocation], start_ms: int, end_
     host = Host(folder, excerpt(folder, start_ms, end_ms), end_ms)
     balance = Balance()
     for device in components_of(host.taken).values():
-        part = host.increments(device.key).known
-        idle_uj = int(idle_of(host.taken, part, host.idle(device)).sum())
-        balance.book(device.component, int(part.energy_uj.sum()) - idle_uj, idle_uj)
-    tallies = {one: _tallies(host, one) for one in allocations}
-    for one, found in tallies.items():
-        for tally in found:
-            active_uj, idle_uj = _sums(tally.booked)
-            if active_uj or idle_uj:
-                balance.give(one.attempt_id, tally.component, active_uj, idle_uj)
-    if node := node_of(host.taken):
-        _divide(balance, host, node, tallies)
-    return balance
-
-
-def _tallies(host: Host, one: Allocation) -> list[Tally]:
-    run = Run(host, one.attempt_id, one.start_ms, max(one.end_ms, one.start_ms + 1))
-    if one.end_ms <= one.start_ms:
-        return [run.by_cpu_time("cpu"), run.by_cpu_time("dram")]
-    return run.components(one.gpu_uuids)
-
-
-def _sums(booked: Iterable[Booked]) -> tuple[int, int]:
-    pairs = [(int(each.active_uj.sum()), int(each.idle_uj.sum())) for each in booked]
-    return sum(active for active, _ in pairs), sum(idle for _, idle in pairs)
-
-
-def _divide(balance: Balance, host: Host, node: Device, tallies: dict[Allocation, list[Tally]]) -> None:
-    """Books the node's remainder, and gives attempts their parts of it."""
-    whole = host.remainder(node)
-    balance.book(OVERHEAD, int(whole.active_uj.sum()), int(whole.idle_uj.sum()))
-    for one, found in tallies.items():
-        active_uj, idle_uj = whole.of([each for tally in found for each in tally.booked])
-        if active_uj.any() or idle_uj.any():
+        metered = host.metered(device)
+        resting_uj = int(idle_of(host.taken, metered.part, metered.idle_mw).sum())
+        balance.book(device.component, int(metered.part.energy_uj.sum()) - resting_uj, resting_uj)
+    node = node_of(host.taken)
+    whole = host.remainder(node) if node else None
+    if whole:
+        balance.book(OVERHEAD, int(whole.active_uj.sum()), int(whole.idle_uj.sum()))
+    for one in allocations:
+        uuids = one.gpu_uuids if one.end_ms > one.start_ms else ()
+        run = Run(host, one.attempt_id, uuids, one.start_ms, max(one.end_ms, one.start_ms + 1))
+        for component, share in run.shares():
+            balance.give(one.attempt_id, component, int(share.active_uj.sum()), int(share.idle_uj.sum()))
+        if whole:
+            active_uj, idle_uj = whole.of(share for _, share in run.shares())
             balance.give(one.attempt_id, OVERHEAD, int(active_uj.sum()), int(idle_uj.sum()))
+    return balance

@@ -22,6 +22,7 @@ _TOO_MUCH = 1.5  # times the device's highest draw: beyond that a difference is 
 _QUANTUM_MS = 200  # counters move in steps of up to 100 ms (arXiv 2312.02741); once at each end
 _STILL_MS = 2000  # a working device's counter moves within this
 _SLEPT_MS = 1000  # clocks of a host that does not sleep stay closer than this
+_AT_ONCE = 65_536
 _POWER_GAP = 3  # power is integrated over gaps of at most so many intervals
 _POWER_GAP_MS = 5000  # or this long
 
@@ -135,51 +136,64 @@ class _Track:
         energy_uj, faults = self._differences(rows, first, last)
         sound = faults == Fault.NONE
         hows = [CODES[device.how] if device else _MISSING for device in self.devices]
-        how = np.array(hows, dtype=np.int8)[self.taken.header[last[sound]]]
-        yield Increments(first[sound], last[sound], energy_uj[sound], how)
+        all_of = Increments(first, last, energy_uj, self._by_header(hows, last).astype(np.int8))
+        yield all_of.only(sound)
         for place in np.flatnonzero(~sound).tolist():
             pair = int(first[place]), int(last[place])
             yield from self._filled(rows, *pair, int(energy_uj[place]), Fault(int(faults[place])))
 
     def _differences(self, rows: Rows, first: Rows, last: Rows) -> tuple[Amounts, Codes]:
         """Microjoules of the counter from `first` to `last`, and what is wrong with them."""
-        header = self.taken.header
-        limit_w, range_uj = (
-            np.array([getattr(device, name) if device else 0 for device in self.devices], dtype=np.int64)
-            for name in ("limit_w", "range_uj")
-        )
+        energy_uj, faults = np.empty(len(first), dtype=np.int64), np.empty(len(first), dtype=np.int8)
+        stood_in = self._stood_in()
+        for start in range(0, len(first), _AT_ONCE):  # so that a week takes no more memory than it must
+            some = slice(start, start + _AT_ONCE)
+            energy_uj[some], faults[some] = self._judged(first[some], last[some], stood_in)
+        still = (energy_uj == 0) & (faults == Fault.NONE)
+        if still.any():
+            passed_ms = self.taken.mono_ms[last] - self.taken.mono_ms[first]
+            still &= _together(passed_ms, still) >= _STILL_MS
+            still[still] = self._draws(rows, first[still], last[still])
+            beside = np.pad(still, 1)  # it stopped and went on within the increments beside it
+            still |= (faults == Fault.NONE) & (beside[:-2] | beside[2:])
+            faults[still] = Fault.STILL
+        return energy_uj, faults
+
+    def _judged(self, first: Rows, last: Rows, stood_in: Column) -> tuple[Amounts, Codes]:
+        """Microjoules of the counter, and what is wrong with each difference by itself."""
+        limit_w = self._by_header([device.limit_w if device else 0 for device in self.devices], last)
+        range_uj = self._by_header([device.range_uj if device else 0 for device in self.devices], last)
         ways = [(device.source, device.range_uj) if device else ("", 0) for device in self.devices]
-        way = np.array([ways.index(each) for each in ways], dtype=np.int64)[header]
-        limit_w, range_uj = limit_w[header[last]], range_uj[header[last]]
+        way = [ways.index(each) for each in ways]
         passed_ms = self.taken.mono_ms[last] - self.taken.mono_ms[first]
         energy_uj = self.energy_uj[last] - self.energy_uj[first]
         energy_uj = np.where((energy_uj < 0) & (range_uj > 0), energy_uj + range_uj, energy_uj)
-        most_uj = limit_w * 1000 * passed_ms
-        too_much_uj = _TOO_MUCH * limit_w * 1000 * (passed_ms + _QUANTUM_MS)
-        still = (energy_uj == 0) & (_together(passed_ms, energy_uj == 0) >= _STILL_MS)
-        still[still] = self._draws(rows, first[still], last[still])
-        slept = self.taken.slept_ms[last] - self.taken.slept_ms[first] > _SLEPT_MS
+        other_way = self._by_header(way, first) != self._by_header(way, last)
         faults = np.select(
             [
-                slept,
-                (way[first] != way[last]) | self._stood_in(first, last),
-                (range_uj > 0) & (most_uj > range_uj),
+                self.taken.slept_ms[last] - self.taken.slept_ms[first] > _SLEPT_MS,
+                other_way | (stood_in[last + 1] > stood_in[first]),
+                (range_uj > 0) & (limit_w * 1000 * passed_ms > range_uj),
                 energy_uj < 0,
-                (limit_w > 0) & (energy_uj > too_much_uj),
-                still,
+                (limit_w > 0) & (energy_uj > _TOO_MUCH * limit_w * 1000 * (passed_ms + _QUANTUM_MS)),
             ],
-            [Fault.SLEPT, Fault.OTHER_WAY, Fault.GAP, Fault.RESET, Fault.IMPLAUSIBLE, Fault.STILL],
+            [Fault.SLEPT, Fault.OTHER_WAY, Fault.GAP, Fault.RESET, Fault.IMPLAUSIBLE],
             Fault.NONE,
         )
-        stands = np.pad(faults == Fault.STILL, 1)  # it stopped and went on within the increments beside it
-        faults = np.where((faults == Fault.NONE) & (stands[:-2] | stands[2:]), Fault.STILL, faults)
         return energy_uj, faults.astype(np.int8)
 
-    def _stood_in(self, first: Rows, last: Rows) -> NDArray[np.bool_]:
-        """Whether a modelled device has taken the place of this measured one in between."""
-        found = [self._stand_in(header) for header in self.taken.headers]
-        before = np.concatenate([[0], np.cumsum(np.array(found, dtype=np.int64)[self.taken.header])])
-        return np.asarray(before[last + 1] > before[first])
+    def _by_header(self, values: Sequence[int], rows: Rows) -> Amounts:
+        """A value that only depends on the header, for each of the rows."""
+        if len(set(values)) == 1:
+            return np.broadcast_to(np.int64(values[0]), rows.shape)
+        return np.array(values, dtype=np.int64)[self.taken.header[rows]]
+
+    def _stood_in(self) -> Column:
+        """How many readings so far show a modelled device in the place of this measured one, (n + 1,)."""
+        found = np.array([self._stand_in(header) for header in self.taken.headers], dtype=np.int32)
+        counts = np.zeros(len(self.taken) + 1, dtype=np.int32)
+        np.cumsum(found[self.taken.header], out=counts[1:])
+        return counts
 
     def _stand_in(self, header: Header) -> bool:
         component = {device.component for device in self.devices if device and device.how is How.MEASURED}
@@ -231,10 +245,11 @@ class _Track:
             return
         first, last = seen[:-1], seen[1:]
         passed_ms = self.taken.mono_ms[last] - self.taken.mono_ms[first]
-        interval_ms = self.taken.by_header(lambda header: header.interval_ms)[last]
+        interval_ms = self._by_header([header.interval_ms for header in self.taken.headers], last)
         slept_ms = self.taken.slept_ms[last] - self.taken.slept_ms[first]
         known = (passed_ms <= np.maximum(_POWER_GAP * interval_ms, _POWER_GAP_MS)) & (slept_ms <= _SLEPT_MS)
-        energy_uj = (self.power_mw[first] + self.power_mw[last]) * passed_ms // 2
+        power_mw = self.power_mw[seen].astype(np.int64)
+        energy_uj = (power_mw[:-1] + power_mw[1:]) * passed_ms // 2
         flags = [
             Flag(
                 Fault.NO_POWER,

@@ -1,12 +1,12 @@
 """Energy of attempts, from the readings kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from tidewatt.backends.meters.columns import CODES, Columns, Spans
+from tidewatt.backends.meters.columns import CODES, Spans
 from tidewatt.backends.meters.counter import Increments, increments
 from tidewatt.backends.meters.draw import idle_mw as lowest_mw
 from tidewatt.backends.meters.excerpt import Excerpt, excerpt
@@ -20,8 +20,8 @@ from tidewatt.backends.meters.remainder import (
     node_of,
     remainder,
 )
-from tidewatt.backends.meters.share import CpuTime, by_cpu_time, clip, touching
-from tidewatt.backends.meters.tally import Booked, Tally
+from tidewatt.backends.meters.share import CpuTime, Share, by_cpu_time, clip, touching
+from tidewatt.backends.meters.tally import Tally
 
 COMPONENTS_ONLY = "components only: node overhead not measured"
 _APART = 0.1  # counter and power may differ so much before it is told
@@ -40,7 +40,6 @@ class Host:
     until_ms: int
     given: Mapping[str, int] | None = None
     idle_mw: dict[str, int] = field(default_factory=dict)
-    _increments: dict[str, Increments] = field(default_factory=dict)
     _times: CpuTime | None = None
     _remainder: Remainder | None = None
 
@@ -49,12 +48,6 @@ class Host:
         """The CPU times of attempts."""
         self._times = self._times or CpuTime.of(self.taken)
         return self._times
-
-    def increments(self, key: str) -> Increments:
-        """The energy of a device, known or not."""
-        if key not in self._increments:
-            self._increments[key] = increments(self.taken, key)
-        return self._increments[key]
 
     def idle(self, device: Device) -> int:
         """The idle draw of a device in milliwatts; 0: not known."""
@@ -70,13 +63,13 @@ class Host:
 
     def metered(self, device: Device) -> Metered:
         """The known energy of a device with its idle draw."""
-        return Metered(device, self.increments(device.key).known, self.idle(device))
+        return Metered(device, increments(self.taken, device.key).known, self.idle(device))
 
     def remainder(self, node: Device) -> Remainder:
         """What the node used beyond its components."""
         if self._remainder is None:
-            components = [self.metered(device) for device in components_of(self.taken).values()]
-            self._remainder = remainder(self.taken, self.metered(node), components)
+            components = tuple(components_of(self.taken).values())
+            self._remainder = remainder(self.taken, node, components, self.metered)
         return self._remainder
 
 
@@ -86,102 +79,131 @@ class Run:
 
     host: Host
     attempt_id: str
+    gpu_uuids: Sequence[str]
     start_ms: int
     end_ms: int
 
-    def tallies(self, gpu_uuids: Sequence[str]) -> list[Tally]:
+    def tallies(self) -> list[Tally]:
         """What it used of each component, and of the node beyond them where that is metered."""
-        found = self.components(gpu_uuids)
+        found = [self.gpus()] if self.gpu_uuids else []
+        found += [self.by_cpu_time(component) for component in ("cpu", "dram")]
         node = node_of(self.host.taken)
-        return [*found, self.overhead(node, found)] if node else found
+        return [*found, self.overhead(node)] if node else found
 
-    def components(self, gpu_uuids: Sequence[str]) -> list[Tally]:
-        """What it used of each component."""
-        found = [self.gpus(gpu_uuids)] if gpu_uuids else []
-        return found + [self.by_cpu_time(component) for component in ("cpu", "dram")]
+    def shares(self) -> Iterator[tuple[str, Share]]:
+        """Its shares of all devices, each with the component."""
+        for uuid in self.gpu_uuids:
+            device, slices, of = self._allocated(uuid)
+            if device:
+                part = self._touching(increments(self.host.taken, device.key))
+                yield "gpu", self._of_gpu(device, part, slices, of)
+        for component in ("cpu", "dram"):
+            for device in self._divided(component).values():
+                part = self._touching(increments(self.host.taken, device.key))
+                yield component, self._of_cpu(device, part)
 
-    def gpus(self, uuids: Sequence[str]) -> Tally:
+    def gpus(self) -> Tally:
         """Its GPUs by allocation."""
         tally, taken = self._tally("gpu"), self.host.taken
-        for uuid in uuids:
-            key, slices, of = allocated(taken, uuid)
-            device = taken.devices("gpu").get(key)
+        for uuid in self.gpu_uuids:
+            device, slices, of = self._allocated(uuid)
             if device is None:
                 tally.sources.append(_why_missing(taken, uuid))
                 tally.notes.append(f"gpu {uuid}: {tally.sources[-1]}")
                 continue
-            tally.sources.append(
-                device.source if slices == of else f"{device.source}, {slices} of {of} slices"
-            )
-            idle = self.host.idle(device)
-            if not idle:
+            key = device.key
+            tally.sources.append(device.source + ("" if slices == of else f", {slices} of {of} slices"))
+            if not self.host.idle(device):
                 tally.notes.append(f"{key}: its idle draw was never seen: all of its energy counts as active")
-            part = self._within(key, tally)
-            pieces = clip(taken, part, idle, self.start_ms, self.end_ms)
-            how = pieces.how if slices == of else np.full_like(pieces.how, CODES[How.MODELLED])
-            idle_uj = pieces.idle_uj * slices // of
-            active_uj = pieces.energy_uj * slices // of - idle_uj
-            tally.add(Columns(pieces.start_ms, pieces.end_ms, how, active_uj, idle_uj), 1 / len(uuids))
-            tally.booked.append(Booked(pieces.part, active_uj, idle_uj))
+            part = increments(taken, key)
+            tally.flag(taken, part.flags)
+            tally.add(self._of_gpu(device, self._touching(part), slices, of), 1 / len(self.gpu_uuids))
             tally.notes += self._cross_check(key)
+            if node_of(taken) is None and slices == of:
+                taken.let_go(key)
         return tally
 
     def by_cpu_time(self, component: str) -> Tally:
         """Its CPUs or memory, by its share of CPU time."""
         tally, taken = self._tally(component), self.host.taken
-        found = taken.devices(component)
-        if not len(taken) or not found or self.attempt_id not in self.host.times.attempts_ms:
+        found = self._divided(component)
+        if not found:
             reason = "no readings" if not len(taken) else f"no {component} meter"
-            if found and len(taken):
+            if taken.devices(component):
                 reason = "not attributed: the attempt's CPU time was not read"
             tally.sources.append(reason)
             tally.notes.append(f"{component}: {reason}")
             return tally
-        peers = taken.by_header(lambda header: sum(each.component == component for each in header.devices))
+        peers = [sum(each.component == component for each in header.devices) for header in taken.headers]
         for key, device in found.items():
             tally.sources.append(device.source)
-            part = self._within(key, tally)
-            # All of the attempt's CPU time lies within its run: what straddles an edge of the run is not cut.
-            shares = by_cpu_time(taken, part, self.host.idle(device), self.host.times, self.attempt_id)
-            start = np.maximum(taken.at_ms[part.first], self.start_ms)
-            end = np.minimum(taken.at_ms[part.last], self.end_ms)
-            tally.add(Columns(start, end, part.how, *shares), 1 / np.maximum(peers[part.last], 1))
-            tally.booked.append(Booked(part, *shares))
+            part = increments(taken, key)
+            tally.flag(taken, part.flags)
+            share = self._of_cpu(device, self._touching(part))
+            tally.add(share, 1 / np.maximum(peers, 1)[taken.header[share.part.last]])
         return tally
 
-    def overhead(self, node: Device, components: Sequence[Tally]) -> Tally:
+    def overhead(self, node: Device) -> Tally:
         """Its part of what the node draws beyond its components."""
         tally, taken, whole = self._tally(OVERHEAD), self.host.taken, self.host.remainder(node)
         tally.sources.append(f"{node.source}, {RULE}")
-        tally.flag(taken, self.host.increments(node.key).flags)
+        part = increments(taken, node.key)
+        tally.flag(taken, part.flags)
         tally.notes += [whole.note] if whole.note else []
-        active_uj, idle_uj = whole.of([each for tally in components for each in tally.booked])
+        active_uj, idle_uj = whole.of(share for _, share in self.shares())
         start = np.maximum(taken.at_ms[whole.first], self.start_ms)
         end = np.minimum(taken.at_ms[whole.last], self.end_ms)
-        tally.add(Columns(start, end, whole.how, active_uj, idle_uj).only(start < end), 1.0)
+        kept = start < end
+        tally.add(Share(part, start[kept], end[kept], active_uj[kept], idle_uj[kept], whole.how[kept]), 1.0)
         return tally
+
+    def _allocated(self, uuid: str) -> tuple[Device | None, int, int]:
+        key, slices, of = allocated(self.host.taken, uuid)
+        return self.host.taken.devices("gpu").get(key), slices, of
+
+    def _divided(self, component: str) -> dict[str, Device]:
+        """The devices of which it gets a share by CPU time."""
+        known = len(self.host.taken) and self.attempt_id in self.host.times.attempts_ms
+        return self.host.taken.devices(component) if known else {}
+
+    def _of_gpu(self, device: Device, part: Increments, slices: int, of: int) -> Share:
+        pieces = clip(self.host.taken, part, self.host.idle(device), self.start_ms, self.end_ms)
+        if slices == of:
+            idle_uj, active_uj, how = pieces.idle_uj, pieces.energy_uj - pieces.idle_uj, pieces.how
+        else:
+            idle_uj = pieces.idle_uj * slices // of
+            active_uj = pieces.energy_uj * slices // of - idle_uj
+            how = np.full_like(pieces.how, CODES[How.MODELLED])
+        return Share(pieces.part, pieces.start_ms, pieces.end_ms, active_uj, idle_uj, how)
+
+    def _of_cpu(self, device: Device, part: Increments) -> Share:
+        taken, idle = self.host.taken, self.host.idle(device)
+        # All of the attempt's CPU time lies within its run: what straddles an edge of the run is not cut.
+        active_uj, idle_uj = by_cpu_time(taken, part, idle, self.host.times, self.attempt_id)
+        start = np.maximum(taken.at_ms[part.first], self.start_ms)
+        end = np.minimum(taken.at_ms[part.last], self.end_ms)
+        return Share(part, start, end, active_uj, idle_uj, part.how)
 
     def _tally(self, component: str) -> Tally:
         return Tally(component, self.start_ms, self.end_ms)
 
-    def _within(self, key: str, tally: Tally) -> Increments:
-        """The device's known increments that touch the run; the flags of all go into the notes."""
-        part = self.host.increments(key)
-        tally.flag(self.host.taken, part.flags)
+    def _touching(self, part: Increments) -> Increments:
+        """The known increments that touch the run."""
         inside = touching(self.host.taken, part, self.start_ms, self.end_ms)
         return part.only(inside & (part.energy_uj >= 0))
 
     def _cross_check(self, key: str) -> list[str]:
         """Tells where the counter and the power seen between disagree; the counter is what counts."""
         taken = self.host.taken
-        energy_uj = taken.energy_uj.get(key, taken.nothing())
-        power_mw = taken.power_mw.get(key, taken.nothing())
+        if key not in taken.energy_uj or key not in taken.power_mw:
+            return []
+        energy_uj, power_mw = taken.energy_uj[key], taken.power_mw[key]
         shown = (energy_uj >= 0) & (power_mw >= 0)
         both = shown[:-1] & shown[1:] & (taken.boot[:-1] == taken.boot[1:]) & (np.diff(energy_uj) >= 0)
         both &= (taken.at_ms[:-1] >= self.start_ms) & (taken.at_ms[1:] <= self.end_ms)
         passed_ms = np.diff(taken.mono_ms)[both]
         counted_uj = int(np.diff(energy_uj)[both].sum())
-        powered_uj = int(((power_mw[:-1] + power_mw[1:])[both] * passed_ms // 2).sum())
+        powered_uj = int(((power_mw[:-1][both].astype(np.int64) + power_mw[1:][both]) * passed_ms // 2).sum())
         if passed_ms.sum() < _APART_MS or abs(counted_uj - powered_uj) <= _APART * max(counted_uj, 1):
             return []
         return [
@@ -207,7 +229,7 @@ def usage(
     taken = excerpt(folder, start_ms, end_ms, attempt_id)
     end_ms = max(start_ms + 1, taken.end_ms)
     host = Host(folder, taken, end_ms, idle_mw)
-    tallies = Run(host, attempt_id, start_ms, end_ms).tallies(gpu_uuids)
+    tallies = Run(host, attempt_id, gpu_uuids, start_ms, end_ms).tallies()
     notes = [*taken.steps, *dict.fromkeys(note for tally in tallies for note in tally.notes)]
     if OVERHEAD not in (tally.component for tally in tallies):
         notes.append(COMPONENTS_ONLY)

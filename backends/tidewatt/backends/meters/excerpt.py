@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,12 @@ from tidewatt.backends.meters.reading import Device
 from tidewatt.backends.meters.stored import Block, blocks, files
 
 ABSENT = -1  # where a reading does not show a value
+_AT_ONCE = 65_536
 _AROUND = 3  # readings on each side: what stands still, or stops, shows only beside others
 _STEP_MS = 500  # a reading's two clocks agree better than this, and drift apart less than _DRIFT
 _DRIFT = 0.001
 
-Column = NDArray[np.int64]
+Column = NDArray[np.signedinteger[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +65,11 @@ class Excerpt:
     def by_header(self, value: Callable[[Header], int]) -> Column:
         """A value that only depends on the header, for each reading."""
         return np.array([value(header) for header in self.headers], dtype=np.int64)[self.header]
+
+    def let_go(self, key: str) -> None:
+        """Forgets what a device showed, once that is added up: a week of readings has to fit into memory."""
+        self.energy_uj.pop(key, None)
+        self.power_mw.pop(key, None)
 
     def boots(self) -> Iterator[slice]:
         """The rows of each boot, in order."""
@@ -169,6 +176,31 @@ class _Digest:
         self._whole.update(block.lines)
 
 
+class _Growing:
+    """A column as it comes in; it grows in place, since many small pieces would not be given back."""
+
+    def __init__(self, kind: np.dtype[Any]) -> None:
+        self._values: Column = np.empty(_AT_ONCE, dtype=kind)
+        self._filled = 0
+
+    def put(self, start: int, values: Column) -> None:
+        """Puts values at a place after all others; what lies between is absent."""
+        end = start + len(values)
+        if values.dtype.itemsize > self._values.dtype.itemsize:
+            self._values = self._values.astype(values.dtype)
+        if end > len(self._values):
+            self._values.resize(end + end // 4, refcheck=False)
+        self._values[self._filled : start] = ABSENT
+        self._values[start:end] = values
+        self._filled = end
+
+    def whole(self, count: int) -> Column:
+        """All of it."""
+        self._values.resize(count, refcheck=False)
+        self._values[self._filled :] = ABSENT
+        return self._values
+
+
 class Taken:
     """Blocks as they come in, taken apart into columns at once, so that a week of them fits into memory."""
 
@@ -176,7 +208,7 @@ class Taken:
         self._digest = _Digest()
         self._headers: list[Header] = []
         self._boots: list[str] = []
-        self._parts: dict[tuple[str, str], list[tuple[int, Column]]] = {}
+        self._parts: dict[tuple[str, str], _Growing] = {}
         self._causes: dict[int, str] = {}
         self._count = 0
 
@@ -190,39 +222,40 @@ class Taken:
             self._boots.append(shape.boot_id)
         numbers = (self._boots.index(shape.boot_id), self._headers.index(block.header))
         for kind, number in zip(("boot", "header"), numbers, strict=True):
-            self._put(kind, "", np.full(count, number, dtype=np.int64))
+            self._put(kind, "", np.full(count, number, dtype=np.int32))
         names = [("time", ""), ("mono", ""), ("slept", "")]
         names += [("energy", key) for key in shape.energy_uj]
         names += [("power", key) for key in shape.power_mw]
         names += [("cpu", key) for key in shape.cpu_ms]
         for place, name in enumerate(names):
-            self._put(*name, np.ascontiguousarray(rows[:, place]))
+            column = np.ascontiguousarray(rows[:, place])
+            small = name[0] in ("power", "slept") and int(column.max(initial=0)) < 2**31
+            self._put(*name, column.astype(np.int32) if small else column)
         self._causes |= {self._count + row: cause for row, cause in block.causes.items()}
         self._count += count
 
     def _put(self, kind: str, key: str, column: Column) -> None:
-        self._parts.setdefault((kind, key), []).append((self._count, column))
+        self._parts.setdefault((kind, key), _Growing(column.dtype)).put(self._count, column)
 
     def _whole(self, kind: str, key: str = "") -> Column:
-        whole = np.full(self._count, ABSENT, dtype=np.int64)
-        for start, part in self._parts.pop((kind, key), []):
-            whole[start : start + len(part)] = part
-        return whole
+        return self._parts.pop((kind, key), _Growing(np.dtype(np.int64))).whole(self._count)
 
     def ordered(self, start_ms: int, end_ms: int, attempt_id: str) -> Excerpt:
         """All of them in order."""
         time_ms, mono_ms, boot, header = (self._whole(kind) for kind in ("time", "mono", "boot", "header"))
         factor = np.array([each.clock.factor for each in self._headers] or [1.0])[header]
-        order = np.lexsort((mono_ms, boot))
-        unmoved = bool((order == np.arange(self._count)).all())
+        moved = (np.diff(boot) < 0) | ((np.diff(boot) == 0) & (np.diff(mono_ms) < 0))
+        order = np.lexsort((mono_ms, boot)) if moved.any() else None
 
         def sort(column: Column) -> Column:
-            return column if unmoved else column[order]
+            return column if order is None else column[order]
 
         time_ms, mono_ms, boot, header = (sort(column) for column in (time_ms, mono_ms, boot, header))
-        factor = factor if unmoved else factor[order]
-        places = {int(row): place for place, row in enumerate(order)} if not unmoved else None
-        causes = {places[row] if places else row: cause for row, cause in self._causes.items()}
+        factor = factor if order is None else factor[order]
+        causes = self._causes
+        if order is not None:
+            places = {int(row): place for place, row in enumerate(order)}
+            causes = {places[row]: cause for row, cause in causes.items()}
         at_ms, end_shift, steps = _unset(time_ms, mono_ms, boot, factor, causes, start_ms, attempt_id)
         slept_ms = sort(self._whole("slept"))
         by_kind: dict[str, dict[str, Column]] = {"energy": {}, "power": {}, "cpu": {}}
@@ -269,19 +302,25 @@ def _unset(
         }
         later = times >= start_ms
         anchor = said.get(f"start {attempt_id}", int(later.argmax()))
-        at_ms[start:end] = np.maximum.accumulate(times + shifts[anchor] - shifts)
         steps += _told(times, shifts)
         end_shift = int(shifts[anchor] - shifts[said.get(f"end {attempt_id}", -1)])
+        at_ms[start:end] = np.maximum.accumulate(times + shifts[anchor] - shifts)
+    if np.array_equal(at_ms, time_ms):
+        at_ms = time_ms  # nearly always; a week of readings has to fit into memory
     return at_ms, end_shift, tuple(steps)
 
 
 def _shifts(time_ms: Column, mono_ms: Column, factor: NDArray[np.float64]) -> Column:
     """By how much somebody had set the clock since the first reading, at each; the monotonic clock tells."""
-    passed = np.diff(mono_ms) * factor[1:]
-    apart = np.rint(np.diff(time_ms) - passed)
-    allowed = _STEP_MS * np.maximum(1.0, factor[1:]) + _DRIFT * passed
-    steps = np.where(np.abs(apart) > allowed, apart, 0).astype(np.int64)
-    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(steps)])
+    shifts = np.zeros(len(time_ms), dtype=np.int64)
+    for start in range(0, len(time_ms) - 1, _AT_ONCE):
+        some = slice(start, start + _AT_ONCE + 1)
+        each = factor[some][1:]
+        passed = np.diff(mono_ms[some]) * each
+        apart = np.rint(np.diff(time_ms[some]) - passed)
+        allowed = _STEP_MS * np.maximum(1.0, each) + _DRIFT * passed
+        shifts[some][1:] = np.where(np.abs(apart) > allowed, apart, 0)
+    return np.cumsum(shifts)
 
 
 def _told(time_ms: Column, shifts: Sequence[int] | Column) -> Iterator[str]:

@@ -5,7 +5,7 @@ energy of the components, the rest of the remainder with their energy above idle
 the active and a tenth of the idle energy of all components gets a third and a tenth of the node's remainder.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,7 @@ from tidewatt.backends.meters.columns import CODES, Amounts, Codes
 from tidewatt.backends.meters.counter import Increments
 from tidewatt.backends.meters.excerpt import Column, Excerpt
 from tidewatt.backends.meters.reading import Device, How
-from tidewatt.backends.meters.share import idle_of, parted
-from tidewatt.backends.meters.tally import Booked
+from tidewatt.backends.meters.share import Share, idle_of, parted
 
 OVERHEAD = "node overhead"
 RULE = "less the metered components, shared by their active and idle energy"
@@ -50,44 +49,48 @@ class Remainder:
     group: Column  # by reading: the place of the stretch that begins there or goes on; -1: none is known
     note: str  # where the node's meter said less than its components'
 
-    def of(self, booked: Sequence[Booked]) -> tuple[Amounts, Amounts]:
-        """The active and idle parts of the remainder of whoever got these parts of the components."""
-        shares = []
-        for whole_uj, name, components_uj in (
-            (self.active_uj, "active_uj", self.components_active_uj),
-            (self.idle_uj, "idle_uj", self.components_idle_uj),
-        ):
-            ours_uj = np.zeros_like(whole_uj)
-            for each in booked:
-                self._gather(ours_uj, each.part, getattr(each, name))
-            shares.append(parted(whole_uj, ours_uj, np.maximum(components_uj, 1)))
-        return shares[0], shares[1]
-
-    def _gather(self, into: Amounts, part: Increments, amounts: Amounts) -> None:
-        place = self.group[part.first]
-        np.add.at(into, place[place >= 0], amounts[place >= 0])
+    def of(self, shares: Iterable[Share]) -> tuple[Amounts, Amounts]:
+        """The active and idle parts of the remainder of whoever has these shares of the components."""
+        active_uj, idle_uj = np.zeros_like(self.active_uj), np.zeros_like(self.idle_uj)
+        for share in shares:
+            place = self.group[share.part.first]
+            known = place >= 0
+            np.add.at(active_uj, place[known], share.active_uj[known])
+            np.add.at(idle_uj, place[known], share.idle_uj[known])
+        return (
+            parted(self.active_uj, active_uj, np.maximum(self.components_active_uj, 1)),
+            parted(self.idle_uj, idle_uj, np.maximum(self.components_idle_uj, 1)),
+        )
 
 
-def remainder(taken: Excerpt, node: Metered, components: Sequence[Metered]) -> Remainder:
-    """What the node used beyond its components."""
-    place = _stretches(taken, [node, *components])
+def remainder(
+    taken: Excerpt, node: Device, components: Sequence[Device], metered: Callable[[Device], Metered]
+) -> Remainder:
+    """What the node used beyond its components; each is looked at twice rather than kept."""
+    devices = (node, *components)
+    place = _stretches(taken, (metered(device) for device in devices))
     count = int(place.max(initial=-1)) + 1
     whole, active, idle = (np.zeros(count, dtype=np.int64) for _ in range(3))
     known, measured = np.ones(count, dtype=bool), np.ones(count, dtype=bool)
-    np.add.at(whole, place[node.part.first], node.part.energy_uj)
-    for each in (node, *components):
+    resting_mw = 0
+    for each in (metered(device) for device in devices):
+        part = each.part
         _unknown(taken, each, place, known)
-        modelled = each.part.how != CODES[How.MEASURED]
-        measured[place[each.part.first[modelled]]] = False
-    for each in components:
-        idle_uj = idle_of(taken, each.part, each.idle_mw)
-        np.add.at(active, place[each.part.first], each.part.energy_uj - idle_uj)
-        np.add.at(idle, place[each.part.first], idle_uj)
+        measured[place[part.first[part.how != CODES[How.MEASURED]]]] = False
+        if each.device is node:
+            np.add.at(whole, place[part.first], part.energy_uj)
+            resting_mw += each.idle_mw
+        else:
+            idle_uj = idle_of(taken, part, each.idle_mw)
+            np.add.at(active, place[part.first], part.energy_uj - idle_uj)
+            np.add.at(idle, place[part.first], idle_uj)
+            resting_mw -= each.idle_mw
     first = np.flatnonzero(np.diff(place, prepend=-1) > 0)
     last = np.append(first[1:], len(taken) - 1)[:count]
     beyond = whole - active - idle
-    resting_mw = max(0, node.idle_mw - sum(each.idle_mw for each in components))
-    resting_uj = np.clip(resting_mw * (taken.mono_ms[last] - taken.mono_ms[first]), 0, np.maximum(beyond, 0))
+    resting_uj = np.clip(
+        max(0, resting_mw) * (taken.mono_ms[last] - taken.mono_ms[first]), 0, np.maximum(beyond, 0)
+    )
     group = np.where(known, np.cumsum(known) - 1, -1)[place] if count else place
     how = np.where(measured, CODES[How.MEASURED], CODES[How.MODELLED]).astype(np.int8)
     return Remainder(
@@ -99,11 +102,11 @@ def remainder(taken: Excerpt, node: Metered, components: Sequence[Metered]) -> R
         active[known],
         idle[known],
         group,
-        _less(taken, node.device, beyond[known], last[known]),
+        _less(taken, node, beyond[known], last[known]),
     )
 
 
-def _stretches(taken: Excerpt, devices: Sequence[Metered]) -> Column:
+def _stretches(taken: Excerpt, devices: Iterable[Metered]) -> Column:
     """For each reading the number of the stretch that begins there, or that it lies within."""
     inside = np.zeros(len(taken) + 1, dtype=np.int64)
     for each in devices:

@@ -24,6 +24,18 @@ class Pieces:
     part: Increments  # that each is a piece of
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Share:
+    """An attempt's active and idle microjoules of known increments of a device, each in its stretch."""
+
+    part: Increments
+    start_ms: Amounts
+    end_ms: Amounts
+    active_uj: Amounts
+    idle_uj: Amounts
+    how: Codes
+
+
 @dataclass(frozen=True, slots=True)
 class CpuTime:
     """CPU milliseconds by reading, never decreasing: of the host, and of each attempt."""

@@ -21,7 +21,7 @@ from tidewatt.backends.meters.journal import TICK, Header, Shape, integers, pars
 from tidewatt.backends.meters.reading import Reading
 
 PACKED = ".gz"
-_PIECE_BYTES = 2**21
+_PIECE_BYTES = 2**20
 _OLD = b'{"time_ms":'
 _DIGITS = b"0123456789"
 _LARGEST = 2**62

@@ -7,21 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidewatt.backends.clock import moment
-from tidewatt.backends.meters.columns import Amounts, Columns
-from tidewatt.backends.meters.counter import Fault, Flag, Increments
+from tidewatt.backends.meters.columns import Columns
+from tidewatt.backends.meters.counter import Fault, Flag
 from tidewatt.backends.meters.excerpt import Excerpt
 from tidewatt.backends.meters.reading import How, Span
+from tidewatt.backends.meters.share import Share
 
 _ONE_BY_ONE = 3  # flags of one kind are told singly up to here, more of them together
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Booked:
-    """An attempt's active and idle microjoules of each of a device's increments."""
-
-    part: Increments
-    active_uj: Amounts
-    idle_uj: Amounts
 
 
 @dataclass(slots=True)
@@ -33,12 +25,12 @@ class Tally:
     end_ms: int
     columns: Columns | None = None
     covered_ms: float = 0.0
-    booked: list[Booked] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, columns: Columns, weight: float | NDArray[np.float64]) -> None:
+    def add(self, share: Share, weight: float | NDArray[np.float64]) -> None:
         """Books energy; `weight` is the share of the component that the device is."""
+        columns = Columns(share.start_ms, share.end_ms, share.how, share.active_uj, share.idle_uj)
         self.covered_ms += float(np.sum((columns.end_ms - columns.start_ms) * weight))
         self.columns = columns.merged(columns.cut(0) if self.columns is None else self.columns)
 
