@@ -72,14 +72,14 @@ def test_an_error_that_nobody_published_is_not_quantified(meter: str) -> None:
     found = interval([exposure(50, meter)], "feasible")
     assert not found.known
     assert found.low_ug == found.high_ug == 50 * G
-    assert found.not_quantified == (meter, "PUE local (assumed)", "grid data of file grid.csv DE")
+    assert found.not_quantified == (meter, "PUE of local (assumed)", "grid data of file grid.csv DE")
 
 
 def test_pue_of_a_fleet_leans_upwards_and_an_assumed_one_says_nothing() -> None:
     found = interval([exposure(100, CPU, "eu (AWS fleet, 2023)")], "feasible")
     assert 90 < found.low_ug / G < 94
     assert 119 < found.high_ug / G < 124
-    assert published("PUE local (assumed)", PUES) is None
+    assert published("PUE of local (assumed)", PUES) is None
     assert published("grid data of Electricity Maps DE", GRIDS) is None
 
 
@@ -99,7 +99,7 @@ def test_the_baseline_decides_which_saving_the_interval_is_of() -> None:
 
 def test_what_is_nowhere_at_stake_is_not_listed() -> None:
     assert interval([exposure(), Exposure("dram missing", "x", "y", 0, 0, 0)], "feasible").not_quantified == (
-        "PUE local (assumed)",
+        "PUE of local (assumed)",
         "grid data of file grid.csv DE",
     )
 

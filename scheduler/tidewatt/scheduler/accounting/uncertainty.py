@@ -131,7 +131,7 @@ def _sources(kind: Kind) -> Sequence[_Source]:
         metered = _Source(meter, stated, of_reading=False)
     found = [metered, _source(f"grid data of {grid}", GRIDS)]
     if pue != NO_PUE:
-        found.insert(1, _source(f"PUE {pue}", PUES))
+        found.insert(1, _source(f"PUE of {pue}", PUES))
     return tuple(found)
 
 
