@@ -11,13 +11,15 @@ import os
 import sys
 import time
 from _thread import RLock
+from operator import index
 
 TYPE_CHECKING = False  # importing `typing` for it would take longer than all of the rest
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, SupportsIndex
 
 FLUSH_S = 1.0
+MOST_SAID = 4096  # words that wait to be counted
 MARKS = 20_000  # a process that says more is not describing phases any more
 PADDED = 1024  # bytes of the counts, written over in one piece
 LABEL = 64  # characters
@@ -39,8 +41,9 @@ class Diary:
         self._each_time = each_time
         self.label = ""
         self.counts: dict[str, int] = {}
+        self.said: list[tuple[SupportsIndex | float, ...]] = []  # steps, samples, tokens: not yet counted
         self._guard = RLock()  # a signal handler may come in the middle
-        self._due = 0.0
+        self.due = 0.0
         self._path = ""
         self._marks = -1
         self._counts = -1
@@ -60,24 +63,47 @@ class Diary:
             self.warn(f"more than {MARKS} phases: the rest of them stay without a name")
         self._mark("phase", label)
 
-    def count(self, kind: str, number: int) -> None:
+    def take(self) -> None:
+        """Counts what was said since the last time."""
+        with self._guard:
+            while self.said:
+                steps, samples, tokens = self.said.pop()  # while others append
+                self._add("steps", steps)
+                if samples:
+                    self._add("samples", samples)
+                if tokens:
+                    self._add("tokens", tokens)
+
+    def count(self, kind: str, number: SupportsIndex | float) -> None:
         """Adds to a count."""
         with self._guard:
-            self.counts[kind] = self.counts.get(kind, 0) + number
-        if time.monotonic() >= self._due:
+            self._add(kind, number)
+        if time.monotonic() >= self.due:
             self.flush()
 
-    def hold(self, kind: str, number: int) -> None:
+    def hold(self, kind: str, number: SupportsIndex | float) -> None:
         """Sets a count that is no sum."""
         with self._guard:
-            self.counts[kind] = number
-        if time.monotonic() >= self._due:
+            self.counts.pop(kind, None)
+            self._add(kind, number)
+        if time.monotonic() >= self.due:
             self.flush()
+
+    def _add(self, kind: str, number: SupportsIndex | float) -> None:
+        try:
+            whole = round(number) if isinstance(number, float) else index(number)
+            if whole < 0:
+                raise ValueError("less than none")
+        except (TypeError, ValueError, OverflowError) as error:
+            self.warn(f"{number!r} {kind} cannot be counted: {error}")
+            return
+        self.counts[kind] = self.counts.get(kind, 0) + whole
 
     def checkpoint(self, step: int | None) -> None:
         """A checkpoint was saved: the work up to now is kept."""
         at = now()
         with self._guard:
+            self.take()
             self._checkpoint = {"at": at, "step": step, "counts": dict(self.counts)}
         self._mark("checkpoint", step, at)
         self.flush()
@@ -90,9 +116,10 @@ class Diary:
     def flush(self) -> None:
         """Writes the counts, and the marks that are still to be written; nothing where nothing was said."""
         with self._guard:
+            self.take()
             if not (self.counts or any(self._said.values())):
                 return
-            self._due = time.monotonic() + FLUSH_S
+            self.due = time.monotonic() + FLUSH_S
             number = rank()
             record = {"at": now(), "rank": number, "counts": self.counts, "checkpoint": self._checkpoint}
             line = _line(record)

@@ -1,6 +1,6 @@
 """A callback for the Trainer of Hugging Face transformers: `Trainer(…, callbacks=[TidewattCallback()])`.
 
-Its events and the names of what they get are those of `transformers.TrainerCallback` 5.23 (and 4.57):
+Its events and the names of what they get are those of `transformers.TrainerCallback` 5.23:
 `on_train_begin`, `on_step_end`, `on_epoch_end`, `on_prediction_step`, `on_evaluate`, `on_save`, `on_log`,
 `on_train_end`, each `(args, state, control, **kwargs)` with `model` and `train_dataloader` among the latter,
 and of the state `global_step`, `epoch`, `total_flos`, `num_input_tokens_seen`, `is_world_process_zero`.

@@ -10,8 +10,9 @@ import atexit
 import os
 import time
 from operator import index
+from time import monotonic
 
-from tidewatt.backends.hooks.diary import Diary
+from tidewatt.backends.hooks.diary import MOST_SAID, Diary
 from tidewatt.backends.hooks.trackers import Trackers
 
 TYPE_CHECKING = False  # importing `typing` for it would take longer than all of the rest
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "TIDEWATT_MARKS"  # the folder of the attempt's marks
 PAUSE = "pause.json"  # beside that folder, while a pause is asked for
-_LOOK_S = 0.1
+_LOOK_S = 0.5
 
 
 class Stretch:
@@ -64,9 +65,21 @@ def phase(label: str) -> Stretch:
     return Stretch(before)
 
 
-def steps(number: SupportsIndex | float = 1) -> None:
-    """Adds optimiser steps."""
-    _count("steps", number)
+def steps(
+    number: SupportsIndex | float = 1,
+    *,
+    samples: SupportsIndex | float = 0,
+    tokens: SupportsIndex | float = 0,
+) -> None:
+    """Adds optimiser steps and, in the same breath, the samples and tokens that went into them."""
+    diary = _diary
+    if diary is None:
+        return
+    # The one word that a fast loop says all the time. After a step the caches hold the step's data, and every
+    # line of code that is fetched again counts: so what was said is looked at when it is written.
+    diary.said.append((number, samples, tokens))
+    if monotonic() >= diary.due or len(diary.said) >= MOST_SAID:
+        flush()
 
 
 def samples(number: SupportsIndex | float) -> None:
@@ -76,8 +89,7 @@ def samples(number: SupportsIndex | float) -> None:
 
 def samples_of(tell: Callable[[Any], int], batch: Any) -> None:
     """Adds as many samples as `tell` finds in a batch; a mistake in it does not stop the training."""
-    if _diary is not None:
-        _tell(lambda diary: diary.count("samples", index(tell(batch))))
+    _tell(lambda diary: diary.count("samples", tell(batch)))
 
 
 def tokens(number: SupportsIndex | float) -> None:
@@ -97,7 +109,7 @@ def flops(number: SupportsIndex | float) -> None:
 
 def parameters(number: SupportsIndex | float) -> None:
     """Says how many parameters the model has; the last word counts."""
-    _count("parameters", number, total=True)
+    _tell(lambda diary: diary.hold("parameters", number))
 
 
 def checkpoint(step: SupportsIndex | None = None) -> None:
@@ -122,7 +134,10 @@ def end_of_run() -> None:
 
 def counts() -> dict[str, int]:
     """What this process has counted so far."""
-    return {} if _diary is None else dict(_diary.counts)
+    if _diary is None:
+        return {}
+    _tell(Diary.take)
+    return dict(_diary.counts)
 
 
 def pause_coming() -> float | None:
@@ -130,7 +145,7 @@ def pause_coming() -> float | None:
     global _look_at, _pause_at
     if _diary is None:
         return None
-    moment = time.monotonic()
+    moment = monotonic()
     if moment >= _look_at:
         _look_at = moment + _LOOK_S
         _pause_at = _asked(_diary, moment)
@@ -152,26 +167,8 @@ def _asked(diary: Diary, moment: float) -> float | None:
         return moment
 
 
-def _count(kind: str, number: SupportsIndex | float, *, total: bool = False) -> None:
-    diary = _diary
-    if diary is None:
-        return
-    try:
-        if type(number) is not int:
-            number = _whole(number)
-        if number < 0:
-            raise ValueError(f"{number} {kind}: less than none")
-        if total:
-            diary.hold(kind, number)
-        else:
-            diary.count(kind, number)
-    except Exception as error:
-        _trouble(diary, error)
-
-
-def _whole(number: SupportsIndex | float) -> int:
-    """The number as an integer; NaN and what is endless raise."""
-    return round(number) if isinstance(number, float) else index(number)
+def _count(kind: str, number: SupportsIndex | float) -> None:
+    _tell(lambda diary: diary.count(kind, number))
 
 
 def _tell(say: Callable[[Diary], None]) -> None:

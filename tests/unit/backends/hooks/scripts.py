@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 from tidewatt.backends import marks
@@ -15,7 +16,7 @@ LONG_MS = 2**45  # far beyond any real time
 
 
 def script(
-    text: str, folder: Path | None, cwd: Path | None = None, **variables: str
+    text: str, folder: Path | None, variables: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.Popen[str]:
     """Starts a script that has the hooks; `folder` is the attempt's, None where Tidewatt did not start it."""
     start = "from tidewatt.backends import hooks\n"
@@ -24,7 +25,7 @@ def script(
         environment[MARKS] = str(folder / "marks")
     return subprocess.Popen(
         [sys.executable, "-c", start + textwrap.dedent(text)],
-        env=environment | variables,
+        env={**environment, **(variables or {})},
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -32,9 +33,11 @@ def script(
     )
 
 
-def run(text: str, folder: Path | None, cwd: Path | None = None, **variables: str) -> tuple[str, str]:
+def run(
+    text: str, folder: Path | None, variables: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> tuple[str, str]:
     """Runs a script to its end; what it printed, and what it complained of."""
-    with script(text, folder, cwd, **variables) as process:
+    with script(text, folder, variables, cwd) as process:
         out, complaints = process.communicate(timeout=60)
         assert process.returncode == 0, complaints
     return out, complaints

@@ -152,7 +152,7 @@ def test_ranks_of_a_job_have_files_of_their_own_and_each_tells_its_part(tmp_path
         hooks.steps(10); hooks.samples(64); hooks.epoch(); hooks.parameters(9)
         hooks.checkpoint(step=10)
     """
-    processes = [script(text, tmp_path, RANK=str(rank)) for rank in (1, 0)]
+    processes = [script(text, tmp_path, {"RANK": str(rank)}) for rank in (1, 0)]
     for process in processes:
         with process:
             assert process.wait(60) == 0
