@@ -77,6 +77,11 @@ def all_files(folder: Path) -> list[Path]:
     return [*plain, *(path for path in packed if not (plain_of(path) in plain and is_copy(path)))]
 
 
+def packed_of(plain: Path) -> Path:
+    """The name that a file has when it is packed."""
+    return plain.with_name(plain.name + PACKED)
+
+
 def plain_of(packed: Path) -> Path:
     """The name that a packed file had."""
     return packed.with_name(packed.name.removesuffix(PACKED))
@@ -93,7 +98,11 @@ def is_copy(packed: Path) -> bool:
             content = file.read(length)
     except OSError:
         return False
-    return len(content) == length and zlib.crc32(content) == int.from_bytes(tail[:4], "little")
+    return (
+        len(tail) == 8
+        and len(content) == length
+        and zlib.crc32(content) == int.from_bytes(tail[:4], "little")
+    )
 
 
 def _first_ms(path: Path) -> int:
@@ -115,7 +124,7 @@ def opened(path: Path) -> IO[bytes]:
         try:
             return open(path, "rb")
         except FileNotFoundError:
-            path = path.with_name(path.name + PACKED)
+            path = packed_of(path)
     return cast("IO[bytes]", gzip.open(path, "rb"))
 
 
