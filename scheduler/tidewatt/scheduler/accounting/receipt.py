@@ -1,6 +1,6 @@
 """A settled job: its energy, emissions, baselines and savings, and where each of them came from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -206,9 +206,9 @@ def _phase_record(use: PhaseUse) -> Record:
     return _known(**values)
 
 
-def productive_ms_of(record: Mapping[str, Any]) -> int | None:
-    """The running time that counts, of a stored settlement; None in those of method 1."""
-    running = [each for each in record.get("phases", ()) if each["phase"] == str(Phase.RUNNING)]
+def productive_ms_of(phases: Iterable[Mapping[str, Any]]) -> int | None:
+    """The running time that counts, from the phases of a record; None of a job that has none."""
+    running = [each for each in phases if each["phase"] == str(Phase.RUNNING)]
     return sum(each["ms"] for each in running if not each.get("lost")) if running else None
 
 

@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tidewatt.backends.meters.reading import Usage
+from tidewatt.scheduler.accounting.emission import rounded
 from tidewatt.scheduler.accounting.frozen import MICRO
 from tidewatt.scheduler.accounting.metered import AttemptRun, Move
 from tidewatt.scheduler.accounting.pairs import Efficiency
 from tidewatt.scheduler.accounting.progress import Event, progress_of
+
+_REAL = 1000  # thousandths: a clock that goes as fast as time
 
 Usages = Callable[[str, Sequence[str], int, int], Usage]
 """What an attempt used: its id, its GPUs, from start to end in Unix milliseconds."""
@@ -48,16 +51,24 @@ def runs_of(
 
 
 def promised_ug(events: Iterable[Event]) -> dict[str, int]:
-    """What the last plan before the first launch expected to save against starting at once, by signal."""
+    """What the last plan before the first launch expected to save against starting at once, by signal.
+
+    In a replay that runs faster than time, meters see real seconds where the plan counts replayed ones: then
+    the promise is of the real ones, too.
+    """
     plan: Mapping[str, Any] | None = None
+    factor_milli = _REAL
     for event in events:
         if event["kind"] == "plan":
             plan = event["payload"]
-        elif event["kind"] == "attempt.launching" and plan is not None:
+        elif event["kind"] == "attempt.launching":
+            factor_milli = event["payload"].get("replay_factor_milli", _REAL)
             break
+    else:
+        return {}
     told = [plan, plan.get("beside")] if plan is not None else []
     return {
-        each["signal"]: each["immediate_ug"] - each["expected_ug"]
+        each["signal"]: rounded((each["immediate_ug"] - each["expected_ug"]) * _REAL, factor_milli)
         for each in told
         if each is not None and each.get("signal") and {"expected_ug", "immediate_ug"} <= each.keys()
     }

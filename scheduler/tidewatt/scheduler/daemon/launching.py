@@ -137,12 +137,14 @@ class Launcher:
     ) -> dict[str, Any]:
         """What its account will need of the place, as it is now; models of hardware only where known."""
         cpu_model = self._site.host.cpu_name if region.backend == "local" else ""
+        factor = self._site.clock.factor
         return {
             "zones": dict(region.zones),
             "pue_micro": round(region.pue * MICRO),
             "pue_source": region.pue_source,
             **({"gpu_model": pool} if job.gpus and pool else {}),
             **({"cpu_model": cpu_model} if cpu_model else {}),
+            **({"replay_factor_milli": round(1000 * factor)} if factor != 1 else {}),
             **transfer_factors(job, earlier, region, self._site),
         }
 

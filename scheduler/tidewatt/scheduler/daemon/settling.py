@@ -24,13 +24,14 @@ from tidewatt.scheduler.jobs import JobState, SettlementState
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 from tidewatt.scheduler.store.schema import canonical
+from tidewatt.scheduler.store.turns import TurnRecord
 
 log = structlog.get_logger()
 REPLAYED_MS = 7 * 86_400_000  # the queue is replayed from so long before a job was submitted
 SETTLE_EVERY_MS = 60_000  # of the job's clock, between two looks at a young account
 SHORTEST_PAUSE_MS = 2_000  # of real time, however fast a replay runs
 CLOSED = frozenset({SettlementState.FINAL, SettlementState.UNVERIFIED})
-REMEMBERED_SPANS = 100_000  # of energy, kept in memory: some 20 MB
+REMEMBERED_SPANS = 600_000  # of energy, kept in memory: some 20 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +48,14 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class _Queue:
-    """The jobs to be replayed, of all homes; `starts` are kept by home once they are known."""
+    """The jobs to be replayed, by home; `starts` are kept by home and its capacity once they are known."""
 
-    jobs: list[ReplayJob]
-    homes: Mapping[int, str]
+    homes: Mapping[str, list[ReplayJob]]
     starts: dict[str, dict[int, datetime]] = field(default_factory=dict)
 
     def of_home(self, home: str) -> list[ReplayJob]:
         """Those of one home, which share its capacity."""
-        return [each for each in self.jobs if self.homes[each.job_id] == home]
+        return self.homes.get(home, [])
 
 
 class Settler:
@@ -106,16 +106,22 @@ class Settler:
     def _case(self, job: JobRecord, queue: _Queue) -> Case:
         frozen = Frozen.restored(job.frozen)
         started = [each for each in self._store.attempts([job.id])[job.id] if each.started_ms is not None]
-        place = canonical({**job.frozen, "submitted_ms": 0, "gpus": 0})  # the same home, of the same capacity
+        own = {
+            "submitted_ms",
+            "gpus",
+            "lot",
+        }  # the rest is the home: of the same capacity, one replay for all
+        place = canonical({name: value for name, value in job.frozen.items() if name not in own})
+        at_home = queue.of_home(frozen.home)
         if place not in queue.starts:
-            queue.starts[place] = first_feasible(queue.of_home(frozen.home), frozen.region())
+            queue.starts[place] = first_feasible(at_home, frozen.region())
         return Case(
             frozen=frozen,
             events=self._store.events(job.id),
             efficiencies=efficiencies(job, started, self._site, self._store),
-            queue=queue.of_home(frozen.home),
+            queue=at_home,
             feasible_start=queue.starts[place].get(job.id),
-            predecessors_ended=predecessors_ended(queue.of_home(frozen.home), job.id),
+            predecessors_ended=predecessors_ended(at_home, job.id),
         )
 
     def _settle(self, job: JobRecord, queue: _Queue) -> None:
@@ -159,27 +165,24 @@ class Settler:
 
     def _queue(self, since_ms: int) -> _Queue:
         """All jobs that asked something of their home, to be replayed first in, first out."""
-        jobs = [job for job in self._store.submitted_since(since_ms) if job.state is not JobState.HELD]
-        homes = {job.id: str(job.frozen["home"]) for job in jobs}
-        attempts = self._store.attempts(homes)
-        asked = [
-            self._replayed(job, attempts[job.id])
-            for job in jobs
-            if job.state is not JobState.CANCELLED or any(each.started_ms for each in attempts[job.id])
-        ]
-        return _Queue(asked, homes)
+        turns = [each for each in self._store.turns_since(since_ms) if each.state is not JobState.HELD]
+        attempts = self._store.attempts([each.job_id for each in turns])
+        homes: dict[str, list[ReplayJob]] = {}
+        for each in turns:
+            own = attempts[each.job_id]
+            if each.state is not JobState.CANCELLED or any(attempt.started_ms for attempt in own):
+                homes.setdefault(each.home, []).append(self._replayed(each, own))
+        return _Queue(homes)
 
-    def _replayed(self, job: JobRecord, attempts: list[AttemptRecord]) -> ReplayJob:
+    def _replayed(self, turn: TurnRecord, attempts: list[AttemptRecord]) -> ReplayJob:
         started = [each for each in attempts if each.started_ms is not None]
-        duration_ms = job.duration_ms
-        if job.settlement is not None and (ran_ms := productive_ms_of(job.settlement)) is not None:
-            duration_ms = ran_ms
-        elif started:
+        duration_ms = turn.duration_ms
+        ran_ms = productive_ms_of(turn.phases)
+        if ran_ms is None and started:
             start_ms = started[-1].started_ms or 0
             end_ms = started[-1].ended_ms
             ran_ms = (end_ms or time_ms(self._site.clock.now())) - start_ms
-            over = end_ms is not None and job.ended_ms is not None  # else it runs, or is tried again
-            duration_ms = ran_ms if over else max(ran_ms, duration_ms)
-        ended = job.ended_ms is not None
-        turn = moment(job.frozen["submitted_ms"])  # of a job that was held: when it was let go
-        return ReplayJob(job.id, turn, timedelta(milliseconds=duration_ms), job.need, ended)
+            over = end_ms is not None and turn.ended_ms is not None  # else it runs, or is tried again
+            ran_ms = ran_ms if over else max(ran_ms, duration_ms)
+        duration = timedelta(milliseconds=duration_ms if ran_ms is None else ran_ms)
+        return ReplayJob(turn.job_id, moment(turn.turn_ms), duration, turn.need, turn.ended_ms is not None)

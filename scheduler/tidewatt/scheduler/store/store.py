@@ -15,6 +15,7 @@ from tidewatt.scheduler.store.accounts import AccountRecord, accounts_since
 from tidewatt.scheduler.store.database import StoreError
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, kind_of, plan_of
 from tidewatt.scheduler.store.transaction import Transaction
+from tidewatt.scheduler.store.turns import TurnRecord, turns_since
 
 FOREVER_MS = 253_402_300_799_000  # the end of the year 9999
 _ASKED_AT_ONCE = 500  # values in one question: SQLite's limit is well above
@@ -130,6 +131,10 @@ class Store:
         """Jobs submitted at or after a time, oldest first."""
         query = sa.select(schema.job).where(schema.job.c.submitted_ms >= since_ms).order_by(schema.job.c.id)
         return [_job(row) for row in self._rows(query)]
+
+    def turns_since(self, since_ms: int) -> list[TurnRecord]:
+        """Jobs submitted at or after a time, oldest first, as the replay of their queue needs them."""
+        return turns_since(self._rows, since_ms)
 
     def cited(self, before_ms: int) -> set[tuple[str, int, int]]:
         """What accounts say of the grid: zone, submission and end of each job submitted before a time.
