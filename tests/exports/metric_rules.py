@@ -15,7 +15,8 @@ BASE = {
 }  # fmt: skip
 NOT_BASE = {
     "minutes", "hours", "days", "weeks", "milliseconds", "microseconds", "kilojoules", "watthours",
-    "kwh", "kilograms", "milligrams", "kilobytes", "megabytes", "percent", "milliwatts", "kilowatts", "microjoules", "tonnes",
+    "kwh", "kilograms", "milligrams", "kilobytes", "megabytes", "percent", "milliwatts", "kilowatts",
+    "microjoules", "tonnes",
 }  # fmt: skip
 ABBREVIATED = {
     "s",
