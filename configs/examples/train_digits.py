@@ -18,6 +18,11 @@ import numpy as np  # noqa: E402
 from sklearn.datasets import load_digits  # noqa: E402
 from sklearn.neural_network import MLPClassifier  # noqa: E402
 
+try:
+    from tidewatt.backends import hooks
+except ImportError:  # trains as well without Tidewatt
+    hooks = None  # type: ignore[assignment]
+
 stopping = False
 
 
@@ -40,6 +45,9 @@ def train(epochs: int | None, seconds: float | None, seed: int) -> None:
             break
         epoch += 1
         network.partial_fit(images[kept_back:], digits[kept_back:], classes=range(10))
+        if hooks:
+            hooks.samples(len(images) - kept_back)
+            hooks.epoch()
         accuracy = network.score(images[:kept_back], digits[:kept_back])
         print(
             f"epoch {epoch:3d}  loss {network.loss_:.4f}  accuracy {accuracy:.3f}"

@@ -7,6 +7,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from tidewatt.backends import marks
+from tidewatt.backends.attempt import MARKS
+from tidewatt.backends.clock import Clock
+
 SCRIPT = Path(__file__).parents[3] / "configs" / "examples" / "train_digits.py"
 
 
@@ -26,6 +32,15 @@ def test_training_takes_the_seconds_that_it_is_given() -> None:
     begun = time.monotonic()
     assert trained("--seconds", "4")
     assert time.monotonic() - begun >= 4
+
+
+def test_training_tells_its_epochs_and_samples_where_somebody_listens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MARKS, str(tmp_path / "marks"))
+    assert len(trained("--epochs", "2")) == 2
+    told = marks.read(tmp_path / "marks", Clock(), 0, 2**45)
+    assert told.counts == {"epochs": 2, "samples": 2 * (1797 - 1797 // 4)}
 
 
 def test_training_ends_in_order_when_it_is_asked_to() -> None:
