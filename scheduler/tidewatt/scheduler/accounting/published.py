@@ -42,7 +42,11 @@ METERS = (
 PUES = (
     Row(
         ("fleet",),
-        Error(-96, 235, "sites of one provider beside its fleet's 1.15: 1.04 to 1.42; AWS, of 2023 and 2024"),
+        Error(
+            -96,
+            235,
+            "sites of one provider against its fleet's mean of 1.15: 1.04 to 1.42; AWS, 2023 and 2024",
+        ),
     ),
 )
 GRIDS: tuple[Row, ...] = ()  # services publish how far forecasts are off, not how far observations are

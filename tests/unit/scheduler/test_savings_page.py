@@ -1,0 +1,39 @@
+"""The page on savings says what the code does: errors, draws, grades and the hold-out."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tidewatt.scheduler.accounting.grade import NEEDED_PPM, Grade
+from tidewatt.scheduler.accounting.holdout import FEWEST, Arm, draw
+from tidewatt.scheduler.accounting.published import METERS, PUES, Row
+from tidewatt.scheduler.accounting.uncertainty import DRAWS
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "savings.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("row", [*METERS, *PUES], ids=lambda row: row.words[-1])
+def test_every_published_error_stands_on_the_page(row: Row) -> None:
+    bounds, source = str(row.error).split(" (", 1)
+    assert bounds in PAGE
+    assert ("arXiv:2312.02741" in source and "arXiv:2312.02741" in PAGE) or row.error.source in PAGE
+
+
+def test_draws_and_thresholds_are_those_of_the_page() -> None:
+    assert f"{DRAWS:,} draws" in PAGE
+    assert f"at least {NEEDED_PPM // 10_000} % of the energy metered" in PAGE
+    assert all(f"`{grade}`" in PAGE for grade in Grade)
+    assert FEWEST == 10
+    assert "fewer than ten comparable jobs" in PAGE
+
+
+def test_a_lot_is_drawn_as_the_page_says() -> None:
+    """By hand: the places of a block, ordered by their digests, the first ones held out."""
+    places = range(20)
+    digests = {place: hashlib.sha256(f"s: 14 UTC, nlp: 1: {place}".encode()).digest() for place in places}
+    first = min(places, key=lambda place: digests[place])
+    assert '"SEED: STRATUM: BLOCK: place"' in PAGE
+    for place in places:
+        held_out = draw("s", 0.05, "14 UTC, nlp", 20 + place).arm is Arm.HELD_OUT
+        assert held_out == (place == first)
