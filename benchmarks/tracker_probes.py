@@ -1,22 +1,22 @@
 """One tracker on the machine as it is: `python tracker_probes.py TRACKER COMPONENT UUIDS`.
 
-Says "ready" when the tracker is imported, starts it at the first line on its standard input, stops it at the
-second, and prints as JSON what it says in joules, and between which instants (CLOCK_MONOTONIC ms) it was
-started and stopped. COMPONENT is "gpu" or "cpu" (with DRAM). Each tracker runs with the finest interval that
-all of them have (1 s), the whole machine measured, and its PUE taken out.
+Says "ready" when the tracker is imported and made, starts it at the first line on its standard input, stops
+it at the second, and prints as JSON what it says in joules, and between which instants (CLOCK_MONOTONIC ms)
+it was started and stopped. COMPONENT is "gpu" or "cpu" (with DRAM). Each tracker runs with the finest interval
+that all of them have (1 s), the whole machine measured, and its PUE taken out.
 """
 
 import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 J_PER_KWH = 3_600_000.0
-Stop = Callable[[], dict[str, Any]]
+Run = Iterator[dict[str, Any]]  # made; started; stopped, with what it tells
 
 
 def now_ms() -> int:
@@ -24,7 +24,7 @@ def now_ms() -> int:
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000_000
 
 
-def codecarbon(component: str, _uuids: list[str]) -> Stop:
+def codecarbon(component: str, _uuids: list[str]) -> Run:
     """`OfflineEmissionsTracker`, DRAM asked for."""
     tracker = import_module("codecarbon").OfflineEmissionsTracker(
         country_iso_code="DEU",
@@ -38,18 +38,15 @@ def codecarbon(component: str, _uuids: list[str]) -> Stop:
         allow_multiple_runs=True,
         log_level="error",
     )
+    yield {}
     tracker.start()
-
-    def stop() -> dict[str, Any]:
-        tracker.stop()
-        told = tracker.final_emissions_data
-        kwh = told.gpu_energy if component == "gpu" else told.cpu_energy
-        return {"joules": kwh * J_PER_KWH}
-
-    return stop
+    yield {}
+    tracker.stop()
+    told = tracker.final_emissions_data
+    yield {"joules": (told.gpu_energy if component == "gpu" else told.cpu_energy) * J_PER_KWH}
 
 
-def carbontracker(component: str, _uuids: list[str]) -> Stop:
+def carbontracker(component: str, _uuids: list[str]) -> Run:
     """`CarbonTracker` for one epoch."""
     tracker = import_module("carbontracker.tracker").CarbonTracker(
         epochs=1,
@@ -60,36 +57,29 @@ def carbontracker(component: str, _uuids: list[str]) -> Stop:
         verbose=0,
     )
     inner = tracker.tracker
+    yield {}
     tracker.epoch_start()
-
-    def stop() -> dict[str, Any]:
-        tracker.epoch_end()
-        kwh = sum(float(sum(part.energy_usage(inner.epoch_times))) for part in inner.components)
-        return {"joules": kwh * J_PER_KWH}
-
-    return stop
+    yield {}
+    tracker.epoch_end()
+    kwh = sum(float(sum(part.energy_usage(inner.epoch_times))) for part in inner.components)
+    yield {"joules": kwh * J_PER_KWH}
 
 
-def zeus(component: str, _uuids: list[str]) -> Stop:
+def zeus(component: str, _uuids: list[str]) -> Run:
     """`ZeusMonitor`'s window over all devices."""
     out = os.environ.get("TRACKER_OUT")
     log_file = Path(out) / "zeus.csv" if out else None
     monitor = import_module("zeus.monitor").ZeusMonitor(approx_instant_energy=True, log_file=log_file)
+    yield {}
     monitor.begin_window("run", sync_execution=False)
-
-    def stop() -> dict[str, Any]:
-        told = monitor.end_window("run", sync_execution=False)
-        if component == "gpu":
-            devices: list[dict[int, float] | None] = [told.gpu_energy]
-        else:
-            devices = [told.cpu_energy, told.dram_energy]
-        known = [sum(part.values()) for part in devices if part is not None]
-        return {"joules": sum(known) if known else None}
-
-    return stop
+    yield {}
+    told = monitor.end_window("run", sync_execution=False)
+    devices = [told.gpu_energy] if component == "gpu" else [told.cpu_energy, told.dram_energy]
+    known = [sum(part.values()) for part in devices if part is not None]
+    yield {"joules": sum(known) if known else None}
 
 
-def tidewatt(component: str, uuids: list[str]) -> Stop:
+def tidewatt(component: str, uuids: list[str]) -> Run:
     """The host's meter, and the accounting of what it kept."""
     from tidewatt.backends.clock import Clock
     from tidewatt.backends.meters.balance import account
@@ -98,29 +88,29 @@ def tidewatt(component: str, uuids: list[str]) -> Stop:
 
     readings = Path(os.environ["TRACKER_READINGS"])
     client = MeterClient(readings, 1.0, Clock(), linger_s=5.0)
+    yield {}
     client.register("1.1", os.getpid())
     client.ensure()
     client.read("start 1.1")
     start_ms = time.time_ns() // 1_000_000
-
-    def stop() -> dict[str, Any]:
-        end_ms = time.time_ns() // 1_000_000
-        client.read("end 1.1")
-        client.unregister("1.1")
-        used = usage(readings, "1.1", uuids if component == "gpu" else (), start_ms, end_ms)
-        parts = ("gpu",) if component == "gpu" else ("cpu", "dram")
-        spans = [span for span in used.spans if span.component in parts]
-        hows = {span.how.value for span in spans if span.how.value != "missing"}
-        classed = " and ".join(sorted(hows)) or "missing"
-        coverage = used.coverage[component]
-        if component == "gpu":
-            joules = sum(span.active_uj + span.idle_uj for span in spans) / 1e6
-        else:
-            total = account(readings, [], start_ms, end_ms).total
-            joules = sum(total.get(part, 0) for part in parts) / 1e6
-        return {"joules": joules if hows else None, "classed": classed, "coverage": coverage}
-
-    return stop
+    yield {}
+    end_ms = time.time_ns() // 1_000_000
+    client.read("end 1.1")
+    client.unregister("1.1")
+    used = usage(readings, "1.1", uuids if component == "gpu" else (), start_ms, end_ms)
+    parts = ("gpu",) if component == "gpu" else ("cpu", "dram")
+    spans = [span for span in used.spans if span.component in parts]
+    hows = {span.how.value for span in spans if span.how.value != "missing"}
+    if component == "gpu":
+        joules = sum(span.active_uj + span.idle_uj for span in spans) / 1e6
+    else:
+        total = account(readings, [], start_ms, end_ms).total
+        joules = sum(total.get(part, 0) for part in parts) / 1e6
+    yield {
+        "joules": joules if hows else None,
+        "classed": " and ".join(sorted(hows)) or "missing",
+        "coverage": used.coverage[component],
+    }
 
 
 TRACKERS = {"codecarbon": codecarbon, "carbontracker": carbontracker, "zeus": zeus, "tidewatt": tidewatt}
@@ -129,21 +119,25 @@ TRACKERS = {"codecarbon": codecarbon, "carbontracker": carbontracker, "zeus": ze
 def main() -> None:
     """Runs one tracker between two lines of standard input."""
     name, component, uuids = sys.argv[1], sys.argv[2], sys.argv[3].split(",")
-    import_module("tidewatt.backends.meters.energy" if name == "tidewatt" else name)
     told: dict[str, Any] = {"tracker": name}
-    say("ready")
-    sys.stdin.readline()
     try:
+        run = TRACKERS[name](component, uuids)
+        next(run)
+        say("ready")
+        sys.stdin.readline()
         told["asked_ms"] = now_ms()
-        stop = TRACKERS[name](component, uuids)
+        next(run)
         told["started_ms"] = now_ms()
         say("started")
         sys.stdin.readline()
         told["stopping_ms"] = now_ms()
-        told |= stop()
+        told |= next(run)
         told["stopped_ms"] = now_ms()
     except BaseException as error:  # what it raised is the result
         told["raised"] = f"{type(error).__name__}: {error}".split("\n")[0][:120]
+        if "asked_ms" not in told:
+            say("ready")
+            sys.stdin.readline()
         if "started_ms" not in told:
             say("started")
     say(json.dumps(told))

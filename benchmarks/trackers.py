@@ -67,9 +67,12 @@ class Told:
             return f"raises {self.raised.split(':')[0]}"
         if self.joules is None:
             return self.classed or "nothing told"
-        nearest = self.joules / (1 + (self.error or 0)) if self.joules else self.least_j
-        share = "" if self.coverage > 0.9995 else f" {100 * self.coverage:.0f} %"
-        classed = f", {self.classed}{share}" if self.classed else ""
+        nearest = min(max(self.joules, self.least_j), self.most_j)
+        if self.coverage < 0.9995:
+            percent = round(100 * self.coverage)
+            known = f"{self.joules:,.0f} of {nearest:,.0f} J"
+            return f"{known}, {self.classed} {percent} %, missing {100 - percent} %"
+        classed = f", {self.classed}" if self.classed else ""
         return f"{self.joules:,.0f} of {nearest:,.0f} J ({100 * (self.error or 0):+.1f} %){classed}"
 
 
@@ -158,12 +161,14 @@ def run_case(stand: Stand, case: Case, number: int) -> dict[str, Told]:
     with live_scene(case, folder, stand.library) as live:
         _show(live.scene, case)
         probes = [stand.start(name, case, live.scene) for name in TRACKERS]
-        for step in ("ready", "started"):
-            for probe in probes:
-                probe.line()
-            if step == "ready":
-                for probe in probes:
-                    probe.tell()
+        for probe in probes:
+            probe.line()
+        if case.at_start:
+            case.at_start(live.scene, stand.seconds)
+        for probe in probes:
+            probe.tell()
+        for probe in probes:
+            probe.line()
         live.play(case, stand.seconds)
         for probe in probes:
             probe.tell()

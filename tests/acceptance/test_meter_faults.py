@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.meters import fault_table
 from tests.meters.fault_cases import CASES, Case
 from tests.meters.run import run_case
 from tests.nvml.fake_nvml import HERE, build, load_here
@@ -50,6 +51,10 @@ def test_energy_is_true_or_classed(
     found = run_case(case, folder, library)
     wrong = {part: verdict.fails(case.expect[part]) for part, verdict in found.items()}
     assert not any(wrong.values()), (wrong, found)
+
+
+def test_table_in_the_documents_is_what_comes_out(folder: Path, library: Path | None) -> None:
+    assert fault_table.shown() == fault_table.table(folder, library)
 
 
 def test_names_of_cases_are_unlike() -> None:

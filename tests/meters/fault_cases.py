@@ -7,12 +7,13 @@ says by component how its energy must then be classed; whatever is `measured` mu
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tests.meters.powercap import DRAM_UJ, INTEL_UJ, Zone
+from tests.meters.powercap import DRAM_UJ, Zone
 from tests.meters.scene import Gpu, Scene
 from tests.meters.truth import Wave
 
 A, B, C, D = (f"GPU-{letter * 8}-1111-2222-3333-444444444444" for letter in "abcd")
 MIG = "MIG-eeeeeeee-1111-2222-3333-444444444444"
+NOON_MS = 1_717_243_200_000  # 2024-06-01 12:00 UTC
 AMD_UJ = 65_532_610_987
 STEADY = Wave(400)
 PACKAGE, MEMORY = Wave(85), Wave(20)
@@ -54,12 +55,15 @@ class Case:
     gpus: tuple[Gpu, ...] = ()
     packages: Mapping[str, Wave] = field(default_factory=dict)  # what draws beside the GPUs: "package-0"
     zones: tuple[Zone, ...] = ()
+    at_start: Callable[[Scene, float], None] | None = None  # just before the run of so many seconds
     events: tuple[Event, ...] = ()
     allocated: tuple[str, ...] = ()  # all GPUs where not said
     migs: tuple[tuple[str, str, int], ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
-    seconds: float = 240.0
+    seconds: float = 237.0
     interval_s: float = 10.0
+    wall_ms: int = NOON_MS  # what the wall clock shows when the host begins
+    tdp_w: float = 100.0
     share: float = 1.0  # of the GPUs' energy that is the attempt's
     live: bool = False
 
@@ -246,7 +250,12 @@ RAPL_CASES = (
         expect={"cpu": MEASURED, "dram": MEASURED},
         live=True,
     ),
-    rapl("package counter wraps", package(0, start_uj=INTEL_UJ - 300_000_000), live=True),
+    rapl(
+        "package counter wraps",
+        package(0, limit_w=180),
+        at_start=lambda scene, seconds: scene.powercap.wrap_after("intel-rapl:0", 85 * seconds / 2),
+        live=True,
+    ),
     rapl(
         "AMD range wraps every three minutes",
         package(0, range_uj=AMD_UJ, start_uj=60_000_000_000, limit_w=360),
@@ -288,13 +297,18 @@ RAPL_CASES = (
     rapl("zones that nobody may read", package(0, fault="unreadable"), expect={"cpu": MODELLED}, live=True),
     rapl("VM whose counter always reads 0", package(0, fault="dead"), expect={"cpu": MODELLED}, live=True),
     rapl(
-        "one of two packages dead", package(0), package(1, fault="dead"), expect={"cpu": MODELLED}, live=True
+        "one of two packages dead",
+        package(0),
+        package(1, fault="dead"),
+        expect={"cpu": MODELLED},
+        live=True,
+        tdp_w=200.0,
     ),
     rapl("a zone that holds no number", package(0, fault="garbage"), expect={"cpu": MODELLED}),
     rapl(
         "no powercap at all",
         expect={"cpu": MODELLED, "dram": MISSING},
-        packages={"package-0": PACKAGE},
+        packages={"package-0": PACKAGE, "dram-0": MEMORY},
         live=True,
     ),
     rapl(
@@ -362,7 +376,16 @@ HOST_CASES = (
         Event(0.3, lambda s: s.set_clock(-172_800)),
         Event(0.6, lambda s: s.set_clock(172_800)),
     ),
-    whole("clock at 1970 until the network is there", Event(0.5, lambda s: s.set_clock(1_717_243_200))),
+    whole(
+        "clock at 1970 until the network is there",
+        Event(0.5, lambda s: s.set_clock(NOON_MS / 1000)),
+        wall_ms=20_000,
+    ),
+    whole(
+        "clock slewed by half a second in all",
+        *(Event(part / 8, lambda s: s.set_clock(0.1)) for part in range(1, 6)),
+    ),
+    whole("a run over midnight", wall_ms=NOON_MS + 43_100_000),
     whole(
         "meter killed, and another begins within one boot",
         Event(0.3, lambda s: s.kill_meter()),

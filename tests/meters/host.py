@@ -9,15 +9,13 @@ from tests.meters.scene import Scene
 from tests.meters.truth import Wave
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.meters.bench import Bench, HostTime
-from tidewatt.backends.meters.cpu_model import CpuModel
+from tidewatt.backends.meters.cpu_model import CpuModel, this_model
 from tidewatt.backends.meters.energy import usage
 from tidewatt.backends.meters.journal import Journal
 from tidewatt.backends.meters.nvml import Nvml
 from tidewatt.backends.meters.reading import Usage
-from tidewatt.backends.meters.tdp import Tdp, this_cpu
+from tidewatt.backends.meters.tdp import this_cpu
 
-NOON_MS = 1_717_243_200_000  # 2024-06-01 12:00 UTC
-MODEL = CpuModel(Tdp(100.0, "100 W (set)"), this_cpu().threads)
 _BOOTS = ("b0070000-0000-4000-8000-000000000001", "b0070000-0000-4000-8000-000000000002")
 
 
@@ -32,7 +30,8 @@ class _Times:
         times = {"host": self.host.awake_ms() * threads}
         if self.host.started_ms is not None:
             since_ms = self.host.started_ms
-            times["1.1"] = (self.host.now_ms - since_ms - self.host.slept_since(since_ms)) * threads
+            until_ms = self.host.ended_ms or self.host.now_ms
+            times["1.1"] = (until_ms - since_ms - self.host.slept_since(since_ms)) * threads
         return times
 
 
@@ -43,18 +42,20 @@ class Host(Scene):
     folder: Path = Path()
     now_ms: int = 1_000_000
     interval_s: float = 10.0
-    wall_shift_ms: int = NOON_MS
+    wall_shift_ms: int = 0
     boot_ms: int = 0
     boots: int = 0
     sleeps: list[tuple[int, int]] = field(default_factory=list)
     bench: Bench | None = None
     journal: Journal | None = None
     started_ms: int | None = None
+    ended_ms: int | None = None
+    model: CpuModel = field(default_factory=this_model)
     due_ms: int = 0
 
     @classmethod
     def in_folder(cls, folder: Path, library: Path | None, *_: object) -> "Host":
-        """A host without devices, at noon."""
+        """A host without devices."""
         scene = Scene.in_folder(folder, library, lambda: 0)
         host = cls(scene.nvml, scene.powercap, scene.truth, scene.clock, folder / "readings")
         host.clock = host.nvml.clock = host.powercap.clock = lambda: host.now_ms
@@ -89,7 +90,7 @@ class Host(Scene):
             self.interval_s,
             self.powercap.root,
             Nvml(monotonic),
-            MODEL,
+            self.model,
             monotonic,
             host=time,
             shake=random.Random(self.now_ms).random,

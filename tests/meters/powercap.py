@@ -93,6 +93,13 @@ class Powercap:
         self.zones[place] = replace(self.zones[place], fault=fault)
         self.write()
 
+    def wrap_after(self, place: str, energy_j: float) -> None:
+        """The zone's counter is so far from its end now."""
+        zone = self.zones[place]
+        self.zones[place] = replace(zone, start_uj=zone.range_uj - round(energy_j * 1e6))
+        self.since_ms[place] = self.clock()
+        self.write()
+
     def restart(self) -> None:
         """All counters from 0, as after a reboot or a sleep in which the CPU had no power."""
         for place, zone in self.zones.items():

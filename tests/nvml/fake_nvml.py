@@ -173,8 +173,12 @@ class FakeNvml:
         lines += [gpu.line() for gpu in self.gpus.values()]
         lines += [f"mig {uuid} {numbers[parent]} {slices}" for uuid, parent, slices in self.migs]
         lines += [f"process {numbers[uuid]} {pid}" for uuid, pid in self.processes]
+        text = "\n".join(lines) + "\n"
+        if self.steered:  # whoever steers the time is the only reader
+            self.control.write_text(text)
+            return
         draft = self.control.with_suffix(".draft")
-        draft.write_text("\n".join(lines) + "\n")
+        draft.write_text(text)
         draft.replace(self.control)
 
     def _now(self, uuid: str) -> FakeGpu:
