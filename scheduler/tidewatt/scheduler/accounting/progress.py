@@ -51,7 +51,9 @@ def progress_of(events: Iterable[Event]) -> dict[str, Progress]:
     kept_ms = _kept(histories)
     return {
         each.attempt_id: Progress(
-            tuple(_stretches(each)), kept_ms[each.attempt_id], _counts(each.marks.get("counts", {}))
+            tuple(_stretches(each)),
+            kept_ms[each.attempt_id],
+            _counts(each, kept_ms[each.attempt_id], last=each is histories[-1]),
         )
         for each in histories
     }
@@ -174,5 +176,15 @@ def _label(inside: Iterable[tuple[int, int, str]], at_ms: int) -> str:
     return max(holding, key=lambda each: each[0])[1] if holding else ""
 
 
-def _counts(reported: Mapping[str, Any]) -> dict[str, int]:
+def _counts(history: History, kept_ms: int, *, last: bool) -> dict[str, int]:
+    """What was reported of work that counts: of an earlier attempt, up to the checkpoint that was kept.
+
+    Where that is not its last checkpoint, nobody reported how much it is.
+    """
+    marks, saved = history.marks, history.checkpoints
+    reported = marks.get("counts", {})
+    if not last:
+        newest = bool(saved) and kept_ms >= saved[-1][0]
+        whole = history.paused_ms() == kept_ms
+        reported = marks.get("kept", {}) if newest else reported if whole and not saved else {}
     return {str(name): int(count) for name, count in reported.items()}
