@@ -156,6 +156,8 @@ class Service:
 
 def _offered(asked: Ask, situation: Situation) -> tuple[SlackOffer, ...]:
     """What more slack would give; nothing where the planner fails, which is no reason to refuse a job."""
+    if asked.by_lot:
+        return ()
     try:
         return offer_views(ladder.offers(asked, situation))
     except Exception:
