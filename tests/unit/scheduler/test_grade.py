@@ -18,6 +18,7 @@ class Part:
     how: How = How.MEASURED
     coverage_ppm: int = FULL
     modelled_uj: int = 0
+    component: str = "gpu"
 
 
 def test_a_saving_is_verified_with_all_of_it_metered_observed_and_above_zero() -> None:
@@ -54,6 +55,11 @@ def test_grades(
         ([Part(100, How.MODELLED, modelled_uj=4)], 960_000),
         ([Part(95, coverage_ppm=950_000)], 950_000),
         ([Part(100), Part(None, How.MISSING, 0)], 0),
+        ([Part(100), Part(None, How.MISSING, 0, component="cpu")], 0),
+        ([Part(100), Part(None, How.MISSING, 0, component="dram")], FULL),
+        ([Part(100), Part(None, How.MISSING, 0, component="node overhead")], FULL),
+        ([Part(95), Part(5, coverage_ppm=500_000, component="dram")], 952_380),
+        ([Part(None, How.MISSING, 0, component="dram")], 0),
         ([Part(0)], 0),
         ([], 0),
     ],

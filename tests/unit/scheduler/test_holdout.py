@@ -106,4 +106,4 @@ def test_strata_with_one_arm_are_left_out_and_told() -> None:
 
 
 def test_interference_through_capacity_is_always_said() -> None:
-    assert "share the same GPUs" in compare(0.05, AVERAGE, []).note
+    assert "share the same machines" in compare(0.05, AVERAGE, []).note

@@ -13,6 +13,7 @@ from tidewatt.backends.meters.reading import How
 from tidewatt.scheduler.accounting.uncertainty import Interval
 
 NEEDED_PPM = 950_000  # metered, and observed
+BOUNDARY = frozenset({"dram", "node overhead"})  # where a host has no meter for it, receipts say so
 _ALL_PPM = 1_000_000
 _NOT_OBSERVED = (
     "estimate", "modelled", "profile", "forecast", "own model",
@@ -32,6 +33,8 @@ class Metered(Protocol):
     """A component's energy, how it was got, for which share of the run; `modelled_uj` of it is a model's."""
 
     @property
+    def component(self) -> str: ...
+    @property
     def how(self) -> How: ...
     @property
     def energy_uj(self) -> int | None: ...
@@ -42,13 +45,16 @@ class Metered(Protocol):
 
 
 def metered_ppm(parts: Iterable[Metered]) -> int:
-    """The share of a job's energy that its devices measured; 0 where a component was not metered at all.
+    """The share of a job's energy that its devices measured; 0 where its GPUs or CPUs were not metered.
 
-    The energy of time that is not covered counts as not metered: what it would be at the mean draw.
+    The energy of time that is not covered counts as not metered: what it would be at the mean draw. What many
+    hosts have no meter for is outside of the boundary, and in no number, where nothing of it was metered.
     """
     measured = needed = 0
     for part in parts:
         if part.energy_uj is None or not part.coverage_ppm:
+            if part.component in BOUNDARY:
+                continue
             return 0
         needed += part.energy_uj * _ALL_PPM // part.coverage_ppm
         if part.how is not How.MISSING:

@@ -24,7 +24,7 @@ FEWEST = 10  # jobs of either arm that say anything about an effect
 _LEAST_FREEDOM = 5  # for an arm's own spread
 _Z_95 = 1.6448536269514722  # of the normal distribution: 5 % lie above
 INTERFERENCE = (
-    "Jobs of both arms share the same GPUs: one that is held out takes its place at once, and may push a "
+    "Jobs of both arms share the same machines: one that is held out takes its place at once, and may push a "
     "shifted one to later or leave it a cleaner hour. Such effects are in the difference and cannot be told "
     "apart from it."
 )

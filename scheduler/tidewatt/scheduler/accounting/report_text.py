@@ -77,7 +77,7 @@ def tables(report: Report) -> list[Table]:
     by_signal = [
         Table(
             f"{title}: saved against starting {STARTS[report.baseline]}",
-            (first, "emitted", "saved", "", "90 % interval", "grade"),
+            (first, "emitted", "saved", "", "90 %, known errors", "grade"),
             tuple(_signal_row(group, key, report.baseline) for group in groups),
         )
         for key, title in titles_of(report).items()

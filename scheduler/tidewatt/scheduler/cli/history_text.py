@@ -23,6 +23,7 @@ _HAPPENED = {
     "settlement.provisional": "account settled, provisionally",
     "settlement.final": "account settled",
     "settlement.unverified": "account closed without observations",
+    "holdout": "its lot is drawn",
     "updated": "changed",
     "cancel asked": "asked to be cancelled",
     "start asked": "asked to start now",
