@@ -72,14 +72,18 @@ class Changes:
             waiting = {job.id: job for job in going if job.state in NOT_STARTED}
             also = lost_with(self._store, [job.id for job in going])
             now_ms, over = self._now_ms(), list(waiting)
+            tries = self._store.attempts(waiting)
             with self._store.transaction() as transaction:
                 for job in running:
                     transaction.append(now_ms, "cancel asked", job_id=job.id)
                     transaction.change_job(job.id, stopping=True)
                 for number in waiting:
-                    reason = "cancelled before it started"
+                    # what an earlier attempt of it used is accounted for, as of a job that ran and ended
+                    ran = any(each.started_ms is not None for each in tries[number])
+                    reason = f"cancelled before it started{' again' if ran else ''}"
+                    told: dict[str, Any] = {"ended_ms": now_ms} if ran else {}
                     transaction.move_job(
-                        number, JobState.CANCELLED, reason, now_ms, keeps_env=False, at_risk=""
+                        number, JobState.CANCELLED, reason, now_ms, keeps_env=False, at_risk="", **told
                     )
                 ended = {number: (job.key, JobState.CANCELLED) for number, job in waiting.items()}
                 over += settle_followers(transaction, self._store, ended, now_ms)

@@ -115,9 +115,10 @@ class Replayed:
                 self._answers[question] = found[entry["sha256"]]
             else:
                 self.missing.append(entry)
+                self._answers[question] = None
 
     def __call__(self, zone: str, signal: str, start: datetime, end: datetime) -> Series | None:
-        """The recorded answer.
+        """The recorded answer; None for one that is missing.
 
         Raises:
             ValueError: where that was not asked.

@@ -1,0 +1,325 @@
+"""`verify` says what holds, what does not and what it cannot tell; bad files cost a sentence, no more."""
+
+import json
+import random
+import zipfile
+from collections.abc import Callable
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from tests.integration.scheduler.ledger_day import Day, day, script, settle, worked
+from tidewatt.scheduler.cli import main
+from tidewatt.scheduler.daemon.bundles import Bundles
+from tidewatt.scheduler.errors import BadInput, Refused
+from tidewatt.scheduler.proof import archive, bundle
+from tidewatt.scheduler.proof.archive import BadBundle, packed
+from tidewatt.scheduler.proof.envelope import STATEMENT
+from tidewatt.scheduler.proof.keys import signing_key
+from tidewatt.scheduler.proof.opening import Trust
+from tidewatt.scheduler.proof.outcome import Outcome
+from tidewatt.scheduler.proof.verify import verify
+
+Found = dict[str, list[str]]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
+
+
+@pytest.fixture(scope="module")
+def today(tmp_path_factory: pytest.TempPathFactory) -> Day:
+    return day(tmp_path_factory.mktemp("day"), seed=3, jobs=3)
+
+
+def checked(folder: Path, content: bytes, trust: Trust, *intensity: Path) -> Outcome:
+    (folder / "bundle.zip").write_bytes(content)
+    return verify(folder / "bundle.zip", trust, intensity)
+
+
+def by_verdict(outcome: Outcome) -> Found:
+    found: Found = {"holds": [], "broken": [], "open": []}
+    for each in outcome.findings:
+        found[each.verdict].append(each.subject)
+    return found
+
+
+def unzipped(content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(BytesIO(content)) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def test_receipt_of_a_job_is_computed_again_from_its_readings(today: Day, tmp_path: Path) -> None:
+    outcome = checked(tmp_path, today.bundles["job 2"], Trust(today.key))
+    assert (outcome.kind, outcome.subject, outcome.signed_by) == ("job", "2", today.key.fingerprint)
+    assert by_verdict(outcome) == {
+        "holds": ["signature", "files", "chain", "order", "queue", "turn", "readings", "account"],
+        "broken": [],
+        "open": [],
+    }
+
+
+def test_report_is_computed_again_from_its_accounts(today: Day, tmp_path: Path) -> None:
+    outcome = checked(tmp_path, today.bundles["report by none"], Trust(today.key))
+    assert by_verdict(outcome) == {
+        "holds": ["signature", "files", "chain", "jobs", "order", "accounts", "report"],
+        "broken": [],
+        "open": ["readings"],
+    }
+
+
+def test_same_day_makes_the_same_bundle_but_for_its_signatures_and_boot(today: Day) -> None:
+    files = unzipped(today.bundles["job 1"])
+    assert packed(files) == packed(dict(reversed(files.items())))
+    assert {bundle.CHAIN, bundle.HEADS, bundle.INPUTS, bundle.KEY, bundle.RECEIPT, bundle.STATEMENT} < set(
+        files
+    )
+
+
+def test_bundle_shows_nobody_elses_command(today: Day) -> None:
+    job = unzipped(today.bundles["job 2"])[bundle.CHAIN]
+    report = unzipped(today.bundles["report by none"])[bundle.CHAIN]
+    assert job.count(b'"argv":["true"]') == 1
+    assert b'"argv":["true"]' not in report
+    assert b"run-1" not in job
+    assert b"run-" not in report
+
+
+def test_stranger_s_key_is_named_but_not_vouched_for(today: Day, tmp_path: Path) -> None:
+    outcome = checked(tmp_path, today.bundles["job 1"], Trust())
+    assert outcome.sound
+    assert by_verdict(outcome)["open"] == ["signer"]
+
+
+def test_other_key_than_the_one_expected_is_wrong(today: Day, tmp_path: Path) -> None:
+    other = signing_key(tmp_path / "keys").public
+    assert by_verdict(checked(tmp_path, today.bundles["job 1"], Trust(other)))["broken"] == ["signature"]
+
+
+def test_own_key_needs_no_name(today: Day, tmp_path: Path) -> None:
+    outcome = checked(tmp_path, today.bundles["job 1"], Trust(None, today.key))
+    assert "this host's own key" in outcome.findings[0].found
+
+
+@pytest.mark.parametrize("name", ["job 1", "report by none"])
+def test_series_that_may_not_be_handed_on_are_asked_of_the_reader(tmp_path: Path, name: str) -> None:
+    made = day(tmp_path / "day", seed=5, jobs=2, reports=1, source="WattTime")
+    content = made.bundles[name]
+    assert not any(each.startswith("intensity/") for each in unzipped(content))
+    without = checked(tmp_path, content, Trust(made.key))
+    assert without.sound
+    assert len(without.needs_key) == 2
+    assert "WattTime: marginal direct CO2eq, production of DE, steps that overlap 2026-03-10" in str(
+        without.needs_key
+    )
+    assert "accounts" in by_verdict(without)["open"] or "account" in by_verdict(without)["open"]
+    own = checked(tmp_path, content, Trust(made.key), tmp_path / "day" / "grid.csv")
+    assert (own.needs_key, by_verdict(own)["broken"]) == ([], [])
+    assert {"account", "accounts"} & set(by_verdict(own)["holds"])
+
+
+def test_recording_that_is_not_the_one_used_does_not_count(tmp_path: Path) -> None:
+    made = day(tmp_path / "day", seed=5, jobs=1, reports=0, source="WattTime")
+    text = (tmp_path / "day" / "grid.csv").read_text(encoding="utf-8")
+    other = tmp_path / "other.csv"
+    rows = text.splitlines()
+    rows[1:] = [row.replace(",3600,", ",3600,1") for row in rows[1:]]
+    other.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    assert checked(tmp_path, made.bundles["job 1"], Trust(made.key), other).needs_key
+
+
+def test_outputs_are_bound_to_the_account_of_their_job(tmp_path: Path) -> None:
+    with worked(tmp_path / "day", random.Random(1), 1) as at:
+        content = Bundles(at.service).job("1", {"model.pt": "ab" * 32})
+    statement = json.loads(unzipped(content)[bundle.STATEMENT])
+    import base64
+
+    form = json.loads(base64.b64decode(statement["payload"]))
+    assert form["_type"] == STATEMENT
+    assert {"name": "output/model.pt", "digest": {"sha256": "ab" * 32}} in form["subject"]
+
+
+def test_job_without_an_account_has_no_bundle_yet(tmp_path: Path) -> None:
+    with worked(tmp_path / "day", random.Random(1), 1) as at:
+        at.submit(gpus=0, duration_s=60.0)
+        with pytest.raises(Refused, match="not settled yet"):
+            Bundles(at.service).job("2", {})
+        with pytest.raises(BadInput, match="--by"):
+            Bundles(at.service).report(None, "colour", "feasible")
+        with pytest.raises(BadInput, match="no job has ended"):
+            Bundles(at.service).report(1.0, "none", "feasible")
+
+
+def test_job_cancelled_while_it_waited_for_its_next_try_is_not_lost(tmp_path: Path) -> None:
+    with worked(tmp_path / "day", random.Random(2), 1) as at:
+        at.backend.scripts["2.1"] = script(random.Random(1), fails=True)
+        at.submit(gpus=1, duration_s=1500.0, retries=3)
+        at.round()
+        while at.job(2).retried == 0:
+            at.wait(timedelta(minutes=1))
+            at.watcher.look()
+        assert at.job(2).state == "waiting"
+        at.changes.cancel("2")
+        settle(at)
+        content = Bundles(at.service).report(None, "job", "feasible")
+    outcome = checked(tmp_path, content, Trust())
+    assert outcome.sound
+    assert "all 2 jobs" in next(each.found for each in outcome.findings if each.subject == "jobs")
+
+
+def test_account_that_has_changed_since_is_settled_anew_for_its_bundle(tmp_path: Path) -> None:
+    with worked(tmp_path / "day", random.Random(4), 2) as at:
+        grid = tmp_path / "day" / "grid.csv"
+        lines = grid.read_text(encoding="utf-8").splitlines()
+        lines[1:] = [line.replace(",3600,", ",3600,1") for line in lines[1:]]
+        before = at.job(1).settlement
+        grid.write_text("\n".join(lines[:1] + [each for each in lines[1:] if _possible(each)]) + "\n")
+        settle(at)
+        content = Bundles(at.service).job("1", {})
+        assert at.job(1).settlement != before
+    assert checked(tmp_path, content, Trust()).sound
+
+
+def _possible(line: str) -> bool:
+    return float(line.split(",")[3]) <= 2000
+
+
+def zipped(*entries: tuple[str, bytes]) -> bytes:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in entries:
+            file.writestr(name, content)
+    return buffer.getvalue()
+
+
+def doubled() -> bytes:
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        return zipped(("key.pem", b"a"), ("key.pem", b"b"))
+
+
+def linked() -> bytes:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        entry = zipfile.ZipInfo("key.pem")
+        entry.external_attr = 0o120777 << 16
+        file.writestr(entry, "/etc/passwd")
+    return buffer.getvalue()
+
+
+def encrypted() -> bytes:
+    content = bytearray(zipped(("key.pem", b"a" * 40)))
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + place] |= 1
+    return bytes(content)
+
+
+def cut() -> bytes:
+    return zipped(("key.pem", bytes(range(256)) * 40))[:-30]
+
+
+HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
+    "not a zip": (lambda: b"receipt" * 100, "no zip, or a damaged one"),
+    "empty": (lambda: b"", "no zip, or a damaged one"),
+    "cut off": (cut, "no zip, or a damaged one"),
+    "encrypted": (encrypted, "no zip, or a damaged one"),
+    "without files": (lambda: zipped(), "lacks statement.json"),
+    "something else": (lambda: zipped(("word/document.xml", b"<w/>")), "lacks statement.json"),
+    "path": (lambda: zipped(("../../etc/cron.d/x", b"a")), "which no bundle has"),
+    "absolute path": (lambda: zipped(("/etc/passwd", b"a")), "which no bundle has"),
+    "backslash": (lambda: zipped(("a\\b", b"a")), "which no bundle has"),
+    "hidden": (lambda: zipped((".bashrc", b"a")), "which no bundle has"),
+    "folder": (lambda: zipped(("readings/", b"")), "which no bundle has"),
+    "long name": (lambda: zipped(("a" * 300, b"a")), "which no bundle has"),
+    "double name": (doubled, "twice"),
+    "link": (linked, "which no bundle has"),
+}
+
+
+@pytest.mark.parametrize(("content", "told"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_file_costs_one_sentence(tmp_path: Path, content: Callable[[], bytes], told: str) -> None:
+    with pytest.raises(BadBundle, match=told) as raised:
+        checked(tmp_path, content(), Trust())
+    assert "\n" not in str(raised.value)
+
+
+def test_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MOST_BYTES", 1_000_000)
+    bomb = zipped(*((f"readings/{number}", bytes(200_000)) for number in range(10)))
+    assert len(bomb) < 10_000
+    with pytest.raises(BadBundle, match="more than a bundle can"):
+        checked(tmp_path, bomb, Trust())
+
+
+def test_bomb_that_lies_about_its_size_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MOST_BYTES", 1_000_000)
+    content = bytearray(zipped(("readings/1", bytes(5_000_000))))
+    for mark, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        at = content.index(mark) + place
+        content[at : at + 4] = (10).to_bytes(4, "little")
+    with pytest.raises(BadBundle):
+        checked(tmp_path, bytes(content), Trust())
+
+
+def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MOST_FILES", 5)
+    with pytest.raises(BadBundle, match="5 files"):
+        checked(tmp_path, zipped(*((f"a{number}", b"") for number in range(6))), Trust())
+
+
+@pytest.mark.parametrize(
+    "value", ["1e400", "1.5", "NaN", "9" * 5000, "[" * 5000, '"x"', "null", "{}", "99999999999999999999"]
+)
+@pytest.mark.parametrize("name", [bundle.INPUTS, bundle.CHAIN, bundle.RECEIPT])
+def test_odd_numbers_from_a_dishonest_signer_are_told_and_do_no_harm(
+    tmp_path: Path, today: Day, value: str, name: str
+) -> None:
+    from tests.property.scheduler.test_bundle_mutations import signed_by
+
+    files = unzipped(today.bundles["job 1"])
+    text = files[name].decode()
+    place = text.index(":", text.index('_ms"')) + 1
+    end = min(found for mark in ",}" if (found := text.find(mark, place)) > 0)
+    files[name] = (text[:place] + value + text[end:]).encode()
+    mine = signing_key(tmp_path / "keys")
+    signed_by(mine, files, chain=False)
+    outcome = checked(tmp_path, packed(files), Trust(mine.public))
+    assert not outcome.sound
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    code = ended.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def test_command_line_says_it_all_with_its_exit_code(
+    today: Day, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "key.pem").write_bytes(today.key.pem)
+    good, bad, none = tmp_path / "good.zip", tmp_path / "bad.zip", tmp_path / "none.zip"
+    good.write_bytes(today.bundles["job 1"])
+    files = unzipped(today.bundles["job 1"])
+    bad.write_bytes(packed(files | {bundle.RECEIPT: files[bundle.RECEIPT] + b" "}))
+    none.write_bytes(b"none")
+    key = "--key", str(tmp_path / "key.pem")
+    assert run("verify", str(good), *key) == 0
+    said = capsys.readouterr().out
+    assert "job 1" in said
+    assert "nothing is wrong" in said
+    assert "that the sensors were right" in said
+    assert run("verify", str(bad), *key) == 1
+    assert "WRONG  files: receipt.json was changed" in capsys.readouterr().out
+    assert run("verify", str(none), *key) == 2
+    assert "no bundle that can be read" in capsys.readouterr().err
+    assert run("verify", str(tmp_path / "absent.zip")) == 2
+    assert "cannot be read: No such file" in capsys.readouterr().err
+    assert run("verify", str(good), "--json") == 0
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (answer["sound"], answer["kind"], answer["subject"]) == (True, "job", "1")
