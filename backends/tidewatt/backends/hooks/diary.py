@@ -33,10 +33,10 @@ class Diary:
     """The files of this process in `folder`, which the first mark makes.
 
     Nothing is raised for a file that cannot be written: the first time is logged, and later writes try again.
-    `each_time` is called with each write of the counts, in the first process of a job.
+    `each_time` is called after each write of the counts, with the rank of the process.
     """
 
-    def __init__(self, folder: str, each_time: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, folder: str, each_time: Callable[[int], None] = lambda rank: None) -> None:
         self.folder = folder
         self._each_time = each_time
         self.label = ""
@@ -130,8 +130,7 @@ class Diary:
                     os.pwrite(self._counts, line[:-1].ljust(PADDED - 1) + b"\n", 0)
             except OSError as error:
                 self._cannot(error)
-        if not number:
-            self._each_time()
+        self._each_time(number)
 
     def warn(self, sentence: str) -> None:
         """Logs the first trouble; the others are left untold."""
@@ -187,9 +186,17 @@ def rank() -> int:
     try:
         if distributed is not None and distributed.is_available() and distributed.is_initialized():
             return int(distributed.get_rank())
-        return next(int(os.environ[name]) for name in _RANKS if name in os.environ)
-    except Exception:  # whatever it is, it is no reason to stop a training
-        return 0
+    except Exception:  # noqa: S110 - whatever it is, it is no reason to stop a training
+        pass
+    return _launched_as
+
+
+def launched_as() -> int:
+    """The rank that a launcher gave this process; 0 where none did."""
+    for name in _RANKS:
+        if (value := os.environ.get(name, "")).isdecimal():
+            return int(value)
+    return 0
 
 
 def clean(label: object) -> str:
@@ -198,6 +205,13 @@ def clean(label: object) -> str:
 
 
 def _line(form: dict[str, Any]) -> bytes:
-    import json  # only here: a job that tells nothing does not wait for it
+    global _encode
+    if _encode is None:
+        import json  # only here: a job that tells nothing does not wait for it
 
-    return json.dumps(form, separators=(",", ":")).encode() + b"\n"
+        _encode = json.JSONEncoder(separators=(",", ":")).encode
+    return _encode(form).encode() + b"\n"
+
+
+_launched_as = launched_as()
+_encode: Callable[[Any], str] | None = None

@@ -142,14 +142,25 @@ def counts() -> dict[str, int]:
 
 def pause_coming() -> float | None:
     """Seconds until a pause that is asked for (0.0: now), None where none is."""
-    global _look_at, _pause_at
-    if _diary is None:
+    global _said_then
+    diary = _diary
+    if diary is None:
         return None
+    said, before = len(diary.said), _said_then
+    _said_then = said
+    if said > before and _look_at and _pause_at is None:
+        return None  # steps go by: it looks by itself every second, and asking costs next to nothing
     moment = monotonic()
     if moment >= _look_at:
-        _look_at = moment + _LOOK_S
-        _pause_at = _asked(_diary, moment)
+        _look(diary, moment)
     return None if _pause_at is None else max(0.0, _pause_at - moment)
+
+
+def _look(diary: Diary, moment: float) -> None:
+    """Looks whether a pause is asked for."""
+    global _look_at, _pause_at
+    _look_at = moment + _LOOK_S
+    _pause_at = _asked(diary, moment)
 
 
 def _asked(diary: Diary, moment: float) -> float | None:
@@ -191,10 +202,18 @@ def _trouble(diary: Diary, error: Exception) -> None:
 
 def begin(folder: str | None) -> None:
     """Begins a diary in `folder`, or none: at the start of every process, and in tests."""
-    global _diary, _trackers, _look_at, _pause_at
+    global _diary, _trackers, _look_at, _pause_at, _said_then
     _trackers = Trackers(counts)
-    _diary = Diary(folder, _trackers.greet) if folder else None
-    _look_at, _pause_at = 0.0, None
+    _diary = Diary(folder, _each_time) if folder else None
+    _look_at, _pause_at, _said_then = 0.0, None, 0
+
+
+def _each_time(rank: int) -> None:
+    """With each write of the counts, so once a second while a script counts."""
+    if _diary is not None:
+        _look(_diary, monotonic())
+    if not rank:
+        _trackers.greet()
 
 
 def _end() -> None:
@@ -208,6 +227,7 @@ _diary: Diary | None = None
 _trackers: Trackers
 _look_at = 0.0
 _pause_at: float | None = None
+_said_then = 0  # words that waited to be counted when a pause was asked for last
 begin(os.environ.get(VARIABLE))
 atexit.register(_end)
 if hasattr(os, "register_at_fork"):  # a fork is a process of its own, and counts from nothing

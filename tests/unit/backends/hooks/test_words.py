@@ -237,6 +237,29 @@ def test_pause_is_seen_as_long_as_it_is_asked_for(tmp_path: Path, monkeypatch: p
         words.begin(None)
 
 
+def test_pause_is_seen_also_while_steps_go_by_or_stand_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "_LOOK_S", 0.0)
+    at = Attempt(tmp_path)
+    words.begin(str(at.marks))
+    try:
+        words.steps()
+        assert words.pause_coming() is None
+        words.steps()
+        assert words.pause_coming() is None
+        at.announce_pause(0)
+        assert words.pause_coming() == 0.0, "no step since the last look: a validation, say"
+        at.withdraw_pause()
+        assert words.pause_coming() is None
+        at.announce_pause(0)
+        words.steps()
+        words.flush()  # which a second does by itself
+        assert words.pause_coming() == 0.0
+    finally:
+        words.begin(None)
+
+
 def test_both_sides_mean_the_same_variable() -> None:
     assert words.VARIABLE == attempt.MARKS
 
