@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from tidewatt.scheduler.account_tables import BudgetTable, EmbodiedTable
 from tidewatt.scheduler.complaint import complaint
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.paths import Paths, user_config
@@ -201,7 +202,7 @@ def _link(table: LinkTable) -> Link:
 
 
 _KEYS = tuple(field.alias or name for name, field in Settings.model_fields.items())
-_SCALARS = tuple(key for key in _KEYS if key not in ("source", "region", "link", "shares"))
+_SCALARS = tuple(key for key in _KEYS if key not in ("source", "region", "link", "shares", "budget"))
 _LISTS = ("env_deny",)
 _OPTIONAL = ("default_slack", "tdp_w", "credentials", "max_postponed")
 _KNOWN: dict[str, tuple[str, ...]] = {
@@ -211,5 +212,7 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "region.zones": tuple(ZonesTable.model_fields),
     "region.pools": tuple(PoolTable.model_fields),
     "region.closed": tuple(ClosedTable.model_fields),
+    "region.embodied": tuple(EmbodiedTable.model_fields),
     "link": tuple(LinkTable.model_fields),
+    "budget": tuple(BudgetTable.model_fields),
 }

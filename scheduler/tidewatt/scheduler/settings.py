@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, model_validator
 
+from tidewatt.scheduler.account_tables import BudgetTable, EmbodiedTable, Table
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.memory import parse_memory
 from tidewatt.scheduler.when import parse_duration
@@ -70,12 +71,6 @@ ZoneKey = Annotated[str, BeforeValidator(_zone)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)]
 Ratio = Annotated[float, Field(gt=0, le=1000, strict=False)]
-
-
-class Table(BaseModel):
-    """A frozen part of the configuration; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class SourceTable(Table):
@@ -153,7 +148,7 @@ class RegionTable(Table):
     `gpus` is how many of this host's GPUs belong to it, or their UUIDs. Left out, the only region of a host
     has all of them and all cores; of several regions each states its own. `power_limit_kw` holds for the IT
     power of all jobs together, `price_per_kwh` is in any one currency, `signal` decides here instead of the
-    general one.
+    general one. `site` is where its machines stand and `cloud` whose they are ("" for your own), for reports.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -171,6 +166,9 @@ class RegionTable(Table):
     price_per_kwh: Amount = 0.0
     closed: Annotated[tuple[ClosedTable, ...], Field(strict=False)] = ()
     signal: Literal["", "average", "marginal", "both"] = ""
+    site: Annotated[str, Field(max_length=100)] = ""
+    cloud: Annotated[str, Field(max_length=100)] | None = None
+    embodied: EmbodiedTable = EmbodiedTable()
 
     @property
     def counted(self) -> bool:
@@ -205,6 +203,7 @@ class Settings(Table):
     times. `hold_out` is the share of the jobs that could wait which runs at once by lot, for the comparison.
     `g_per_price` and `g_per_hour` are the grams that one unit of money, and one hour of delay, are worth.
     `shares` are the weights of users and projects: one of weight 2 is entitled to twice the GPU hours.
+    `budgets` are of projects and users, by the month.
     """
 
     zone: ZoneKey = ""
@@ -231,8 +230,11 @@ class Settings(Table):
     own_models: Annotated[bool, Field(strict=False)] = True
     sources: Annotated[tuple[SourceTable, ...], Field(alias="source", strict=False)] = ()
     link: LinkTable = LinkTable()
-    shares: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]] = {}
+    shares: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]] = Field(
+        default_factory=dict
+    )
     regions: Annotated[tuple[RegionTable, ...], Field(alias="region", strict=False)] = ()
+    budgets: Annotated[tuple[BudgetTable, ...], Field(alias="budget", strict=False)] = ()
 
     @property
     def shown_signal(self) -> Literal["average", "marginal"]:
@@ -254,4 +256,13 @@ class Settings(Table):
                     f"the region {region.name!r} does not say how many cores it has, and the host's cannot be"
                     " counted for several regions: add cpus"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _budgets_differ(self) -> "Settings":
+        seen = set()
+        for budget in self.budgets:
+            if budget.key in seen:
+                raise ValueError(f"the budget of {budget.called} is defined twice: keep one of them")
+            seen.add(budget.key)
         return self
