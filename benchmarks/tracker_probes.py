@@ -2,8 +2,8 @@
 
 Says "ready" when the tracker is imported and made, starts it at the first line on its standard input, stops
 it at the second, and prints as JSON what it says in joules, and between which instants (CLOCK_MONOTONIC ms)
-it was started and stopped. COMPONENT is "gpu" or "cpu" (with DRAM). Each tracker runs with the finest interval
-that all of them have (1 s), the whole machine measured, and its PUE taken out.
+it was started and stopped. COMPONENT is "gpu" or "cpu" (with DRAM). Each tracker runs with the finest
+interval that all of them have (1 s), the whole machine measured, and its PUE taken out.
 """
 
 import json

@@ -235,6 +235,12 @@ GPU_CASES = (
         expect={"gpu": Expected("measured+modelled")},
     ),
     one_gpu(
+        "no permission for the driver",
+        Event(0.0, lambda scene: scene.fail(4)),
+        expect={"gpu": MISSING},
+        live=True,
+    ),
+    one_gpu(
         "driver loaded again",
         Event(0.4, lambda scene: scene.fail(9)),
         Event(0.55, lambda scene: scene.load_driver_again()),
@@ -315,7 +321,7 @@ RAPL_CASES = (
         "permission lost in the run",
         package(0),
         events=(Event(0.5, zone_fault("intel-rapl:0", "unreadable")),),
-        expect={"cpu": partly(0.4, 0.55)},
+        expect={"cpu": partly(0.65, 0.8, "measured+modelled")},
         live=True,
     ),
     rapl(
@@ -323,7 +329,7 @@ RAPL_CASES = (
         package(0),
         events=(
             Event(0.3, zone_fault("intel-rapl:0", "unreadable")),
-            Event(0.6, zone_fault("intel-rapl:0", "")),
+            Event(0.5, zone_fault("intel-rapl:0", "")),
         ),
         live=True,
     ),

@@ -78,6 +78,7 @@ class Bench:
     shake: Callable[[], float] = random.random
     _rapl: rapl.Rapl = field(default_factory=rapl.Rapl)
     _tried_at: float = float("-inf")
+    _silent_since: float = float("inf")  # a package that was metered tells nothing since then
 
     def header(self) -> Header:
         """What the instruments are now; call it after `read`, which may find new ones."""
@@ -103,21 +104,36 @@ class Bench:
 
     def read(self, cause: str) -> Reading:
         """One reading of everything."""
-        if self.monotonic() - self._tried_at >= _AGAIN_S:
-            self._tried_at = self.monotonic()
-            if not self._rapl.measures_cpu:
-                self._rapl = rapl.find(self.powercap, self.wait)
+        self._try_rapl()
         energy_uj, power_mw = self.nvml.read()
         for each in self.others:
             more_uj, more_mw = each.read()
             energy_uj |= more_uj
             power_mw |= more_mw
-        energy_uj |= self._rapl.read()
+        energy_uj |= self._read_rapl()
         cpu_ms = self.cpu_times.read()
         if not self._rapl.measures_cpu:
             energy_uj[self.model.device.key] = self.model.energy_uj(self.host.awake_ms(), cpu_ms["host"])
         time_ms, mono, slept_ms = self._clocks()
         return Reading(time_ms, mono, self.host.boot_id(), cause, energy_uj, power_mw, cpu_ms, slept_ms)
+
+    def _try_rapl(self) -> None:
+        """Looks for zones again from time to time where packages are not metered, or not any more."""
+        now = self.monotonic()
+        due = now - self._tried_at >= _AGAIN_S
+        if due and (not self._rapl.measures_cpu or now - self._silent_since >= _AGAIN_S):
+            self._tried_at = now
+            self._rapl, self._silent_since = rapl.find(self.powercap, self.wait), float("inf")
+
+    def _read_rapl(self) -> dict[str, int]:
+        """The zones' counters; since when a package tells nothing is kept: its counter may go on meanwhile."""
+        shown = self._rapl.read()
+        packages = [device.key for device in self._rapl.devices if device.component == "cpu"]
+        if all(key in shown for key in packages):
+            self._silent_since = float("inf")
+        else:
+            self._silent_since = min(self._silent_since, self.monotonic())
+        return shown
 
     def _clocks(self) -> tuple[int, int, int]:
         """The clock's and the host's milliseconds of one instant, and of suspends; again if held up."""
