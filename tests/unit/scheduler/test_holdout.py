@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidewatt.scheduler.accounting.holdout import Arm, Lot, Outcome, compare, draw, stratum
+from tidewatt.scheduler.config import load
+from tidewatt.scheduler.errors import BadInput
 
 AVERAGE = "average"
 
@@ -103,6 +105,13 @@ def test_strata_with_one_arm_are_left_out_and_told() -> None:
     found = compare(0.05, AVERAGE, [*both, Outcome(Arm.SHIFTED, "t", 900.0)])
     assert found.effect == pytest.approx(0.0)
     assert "1 left out" in found.note
+
+
+def test_the_share_is_a_setting_that_is_off_and_at_most_half() -> None:
+    assert load(None, {}, {}).settings.hold_out == 0.0
+    assert load(None, {"TIDEWATT_HOLD_OUT": "0.05"}, {}).settings.hold_out == 0.05
+    with pytest.raises(BadInput, match=r"hold_out.*0\.5"):
+        load(None, {"TIDEWATT_HOLD_OUT": "0.6"}, {})
 
 
 def test_interference_through_capacity_is_always_said() -> None:

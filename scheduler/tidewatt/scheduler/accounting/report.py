@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tidewatt.backends.clock import time_ms
+from tidewatt.scheduler.accounting.experiment import experiment_of
 from tidewatt.scheduler.accounting.holdout import Arm, Outcome, compare
 from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.accounting.report_schema import HoldOut, OwnUse, Report, ReportGroup, SignalTotal
@@ -52,17 +53,12 @@ class ReportRow:
     signal: str = ""
 
 
-def _experiment(row: ReportRow) -> str:
-    """What the jobs of one experiment have in common: its label, else their array."""
-    return row.labels.get("experiment") or (f"array {row.array}" if row.array else "(none)")
-
-
 BY: dict[str, Callable[[ReportRow], str]] = {
     "none": lambda row: "all",
     "project": lambda row: row.project or "(none)",
     "user": lambda row: row.user,
     "region": lambda row: row.region,
-    "experiment": _experiment,
+    "experiment": lambda row: experiment_of(row.labels, row.array) or "(none)",
     "day": lambda row: f"{row.ended.astimezone(UTC):%Y-%m-%d}",
     "month": lambda row: f"{row.ended.astimezone(UTC):%Y-%m}",
     "job": lambda row: str(row.job_id),
