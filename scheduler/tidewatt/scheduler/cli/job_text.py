@@ -4,12 +4,11 @@ import shlex
 from collections.abc import Iterator
 from datetime import datetime
 
-from tidewatt.scheduler.accounting.quantity import mass
+from tidewatt.scheduler.cli.account_text import account_lines as account_lines
 from tidewatt.scheduler.cli.history_text import history_lines, moves_line
 from tidewatt.scheduler.cli.offer_text import offer_lines
 from tidewatt.scheduler.cli.text import (
     cut,
-    energy,
     grams,
     intensity,
     lasting,
@@ -145,61 +144,6 @@ def warning_lines(job: Json) -> Iterator[str]:
         yield painted(f"  AT RISK  {job['at_risk']}", "red")
     for warning in job["warnings"]:
         yield painted(f"  warning  {warning}", "yellow")
-
-
-def account_lines(settlement: Json | None, now: datetime, *, brief: bool = False) -> Iterator[str]:
-    """What a job used and saved, every number with how it was got; in brief without the notes."""
-    if settlement is None or settlement["state"] == "none":
-        yield "  account  not settled yet" + (_waits(settlement) if settlement else "")
-        if settlement is None or settlement["energy_j"] is None:
-            return
-    yield f"  energy   {energy(settlement['energy_j'])} used here" + _facility(settlement)
-    for part in settlement["components"]:
-        gap = "" if part["coverage"] >= 0.995 else f", {percent(part['coverage'])} of the run covered"
-        got = f"{part['how']}: {part['source']}{gap}"
-        yield f"           {part['component']}: {energy(part['energy_j'])} ({got})"
-    for ledger in settlement["ledgers"]:
-        yield from _ledger_lines(ledger)
-    if settlement["ledgers"]:
-        yield f"  settled  {settlement['state']}" + (
-            f", {local(settlement['settled_at'], now)}" if settlement["settled_at"] else ""
-        )
-        idle = settlement["idle_gpu_s"]
-        cost = f", {idle / 3600:.2g} GPU-hours left idle meanwhile" if idle else ""
-        yield f"  waited   {lasting(settlement['waited_s'])}{cost}"
-    for note in () if brief else settlement["notes"]:
-        yield f"  note     {note}"
-
-
-def _waits(settlement: Json) -> str:
-    return (
-        ": the intensity that really happened is not known yet" if settlement["energy_j"] is not None else ""
-    )
-
-
-def _facility(settlement: Json) -> str:
-    if settlement["facility_j"] is None:
-        return ""
-    return f"; {energy(settlement['facility_j'])} with PUE {settlement['pue']:g} ({settlement['pue_source']})"
-
-
-def _ledger_lines(ledger: Json) -> Iterator[str]:
-    yield f"  {ledger['signal']:<8} {grams(ledger['g'])} CO2 in all, idle draw included; {ledger['source']}"
-    for kind, start in (("feasible", "in its turn"), ("hypothetical", "at submission")):
-        saved, baseline = ledger[f"saved_{kind}_g"], ledger[f"{kind}_g"]
-        if saved is None or baseline is None:
-            yield f"           against starting {start}: not known"
-        else:
-            yield f"           {_saving(ledger['signal'], saved, baseline)} against starting {start}"
-
-
-def _saving(signal: str, saved_g: float, baseline_g: float) -> str:
-    """A saving by the name of its signal; by the average one it is a footprint that is lower by as much."""
-    name, value = ("estimated avoided emissions", saved_g)
-    if signal == "average":
-        name, value = ("change of the location-based footprint", -saved_g)
-    share = f" ({value / baseline_g:+.1%})" if baseline_g else ""
-    return f"{name} {mass(value, sign=True)}{share}"
 
 
 def job_lines(job: Json, now: datetime) -> Iterator[str]:

@@ -11,7 +11,16 @@ import pytest
 
 from tests.unit.scheduler.cli.fake_daemon import NOW, FakeDaemon, attempt, job, serving, status_view
 from tidewatt.scheduler.paths import paths
-from tidewatt.scheduler.schemas import ComponentView, EventView, LedgerView, Problem, SettlementView
+from tidewatt.scheduler.schemas import (
+    ComponentView,
+    EventView,
+    IntervalView,
+    LedgerView,
+    LeversView,
+    PhaseView,
+    Problem,
+    SettlementView,
+)
 from tidewatt.scheduler.status_schema import ForeignView
 
 Tidewatt = Callable[..., Any]
@@ -73,16 +82,16 @@ def test_show_tells_how_every_number_was_got(tidewatt: Tidewatt, fake_daemon: Fa
     fake_daemon.jobs[1] = job(
         1, state="done", attempts=(attempt(0),), settlement=settlement(), events=(event,)
     )
-    out = tidewatt("show", "1").out
-    assert "energy   20.0 Wh used here; 24.0 Wh with PUE 1.2 (stated)" in out
+    out = " ".join(tidewatt("show", "1").out.split())  # lines are wrapped
+    assert "energy 20.0 Wh used here; 24.0 Wh with PUE 1.2 (stated)" in out
     assert "gpu: 20.0 Wh (measured: NVML energy counter)" in out
     assert "dram: not measured (missing: no dram meter, 0 % of the run covered)" in out
-    assert "average  12.0 g CO2 in all" in out
+    assert "average 12.0 g CO2 in all" in out
     assert "change of the location-based footprint -10.0 g (-50.0%) against starting in its turn" in out
     assert "change of the location-based footprint +2.00 g (+25.0%) against starting at submission" in out
-    assert "settled  provisional" in out
-    assert "waited   2 h, 1 GPU-hours left idle meanwhile" in out
-    assert "today 18:00:00 CET  submitted: by ada" in out
+    assert "settled provisional" in out
+    assert "waited 2 h, 1 GPU-hours left idle meanwhile" in out
+    assert "today 18:00:00 CET submitted: by ada" in out
 
 
 def test_marginal_saving_has_its_own_name_and_keeps_its_sign(
@@ -94,9 +103,49 @@ def test_marginal_saving_has_its_own_name_and_keeps_its_sign(
         saved_hypothetical_g=None,
     )  # fmt: skip
     fake_daemon.jobs[1] = job(1, state="done", settlement=settlement(ledgers=(ledger,)))
-    out = tidewatt("show", "1").out
+    out = " ".join(tidewatt("show", "1").out.split())  # lines are wrapped
     assert "estimated avoided emissions -1.00 g (-50.0%) against starting in its turn" in out
     assert "against starting at submission: not known" in out
+
+
+def test_show_takes_a_saving_apart_within_80_columns(tidewatt: Tidewatt, fake_daemon: FakeDaemon) -> None:
+    levers = LeversView(
+        time_feasible_g=14.0, time_hypothetical_g=2.0, region_g=0.0, efficiency_g=0.0, pauses_g=-3.0,
+        lost_work_g=-1.0, transfer_g=0.0, unverified_efficiency_g=5.0,
+    )  # fmt: skip
+    interval = IntervalView(
+        low_g=9.0, high_g=11.0, draws=2000, quantified=("NVML",), not_quantified=("PUE", "grid")
+    )
+    told = {"levers": levers, "interval": interval, "grade": "estimated", "forecast_saved_g": 12.0}
+    ledger = settlement().ledgers[0].model_copy(update=told)
+    phases = (
+        PhaseView(phase="waiting", seconds=7200, energy_j=None, active_j=None),
+        PhaseView(phase="running", label="train", seconds=3600, energy_j=60000, active_j=50000),
+        PhaseView(phase="suspended", seconds=600, energy_j=None, active_j=None),
+        PhaseView(phase="running", lost=True, seconds=120, energy_j=7200, active_j=6000),
+    )
+    fake_daemon.jobs[1] = job(
+        1,
+        state="done",
+        attempts=(attempt(0),),
+        settlement=settlement(
+            ledgers=(ledger,), phases=phases, counts={"tokens": 10**6}, boundary="components only",
+            signals_disagree=True,
+        ),
+    )  # fmt: skip
+    out = tidewatt("show", "1").out
+    account = out[out.index("  energy") : out.index("  note")]
+    assert max(map(len, account.splitlines())) <= 80
+    said = " ".join(account.split())
+    assert "-11.0 g to -9.00 g with 90 % confidence, 2 errors not quantified; estimated" in said
+    assert "of it by waiting -14.0 g, pauses +3.00 g, work that was lost +1.00 g" in said
+    assert "efficiency, unverified: -5.00 g by stated speed and power, in no number here" in said
+    assert "the plan at launch promised -12.0 g" in said
+    assert 'phases running "train" 1 h, 16.7 Wh suspended 10 min, not measured' in said
+    assert "running 2 min, 2.00 Wh, lost: no later attempt kept its work" in said
+    assert "reported 1,000,000 tokens" in said
+    assert "components only" in said
+    assert "signals disagree: by one of them carbon was saved, by another it was lost" in said
 
 
 def test_energy_that_was_not_measured_is_never_zero(tidewatt: Tidewatt, fake_daemon: FakeDaemon) -> None:
