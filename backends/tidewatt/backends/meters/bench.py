@@ -126,7 +126,7 @@ class Bench:
             self._rapl, self._silent_since = rapl.find(self.powercap, self.wait), float("inf")
 
     def _read_rapl(self) -> dict[str, int]:
-        """The zones' counters; since when a package tells nothing is kept: its counter may go on meanwhile."""
+        """The zones' counters; and since when a package has told nothing: it may come back."""
         shown = self._rapl.read()
         packages = [device.key for device in self._rapl.devices if device.component == "cpu"]
         if all(key in shown for key in packages):
