@@ -162,6 +162,22 @@ def test_cancelled_job_that_is_paused_does_not_go_on(tmp_path: Path) -> None:
         assert at.job(1).state is JobState.CANCELLED
 
 
+def test_job_that_ran_and_is_cancelled_while_it_is_launched_again_is_accounted_for(tmp_path: Path) -> None:
+    with office(tmp_path, "a100") as at:
+        at.backend.scripts["1.1"] = Script(runs_s=100, exit_code=1)
+        at.backend.scripts["1.2"] = Script(refusal="the GPU is leased by somebody else")
+        at.submit(gpus=1, duration_s=100.0, retries=1)
+        at.round()
+        at.shift(101)
+        ended_ms = at.store.attempts([1])[1][0].ended_ms
+        with at.store.transaction() as transaction:
+            transaction.change_job(1, stopping=True)
+        at.shift(10)
+        assert at.job(1).state is JobState.CANCELLED
+        assert at.job(1).ended_ms == ended_ms is not None
+        assert list(at.store.open_accounts()) == [1]
+
+
 def test_failed_attempt_and_its_retry_each_tell_once_what_they_did(tmp_path: Path) -> None:
     with office(tmp_path, "a100") as at:
         at.backend.scripts["1.1"] = Script(

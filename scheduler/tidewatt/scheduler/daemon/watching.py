@@ -233,8 +233,9 @@ class Watcher:
             transaction.move_attempt(attempt, AttemptState.POISONED, reason, self._now_ms())
             if job.stopping:
                 transaction.move_job(
-                    job.id, JobState.CANCELLED, "cancelled before it started", self._now_ms(), keeps_env=False
-                )
+                    job.id, JobState.CANCELLED, "cancelled before it started", self._now_ms(),
+                    keeps_env=False, ended_ms=self._ran_until_ms(job),
+                )  # fmt: skip
                 ended = {job.id: (job.key, JobState.CANCELLED)}
                 over = [job.id, *settle_followers(transaction, self._store, ended, self._now_ms())]
             else:
@@ -242,6 +243,13 @@ class Watcher:
         forget(self._store, self._site.paths, over)
         log.warning("attempt.poisoned", attempt=attempt.id, reason=reason)
         return f"job {job.key} did not start"
+
+    def _ran_until_ms(self, job: JobRecord) -> int | None:
+        """When the last attempt ended that had started: it is accounted for; None without any."""
+        ends = [
+            each.ended_ms for each in self._store.attempts([job.id])[job.id] if each.started_ms is not None
+        ]
+        return max((end for end in ends if end is not None), default=None)
 
     def _job(self, attempt: AttemptRecord) -> JobRecord:
         job = self._store.job(attempt.job_id)
