@@ -9,9 +9,10 @@ import pytest
 
 from tests.exports.browser import FAINT, WIDE, Browser, browser
 from tests.exports.made import NOON, account, group, hold_out, ledger, receipt, report, total
+from tidewatt.scheduler.accounting.equivalence import equivalences
 from tidewatt.scheduler.accounting.report_schema import Report
 from tidewatt.scheduler.exports.charts import GridStep
-from tidewatt.scheduler.exports.page import Contents, Likeness, html
+from tidewatt.scheduler.exports.page import Contents, html
 
 LONG = "x" * 80
 NAMES = ("nlp", "speech-recognition-multilingual-2026", LONG, "<b>bold</b>")
@@ -38,7 +39,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = html(
         Contents(
             report(whole, hold_out=hold_out()), [*kinds.values(), months], receipts, NOON + 30 * hour,
-            [Likeness("driving 7.4 km", "107.5 g/km, cars of 2020")], grid, "Germany (DE)",
+            equivalences(8_000.0), grid, "Germany (DE)",
         )
     )  # fmt: skip
     path = tmp_path_factory.mktemp("page") / "report.html"

@@ -194,11 +194,13 @@ def _paper(path: Path, report: "Report", receipts: Sequence["Facts"]) -> str:
 
 
 def _page(client: Client, scope: Scope, report: "Report", receipts: Sequence["Facts"]) -> str:
+    from tidewatt.scheduler.accounting.equivalence import equivalences
     from tidewatt.scheduler.exports.page import GROUPED, Contents, html
 
-    if scope.project is not None or scope.experiment is not None:
-        grouped: list[Report] = []
-    else:
+    grouped: list[Report] = []
+    if scope.project is None and scope.experiment is None:
         grouped = [scope.report(client, by) for by in GROUPED]
     made_at: datetime = now_of(client.status())
-    return html(Contents(report, grouped, receipts, made_at))
+    average = [each.emissions_g for each in report.total.signals if each.signal == "average"]
+    likenesses = equivalences(average[0]) if len(average) == 1 else ()
+    return html(Contents(report, grouped, receipts, made_at, likenesses))

@@ -6,10 +6,10 @@ from datetime import datetime
 from functools import cached_property
 
 from tidewatt.forecasting.zones import keyed
+from tidewatt.scheduler.accounting.experiment import Fate, experiment_of, fate_of
 from tidewatt.scheduler.schemas import AttemptView, ComponentView, JobView, LedgerView, SettlementView
 
 J_PER_KWH = 3.6e6
-EXPERIMENT = "experiment"  # the label that puts jobs of one experiment together
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,12 @@ class Facts:
     @property
     def experiment(self) -> str:
         """Its experiment, else its array, else ""."""
-        array = f"array {self.job.array}" if self.job.array else ""
-        return self.job.labels.get(EXPERIMENT, "") or array
+        return experiment_of(self.job.labels, self.job.array)
+
+    @property
+    def fate(self) -> Fate:
+        """What became of the run: kept, failed or discarded."""
+        return fate_of(self.job.state, self.job.labels, self.key)
 
     @cached_property
     def attempts(self) -> tuple[AttemptView, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from tidewatt.forecasting.zones import keyed
+from tidewatt.scheduler.accounting.experiment import Fate
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.exports.codecarbon import hardware
 from tidewatt.scheduler.exports.facts import Facts
@@ -84,9 +85,12 @@ def _source(receipts: Sequence[Facts], known: Sequence[Facts]) -> str:
 
 
 def _runs(receipts: Sequence[Facts]) -> str:
-    bad = sum(each.job.state != "done" for each in receipts)
+    """How many runs there were, those that came to nothing among them."""
+    fates = [each.fate for each in receipts]
+    words = ((Fate.FAILED, "failed or cancelled"), (Fate.DISCARDED, "discarded"))
+    counts = [f"{fates.count(fate)} {word}" for fate, word in words if fate in fates]
     runs = f"{len(receipts)} {'run' if len(receipts) == 1 else 'runs'}"
-    return f"{runs}, of them {bad} failed or cancelled" if bad else runs
+    return f"{runs}, of them {' and '.join(counts)}" if counts else runs
 
 
 def _few(words: dict[str, None]) -> str:

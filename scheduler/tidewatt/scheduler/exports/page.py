@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from tidewatt.scheduler.accounting.equivalence import Equivalence
 from tidewatt.scheduler.accounting.quantity import hours, mass
 from tidewatt.scheduler.accounting.report_schema import HoldOut, Report
 from tidewatt.scheduler.accounting.report_words import kwh
@@ -35,14 +36,6 @@ GROUPED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
-    """What an amount is like, with the source and the vintage of that."""
-
-    text: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
 class Contents:
     """What the page shows. `report` is of all; `grouped` are the same jobs by project, user and month.
 
@@ -53,7 +46,7 @@ class Contents:
     grouped: Sequence[Report]
     receipts: Sequence[Facts]
     made_at: datetime
-    likenesses: Sequence[Likeness] = ()
+    likenesses: Sequence[Equivalence] = ()
     grid: Sequence[GridStep] = ()
     zone: str = ""
     sources: Sequence[str] = field(default=())

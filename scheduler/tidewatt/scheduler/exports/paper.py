@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from tidewatt.forecasting.zones import keyed
+from tidewatt.scheduler.accounting.experiment import Fate
 from tidewatt.scheduler.accounting.quantity import hours, mass
 from tidewatt.scheduler.accounting.report_schema import Report, SignalTotal
 from tidewatt.scheduler.accounting.report_words import STARTS, band, kwh, quantified, saved_g
@@ -98,8 +99,10 @@ def latex(report: Report, receipts: Sequence[Facts]) -> str:
 def _used(report: Report, receipts: Sequence[Facts]) -> str:
     total = report.total
     runs = f"{total.jobs} training {'run' if total.jobs == 1 else 'runs'}"
-    bad = sum(each.job.state != "done" for each in receipts)
-    runs += f", {bad} of them failed or cancelled," if bad else ""
+    fates = [each.fate for each in receipts]
+    words = ((Fate.FAILED, "failed or cancelled"), (Fate.DISCARDED, "discarded"))
+    counts = [f"{fates.count(fate)} of them {word}" for fate, word in words if fate in fates]
+    runs += f", {', '.join(counts)}," if counts else ""
     unmetered = f"; {total.unmetered} of the runs were not metered" if total.unmetered else ""
     return (
         f"{runs} on {_hardware(receipts)} in {_places(receipts)} used {kwh(total.energy_kwh)} at the"

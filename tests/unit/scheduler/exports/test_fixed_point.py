@@ -32,7 +32,7 @@ def test_numbers_are_written_in_fixed_point(value: float | None, text: str) -> N
 def test_text_is_the_number_to_twelve_digits_and_never_a_silent_zero(value: float) -> None:
     text = fixed(value)
     assert re.fullmatch(r"-?\d+(\.\d+)?", text)
-    exact = Decimal(value)
+    exact = Decimal(repr(value))
     assert abs(Decimal(text) - exact) <= abs(exact) * Decimal("1e-11")
     assert (Decimal(text) == 0) == (value == 0)
 

@@ -19,9 +19,10 @@ def test_metadata_of_one_job() -> None:
 
 
 def test_failed_and_cancelled_runs_are_in_the_sum_and_counted() -> None:
-    text = yaml_text([receipt(1), receipt(2, state="failed"), receipt(3, state="cancelled")])
-    assert "emissions: 2400" in text
-    assert "3 runs, of them 2 failed or cancelled" in text
+    discarded = receipt(4, labels={"discarded": "diverged"})
+    text = yaml_text([receipt(1), receipt(2, state="failed"), receipt(3, state="cancelled"), discarded])
+    assert "emissions: 3200" in text
+    assert "4 runs, of them 2 failed or cancelled and 1 discarded" in text
 
 
 def test_runs_without_emissions_are_told() -> None:

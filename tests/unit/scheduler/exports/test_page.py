@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from tests.exports.made import NOON, account, group, hold_out, job, ledger, receipt, report, total
+from tidewatt.scheduler.accounting.equivalence import Equivalence
 from tidewatt.scheduler.accounting.report_schema import Report, ReportGroup
 from tidewatt.scheduler.exports.charts import GridStep, diverging, dumbbell, interval, timeline
 from tidewatt.scheduler.exports.facts import Facts, facts
-from tidewatt.scheduler.exports.page import Contents, Likeness, html
+from tidewatt.scheduler.exports.page import Contents, html
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}"
 VOID = {"meta", "link", "img", "br", "rect", "path", "input", "hr"}
@@ -123,9 +124,9 @@ def test_levers_forecast_beside_and_method_are_there() -> None:
 
 
 def test_likenesses_carry_their_source() -> None:
-    text = text_of(page(likenesses=[Likeness("driving 7.4 km", "107.5 g/km, cars of 2020")]))
-    assert "driving 7.4 km 107.5 g/km, cars of 2020" in text
-    assert "What that is like" not in text_of(page())
+    text = text_of(page(likenesses=[Equivalence("7.4 km by car", "107.5 g/km", "cars of 2020")]))
+    assert "What these emissions are like 7.4 km by car 107.5 g/km; cars of 2020" in text
+    assert "are like" not in text_of(page())
 
 
 def test_groups_beyond_the_most_are_counted() -> None:

@@ -47,7 +47,7 @@ def test_error_that_nobody_knows_is_said() -> None:
 def test_failed_runs_unmetered_and_unverified_jobs_are_told() -> None:
     whole = group("total", total(), jobs=3, unmetered=1, unverified=1)
     text = plain_text(report(whole), [receipt(1), receipt(2, state="failed")])
-    assert "3 training runs, 1 of them failed or cancelled" in text
+    assert "3 training runs, 1 of them failed or cancelled," in text
     assert "1 of the runs were not metered" in text
     assert "1 unverified jobs are in no saving" in text
     assert "of 1 of 3 jobs" in text
