@@ -1,9 +1,9 @@
 """What a job emitted and saved, against numbers worked out by hand."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,31 +116,6 @@ def settled_example() -> Settlement:
     return settle(
         frozen(10, 1.2, average="DE", marginal="DE"), [metered], at(11), observed(EXAMPLE), MONTH_LATER
     )
-
-
-def test_example_of_the_documentation_comes_out_as_written() -> None:
-    settlement = settled_example()
-    page = (Path(__file__).parents[3] / "docs" / "savings.md").read_text()
-    average, marginal = account(settlement), account(settlement, "marginal")
-    assert settlement.energy_uj == 480 * HOUR_UJ
-    assert settlement.facility_uj == 576 * HOUR_UJ
-    grams = {
-        "emissions": (average.emissions_ug, 75.6),
-        "actual": (average.actual_ug, 57.6),
-        "feasible": (average.feasible_ug, 190.08),
-        "hypothetical": (average.hypothetical_ug, 180.0),
-        "saved": (average.saved_feasible_ug, 132.48),
-        "saved, hypothetical": (average.saved_hypothetical_ug, 122.4),
-        "marginal actual": (marginal.actual_ug, 259.2),
-        "marginal feasible": (marginal.feasible_ug, 216.0),
-        "marginal saved": (marginal.saved_feasible_ug, -43.2),
-    }
-    for name, (micrograms, expected_g) in grams.items():
-        assert micrograms == round(expected_g * 1e6), name
-        assert f"= {expected_g:g} g" in page, name
-    assert settlement.state is SettlementState.FINAL
-    assert settlement.waited_ms == 4 * 3_600_000
-    assert settlement.held_back_ms == settlement.idle_gpu_ms == 3 * 3_600_000
 
 
 def test_job_that_started_in_turn_saved_exactly_nothing() -> None:
@@ -374,6 +349,73 @@ def test_record_is_integers_and_strings_and_restores_the_settlement() -> None:
         record = settlement.record()
         _assert_plain(record)
         assert Settlement.restored(record) == settlement
+
+
+METHOD_1: dict[str, Any] = {
+    "settled_at_ms": 1772409600000,
+    "state": "final",
+    "method_version": "1",
+    "energy_uj": 1728000000000,
+    "facility_uj": 2073600000000,
+    "pue_micro": 1200000,
+    "pue_source": "assumed",
+    "components": [
+        {
+            "component": "gpu",
+            "how": "measured",
+            "source": "NVML energy counter",
+            "energy_uj": 1728000000000,
+            "active_uj": 1296000000000,
+            "coverage_ppm": 1000000,
+        }
+    ],
+    "ledgers": [
+        {
+            "signal": "average",
+            "source": "file grid.csv",
+            "kind": "average, lifecycle, production, CO2eq",
+            "emissions_ug": 75600000,
+            "actual_ug": 57600000,
+            "feasible_ug": 190080000,
+            "hypothetical_ug": 180000000,
+        }
+    ],
+    "waited_ms": 14400000,
+    "held_back_ms": 10800000,
+    "idle_gpu_ms": 10800000,
+    "feasible_start_ms": 1772362800000,
+    "digests": {"7.1": "sha256:1"},
+    "notes": [],
+}
+
+
+def test_record_of_method_1_still_reads_and_claims_nothing_new() -> None:
+    settlement = Settlement.restored(METHOD_1)
+    assert settlement.record() == {
+        **METHOD_1,
+        "components": [METHOD_1["components"][0] | {"modelled_uj": 0}],
+    }
+    (ledger,) = settlement.view().ledgers
+    assert (ledger.saved_feasible_g, ledger.levers, ledger.interval) == (132.48, None, None)
+    assert not settlement.profile
+    assert not settlement.phases
+    assert settlement.view().method_version == "1"
+
+
+def test_job_submitted_under_an_earlier_method_is_told_by_which_one_it_was_settled() -> None:
+    earlier = replace(frozen(10, average="DE"), method_version="1")
+    job = [run([span(14, 15, 100)], 14, 15, average="DE")]
+    settlement = settle(earlier, job, at(11), observed(EXAMPLE), MONTH_LATER)
+    assert settlement.method_version == "2"
+    assert "settled by method 2; method 1 was current at submit" in settlement.notes
+
+
+def test_node_overhead_that_was_metered_is_within_the_boundary() -> None:
+    spans = [span(14, 15, 100), span(14, 15, 30, component="node overhead")]
+    job = [run(spans, 14, 15, average="DE")]
+    settlement = settle(frozen(10, average="DE"), job, at(11), observed(EXAMPLE), MONTH_LATER)
+    assert settlement.boundary.startswith("components and node overhead: ")
+    assert settlement.energy_uj == 130 * HOUR_UJ
 
 
 def test_settling_again_restates_only_where_something_changed() -> None:
