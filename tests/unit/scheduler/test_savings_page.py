@@ -7,13 +7,13 @@ import pytest
 
 from tidewatt.scheduler.accounting.grade import NEEDED_PPM, Grade
 from tidewatt.scheduler.accounting.holdout import FEWEST, Arm, draw
-from tidewatt.scheduler.accounting.published import METERS, PUES, Row
+from tidewatt.scheduler.accounting.published import GRIDS, METERS, PUES, Row
 from tidewatt.scheduler.accounting.uncertainty import DRAWS
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "savings.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("row", [*METERS, *PUES], ids=lambda row: row.words[-1])
+@pytest.mark.parametrize("row", [*METERS, *PUES, *GRIDS], ids=lambda row: row.words[-1])
 def test_every_published_error_stands_on_the_page(row: Row) -> None:
     bounds, source = str(row.error).split(" (", 1)
     assert bounds in PAGE

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidewatt.forecasting.kind import Basis
+from tidewatt.forecasting.mix import method
 from tidewatt.scheduler.accounting.levers import Exposure
 from tidewatt.scheduler.accounting.published import GRIDS, METERS, PUES, published
 from tidewatt.scheduler.accounting.uncertainty import DRAWS, Interval, interval
@@ -81,6 +83,19 @@ def test_pue_of_a_fleet_leans_upwards_and_an_assumed_one_says_nothing() -> None:
     assert 119 < found.high_ug / G < 124
     assert published("PUE of local (assumed)", PUES) is None
     assert published("grid data of Electricity Maps DE", GRIDS) is None
+
+
+def test_a_mix_times_published_factors_is_as_far_off_as_these_are_and_the_same_everywhere_in_its_zone() -> (
+    None
+):
+    source = f"ENTSO-E, {method(Basis.LIFECYCLE)} DE"
+    found = interval([exposure(100, CPU, grid=source)], "feasible")
+    assert 85 < found.low_ug / G < 88
+    assert 128 < found.high_ug / G < 131
+    assert "IPCC 2014, table A.III.2" in found.quantified[0]
+    assert published(f"ENTSO-E, {method(Basis.DIRECT)} DE", GRIDS) is None
+    both = [exposure(100, CPU, grid=source), exposure(-99, CPU, grid=source)]
+    assert interval(both, "feasible").low_ug > 0
 
 
 def test_data_that_moved_has_the_range_that_its_figure_declares() -> None:
