@@ -15,6 +15,7 @@ from tidewatt.scheduler.daemon.carriage import transfer_factors
 from tidewatt.scheduler.daemon.environments import environment_file
 from tidewatt.scheduler.daemon.occupancy import blocked
 from tidewatt.scheduler.daemon.predecessors import waits
+from tidewatt.scheduler.daemon.premises import place_factors
 from tidewatt.scheduler.daemon.replanning import Queue
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import Refused
@@ -145,6 +146,7 @@ class Launcher:
             **({"gpu_model": pool} if job.gpus and pool else {}),
             **({"cpu_model": cpu_model} if cpu_model else {}),
             **({"replay_factor_milli": round(1000 * factor)} if factor != 1 else {}),
+            **place_factors(self._site, region.name),
             **transfer_factors(job, earlier, region, self._site),
         }
 

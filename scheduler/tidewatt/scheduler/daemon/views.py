@@ -7,9 +7,10 @@ from typing import Any
 from tidewatt.backends.clock import moment
 from tidewatt.scheduler.accounting.holdout import Lot
 from tidewatt.scheduler.accounting.receipt import Settlement
+from tidewatt.scheduler.daemon.premises import embodied_view
 from tidewatt.scheduler.jobs import JobState
 from tidewatt.scheduler.planning.preview import plan_view
-from tidewatt.scheduler.schemas import ArrayView, AttemptView, EventView, JobView, KindView
+from tidewatt.scheduler.schemas import ArrayView, AttemptView, EventView, JobView, KindView, SettlementView
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
@@ -29,7 +30,7 @@ def job_view(
 
     `known` are its predecessors, `tasks` counts those of the array that it stands for.
     """
-    lot = Lot.of(job.frozen)
+    lot, attempts = Lot.of(job.frozen), list(attempts)
     return JobView(
         id=job.id,
         name=job.name,
@@ -57,7 +58,7 @@ def job_view(
         at_risk=job.at_risk,
         warnings=job.warnings,
         attempts=tuple(attempt_view(attempt) for attempt in attempts),
-        settlement=None if job.settlement is None else Settlement.restored(job.settlement).view(),
+        settlement=_account(job, attempts),
         commit=str(job.source.get("commit", "")),
         events=tuple(event_view(event) for event in events),
         key=job.key,
@@ -78,6 +79,14 @@ def job_view(
         guard_s=None if job.guard_ms is None else job.guard_ms / 1000,
         lot="" if lot is None else lot.arm.told,
     )
+
+
+def _account(job: JobRecord, attempts: list[AttemptRecord]) -> SettlementView | None:
+    """The account, and beside it the job's share of what making its hardware emitted."""
+    if job.settlement is None:
+        return None
+    account = Settlement.restored(job.settlement, cells=False).view()
+    return account.model_copy(update={"embodied": embodied_view(job, attempts)})
 
 
 def job_views(
