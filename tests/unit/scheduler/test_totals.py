@@ -139,10 +139,18 @@ def test_one_job_without_levers_leaves_none_for_the_total_and_no_number_for_its_
     total = average(made)
     assert total.levers is None
     assert total.interval is not None
-    assert "1 jobs settled by an earlier method" in total.interval.not_quantified
+    assert "1 job settled by an earlier method" in total.interval.not_quantified
     assert 97 < total.interval.low_g < 98  # 50 g of it are off by nothing that is known
     assert (total.grade, total.forecast_jobs) == ("estimated", 1)
-    assert any("the plans of 1 jobs promised +40.0 g" in line for line in lines(made))
+    assert any("the plans of 1 job promised +40.0 g" in line for line in lines(made))
+
+
+def test_a_job_that_drew_nothing_has_no_errors_to_be_told() -> None:
+    nothing = ledger(0, actual_ug=0, feasible_ug=0, hypothetical_ug=0, exposures=())
+    total = average(report([row(1, ledger(50)), row(2, nothing, kwh=0.0)], None))
+    assert total.interval is not None
+    assert not any("earlier method" in each for each in total.interval.not_quantified)
+    assert (total.settled, total.grade) == (2, "verified")
 
 
 def own(hour: int, average_g: int, **changes: Any) -> Mapping[str, Any]:

@@ -92,7 +92,8 @@ def _saving(title: str, total: SignalTotal, unverified: int, baseline: str) -> l
     if parts := _parts(total, baseline):
         found.append(f"{title}: saved by {parts}.")
     if total.forecast_saved_g is not None:
-        of = "" if total.forecast_jobs == total.settled else f" of {total.forecast_jobs} jobs"
+        count = "1 job" if total.forecast_jobs == 1 else f"{total.forecast_jobs} jobs"
+        of = "" if total.forecast_jobs == total.settled else f" of {count}"
         found.append(
             f"{title}: the plans{of} promised {mass(total.forecast_saved_g, sign=True)} against starting in "
             f"turn, {mass(total.forecast_realised_g, sign=True)} came true."

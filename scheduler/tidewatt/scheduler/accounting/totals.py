@@ -49,7 +49,8 @@ class Tally:
         counts["feasible"] += ledger.feasible_ug
         counts["hypothetical"] += ledger.hypothetical_ug
         counts["energy"] += energy
-        if ledger.exposures:
+        at_stake = ledger.actual_ug or ledger.feasible_ug or ledger.hypothetical_ug
+        if ledger.exposures or not at_stake:
             summed(ledger.exposures, self.baseline, self.parts)
             counts["metered"] += energy * metered
         else:
@@ -88,7 +89,8 @@ class Tally:
         aside = self.counts["plain_saved"] - self.counts["own"]
         beside = []
         if self.counts["plain"]:
-            beside.append(f"{self.counts['plain']} jobs settled by an earlier method")
+            jobs = "1 job" if self.counts["plain"] == 1 else f"{self.counts['plain']} jobs"
+            beside.append(f"{jobs} settled by an earlier method")
         if self.counts["own"]:
             beside.append("what Tidewatt itself used")
         known = (*band.not_quantified, *beside)
