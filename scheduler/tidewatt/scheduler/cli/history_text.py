@@ -24,6 +24,7 @@ _HAPPENED = {
     "settlement.final": "account settled",
     "settlement.unverified": "account closed without observations",
     "holdout": "its lot is drawn",
+    "marks": "its script told",
     "updated": "changed",
     "cancel asked": "asked to be cancelled",
     "start asked": "asked to start now",

@@ -8,7 +8,7 @@ import structlog
 from tidewatt.backends import marks
 from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.clock import Clock
-from tidewatt.backends.marks import Marks
+from tidewatt.backends.marks import NOT_SAID, Marks
 from tidewatt.scheduler.daemon.launching import attempt_folder
 from tidewatt.scheduler.paths import Paths
 from tidewatt.scheduler.store.records import AttemptRecord
@@ -37,6 +37,20 @@ def payload(found: Marks) -> dict[str, Any]:
         **({"kept": _exact(found.kept)} if found.kept else {}),
         **({"processes_left_out": found.processes_left_out} if found.processes_left_out else {}),
     }
+
+
+def in_words(told: Mapping[str, Any]) -> str:
+    """The event for a history: `2 phases, 1 checkpoint, 200 steps, went on from step 100`."""
+    lengths = {word: len(told.get(f"{word}s", ())) for word in ("phase", "checkpoint")}
+    parts = [f"{number} {word}{'s' * (number > 1)}" for word, number in lengths.items() if number]
+    counts = [(int(number), kind) for kind, number in told.get("counts", {}).items()]
+    parts += [f"{number:,} {kind.removesuffix('s') if number == 1 else kind}" for number, kind in counts]
+    step = told.get("resumed_step")
+    if step is not None:
+        parts.append("went on from a checkpoint" if step == NOT_SAID else f"went on from step {step:,}")
+    if left_out := told.get("processes_left_out"):
+        parts.append(f"{left_out} processes too many to be read, so no counts")
+    return ", ".join(parts)
 
 
 def _exact(counts: Mapping[str, int]) -> dict[str, int | str]:

@@ -10,6 +10,7 @@ from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.daemon.environments import forget
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import Launcher, attempt_folder
+from tidewatt.scheduler.daemon.marking import in_words
 from tidewatt.scheduler.daemon.marking import told as told_by_script
 from tidewatt.scheduler.daemon.moving import STATES, Moves, ran_ms
 from tidewatt.scheduler.daemon.occupancy import ask, fares
@@ -174,7 +175,10 @@ class Watcher:
             self._moves.record(transaction, attempt, self._moves.new(attempt, status))
             self._warned(transaction, job, attempt, status)
             if marks:
-                transaction.append(self._now_ms(), "marks", marks, job_id=job.id, attempt_id=attempt.id)
+                words = in_words(marks)
+                transaction.append(
+                    self._now_ms(), "marks", marks, job_id=job.id, attempt_id=attempt.id, reason=words
+                )
             transaction.move_attempt(
                 attempt,
                 AttemptState.ENDED,
