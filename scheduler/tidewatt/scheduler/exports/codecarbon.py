@@ -7,6 +7,7 @@ energies hold PUE. What Tidewatt does not know is empty, never zero.
 import csv
 import io
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import version
 
 from tidewatt.forecasting.zones import keyed
@@ -49,7 +50,7 @@ def row(receipt: Facts) -> dict[str, str]:
         **_energies(receipt),
         "energy_consumed": fixed(receipt.facility_kwh),
         **_place(receipt),
-        "codecarbon_version": f"tidewatt {version('tidewatt')}",
+        "codecarbon_version": _writer(),
         "cpu_count": str(receipt.job.cpus),
         "cpu_model": plain(receipt.cpu_model),
         "gpu_count": str(receipt.job.gpus) if receipt.job.gpus else "",
@@ -70,6 +71,12 @@ def plain(text: str) -> str:
     """Somebody's words for a cell: on one line, and no formula to a spreadsheet."""
     line = " ".join(text.split())
     return f"'{line}" if line.startswith(_SPREADSHEET) else line
+
+
+@cache
+def _writer() -> str:
+    """Who wrote the row."""
+    return f"tidewatt {version('tidewatt')}"
 
 
 def _emissions(receipt: Facts) -> dict[str, str]:

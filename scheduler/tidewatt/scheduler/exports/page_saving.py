@@ -60,7 +60,8 @@ def headline(report: Report) -> tuple[str, str]:
     elif value < 0:
         said = f"{mass(-value)} more{share} emitted than by {_against(report)}."
     else:
-        said = f"{mass(value)} saved{share} against {_against(report)}."
+        estimated = "" if first.grade == "verified" else "An estimated "
+        said = f"{estimated}{mass(value)} saved{share} against {_against(report)}."
     return said, _support(first)
 
 

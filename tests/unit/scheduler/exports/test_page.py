@@ -98,6 +98,7 @@ def test_signals_that_disagree_leave_no_headline() -> None:
             {"saved_feasible_g": -40.0, "grade": "estimated"},
             "40.0 g more (4.0 %) emitted than by starting in turn.",
         ),
+        ({"grade": "estimated"}, "An estimated 300 g saved (30.0 %) against starting in turn."),
         ({"grade": "inconclusive"}, "Inconclusive: +300 g saved (30.0 %), within the error of the numbers."),
         ({"saved_feasible_g": None, "feasible_g": None}, "No saving is settled yet."),
     ],
