@@ -17,6 +17,8 @@ POWERCAP = Path("/sys/class/powercap")
 PACKAGE_LIMIT_W = 1000  # where a zone states no limit: above any package sold today
 DRAM_LIMIT_W = 300
 _TRIAL_S = 0.05  # counters move every millisecond or so (Intel SDM, volume 3B, "RAPL interfaces")
+_LOOKS, _LOOK_S = 5, 0.01
+_NEAR_UJ = 200_000_000  # what a package draws at most in a fifth of a second
 _REPEATS = "repeats the counter of"
 _ZONE = re.compile(r"intel-rapl:\d+(:\d+)?$")
 
@@ -147,11 +149,11 @@ def _try(zones: list[Zone], wait: Callable[[float], None]) -> dict[Zone, str]:
     verdicts: dict[Zone, str] = {}
     for zone in zones:
         sound = [other for other, verdict in verdicts.items() if not verdict]
-        verdicts[zone] = _verdict(zone, first[zone], sound)
+        verdicts[zone] = _verdict(zone, first[zone], sound, wait)
     return verdicts
 
 
-def _verdict(zone: Zone, before: int | str, sound: list[Zone]) -> str:
+def _verdict(zone: Zone, before: int | str, sound: list[Zone], wait: Callable[[float], None]) -> str:
     key = zone.device.key.removeprefix("rapl:")
     after = _energy_uj(zone.path)
     for failure in (before, after):
@@ -160,22 +162,28 @@ def _verdict(zone: Zone, before: int | str, sound: list[Zone]) -> str:
     if before == after:
         return f"RAPL: {key} is left out: its counter stands still at {after} uJ"
     for other in sound:
-        if _mirrored(zone, other):
+        if _mirrored(zone, other, wait):
             return f"RAPL: {key} is left out: it {_REPEATS} {other.device.key.removeprefix('rapl:')}"
     return ""
 
 
-def _mirrored(zone: Zone, other: Zone) -> bool:
-    """Whether both show one counter: read between two looks at the other, it lies between, thrice."""
+def _mirrored(zone: Zone, other: Zone, wait: Callable[[float], None]) -> bool:
+    """Whether both show one counter: read between two looks at the other, it lies between, more than once.
+
+    Two counters of their own are hardly ever so near; one that is shown twice may be shown a moment apart.
+    """
     if zone.device.component != other.device.component:
         return False
-    for _ in range(3):
+    between = 0
+    for _ in range(_LOOKS):
         low, value, high = _energy_uj(other.path), _energy_uj(zone.path), _energy_uj(other.path)
         if isinstance(low, str) or isinstance(value, str) or isinstance(high, str):
             return False
-        if not low <= value <= high:
+        if not low - _NEAR_UJ <= value <= high + _NEAR_UJ:
             return False
-    return True
+        between += low <= value <= high
+        wait(_LOOK_S)
+    return between > 1
 
 
 def _energy_uj(zone: Path) -> int | str:

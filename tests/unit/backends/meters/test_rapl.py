@@ -100,6 +100,23 @@ def test_mirrored_die_is_counted_once(tree: Tree) -> None:
     assert "repeats the counter of package-0-die-0" in found.notes[0]
 
 
+def test_mirrored_die_that_is_shown_a_moment_later_is_counted_once(tree: Tree) -> None:
+    one, two = "intel-rapl:0", "intel-rapl:1"
+    tree.zone(one, "package-0-die-0", 9_000_000_000).zone(two, "package-0-die-1", 9_000_000_000)
+    moves = iter([dict.fromkeys((one, two), 5_000_000), *[{two: 5_000_000}, {one: 5_000_000}] * 3])
+
+    def wait(_seconds: float) -> None:
+        tree.draws_uj = next(moves)
+        tree.wait()
+
+    assert keys(rapl.find(tree.root, wait)) == ["rapl:package-0-die-0"]
+
+
+def test_counters_that_are_near_but_their_own_all_count(tree: Tree) -> None:
+    tree.zone("intel-rapl:0", "package-0", 1_000_000).zone("intel-rapl:1", "package-1", 2_000_000)
+    assert keys(tree.find()) == ["rapl:package-0", "rapl:package-1"]
+
+
 def test_dies_with_counters_of_their_own_all_count(tree: Tree) -> None:
     tree.zone("intel-rapl:0", "package-0-die-0", 9_000_000_000).zone(
         "intel-rapl:1", "package-0-die-1", 8_000_000_000
