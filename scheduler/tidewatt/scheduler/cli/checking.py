@@ -45,6 +45,7 @@ def _findings(config: str | None) -> "Iterator[Any]":
     place = own_paths()
     yield from checks.state(place)
     yield checks.door(place)
+    yield from checks.ledger(place)
     tell("tidewatt: running a command, reading meters ...")
     yield checks.backend()
     host = inventory()

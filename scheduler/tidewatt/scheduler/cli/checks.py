@@ -1,5 +1,6 @@
 """What works here, found out by using it: meters, GPUs, the local backend, disk and socket."""
 
+import json
 import os
 import socket
 import sqlite3
@@ -168,6 +169,24 @@ def state(place: Paths) -> Iterator[Finding]:
         yield Finding(
             Verdict.FAIL, "state", f"{place.home}: {error}", "choose another folder with TIDEWATT_HOME"
         )
+
+
+def ledger(place: Paths) -> Iterator[Finding]:
+    """What the daemon says of its events, where one is running; it looks at all of them by and by."""
+    try:
+        answer = json.loads(Client(place.socket).fetch("ledger/head"))
+    except NoDaemon:
+        return
+    except SchedulerError as error:
+        yield Finding(
+            Verdict.WARN, "ledger", str(error), "jobs run all the same, but nothing of them is signed"
+        )
+        return
+    if answer["troubles"]:
+        advice = "`tidewatt ledger check` looks at every event; docs/proof.md says what that means"
+        yield Finding(Verdict.WARN, "ledger", "; ".join(answer["troubles"]), advice)
+    else:
+        yield Finding(Verdict.OK, "ledger", f"{answer['seq']} events, signed as {answer['fingerprint'][:16]}")
 
 
 @contextmanager
