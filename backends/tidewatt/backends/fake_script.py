@@ -94,10 +94,12 @@ class Script:
 
     def __post_init__(self) -> None:
         """Raises BackendError for a course that no attempt can go through."""
-        phases = [Phase.RESUMING, *(leg.phase for leg in self.course)]
+        phases = [leg.phase for leg in self.course]
+        if phases and phases[0] is not Phase.RUNNING:
+            raise BackendError(f"a course begins with running, not with {phases[0]}")
         for here, there in pairwise(phases):
-            if there not in NEXT.get(here, ()) or (here, there) == (Phase.RESUMING, Phase.RESUMING):
-                raise BackendError(f"no attempt goes from {here} to {there}: a course begins with running")
+            if there not in NEXT[here]:
+                raise BackendError(f"no attempt goes from {here} to {there}")
 
     @property
     def legs(self) -> tuple[Leg, ...]:
