@@ -7,6 +7,7 @@ from functools import cached_property
 
 from tidewatt.forecasting.zones import keyed
 from tidewatt.scheduler.accounting.experiment import Fate, experiment_of, fate_of
+from tidewatt.scheduler.accounting.quantity import mass
 from tidewatt.scheduler.schemas import AttemptView, ComponentView, JobView, LedgerView, SettlementView
 
 J_PER_KWH = 3.6e6
@@ -134,6 +135,18 @@ class Facts:
     def settled(self) -> bool:
         """True where its savings are in totals."""
         return self.account.state in ("provisional", "final")
+
+
+def embodied(receipts: Iterable[Facts]) -> str:
+    """The share of what making the hardware emitted, in words; "" where it is known of no job."""
+    known = [each.account.embodied for each in receipts if each.account.embodied is not None]
+    if not known:
+        return ""
+    low, central, high = (
+        mass(sum(getattr(each, f"{bound}_g") for each in known)) for bound in ("low", "central", "high")
+    )
+    count = f"{len(known)} {'job' if len(known) == 1 else 'jobs'}"
+    return f"the share of {count} in making the hardware: {low} to {high}, central {central}, in no total"
 
 
 def facts(jobs: Iterable[JobView]) -> list[Facts]:

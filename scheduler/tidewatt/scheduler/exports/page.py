@@ -19,7 +19,7 @@ from tidewatt.scheduler.accounting.report_schema import HoldOut, Report
 from tidewatt.scheduler.accounting.report_words import kwh
 from tidewatt.scheduler.exports import charts
 from tidewatt.scheduler.exports.charts import GridStep
-from tidewatt.scheduler.exports.facts import Facts
+from tidewatt.scheduler.exports.facts import Facts, embodied
 from tidewatt.scheduler.exports.fixed_point import fixed
 from tidewatt.scheduler.exports.page_saving import cards, forecasts, headline, levers
 from tidewatt.scheduler.exports.page_table import Table, groups, jobs
@@ -85,7 +85,7 @@ def html(contents: Contents) -> str:
         grid=_grid(contents),
         likenesses=contents.likenesses,
         jobs=jobs(contents.receipts, report) if contents.receipts else None,
-        beside=_beside(report),
+        beside=_beside(report, contents.receipts),
         method=_method(contents),
         baseline=report.baseline,
     )
@@ -98,11 +98,22 @@ def _template() -> "Template":
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template("report.html")
+
+
+def _shown(value: object) -> object:
+    """Words with the letters written out that would steer how others are shown; charts as they are."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return " ".join(
+        "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in word)
+        for word in value.split()
+    )
 
 
 def _period(contents: Contents) -> str:
@@ -159,7 +170,7 @@ def _grid(contents: Contents) -> Grid | None:
     )
 
 
-def _beside(report: Report) -> list[str]:
+def _beside(report: Report, receipts: Sequence[Facts]) -> list[str]:
     """What is in no saving, or in no number at all."""
     total = report.total
     found = []
@@ -179,6 +190,8 @@ def _beside(report: Report) -> list[str]:
             f"For the savings the settled jobs waited {hours(total.waited_h)} since submission, of it"
             f" {hours(total.held_back_h)} past their turn; {total.idle_gpu_h:.1f} GPU-hours were left idle."
         )
+    if made := embodied(receipts):
+        found.append(f"{made[0].upper()}{made[1:]}; decisions do not look at it.")
     if report.own is not None:
         own = "not metered" if report.own.energy_kwh is None else kwh(report.own.energy_kwh)
         grams = ", ".join(f"{mass(value)} {name}" for name, value in report.own.emissions_g.items())

@@ -9,7 +9,7 @@ from tidewatt.scheduler.accounting.experiment import Fate
 from tidewatt.scheduler.accounting.quantity import hours, mass
 from tidewatt.scheduler.accounting.report_schema import Report, SignalTotal
 from tidewatt.scheduler.accounting.report_words import STARTS, band, kwh, quantified, saved_g
-from tidewatt.scheduler.exports.facts import Facts
+from tidewatt.scheduler.exports.facts import Facts, embodied
 from tidewatt.scheduler.exports.fixed_point import fixed
 
 _LATEX = {
@@ -175,9 +175,9 @@ def _not_covered(report: Report, receipts: Sequence[Facts]) -> str:
         [f"{report.total.unverified} unverified jobs are in no saving"] if report.total.unverified else []
     )
     found += [f"{report.total.unsettled} jobs are not settled"] if report.total.unsettled else []
-    found.append(
-        "making and disposing of the hardware, networks, storage elsewhere and people are not included"
-    )
+    lacking = "disposing of the hardware, networks, storage elsewhere and people"
+    made = embodied(receipts)
+    found += [made, lacking] if made else [f"making and {lacking}"]
     errors = dict.fromkeys(
         name for each in report.total.signals if each.interval for name in each.interval.not_quantified
     )
@@ -245,10 +245,14 @@ def _bracketed(text: str) -> str:
 
 
 def _tex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
+    return "".join(_LATEX.get(letter, letter) for letter in _line(text))
 
 
 def _md(text: str) -> str:
     """Text that Markdown shows as it is, in a table or outside."""
-    line = " ".join(text.split())
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>|#" else letter for letter in line)
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>|#" else letter for letter in _line(text))
+
+
+def _line(text: str) -> str:
+    """Text on one line, without letters that steer."""
+    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())

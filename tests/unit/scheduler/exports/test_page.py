@@ -118,7 +118,10 @@ def test_levers_forecast_beside_and_method_are_there() -> None:
         "By lever", "Time run when the grid was cleaner Saved, average +280 g", "Pauses", "-25.0 g",
         "Tidewatt itself", "-600 mg", "Forecast beside realised", "+350 g", "2 unverified", "1 not metered",
         "Hold-out, 10% of flexible jobs: 12 ran at once, 98 shifted; effect -120 g/kWh (-180 to -55)",
-        "Tidewatt's own use: 2.00 Wh", "Method", "gpu: measured (NVML energy counter)",
+        "Tidewatt's own use: 2.00 Wh",
+        "Method",
+        "The share of 1 job in making the hardware: 10.0 g to 35.0 g, central 20.0 g, in no total",
+        "gpu: measured (NVML energy counter)",
         "Not quantified grid.csv", "components only: node overhead not measured",
     ):  # fmt: skip
         assert said in text, said
@@ -161,6 +164,13 @@ def test_hostile_names_are_text(where: str) -> None:
     assert {"script", "img"} & set(checked.tags) == set()
     assert not any(name.startswith("on") for name, _ in checked.attributes)
     assert HOSTILE in checked.text
+
+
+def test_letters_that_steer_are_written_out() -> None:
+    made = page(receipts=[receipt(1, name="a\x00b\u202ec\nd")])
+    assert "\x00" not in made
+    assert "\u202e" not in made
+    assert r"a\x00b\u202ec d" in text_of(made)
 
 
 def test_tables_have_headers_for_readers_of_them() -> None:

@@ -18,7 +18,7 @@ def test_statement_tells_energy_emissions_method_hardware_hours_region_and_limit
         "average lifecycle",
         "90 % interval +120 g to +460 g", "grade: verified", "node overhead not measured",
         "errors of grid.csv",
-        "The scheduler itself used 2.00 Wh",
+        "The scheduler itself used 2.00 Wh", "in making the hardware: 10.0 g to 35.0 g, central 20.0 g",
     ):  # fmt: skip
         assert said in text, said
 
