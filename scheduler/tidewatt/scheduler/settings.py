@@ -196,7 +196,8 @@ class Settings(Table):
     `tick_s` is how often the daemon looks around. `final_after` an ended job is restated for the last time,
     `unverified_after` it is closed without observations. `credentials` is a TOML file of mode 0600 with the
     keys of live sources. What was fetched from those is kept for `grid_retention`, and longer where a receipt
-    cites it. `own_models` trains forecasts on it, once a day and at low priority.
+    cites it; raw readings for `readings_retention`, and longer where an account is open. `own_models` trains
+    forecasts on it, once a day and at low priority.
 
     `signal` decides: by `both`, a job waits or moves only where neither gets worse. A job waits only where
     the chance of gaining by it is at least `min_chance`, and its start is put off at most `max_postponed`
@@ -227,6 +228,7 @@ class Settings(Table):
     unverified_after: Duration = timedelta(days=7)
     credentials: Annotated[Path, Field(strict=False)] | None = None
     grid_retention: Duration = timedelta(days=1200)
+    readings_retention: Duration = timedelta(days=1200)
     own_models: Annotated[bool, Field(strict=False)] = True
     sources: Annotated[tuple[SourceTable, ...], Field(alias="source", strict=False)] = ()
     link: LinkTable = LinkTable()

@@ -8,9 +8,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from tidewatt.scheduler.daemon.overview import Overview
 from tidewatt.scheduler.daemon.patience import PatientChain
 from tidewatt.scheduler.daemon.rounds import Rounds
 from tidewatt.scheduler.daemon.service import Service
+from tidewatt.scheduler.daemon.shelving import shelve
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.daemon.sweeping import sweep
 from tidewatt.scheduler.daemon.watching import Watcher
@@ -52,6 +54,7 @@ LATE_S = 15.0  # a round that did not come for so long
 SETTLE_EVERY_S = 1.0  # real seconds between two looks at the open accounts
 GATHER_EVERY_S = 5.0  # real seconds between two looks at what is due from live sources
 LEDGER_EVERY_S = 60.0
+SHELVE_EVERY_S = 3600.0
 TEND_EVERY_S = 3600.0  # real seconds between two looks at what need not be kept any more
 FOREIGN_EVERY_S = 5.0  # real seconds between two looks at who uses our GPUs
 
@@ -171,7 +174,7 @@ def _serve(site: Site, store: Store, gpus: GpuHost, gatherer: Gatherer, options:
     ledger = Ledger(site, store)
     ledger.begin()
     service.ledger = ledger
-    ticker = _ticker(site, rounds, guardian, gatherer, ledger)
+    ticker = _ticker(site, rounds, guardian, gatherer, ledger, partial(shelve, site, store))
     service.wake = lambda cause: _wake(ticker, rounds, cause)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -198,9 +201,14 @@ def _serve(site: Site, store: Store, gpus: GpuHost, gatherer: Gatherer, options:
 
 
 def _ticker(
-    site: Site, rounds: Rounds, guardian: Guardian, gatherer: Gatherer, ledger: Ledger
+    site: Site,
+    rounds: Rounds,
+    guardian: Guardian,
+    gatherer: Gatherer,
+    ledger: Ledger,
+    shelving: Callable[[], None],
 ) -> BackgroundScheduler:
-    """Seven jobs, each in a thread of its own: none of them waits for another, least of all the guard."""
+    """Eight jobs, each in a thread of its own: none of them waits for another, least of all the guard."""
     tick_s = site.settings.tick_s
     if site.clock.replaying:
         tick_s = min(tick_s, REPLAYED_TICK_MS / 1000 / site.clock.factor)
@@ -217,6 +225,7 @@ def _ticker(
         ("gather", gatherer.gather, GATHER_EVERY_S),
         ("tend", gatherer.tend, TEND_EVERY_S),
         ("ledger", ledger.turn, LEDGER_EVERY_S),
+        ("shelve", shelving, SHELVE_EVERY_S),
     ):
         trigger = IntervalTrigger(seconds=every_s, timezone=UTC)
         ticker.add_job(turn, trigger, id=name, next_run_time=datetime.now(UTC), **alone)
