@@ -4,7 +4,6 @@ The real store, watcher and settler; attempts and readings are the fake backend'
 expected are worked out by hand from the scripts: watts, seconds and grams per kWh.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -46,7 +45,7 @@ def metered(at: Office) -> Office:
     return at
 
 
-def settled(at: Office, *, link: Mapping[str, float] | None = None) -> Settlement:
+def settled(at: Office) -> Settlement:
     """The job's account, once the grid's observations are there."""
     grid = at.folder / "grid.csv"
     lines = ["zone,start,step_s,gco2_per_kwh,signal,basis,boundary"]
@@ -58,7 +57,11 @@ def settled(at: Office, *, link: Mapping[str, float] | None = None) -> Settlemen
     at.wait(timedelta(hours=8))
     site = replace(at.site, chain=PatientChain(Chain([FileProvider(grid)])))
     Settler(site, at.store).look()
-    record = at.job(1).settlement
+    return receipt(at, 1)
+
+
+def receipt(at: Office, number: int) -> Settlement:
+    record = at.job(number).settlement
     assert record is not None
     return Settlement.restored(record)
 
@@ -69,10 +72,10 @@ def passed(at: Office, seconds: float) -> None:
     at.watcher.look()
 
 
-def launch(at: Office, region: Region) -> None:
+def launch(at: Office, region: Region, number: int = 1) -> None:
     """The job's next attempt starts in that region now."""
     found = queue(at.site, at.store, (), at.site.clock.now())
-    at.launcher.launch(at.job(1), region, "a100", found, "for the test")
+    at.launcher.launch(at.job(number), region, region.pools[0].name, found, "for the test")
     at.watcher.look()
 
 
@@ -255,3 +258,58 @@ def test_receipt_as_clients_see_it_says_how_it_was_got(tmp_path: Path) -> None:
     assert account.grade == view.grade == "inconclusive", "it started in its turn: nothing was saved"
     assert account.levers is not None
     assert account.levers.time_feasible_g == 0
+
+
+def two_kinds(at: Office) -> tuple[Region, Region]:
+    """Home has the a100 alone, the north the h100, which is stated to be 4 x as fast at twice the power."""
+    home = replace(at.site.regions[0], pools=(Pool("a100", 1),), gpu_uuids=("GPU-0",))
+    north = replace(NORTH, pools=(Pool("h100", 1, speed=4.0, power=2.0),), gpu_uuids=("GPU-1",), pue=1.0)
+    at.site = replace(at.site, regions=(home, north))
+    at.open()
+    start_ms = time_ms(NOW)
+    idle_w = {"GPU-0": IDLE_W, "GPU-1": IDLE_W}
+    at.backend.meter = FakeMeter(at.paths.readings, idle_w, start_ms, cpu_idle_w=0, core_w=0)
+    at.backend.meter.write(start_ms, ())
+    at.wait(timedelta(seconds=600))
+    return home, north
+
+
+def trained(at: Office, region: Region, seconds: int, name: str = "bert") -> int:
+    """A job of that name has run there, 250 W above idle."""
+    leg = Leg(Phase.RUNNING, seconds, gpu_w=300)
+    number = at.submit(gpus=1, duration_s=float(seconds), name=name).job.id
+    at.backend.scripts[f"{number}.1"] = Script(course=(leg,))
+    launch(at, region, number)
+    passed(at, seconds)
+    assert at.job(number).state == "done"
+    return number
+
+
+def test_measured_pair_of_hardware_is_found_among_earlier_jobs(tmp_path: Path) -> None:
+    with office(tmp_path, "a100", "h100") as at:
+        home, north = two_kinds(at)
+        for region, seconds in ((home, 1200), (north, 300)):
+            for _ in range(3):
+                trained(at, region, seconds)
+        settled(at)
+        number = trained(at, north, 300)
+        settled(at)
+        account = receipt(at, number)
+    assert account.efficiency[f"{number}.1"].measured
+    assert account.efficiency[f"{number}.1"].ratio_ppm == pytest.approx(4_000_000, rel=1e-3)
+    assert "hardware: median energy per job: 3 on a100, 3 on h100" in account.notes
+
+
+def test_without_a_pair_stated_speed_is_efficiency_unverified(tmp_path: Path) -> None:
+    with office(tmp_path, "a100", "h100") as at:
+        _, north = two_kinds(at)
+        trained(at, north, 1800)  # 09:10 to 09:40, at 40 g/kWh, where home has 400
+        account = settled(at)
+    levers = ledger(account).levers
+    assert levers is not None
+    assert levers.efficiency_ug == 0
+    near(levers.region_ug, grams(125, 400 - 40))
+    near(levers.unverified_efficiency_ug, grams(125, 40))  # (1 / 1) / (2 / 4) - 1 = once more
+    assert (
+        "hardware: stated speed and power of h100 against a100: not measured, in no saving" in account.notes
+    )

@@ -46,6 +46,7 @@ def _lines(settlement: Json | None, now: datetime, *, brief: bool) -> Iterator[s
     if not brief:
         yield from _phase_lines(settlement.get("phases", ()))
         yield from _count_lines(settlement.get("counts", {}))
+        yield from _made_lines(settlement.get("embodied"))
     for ledger in settlement["ledgers"]:
         yield from _ledger_lines(ledger)
     if settlement.get("signals_disagree"):
@@ -88,6 +89,13 @@ def _phase_lines(phases: list[Json]) -> Iterator[str]:
 def _count_lines(counts: dict[str, int]) -> Iterator[str]:
     if counts:
         yield "  reported " + ", ".join(f"{count:,} {name}" for name, count in counts.items())
+
+
+def _made_lines(embodied: Json | None) -> Iterator[str]:
+    """The share of what making the hardware emitted, which is no part of any other number."""
+    if embodied is not None:
+        low, central, high = (grams(embodied[name]) for name in ("low_g", "central_g", "high_g"))
+        yield f"  made     {low} to {high} (central {central}) of its hardware's making, in no total"
 
 
 def _ledger_lines(ledger: Json) -> Iterator[str]:
