@@ -83,7 +83,7 @@ def _candidates(root: Path, notes: list[str]) -> Iterator[Zone]:
     for path in _folders(root):
         name = _text(path / "name")
         if name is None:
-            notes.append(f"RAPL: {path.name} left out: its name cannot be read")
+            notes.append(f"RAPL: {path.name} left out: it has no name here, as where a container hides it")
         elif path.name.startswith("intel-rapl-mmio"):
             notes.append(f"RAPL: {path.name} left out: the same counter as package 0, by another way")
         elif name.startswith("psys"):

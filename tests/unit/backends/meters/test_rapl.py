@@ -150,7 +150,7 @@ def test_zones_that_a_container_hides_are_told(tree: Tree) -> None:
     (tree.root / "intel-rapl:0").symlink_to(tree.root / "masked")
     found = tree.find()
     assert found.zones == ()
-    assert "intel-rapl:0 left out: its name cannot be read" in found.notes[0]
+    assert "intel-rapl:0 left out: it has no name here" in found.notes[0]
 
 
 @pytest.mark.parametrize("nonsense", ["", "many", "-5", "1e9", "\xff\x00"])
