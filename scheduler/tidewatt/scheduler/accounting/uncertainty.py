@@ -105,14 +105,10 @@ def drawn(sums: Sums, draws: int = DRAWS) -> Interval:
     quantified: dict[str, None] = {}
     not_quantified: dict[str, None] = {}
     for kind in sorted(sums):  # in one order, since sums of fractions depend on it
-        factor = np.ones(draws)
-        for source in _sources(kind):
-            if source.error is None:
-                not_quantified[str(source)] = None
-            else:
-                quantified[str(source)] = None
-                factor = factor * _factors(source, draws)
-        total = total + sums[kind] * factor
+        known, unknown, factor = _errors(kind, draws)
+        quantified.update(known)
+        not_quantified.update(unknown)
+        total += sums[kind] * factor
     saved = sum(sums.values())
     ordered = np.sort(total)
     outside = draws * _OUTSIDE_PERCENT // 100
@@ -121,7 +117,19 @@ def drawn(sums: Sums, draws: int = DRAWS) -> Interval:
     return Interval(min(low, saved), max(high, saved), draws, tuple(quantified), tuple(not_quantified))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
+def _errors(kind: Kind, draws: int) -> tuple[dict[str, None], dict[str, None], Factors]:
+    """The errors of a kind that are known and those that are not, in words, and the factor of each draw."""
+    sources = _sources(kind)
+    factor = np.ones(draws)
+    for source in sources:
+        if source.error is not None:
+            factor *= _factors(source, draws)
+    factor.flags.writeable = False
+    known = {str(source): None for source in sources if source.error is not None}
+    return known, {str(source): None for source in sources if source.error is None}, factor
+
+
 def _sources(kind: Kind) -> Sequence[_Source]:
     """All that may be wrong with energy of a kind, and its emissions."""
     meter, pue, grid, low_permille, high_permille = kind
