@@ -86,6 +86,7 @@ def test_signals_that_disagree_leave_no_headline() -> None:
     whole = group("total", total(), total("marginal", saved_feasible_g=-40.0), signals_disagree=True)
     text = text_of(page(whole))
     assert "The signals disagree: no saving is claimed." in text
+    assert 'class="lead unsure"' in page(whole)
     assert "300 g saved" not in text
     assert "no claim" in text
     assert "-40.0 g" in text
