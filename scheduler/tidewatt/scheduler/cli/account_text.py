@@ -95,7 +95,8 @@ def _made_lines(embodied: Json | None) -> Iterator[str]:
     """The share of what making the hardware emitted, which is no part of any other number."""
     if embodied is not None:
         low, central, high = (grams(embodied[name]) for name in ("low_g", "central_g", "high_g"))
-        yield f"  made     {low} to {high} (central {central}) of its hardware's making, in no total"
+        share = central if low == high else f"{low} to {high} (central {central})"
+        yield f"  made     {share} of its hardware's making, in no total"
 
 
 def _ledger_lines(ledger: Json) -> Iterator[str]:
