@@ -1,8 +1,9 @@
 """What a node draws beyond its metered components (fans, power supplies, boards, disks), and whose it is.
 
 The rule: the remainder's idle part is the node's idle draw less that of its components; it goes with the idle
-energy of the components, the rest of the remainder with their energy above idle. So a job that has a third of
-the active and a tenth of the idle energy of all components gets a third and a tenth of the node's remainder.
+energy of the components, the rest of the remainder with their energy above idle. Where they have only one of
+the two, all of it goes with that. So a job that has a third of the active and a tenth of the idle energy of
+all components gets a third and a tenth of the node's remainder.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -87,22 +88,21 @@ def remainder(
             resting_mw -= each.idle_mw
     first = np.flatnonzero(np.diff(place, prepend=-1) > 0)
     last = np.append(first[1:], len(taken) - 1)[:count]
-    beyond = whole - active - idle
-    resting_uj = np.clip(
-        max(0, resting_mw) * (taken.mono_ms[last] - taken.mono_ms[first]), 0, np.maximum(beyond, 0)
-    )
+    beyond = np.maximum(whole - active - idle, 0)
+    resting_uj = np.minimum(max(0, resting_mw) * (taken.mono_ms[last] - taken.mono_ms[first]), beyond)
+    resting_uj = np.where(active == 0, beyond, np.where(idle == 0, 0, resting_uj))
     group = np.where(known, np.cumsum(known) - 1, -1)[place] if count else place
     how = np.where(measured, CODES[How.MEASURED], CODES[How.MODELLED]).astype(np.int8)
     return Remainder(
         first[known],
         last[known],
         how[known],
-        (np.maximum(beyond, 0) - resting_uj)[known],
+        (beyond - resting_uj)[known],
         resting_uj[known],
         active[known],
         idle[known],
         group,
-        _less(taken, node, beyond[known], last[known]),
+        _less(taken, node, (whole - active - idle)[known], last[known]),
     )
 
 
