@@ -118,6 +118,11 @@ class Client:
             if before is None:
                 return
 
+    def budgets(self) -> list[Json]:
+        """The BudgetViews of this month."""
+        found: list[Json] = self._ask("GET", "budgets")["budgets"]
+        return found
+
     def metrics(self, since_s: float | None = None) -> str:
         """Ended jobs of the last `since_s` seconds (a day where not given), in Prometheus' text format."""
         return self.fetch(

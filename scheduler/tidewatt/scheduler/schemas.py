@@ -65,7 +65,7 @@ class SubmitRequest(PlanRequest):
     """A job. `env` is the environment to keep, None for none; it is kept in the job's folder only.
 
     With `array` it becomes one job for each of these task numbers, of which at most `array_limit` (0: any
-    number) run at a time.
+    number) run at a time. `over_budget` is the consent that a budget may ask for.
     """
 
     argv: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -83,6 +83,7 @@ class SubmitRequest(PlanRequest):
     retries: Retries = 0
     array: tuple[Annotated[int, Field(ge=0)], ...] = ()
     array_limit: Annotated[int, Field(ge=0)] = 0
+    over_budget: bool = False
 
 
 class UpdateRequest(Message):

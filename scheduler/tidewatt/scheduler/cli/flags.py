@@ -22,6 +22,7 @@ class Order:
     array: str | None = None
     hold: bool = False
     late: bool = False
+    over_budget: bool = False
 
 
 _WISH: dict[str, Any] = {
@@ -53,9 +54,10 @@ _ORDER: dict[str, Any] = {
     "chdir": given.Chdir,
     "hold": given.Hold,
     "late": given.Late,
+    "over_budget": given.OverBudget,
 }
 _REFUSED: dict[str, Any] = {"deadline": given.Deadline, "begin": given.Begin}  # by their own callbacks
-_FALSE = frozenset({"no_env", "hold", "late"})
+_FALSE = frozenset({"no_env", "hold", "late", "over_budget"})
 
 WHERE_AND_WHEN = frozenset(
     {"finish_by", "start_by", "duration", "time", "gpus", "gpu_kind", "cpus", "mem", "data", "priority"}

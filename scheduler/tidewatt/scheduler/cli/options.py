@@ -116,6 +116,9 @@ Snapshot = Annotated[
     bool | None,
     typer.Option("--snapshot/--no-snapshot", help="Copy the tracked files now, and run the copy."),
 ]
+OverBudget = Annotated[
+    bool, typer.Option("--over-budget", help="Consent where it exceeds a budget that asks for that.")
+]
 Hold = Annotated[bool, typer.Option("--hold", help="Wait for `tidewatt release`.")]
 Command = Annotated[
     list[str], typer.Argument(metavar="-- COMMAND...", help="What to run.", show_default=False)

@@ -55,6 +55,7 @@ def send(command: list[str], wish: Wish, order: Order) -> tuple[Json, datetime]:
         "stdout": file_of(order.output, folder),
         "stderr": file_of(order.error, folder),
         "hold": order.hold,
+        "over_budget": order.over_budget,
         "snapshot": bool(wish.snapshot),
         "umask": _umask(),
         "source": _source(folder),

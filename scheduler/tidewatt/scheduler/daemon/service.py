@@ -13,6 +13,7 @@ from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.array import parse_key
 from tidewatt.scheduler.daemon import intake
 from tidewatt.scheduler.daemon.admission import Admitted, admit_all
+from tidewatt.scheduler.daemon.budgeting import Budgets
 from tidewatt.scheduler.daemon.drafting import draft
 from tidewatt.scheduler.daemon.experience import Experience
 from tidewatt.scheduler.daemon.holding_out import HoldingOut, by_lot
@@ -61,6 +62,7 @@ class Service:
         self.lock = lock
         self._experience = Experience(site, store)
         self._holding_out = HoldingOut(site, store)
+        self.budgets = Budgets(site, store)
         self.foreign: tuple[Foreign, ...] = ()  # kept up to date by the rounds
         self.certificate: CertificateView | None = None  # of the newest plan of the queue, by the rounds
         self.ledger: Ledger | None = None  # where the daemon keeps one
@@ -94,6 +96,10 @@ class Service:
             # one that starts after held jobs is planned when those are let go
             planned = not request.hold and not _after_held(asked, found)
             admitted = admit_all(newcomers, situation) if planned else Admitted()
+            verdict = self.budgets.judge(asked, request, list(admitted.plans.values()), found.now)
+            if verdict.holds:
+                request, admitted = request.model_copy(update={"hold": True}), Admitted()
+                lots = [None] * len(newcomers)
             offered = _offered(newcomers[0], situation)
             with self.store.transaction() as transaction:
                 predecessor_ids = predecessors(request, self.store)
@@ -101,6 +107,7 @@ class Service:
                 numbers = intake.store_jobs(
                     transaction, self.site, request, asked, predecessor_ids, plans, lots, folder
                 )
+                verdict.tell(transaction, numbers, time_ms(found.now))
                 self.move_others(transaction, admitted, found.now, f"job {numbers[0]} was submitted")
             self._holding_out.taken(lots)
         log.info("job.submitted", job=numbers[0], tasks=len(numbers), held=request.hold)
