@@ -20,6 +20,7 @@ from tidewatt.backends.clock import Clock
 from tidewatt.backends.meters import door
 from tidewatt.backends.meters.bench import Bench
 from tidewatt.backends.meters.cputime import CpuTimes
+from tidewatt.backends.meters.instruments import others
 from tidewatt.backends.meters.journal import Journal
 
 LINGER_S = 30.0
@@ -39,7 +40,8 @@ class Meter:
         self._linger_s = linger_s
         self._journal = Journal(readings)
         self._times = CpuTimes(readings)
-        self._bench = Bench(self._times, clock, min(interval_s, LONGEST_INTERVAL_S))
+        interval_s = min(interval_s, LONGEST_INTERVAL_S)
+        self._bench = Bench(self._times, clock, interval_s, others=others(readings))
         self._door = door.listen(readings)
         self._place = door.socket_path(readings)
         self._needed_at = time.monotonic()
