@@ -1,12 +1,15 @@
 """What an attempt has to do with the host's meter; none of it may stop its job or hold it up for long."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import Launch
 
 if TYPE_CHECKING:
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 2.0
 RETRY_S = 30.0
+_PROCESSES = 512
 
 
 class Metering:
@@ -22,6 +26,7 @@ class Metering:
     def __init__(self, launch: Launch, say: Callable[[str], None]) -> None:
         self._launch = launch
         self._say = say
+        self._told = 0
 
     def start(self, supervisor_pid: int, job_pid: int | None = None) -> bool:
         """Makes sure that a meter runs and knows the attempt; `job_pid` where it is not the supervisor's."""
@@ -52,6 +57,13 @@ class Metering:
 
         return self._bounded("read the meter", read)
 
+    def follow(self) -> None:
+        """Asks for a reading where the job has told of something since the last look, of a new phase say."""
+        told = _size(Attempt(self._launch.folder).marks)
+        if told != self._told:
+            self._told = told
+            self.read("phase")
+
     def end(self) -> bool:
         """The meter may forget the attempt."""
 
@@ -77,6 +89,16 @@ class Metering:
         except Exception as error:  # an error in metering is a warning of the job's, never its end
             self._say(f"could not {what}: {error!r}")
         return False
+
+
+def _size(marks: Path) -> int:
+    """How many bytes of marks there are; of a folder with too many files, in some of them."""
+    try:
+        with os.scandir(marks) as entries:
+            files = [entry for entry in islice(entries, _PROCESSES) if entry.name.endswith(".jsonl")]
+            return sum(entry.stat(follow_symlinks=False).st_size for entry in files)
+    except OSError:  # the job has told nothing, or its files are just going
+        return 0
 
 
 class _TooLongError(Exception):

@@ -124,6 +124,7 @@ class Watch:
                 self.stop(reason)
         if now >= self._metered_at:
             look_again_s = self.metering.keep()
+            self.metering.follow()
             self._metered_at = time.monotonic() + look_again_s
         if self.limit_at is not None and now >= self.limit_at:
             self.stop(StopReason.TIME_LIMIT)

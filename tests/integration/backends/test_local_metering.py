@@ -1,5 +1,6 @@
 """What the host's meter and an attempt have to do with each other."""
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +58,16 @@ def test_meter_is_read_when_a_job_is_told_to_end(local: "Stage", readings: Path)
     local.ended(launch.folder)
     told = [cause for cause in causes(readings) if cause.endswith(" 1.1")]
     assert told == ["start 1.1", "phase 1.1", "end 1.1"]
+
+
+def test_meter_is_read_when_a_job_tells_of_another_phase(local: "Stage", readings: Path) -> None:
+    script = "from tidewatt.backends import hooks; hooks.phase('train'); import time; time.sleep(60)"
+    folder = local.submit(sys.executable, "-c", script, readings=readings, meter_interval_s=1.0, grace_s=1.0)
+    local.see(folder, lambda _: "phase 1.1" in causes(readings))
+    local.backend.stop(folder, StopReason.CANCELLED)
+    local.ended(folder)
+    told = [cause for cause in causes(readings) if cause.endswith(" 1.1")]
+    assert told == ["start 1.1", "phase 1.1", "phase 1.1", "end 1.1"]
 
 
 def test_meter_that_cannot_work_neither_stops_nor_delays_the_job(local: "Stage", readings: Path) -> None:
