@@ -90,7 +90,13 @@ class Bundles:
         head, _ = self.ledger.sign()
         found = report_bundle.gathered(self._site, self._store, case, head)
         content = Content(
-            bundle.REPORT, _since(case), found.inputs, found.chain, found.files, _software(), {}
+            bundle.REPORT,
+            _since(case),
+            {**found.inputs, **self._replay()},
+            found.chain,
+            found.files,
+            _software(),
+            {},
         )
         return sealed(content, head, self._earlier(found.before, head, found.numbers), self.ledger.key)
 
@@ -107,7 +113,7 @@ class Bundles:
             gathered.idle_mw,
             round(self._site.settings.final_after.total_seconds() * 1000),
             round(self._site.settings.unverified_after.total_seconds() * 1000),
-        ).form() | {"intensity": told}
+        ).form() | {"intensity": told, **self._replay()}
         head, _ = self.ledger.sign()
         numbers = {job.id, *(each.job_id for each in queue)}
 
@@ -126,6 +132,11 @@ class Bundles:
             outputs,
         )
         return sealed(content, head, self._earlier(before, head, own), self.ledger.key)
+
+    def _replay(self) -> dict[str, int]:
+        """How many times as fast recorded time is replayed, in thousandths; nothing where time is real."""
+        clock = self._site.clock
+        return {"replay_factor_milli": round(clock.factor * 1000)} if clock.replaying else {}
 
     def _settled(self, job: JobRecord, gathered: "_Gathered") -> tuple[Case, Mapping[str, Any], Recorder]:
         """What the account is made from, and the account; one that has changed since is made anew."""

@@ -63,6 +63,10 @@ def opened(files: Mapping[str, bytes], trust: Trust, outcome: Outcome) -> Opened
     except UNREADABLE as error:
         outcome.broken("chain", f"it cannot be read: {error or type(error).__name__}")
         return None
+    if factor := inputs.get("replay_factor_milli"):
+        outcome.open(
+            "time", f"recorded time was replayed {factor / 1000:g} times as fast: none of this was so then"
+        )
     return None if head is None else Opened(files, inputs, chain, head, statement)
 
 
