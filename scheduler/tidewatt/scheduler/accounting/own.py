@@ -62,17 +62,7 @@ def own_record(
     for (component, _), both in amounts.items():
         energy_uj[component] = energy_uj.get(component, 0) + sum(both)
     hows = {name: [str(how) for component, how in amounts if component == name] for name in energy_uj}
-    edges = [intensity.borders_ms for _, intensity in intensities.values()]
-    there = np.concatenate([np.empty(0, np.int64), *edges])
-    cells = cut([run], Borders({run.attempt_id: there}, np.empty(0, np.int64), ()))
-    starts_ms = [cell.start_ms for cell in cells]
-    emissions_ug, actual_ug = {}, {}
-    for signal, (_, intensity) in intensities.items():
-        priced = list(zip(cells, intensity.mg_per_kwh(starts_ms), strict=True))
-        active = sum(cell.active_uj * mg for cell, mg in priced)
-        idle = sum(cell.idle_uj * mg for cell, mg in priced)
-        emissions_ug[signal] = micrograms((active + idle) * run.pue_micro, MICRO)
-        actual_ug[signal] = micrograms(active * run.pue_micro, MICRO)
+    emitted = _emitted(run, {signal: intensity for signal, (_, intensity) in intensities.items()})
     return {
         "hour_ms": hour_ms,
         "start_ms": usage.start_ms,
@@ -82,8 +72,22 @@ def own_record(
         "how": {name: " and ".join(words) for name, words in hows.items()},
         "pue_micro": run.pue_micro,
         "pue_source": place.pue_source,
-        "emissions_ug": emissions_ug,
-        "actual_ug": actual_ug,
+        "emissions_ug": {signal: both[0] for signal, both in emitted.items()},
+        "actual_ug": {signal: both[1] for signal, both in emitted.items()},
         "sources": {signal: source for signal, (source, _) in intensities.items()},
         "digest": usage.digest,
     }
+
+
+def _emitted(run: AttemptRun, intensities: Mapping[str, Intensity]) -> dict[str, tuple[int, int]]:
+    """Micrograms with PUE by signal: of all energy, and of the draw above idle."""
+    there = np.concatenate([np.empty(0, np.int64), *(each.borders_ms for each in intensities.values())])
+    cells = cut([run], Borders({run.attempt_id: there}, np.empty(0, np.int64), ()))
+    found = {}
+    for signal, intensity in intensities.items():
+        priced = list(zip(cells, intensity.mg_per_kwh(cell.start_ms for cell in cells), strict=True))
+        active = sum(cell.active_uj * mg for cell, mg in priced)
+        idle = sum(cell.idle_uj * mg for cell, mg in priced)
+        amounts = ((active + idle) * run.pue_micro, active * run.pue_micro)
+        found[signal] = micrograms(amounts[0], MICRO), micrograms(amounts[1], MICRO)
+    return found

@@ -140,7 +140,7 @@ def _saving(signal: str, saved_g: float, baseline_g: float) -> str:
     name, value = ("estimated avoided emissions", saved_g)
     if signal == "average":
         name, value = ("change of the location-based footprint", -saved_g)
-    share = f" ({value / baseline_g:+.1%})" if baseline_g else ""
+    share = f" ({value / baseline_g:+.1%})" if baseline_g and saved_g else ""
     return f"{name} {mass(value, sign=True)}{share}"
 
 

@@ -82,7 +82,7 @@ def mean_power_w(job: JobRecord, attempts: list[AttemptRecord]) -> float | None:
     """The measured draw above idle over all its attempts; None where a part of it was not measured."""
     if job.settlement is None:
         return None
-    active = [part.active_uj for part in Settlement.restored(job.settlement).components]
+    active = [part.active_uj for part in Settlement.restored(job.settlement, cells=False).components]
     ran_ms = sum((each.ended_ms or 0) - (each.started_ms or 0) for each in attempts if each.ended_ms)
     if not ran_ms or not active or None in active:
         return None
