@@ -5,6 +5,8 @@ import io
 from datetime import timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.exports.made import CPU_J, GPU_J, NOON, PUE, account, attempt, ledger, part, receipt
 from tidewatt.scheduler.exports.codecarbon import COLUMNS, csv_text, row
@@ -80,3 +82,11 @@ def test_hostile_project_stays_one_cell_and_no_formula(name: str) -> None:
     assert cells["run_id"] == "7"
     assert cells["project_name"][0] not in "=+-@"
     assert cells["project_name"].lstrip("'") == " ".join(name.split())
+
+
+@given(st.text(max_size=40))
+@settings(max_examples=30)
+def test_any_name_leaves_the_rows_and_columns(name: str) -> None:
+    rows = list(csv.reader(io.StringIO(csv_text([receipt(1, project=name), receipt(2)]), newline="")))
+    assert [len(cells) for cells in rows] == [38, 38, 38]
+    assert [cells[2] for cells in rows[1:]] == ["1", "2"]

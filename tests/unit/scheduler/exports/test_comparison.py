@@ -10,13 +10,23 @@ from hypothesis import strategies as st
 
 from tests.exports.made import NOON, attempt, receipt
 from tidewatt.scheduler.errors import BadInput
-from tidewatt.scheduler.exports.codecarbon import csv_text
+from tidewatt.scheduler.exports.codecarbon import COLUMNS, csv_text
 from tidewatt.scheduler.exports.comparison import compare, lines
 from tidewatt.scheduler.exports.their_csv import Tracked, parsed, read
 
 OLD = """timestamp,experiment_id,project_name,duration,emissions,energy_consumed,country_name
 2026-03-01T13:00:00,x,nlp,3600.0,1.04,2.6,Germany
 """
+
+WRITTEN = (
+    ",".join(COLUMNS)
+    + """
+2026-03-01T13:00:00,vision,4fcff036-b2f4-45d2-9599-212461f4064f,5b0fa12a-3dd7-45bb-9766-cc326314d9f1,\
+2.0547589380003046,5.9669147102367345e-06,2.9039487795311636e-06,5.598921596399404,0.0,20.0,\
+4.474635515202791e-06,0.0,1.1188613494474943e-05,1.5663249009677738e-05,0.0,Germany,DEU,,,,Linux,3.11.7,3.3.2,\
+2,AMD EPYC,0,,,,23.540584564208984,machine,0.0,0,8.5,2.0104827880859375,N,1.0,0.0
+"""
+)  # by CodeCarbon's own tracker
 
 
 def tracked(**more: Any) -> Tracked:
@@ -53,6 +63,17 @@ def test_file_of_an_old_version_is_read_and_matched_by_time_and_project() -> Non
     assert (pair.job, pair.matched_by) == ("2", "time and project")
     assert (pair.theirs_kwh, pair.theirs_g) == (2.6, 1040.0)
     assert "its file has no PUE: 1 is taken" in pair.notes
+
+
+def test_file_that_its_tracker_wrote_is_read() -> None:
+    [run] = parsed(WRITTEN.splitlines(), "emissions.csv", UTC)
+    assert (run.pue, run.tracking_mode, run.version) == (1.0, "machine", "3.3.2")
+    assert run.emissions_kg == 5.9669147102367345e-06
+    assert sum(run.parts_kwh.values()) == pytest.approx(run.energy_kwh)
+    assert run.gco2_per_kwh == pytest.approx(380.95, abs=0.01)
+    [pair] = compare([run], [receipt()])
+    assert (pair.job, pair.matched_by) == ("7", "time")
+    assert "it tracked 2 s, the job held its machine for 3,600 s" in pair.notes
 
 
 def test_difference_is_told_apart_exactly() -> None:

@@ -1,6 +1,8 @@
 """Metrics: names and forms by the rules, and only what is known."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.exports.made import GPU, account, group, job, ledger, part, report, total
 from tests.exports.metric_rules import mistakes
@@ -75,3 +77,12 @@ def test_openmetrics_names_families_without_total_and_ends() -> None:
     assert "# UNIT tidewatt_job_gpu_joules joules" in page
     assert page.endswith("# EOF\n")
     assert content_type(openmetrics=True).startswith("application/openmetrics-text")
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+@settings(max_examples=30)
+def test_any_name_keeps_the_rules(project: str, source: str) -> None:
+    assert (
+        mistakes(text([job(project=project, settlement=account(ledger(), pue_source=source))], report()))
+        == []
+    )

@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.exports.made import NOON, account, group, hold_out, job, ledger, receipt, report, total
 from tidewatt.scheduler.accounting.equivalence import Equivalence
@@ -200,3 +202,12 @@ def test_charts_show_signs_by_side() -> None:
     assert "dot-lost" in interval(-5, -1, 3)
     assert "dot-saved" in dumbbell(100, 50, 100)
     assert diverging(None, -1, 1) == timeline([]) == dumbbell(1, 1, 0) == ""
+
+
+@given(st.text(max_size=40))
+@settings(max_examples=20)
+def test_any_name_leaves_the_page_as_it_is(name: str) -> None:
+    plain = Checked(page(receipts=[receipt(1, name="x", project="y")]))
+    named = Checked(page(receipts=[receipt(1, name=name, project=name)]))
+    assert named.open == []
+    assert [tag for tag in named.tags if tag != "small"] == [tag for tag in plain.tags if tag != "small"]
