@@ -102,7 +102,7 @@ def test_receipt_tells_where_and_on_what_its_attempt_ran(tmp_path: Path) -> None
         assert job.settlement.facility_j == 4_320_000.0
 
 
-@pytest.mark.parametrize("since_s", [0.0, -5.0, 1e11])
+@pytest.mark.parametrize("since_s", [0.0, -5.0, 1e11, float("nan"), float("inf")])
 def test_time_that_is_none_is_refused(tmp_path: Path, since_s: float) -> None:
     with office(tmp_path) as at, pytest.raises(BadInput, match="cannot be shown"):
         Receipts(at.service).page(since_s)

@@ -8,7 +8,6 @@ from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
 from tidewatt.backends.clock import time_ms
-from tidewatt.scheduler.accounting.report_schema import Report
 from tidewatt.scheduler.daemon.overview import Overview
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.views import job_views
@@ -20,6 +19,7 @@ from tidewatt.scheduler.store.records import JobRecord
 
 MOST = 1_000  # receipts of one page
 DAY_S = 86_400.0
+LONGEST_S = 1e9  # some 30 years
 LOOKED_AT = 500  # jobs read from the store at a time
 
 
@@ -42,9 +42,7 @@ class Receipts:
 
         `since_s`: those that ended within so many seconds. "" as project is that of jobs that have none.
         """
-        if since_s is not None and not 0 < since_s <= 1e10:
-            raise BadInput(f"receipts of the last {since_s:g} s cannot be shown: choose from 1 to 1e10")
-        since_ms = 0 if since_s is None else time_ms(self._site.clock.now() - timedelta(seconds=since_s))
+        since_ms = self._since_ms(since_s)
         found: list[JobRecord] = []
         for job in self._ended(before):
             if (
@@ -67,6 +65,13 @@ class Receipts:
             yield from jobs
             if before is None:
                 return
+
+    def _since_ms(self, since_s: float | None) -> int:
+        if since_s is None:
+            return 0
+        if not 0 < since_s <= LONGEST_S:
+            raise BadInput(f"the last {since_s:g} s cannot be shown: choose more than 0 and at most 1e9")
+        return time_ms(self._site.clock.now() - timedelta(seconds=since_s))
 
     def _ended(self, before: int | None) -> Iterator[JobRecord]:
         while jobs := self._store.jobs(ENDED, before=before, limit=LOOKED_AT):
@@ -92,6 +97,6 @@ def routes(api: FastAPI, service: Service, overview: Overview) -> None:
     @api.get("/api/v1/metrics")
     def metrics(request: Request, since_s: float = DAY_S) -> PlainTextResponse:
         wants_open = openmetrics.MEDIA_TYPE in request.headers.get("accept", "")
-        report = Report.model_validate(overview.report(since_s, "none"))
-        text = openmetrics.text(receipts.every(since_s), report, openmetrics=wants_open)
+        jobs = list(receipts.every(since_s))
+        text = openmetrics.text(jobs, overview.report(since_s, "none"), openmetrics=wants_open)
         return PlainTextResponse(text, media_type=openmetrics.content_type(wants_open))
