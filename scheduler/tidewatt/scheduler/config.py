@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from tidewatt.scheduler.account_tables import BudgetTable, EmbodiedTable
 from tidewatt.scheduler.complaint import complaint
 from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.node_table import NodeTable
 from tidewatt.scheduler.paths import Paths, user_config
 from tidewatt.scheduler.place import placed
 from tidewatt.scheduler.planning.policy import Link, Policy
@@ -92,6 +93,8 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"the configuration file {path} is not TOML: {error}") from None
     _absolute(values, "credentials", path)
+    for key in ("password_file", "ca_file"):
+        _absolute(values.get("node"), key, path)
     for source in values.get("source", ()) if isinstance(values.get("source"), list) else ():
         _absolute(source, "path", path)
     return text, values
@@ -202,7 +205,7 @@ def _link(table: LinkTable) -> Link:
 
 
 _KEYS = tuple(field.alias or name for name, field in Settings.model_fields.items())
-_SCALARS = tuple(key for key in _KEYS if key not in ("source", "region", "link", "shares", "budget"))
+_SCALARS = tuple(key for key in _KEYS if key not in ("source", "region", "link", "shares", "budget", "node"))
 _LISTS = ("env_deny",)
 _OPTIONAL = ("default_slack", "tdp_w", "credentials", "max_postponed")
 _KNOWN: dict[str, tuple[str, ...]] = {
@@ -214,5 +217,6 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "region.closed": tuple(ClosedTable.model_fields),
     "region.embodied": tuple(EmbodiedTable.model_fields),
     "link": tuple(LinkTable.model_fields),
+    "node": tuple(NodeTable.model_fields),
     "budget": tuple(BudgetTable.model_fields),
 }

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, model_va
 from tidewatt.scheduler.account_tables import BudgetTable, EmbodiedTable, Table
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.memory import parse_memory
+from tidewatt.scheduler.node_table import NodeTable
 from tidewatt.scheduler.when import parse_duration
 
 
@@ -232,6 +233,7 @@ class Settings(Table):
     own_models: Annotated[bool, Field(strict=False)] = True
     sources: Annotated[tuple[SourceTable, ...], Field(alias="source", strict=False)] = ()
     link: LinkTable = LinkTable()
+    node: NodeTable | None = None
     shares: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]] = Field(
         default_factory=dict
     )

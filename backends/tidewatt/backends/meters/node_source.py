@@ -106,6 +106,8 @@ def _check(source: NodeSource) -> None:
         raise BackendError("[node] needs a command or a url, and not both: say where its power is read")
     if source.url and urlsplit(source.url).scheme not in ("http", "https"):
         raise BackendError(f"[node] url = {source.url!r} must begin with https:// or http://")
+    if source.url and "@" in urlsplit(source.url).netloc:
+        raise BackendError("[node] url must not hold a password: use user and password_file")
     if bool(source.pattern) == bool(source.pointer):
         raise BackendError("[node] needs a pattern or a pointer, and not both: say which number to take")
     if source.pointer and not source.pointer.startswith("/"):

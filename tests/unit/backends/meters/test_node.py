@@ -180,6 +180,7 @@ def test_password_that_others_may_read_is_not_used(tmp_path: Path) -> None:
         ({"command": ("a",), "pattern": "("}, "no regular expression"),
         ({"command": ("a",), "pattern": "x"}, "one group"),
         ({"url": "ftp://b", "pattern": "(x)"}, "must begin with https"),
+        ({"url": "http://a:b@c", "pattern": "(x)"}, "must not hold a password"),
         ({"url": "http://b", "pointer": "Power"}, "begin with a slash"),
         ({"command": ("a",), "pattern": "(x)", "unit": "BTU"}, "W, kW, J"),
     ],
