@@ -151,6 +151,8 @@ def test_pause_by_checkpoint_and_a_move_to_another_region(tmp_path: Path) -> Non
         ("pausing", "", False): (60, 150 * 60),
     }
     (transfer,) = [each for each in account.exposures if each.meter.startswith("transfer")]
+    meters = {each.meter for each in account.exposures if each is not transfer}
+    assert "gpu measured: NVML energy counter, a100" in meters
     assert (transfer.low_permille, transfer.high_permille, transfer.pue) == (500, 2000, "none")
 
 

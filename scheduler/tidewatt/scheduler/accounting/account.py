@@ -243,7 +243,8 @@ def _meter(run: AttemptRun, component: str, how: str) -> tuple[str, int, int]:
     if component == "transfer" and move is not None:
         low, high = (1000 * edge // max(1, move.energy_uj) for edge in (move.low_uj, move.high_uj))
         return f"transfer {how}: {move.source}", low, high
-    return f"{component} {how}: {run.usage.sources.get(component, '')}", 1000, 1000
+    model = f", {run.gpu_model}" if component == "gpu" and run.gpu_model else ""
+    return f"{component} {how}: {run.usage.sources.get(component, '')}{model}", 1000, 1000
 
 
 def _shares(amounts: Sequence[int]) -> list[int]:

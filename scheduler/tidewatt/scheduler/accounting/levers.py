@@ -33,10 +33,11 @@ class Levers:
 class Exposure:
     """A part of an account that has its errors in common: one sort of meter, one PUE, one grid source.
 
-    `meter` is "component how: source" ("gpu measured: NVML energy counter"), `pue` the region and the source
-    of its PUE, `grid` "source zone". Micrograms above idle; the sums over all exposures of an account are
-    its actual and its baselines. `low_permille` to `high_permille` is the range that the source of a figure
-    itself declares, in thousandths of it, as for data moved; 1000 to 1000 where there is none.
+    `meter` is "component how: source, model" ("gpu measured: NVML energy counter, NVIDIA A100"), `pue` the
+    region and the source of its PUE, `grid` "source zone". Micrograms above idle; the sums over all exposures
+    of an account are its actual and its baselines. `low_permille` to `high_permille` is the range that the
+    source of a figure itself declares, in thousandths of it, as for data moved; 1000 to 1000 where there is
+    none.
     """
 
     meter: str

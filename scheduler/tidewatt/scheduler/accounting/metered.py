@@ -46,6 +46,7 @@ class AttemptRun:
     progress: Progress
     efficiency: Efficiency | None = None
     move: Move | None = None
+    gpu_model: str = ""  # "": not known
 
     def __post_init__(self) -> None:
         check_pue(self.pue, f"region {self.region}")

@@ -45,6 +45,7 @@ def runs_of(
                     progress=progress,
                     efficiency=(efficiencies or {}).get(attempt_id),
                     move=_move(factors, launched[attempt_id]["time_ms"]),
+                    gpu_model=factors.get("gpu_model", ""),
                 )
             )
     return found
