@@ -5,12 +5,14 @@
 Steps with hooks (a step with its samples and tokens, a look whether a pause is coming) and without alternate
 at random within one run, so that a busy machine slows both alike. The promise is 0.1 %: CPU time of the
 calls, writing included, to CPU time of the steps. Beside it, what one would feel: how long a step with hooks
-took against one without, which on a busy machine is mostly noise; and the longest wait for the calls.
+took against one without, which on a busy machine is mostly noise; and the longest wait for the calls. Where
+the kernel often lets somebody else go first, a step leaves cold caches behind, and the calls cost a multiple.
 """
 
 import argparse
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -32,6 +34,12 @@ class Found:
     calls_cpu: list[float] = field(default_factory=list)
     step: list[float] = field(default_factory=list)
     calls: list[float] = field(default_factory=list)
+    disturbed: int = 0  # steps in which the kernel took the core away
+
+
+def preemptions() -> int:
+    """How often the kernel has taken the core away from this thread."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
 
 
 def work(rounds: int) -> float:
@@ -63,6 +71,7 @@ def measure(seconds: float, step_s: float) -> dict[bool, Found]:
     until = time.perf_counter() + seconds
     while time.perf_counter() < until:
         told = dice.random() < 0.5
+        switches = preemptions()
         begun, begun_cpu = time.perf_counter(), time.thread_time()
         work(rounds)
         done, done_cpu = time.perf_counter(), time.thread_time()
@@ -75,6 +84,7 @@ def measure(seconds: float, step_s: float) -> dict[bool, Found]:
         here.calls_cpu.append(after_cpu - done_cpu)
         here.step.append(after - begun)
         here.calls.append(after - done)
+        here.disturbed += preemptions() > switches
     return found
 
 
@@ -107,6 +117,8 @@ def main() -> int:
     felt = median(told.step) / median(bare.step) - 1
     step_ms = 1e3 * fmean(bare.step_cpu)
     print(f"{len(told.step)} steps with hooks and {len(bare.step)} without, of {step_ms:.1f} ms")
+    disturbed = (told.disturbed + bare.disturbed) / (len(told.step) + len(bare.step))
+    print(f"  {100 * disturbed:.0f} % of them shared their core with other work")
     print(f"CPU time of the calls after a step {1e6 * spent_s:9.2f} us  {100 * ratio:7.4f} % of a step")
     middle_us, longest_us = 1e6 * median(told.calls), 1e6 * max(told.calls)
     print(f"  wall time, median and longest    {middle_us:9.2f} us  {longest_us:7.0f} us")
