@@ -64,7 +64,7 @@ def write_grid(path: Path) -> None:
 
 
 def account(house: Any, number: int) -> Any:
-    settlement = house.job(number)["settlement"]
+    settlement = house.client().job(number)["settlement"]
     return settlement if settlement and settlement["state"] in {"provisional", "final"} else None
 
 
@@ -82,7 +82,7 @@ def test_report_is_written_in_every_format_and_read_back(settled: Any) -> None:
     )
     done = house.tidewatt("report", *files, "--paper", "paper.tex")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    total = house.ask("report")["total"]
+    total = house.client().report(None, "none")["total"]
     average = next(each for each in total["signals"] if each["signal"] == "average")
     page = (house.work / "r.html").read_text()
     assert HOSTILE not in page
