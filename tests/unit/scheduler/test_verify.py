@@ -4,6 +4,7 @@ import json
 import random
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -183,6 +184,31 @@ def test_account_that_has_changed_since_is_settled_anew_for_its_bundle(tmp_path:
         content = Bundles(at.service).job("1", {})
         assert at.job(1).settlement != before
     assert checked(tmp_path, content, Trust()).sound
+
+
+def test_receipt_whose_readings_are_gone_is_not_bundled(tmp_path: Path) -> None:
+    with worked(tmp_path / "day", random.Random(4), 1) as at:
+        for path in at.paths.readings.glob("*.jsonl"):
+            path.unlink()
+        before = at.job(1).settlement
+        with pytest.raises(Refused, match="does not come out again from what is kept here"):
+            Bundles(at.service).job("1", {})
+        assert at.job(1).settlement == before
+
+
+def test_final_receipt_stays_final_whatever_the_setting_says_since(tmp_path: Path) -> None:
+    with worked(tmp_path / "day", random.Random(4), 1) as at:
+        at.wait(timedelta(days=4))
+        settle(at)
+        assert at.job(1).settlement_state == "final"
+        later = at.site.settings.model_copy(update={"final_after": timedelta(days=30)})
+        at.site = replace(at.site, settings=later)
+        ledger = at.service.ledger
+        at.store.close()
+        at.open()
+        at.service.ledger = ledger
+        content = Bundles(at.service).job("1", {})
+    assert by_verdict(checked(tmp_path, content, Trust()))["broken"] == []
 
 
 def _possible(line: str) -> bool:

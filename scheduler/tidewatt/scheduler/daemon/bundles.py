@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,10 @@ from tidewatt.backends.meters.excerpt import export
 from tidewatt.backends.meters.reading import Usage
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.series import Series
+from tidewatt.scheduler.accounting.baseline import ReplayJob
+from tidewatt.scheduler.accounting.frozen import METHOD_VERSION
 from tidewatt.scheduler.accounting.receipt import Settlement
+from tidewatt.scheduler.accounting.totals import SETTLED
 from tidewatt.scheduler.array import parse_key
 from tidewatt.scheduler.daemon import report_bundle
 from tidewatt.scheduler.daemon.ledger import Ledger
@@ -31,6 +35,7 @@ from tidewatt.scheduler.proof import bundle, heads, intensity, lines, queue_chec
 from tidewatt.scheduler.proof.bundle import Content, sealed
 from tidewatt.scheduler.proof.canonical import canonical
 from tidewatt.scheduler.proof.chain import Tip
+from tidewatt.scheduler.proof.differences import differences
 from tidewatt.scheduler.proof.heads import Head
 from tidewatt.scheduler.proof.intensity import Observations, Recorder
 from tidewatt.scheduler.proof.job_case import JobCase, account, up_to
@@ -40,6 +45,7 @@ from tidewatt.scheduler.store.records import JobRecord
 
 log = structlog.get_logger()
 MOST_HEADS = 400  # earlier heads of a bundle
+SLACK_MS = 60_000  # between the ends of a job and of its readings
 ZIP = "application/zip"
 
 
@@ -105,15 +111,8 @@ class Bundles:
         case, record, recorder = self._settled(job, gathered)
         told, files = intensity.written(recorder.answers())
         queue = up_to(case.queue, job.id)
-        inputs = JobCase(
-            job.id,
-            job.key,
-            queue,
-            case.efficiencies,
-            gathered.idle_mw,
-            round(self._site.settings.final_after.total_seconds() * 1000),
-            round(self._site.settings.unverified_after.total_seconds() * 1000),
-        ).form() | {"intensity": told, **self._replay()}
+        inputs = replace(self._inputs(job, case, queue), idle_mw=gathered.idle_mw)
+        told_inputs = inputs.form() | {"intensity": told, **self._replay()}
         head, _ = self.ledger.sign()
         numbers = {job.id, *(each.job_id for each in queue)}
 
@@ -125,7 +124,7 @@ class Bundles:
         content = Content(
             bundle.JOB,
             job.key,
-            inputs,
+            told_inputs,
             lines.written(self._store.chain(before.seq, head.seq), before, choice),
             {**files, **gathered.files(), bundle.RECEIPT: canonical(record)},
             _software(),
@@ -144,12 +143,17 @@ class Bundles:
         settler = Settler(self._site, self._store)
         case = settler.case(job)
         found, recorder = self._account(job, case, gathered, job.settlement["settled_at_ms"])
-        if found.state is not SettlementState.PROVISIONAL or canonical(found.record()) == canonical(
-            job.settlement
-        ):
+        wrong = differences(job.settlement, json.loads(canonical(found.record())))
+        if not wrong or job.settlement["method_version"] != METHOD_VERSION:
             return case, job.settlement, recorder
         now_ms = time_ms(self._site.clock.now())
         found, recorder = self._account(job, case, gathered, now_ms)
+        same = dict(found.digests) == job.settlement["digests"] and found.state in SETTLED
+        if job.settlement_state is not SettlementState.PROVISIONAL or not same:
+            raise Refused(
+                f"the receipt of job {job.key} does not come out again from what is kept here ({wrong[0]}): "
+                "its readings or its grid's data are gone, or were changed"
+            )
         with self._store.transaction() as transaction:
             transaction.set_settlement(job.id, found.state, found.record(), now_ms)
         return case, found.record(), recorder
@@ -158,17 +162,21 @@ class Bundles:
         self, job: JobRecord, case: Case, gathered: "_Gathered", settled_ms: int
     ) -> tuple[Settlement, Recorder]:
         recorder = Recorder(self._observations(moment(settled_ms)))
-        settings = self._site.settings
-        inputs = JobCase(
-            job.id,
-            job.key,
-            up_to(case.queue, job.id),
-            case.efficiencies,
-            {},
-            round(settings.final_after.total_seconds() * 1000),
-            round(settings.unverified_after.total_seconds() * 1000),
-        )
+        inputs = self._inputs(job, case, up_to(case.queue, job.id))
         return account(inputs, case.events, gathered.usage, recorder, settled_ms), recorder
+
+    def _inputs(self, job: JobRecord, case: Case, queue: tuple[ReplayJob, ...]) -> JobCase:
+        settings = self._site.settings
+        final_after_ms = round(settings.final_after.total_seconds() * 1000)
+        if job.settlement_state is SettlementState.FINAL and job.settlement is not None:
+            age_ms = job.settlement["settled_at_ms"] - (job.ended_ms or 0)
+            final_after_ms = min(
+                final_after_ms, age_ms - SLACK_MS
+            )  # final then, whatever the setting says since
+        unverified_after_ms = round(settings.unverified_after.total_seconds() * 1000)
+        return JobCase(
+            job.id, job.key, queue, case.efficiencies, {}, max(0, final_after_ms), unverified_after_ms
+        )
 
     def _observations(self, now: datetime) -> Observations:
         """Observed intensity as it was known then."""
