@@ -222,6 +222,20 @@ def test_the_hold_out_counts_each_job_by_its_lot() -> None:
     assert any(line.startswith("Hold-out (0.5 of flexible jobs by lot") for line in lines(made))
 
 
+def test_the_hold_out_is_compared_by_a_signal_that_the_jobs_have() -> None:
+    rows = [
+        row(i, ledger(50, "marginal"), arm=("held_out", "shifted")[i % 2], stratum="s", signal="average")
+        for i in range(1, 7)
+    ]
+    found = report(rows, None).hold_out
+    assert found is not None
+    assert (found.signal, found.held_out, found.shifted) == ("marginal", 3, 3)
+    both = [replace(each, settlement=receipt(ledger(1), ledger(1, "marginal"))) for each in rows[:1]]
+    decided = report([*both, *rows[1:]], None).hold_out
+    assert decided is not None
+    assert (decided.signal, decided.held_out + decided.shifted) == ("average", 1)
+
+
 def test_reports_read_at_80_columns() -> None:
     long = "a-project-with-a-rather-long-name-indeed"
     big = [

@@ -175,11 +175,16 @@ def _how(payload: Mapping[str, Any]) -> str:
 
 
 def _hold_out(rows: Iterable[ReportRow], share: float) -> HoldOut | None:
-    """The comparison of the two arms by the deciding signal; None where no lot was ever drawn."""
+    """The comparison of the two arms; None where no lot was ever drawn.
+
+    It is by the deciding signal, or where no job has an account of that, by the one that most have.
+    """
     drawn = sorted((row for row in rows if row.arm), key=lambda row: row.job_id)
     if not drawn:
         return None
-    signal = Counter(row.signal for row in drawn).most_common(1)[0][0]
+    deciding = Counter(row.signal for row in drawn).most_common(1)[0][0]
+    had = Counter(ledger.signal for row in drawn if row.settlement for ledger in row.settlement.ledgers)
+    signal = deciding if had[deciding] or not had else max(sorted(had), key=had.__getitem__)
     outcomes = [_outcome(row, signal) for row in drawn]
     known = [each for each in outcomes if each is not None]
     return compare(share, signal, known, without=len(drawn) - len(known))
