@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "backtest": ("backtesting", "backtest", "Show how well forecasts would have planned the past."),
     "simulate": ("simulating", "simulate", "Compare policies on a simulated clock."),
     "report": ("reports", "report", "Show what jobs used and saved."),
+    "sci": ("scoring", "sci", "Show the Software Carbon Intensity of jobs."),
     "budget": ("budgets", "budget", "Show what budgets have left this month."),
     "compare": ("exporting", "compare", "Set CodeCarbon's accounts beside ours."),
     "receipt": ("receipts", "receipt", "Show one job's receipt; --bundle: all that it stands on."),
