@@ -93,5 +93,6 @@ def test_data_moved_are_priced_by_the_mean_of_both_ends_and_carry_no_pue() -> No
     assert ledger.emissions_ug - plain.emissions_ug == 150_000_000
     assert ledger.levers is not None
     assert ledger.levers.transfer_ug == -150_000_000
+    assert any("1 kWh (a link), in the" in note for note in settlement_of(None, move).notes)
     (transfer,) = [each for each in ledger.exposures if each.meter == "transfer modelled: a link"]
     assert (transfer.low_permille, transfer.high_permille) == (500, 2000)

@@ -428,6 +428,32 @@ def test_settling_again_restates_only_where_something_changed() -> None:
     assert settle(frozen(10, average="DE"), job, at(11), observed(revised), hour_later).restates(earlier)
 
 
+def test_account_that_waits_says_nothing_new_with_every_step_that_comes_in() -> None:
+    job = [run([span(14, 16, 100)], 14, 16, average="DE")]
+    looks = [
+        settle(
+            frozen(10, average="DE"),
+            job,
+            at(11),
+            observed({("DE", "average"): (10, EXAMPLE["DE", "average"][1][:known])}),
+            at(16),
+        )
+        for known in (2, 5)
+    ]
+    assert [each.state for each in looks] == [SettlementState.NONE, SettlementState.NONE]
+    assert not looks[1].restates(looks[0])
+    assert sum(cell.active_uj for cell in looks[0].profile) == 200 * HOUR_UJ
+
+
+def test_saving_stands_where_only_its_levers_cannot_be_known_yet() -> None:
+    hourly = {("DE", "average"): (10, (400.0,)), ("FR", "average"): (10, (50.0,) * 6)}
+    abroad = run([span(13, 14, 100)], 13, 14, region="paris", average="FR")
+    settlement = settle(frozen(10, average="DE"), [abroad], at(10), observed(hourly), at(16))
+    assert settlement.state is SettlementState.PROVISIONAL
+    assert saved_g(settlement) == 35.0
+    assert account(settlement).levers is None
+
+
 def test_frozen_baseline_survives_being_written_down() -> None:
     written = frozen(10, 1.15, signal="marginal", average="DE", marginal="WT:X")
     assert Frozen.from_json(written.to_json()) == written

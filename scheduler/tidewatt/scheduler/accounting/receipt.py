@@ -80,9 +80,9 @@ class Settlement:
     their ratio in millionths. `waited_ms` is real start minus submission, `held_back_ms` real start minus
     feasible start (negative where it ran before its turn), `idle_gpu_ms` the GPU time left idle by that
     waiting. `digests` are those of the readings, by attempt. `profile` is the energy in cells, of which all
-    emissions are sums; `counts` are what the training script reported; `boundary` says what was metered;
-    `efficiency` compares, by attempt, the hardware with home's where that differs. Records of method 1 have
-    neither cells nor phases nor levers.
+    emissions are sums; while nothing is settled they are cut at phases and hours only. `counts` are what the
+    training script reported; `boundary` says what was metered; `efficiency` compares, by attempt, the
+    hardware with home's where that differs. Records of method 1 have neither cells nor phases nor levers.
     """
 
     state: SettlementState

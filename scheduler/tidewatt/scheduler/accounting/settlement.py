@@ -10,8 +10,9 @@ from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.accounting import metered
 from tidewatt.scheduler.accounting.account import Account, account
 from tidewatt.scheduler.accounting.cells import Borders, cut
+from tidewatt.scheduler.accounting.emission import UJ_PER_KWH
 from tidewatt.scheduler.accounting.frozen import METHOD_VERSION, MICRO, Frozen
-from tidewatt.scheduler.accounting.metered import AttemptRun
+from tidewatt.scheduler.accounting.metered import AttemptRun, Move
 from tidewatt.scheduler.accounting.observed import Observations, Observed
 from tidewatt.scheduler.accounting.phase_uses import phase_uses
 from tidewatt.scheduler.accounting.receipt import Component, Settlement
@@ -67,6 +68,8 @@ def settle(
         if state is SettlementState.PROVISIONAL and predecessors_ended and age >= final_after:
             state = SettlementState.FINAL
     settlement = _settlement(state, case, now, accounts)
+    if state is SettlementState.NONE:  # or it would say something new with every step that comes in
+        cells = cut(runs, _borders(case, ()))
     return replace(settlement, profile=cells, phases=phase_uses(frozen, runs, cells))
 
 
@@ -165,12 +168,20 @@ def _notes(case: _Case, accounts: Mapping[str, Account]) -> tuple[str, ...]:
     for each in accounts.values():
         if each.signal == frozen.signal or each.ledger is not None:  # nobody asked for one that no source has
             found += each.lacks
+    found += [_moved(run.move) for run in runs if run.move is not None]
     found += [f"hardware: {run.efficiency.source}" for run in runs if run.efficiency is not None]
     if frozen.method_version != METHOD_VERSION:
         found.append(
             f"settled by method {METHOD_VERSION}; method {frozen.method_version} was current at submit"
         )
     return tuple(dict.fromkeys(found))
+
+
+def _moved(move: Move) -> str:
+    return (
+        f"data moved from {move.origin}: {move.energy_uj / UJ_PER_KWH:.3g} kWh ({move.source}), in the "
+        "emissions and on the actual side, not in the energy metered here"
+    )
 
 
 def _pue_micro(frozen: Frozen, runs: Sequence[AttemptRun]) -> int:
