@@ -43,11 +43,14 @@ def day(folder: Path, seed: int, jobs: int = 4, reports: int = 2, source: str = 
 
 
 @contextmanager
-def worked(folder: Path, chance: random.Random, jobs: int, source: str = "") -> Iterator[Office]:
+def worked(
+    folder: Path, chance: random.Random, jobs: int, source: str = "", hold_out: float = 0.0
+) -> Iterator[Office]:
     """A daemon without threads at the end of its day: all jobs have ended and are settled."""
+    flexible = {"finish_by": NOW + timedelta(hours=14)} if hold_out else {}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "grid.csv").write_text(grid(chance), encoding="utf-8")
-    with office(folder, "a100", "a100") as at:
+    with office(folder, "a100", "a100", hold_out=hold_out) as at:
         region = replace(
             at.site.regions[0],
             zones={"average": "DE", "marginal": "DE"},
@@ -72,6 +75,7 @@ def worked(folder: Path, chance: random.Random, jobs: int, source: str = "") -> 
                 retries=1,
                 project=chance.choice(["", "nlp", "vision"]),
                 name=f"run-{number} ü",
+                **flexible,
             )
             at.shift(chance.randrange(600))
         for _ in range(400):

@@ -19,6 +19,7 @@ from tidewatt.scheduler.daemon.bundles import Bundles
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.proof import archive, bundle
 from tidewatt.scheduler.proof.archive import BadBundle, packed
+from tidewatt.scheduler.proof.canonical import canonical
 from tidewatt.scheduler.proof.envelope import STATEMENT
 from tidewatt.scheduler.proof.keys import signing_key
 from tidewatt.scheduler.proof.opening import Trust
@@ -143,6 +144,27 @@ def test_outputs_are_bound_to_the_account_of_their_job(tmp_path: Path) -> None:
     form = json.loads(base64.b64decode(statement["payload"]))
     assert form["_type"] == STATEMENT
     assert {"name": "output/model.pt", "digest": {"sha256": "ab" * 32}} in form["subject"]
+
+
+def test_lots_of_a_hold_out_are_drawn_again(tmp_path: Path) -> None:
+    from tests.property.scheduler.test_bundle_mutations import signed_by
+
+    with worked(tmp_path / "day", random.Random(1), 4, hold_out=0.5) as at:
+        content = Bundles(at.service).report(None, "job", "feasible")
+        key = signing_key(at.paths.keys)
+    outcome = checked(tmp_path, content, Trust())
+    assert by_verdict(outcome)["broken"] == []
+    assert "4 lots of the hold-out are those of their seed" in next(
+        each.found for each in outcome.findings if each.subject == "lots"
+    )
+    files = unzipped(content)
+    rows = [json.loads(line) for line in files[bundle.CHAIN].splitlines()]
+    drawn = next(row for row in rows if row.get("kind") == "holdout" and row["job_id"])
+    other = {"held_out": "shifted", "shifted": "held_out"}
+    drawn["payload"]["arm"] = other[drawn["payload"]["arm"]]
+    files[bundle.CHAIN] = b"".join(canonical(row) + b"\n" for row in rows)
+    signed_by(key, files, chain=True)
+    assert "lots" in by_verdict(checked(tmp_path, packed(files), Trust()))["broken"]
 
 
 def test_job_without_an_account_has_no_bundle_yet(tmp_path: Path) -> None:

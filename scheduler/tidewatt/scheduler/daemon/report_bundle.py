@@ -16,6 +16,7 @@ from tidewatt.scheduler.proof import bundle, cells_check, intensity, lines
 from tidewatt.scheduler.proof.chain import Tip
 from tidewatt.scheduler.proof.heads import Head
 from tidewatt.scheduler.proof.intensity import Answer
+from tidewatt.scheduler.proof.lots_check import LOTS
 from tidewatt.scheduler.proof.prices import Place, Prices
 from tidewatt.scheduler.proof.report_case import Choice, JobTold, ReportCase, computed, counted, told
 from tidewatt.scheduler.store import Store
@@ -53,6 +54,9 @@ def gathered(site: Site, store: Store, case: ReportCase, head: Head) -> Gathered
     if not ended:
         raise BadInput("no job has ended in this time: there is nothing to bundle")
     first = store.first_event(each.job_id for each in ended)
+    if any(each.lot for each in ended):  # from the seed on, by which lots were drawn
+        seeds = [each["seq"] for each in store.events_of(LOTS) if not each["job_id"] and each["seq"] < first]
+        first = max(seeds, default=first)
     before = Tip(first - 1, store.hash_of(first - 1))
     events = store.chain(before.seq, head.seq)
     jobs = counted(told(events), case)

@@ -11,6 +11,7 @@ from tidewatt.scheduler.accounting.report_schema import Report
 from tidewatt.scheduler.proof.chain import Event
 from tidewatt.scheduler.proof.job_case import FROZEN, SETTLED
 from tidewatt.scheduler.proof.lines import LABEL, WHOLE, Shown
+from tidewatt.scheduler.proof.lots_check import LOTS
 from tidewatt.scheduler.proof.queue_check import NEED
 
 OWN = "own"
@@ -165,7 +166,7 @@ class Choice:
     def __call__(self, event: Event) -> Shown | None:
         """How much of the event is shown."""
         kind = event["kind"]
-        if event["seq"] in self._newest or kind == OWN:
+        if event["seq"] in self._newest or kind in (OWN, LOTS):
             return WHOLE
         if kind == "submitted":
             return Shown(frozenset({*NEED, *_WHO, "frozen"}))

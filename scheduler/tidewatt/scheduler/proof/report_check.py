@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tidewatt.forecasting.series import Series
-from tidewatt.scheduler.proof import bundle, cells_check
+from tidewatt.scheduler.proof import bundle, cells_check, lots_check
 from tidewatt.scheduler.proof.cells_check import Checked
 from tidewatt.scheduler.proof.differences import differences
 from tidewatt.scheduler.proof.job_check import FAULTS
@@ -24,6 +24,7 @@ def check(opened: Opened, supplied: Supplied, outcome: Outcome) -> None:
         if not _shown(opened, jobs, outcome):
             return
         _order(jobs, outcome)
+        lots_check.check(opened.chain.events, outcome)
         _accounts(opened, jobs, supplied, outcome)
         _totals(opened, jobs, case, outcome)
     except FAULTS as error:
