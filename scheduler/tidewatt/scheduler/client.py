@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -128,6 +129,11 @@ class Client:
         return self.fetch(
             "metrics" if since_s is None else f"metrics?{urlencode({'since_s': since_s})}"
         ).decode()
+
+    def observed(self, zone: str, signal: str, start: datetime, end: datetime) -> Json:
+        """What was observed of a zone, by the hour: `steps` are `[start_ms, gco2_per_kwh]`."""
+        asked = {"zone": zone, "signal": signal, "start": start.isoformat(), "end": end.isoformat()}
+        return self._ask("GET", f"observed?{urlencode(asked)}")
 
     def fetch(self, path: str) -> bytes:
         """What lies at a path, as it comes: text or an archive."""

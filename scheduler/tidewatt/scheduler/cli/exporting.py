@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,8 +18,10 @@ from tidewatt.scheduler.errors import BadInput
 
 if TYPE_CHECKING:
     from tidewatt.scheduler.accounting.report_schema import Report
+    from tidewatt.scheduler.exports.charts import GridStep
     from tidewatt.scheduler.exports.facts import Facts
 
+LONGEST_GRID_D = 92
 _ENDINGS: dict[str, tuple[str, ...]] = {
     "bundle": (".zip",),
     "html": (".html", ".htm"),
@@ -203,4 +205,19 @@ def _page(client: Client, scope: Scope, report: "Report", receipts: Sequence["Fa
     made_at: datetime = now_of(client.status())
     average = [each.emissions_g for each in report.total.signals if each.signal == "average"]
     likenesses = equivalences(average[0]) if len(average) == 1 else ()
-    return html(Contents(report, grouped, receipts, made_at, likenesses))
+    grid, zone = _grid(client, receipts)
+    return html(Contents(report, grouped, receipts, made_at, likenesses, grid, zone))
+
+
+def _grid(client: Client, receipts: Sequence["Facts"]) -> tuple[list["GridStep"], str]:
+    """The grid while jobs ran, by the signal that most reports are read by; nothing where none is known."""
+    from tidewatt.scheduler.exports import grid_use
+
+    when = grid_use.span(receipts, timedelta(days=LONGEST_GRID_D))
+    for signal in ("average", "marginal"):
+        zone = grid_use.main_zone(receipts, signal)
+        if zone and when is not None:
+            found = client.observed(zone, signal, *when)
+            hours = [(datetime.fromtimestamp(ms / 1000, UTC), level) for ms, level in found["steps"]]
+            return grid_use.steps(hours, receipts, zone, signal), f"{found['zone_name']} ({zone}), {signal}"
+    return [], ""
