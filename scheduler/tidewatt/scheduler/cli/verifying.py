@@ -1,5 +1,7 @@
 """`verify` and `ledger`: checks claims, of others and of one's own."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +14,7 @@ from tidewatt.scheduler.errors import BadInput
 
 _STYLES = {"holds": "green", "broken": "red", "open": "yellow"}
 _WORDS = {"holds": "ok", "broken": "WRONG", "open": "open"}
+MOST_MEMORY = 8 * 1024**3  # bytes of address space; what a report of 10,000 jobs takes is in docs/proof.md
 PARTS = ("head", "key", "check")
 
 
@@ -37,7 +40,11 @@ def verify(
     from tidewatt.scheduler.proof.verify import verify as check
 
     trust = Trust(None if key is None else verifying_key(key), own_key(own_paths().keys))
-    outcome = check(file, trust, intensity or ())
+    try:
+        with _limited_memory():
+            outcome = check(file, trust, intensity or ())
+    except MemoryError:
+        raise BadInput(f"{file} needs more memory than any bundle: do not trust it") from None
     if as_json:
         from dataclasses import asdict
 
@@ -56,6 +63,20 @@ def verify(
     wrong = sum(finding.verdict == "broken" for finding in outcome.findings)
     say(painted("nothing is wrong", "green") if outcome.sound else painted(f"{wrong} checks failed", "red"))
     return 0 if outcome.sound else 1
+
+
+@contextmanager
+def _limited_memory() -> Iterator[None]:
+    """A file that was made to exhaust this machine ends in a MemoryError instead."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wide = soft == resource.RLIM_INFINITY or soft > MOST_MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY if wide else soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def ledger(
