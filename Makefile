@@ -24,9 +24,11 @@ lint: dev  ## ruff, mypy and the direction of dependencies
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-soak: dev  ## 200 kills at random instants of a scripted day, 9,000 mutations of bundles; minutes, prints its counts
+soak: dev  ## 200 kills at random instants of a scripted day, mutated bundles and readings, drawn lots; prints its counts
 	@TIDEWATT_SOAK_KILLS=200 $(BIN)/python -m pytest tests/acceptance/test_crash_soak.py -s --timeout=3600
 	@TIDEWATT_SOAK_MUTATIONS=1000 $(BIN)/python -m pytest tests/property/scheduler/test_bundle_mutations.py -s --timeout=3600
+	@TIDEWATT_SOAK_ENERGY=2000 $(BIN)/python -m pytest tests/property/backends/meters -s --timeout=3600
+	@TIDEWATT_SOAK_TRIALS=2000 $(BIN)/python -m pytest tests/unit/scheduler/test_holdout.py -s -k nine_times --timeout=3600
 
 engines:  ## installs what some tests drive: a C compiler (apt-get, as root or through sudo), other clients of grid services
 	@./requirements/engines

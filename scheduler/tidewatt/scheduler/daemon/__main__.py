@@ -23,6 +23,7 @@ from tidewatt.backends.backend import BackendError
 from tidewatt.backends.clock import Clock, time_ms
 from tidewatt.backends.host import GpuHost
 from tidewatt.backends.local import LocalBackend
+from tidewatt.backends.meters import node_source
 from tidewatt.forecasting.shrinkage import Shrinker
 from tidewatt.scheduler import config
 from tidewatt.scheduler.daemon import api
@@ -136,6 +137,8 @@ def _run(options: Options) -> int:
             os.environ["TIDEWATT_TDP_W"] = str(
                 loaded.settings.tdp_w
             )  # read by the inventory and by the meter
+        node = loaded.settings.node
+        node_source.write(place.readings, None if node is None else node.source())
         gpus = GpuHost()
         known = config.grid(loaded.settings, place, hindsight=options.hindsight)
         site = _site(place, loaded.settings, options, gpus, known)
