@@ -88,6 +88,8 @@ def test_report_is_written_in_every_format_and_read_back(settled: Any) -> None:
     assert HOSTILE not in page
     assert "&lt;script&gt;" in page
     assert "site meter, 2025" in page
+    assert "Germany (DE), average. Line: carbon intensity; bars: energy used." in page
+    assert page.count('class="grid-line"') == 1
     assert "<title>training CO₂: " in (house.work / "b.svg").read_text()
     rows = list(csv.DictReader((house.work / "emissions.csv").read_text().splitlines()))
     assert sum(float(row["emissions"]) for row in rows) == pytest.approx(average["emissions_g"] / 1000)
