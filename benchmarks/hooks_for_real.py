@@ -32,6 +32,7 @@ from tidewatt.backends.hooks import words  # noqa: E402
 from tidewatt.backends.marks import Marks  # noqa: E402
 
 SAMPLES, BATCH, EPOCHS = 64, 8, 2
+LONG_S = 0.005  # of an evaluation's step, so that the evaluation lasts some milliseconds
 STEPS = SAMPLES // BATCH * EPOCHS
 EVENTS = (
     "on_train_begin",
@@ -75,6 +76,7 @@ def hugging_face(folder: Path) -> None:
             self.layer = torch.nn.Linear(4, 1)
 
         def forward(self, x: Any, labels: Any) -> dict[str, Any]:
+            time.sleep(0 if self.training else LONG_S)
             guess = self.layer(x).squeeze(-1)
             return {"loss": ((guess - labels) ** 2).mean(), "logits": guess}
 
@@ -119,6 +121,7 @@ def lightning(folder: Path) -> None:
             return (self.layer(batch) ** 2).mean()
 
         def validation_step(self, batch: Any, batch_idx: int) -> None:
+            time.sleep(LONG_S)
             self.layer(batch)
 
         def configure_optimizers(self) -> Any:
@@ -161,6 +164,32 @@ def plain_torch(folder: Path) -> None:
 
     found = told(folder, train)
     expect("counts", dict(found.counts), {"steps": STEPS, "samples": SAMPLES * EPOCHS, "epochs": EPOCHS})
+
+
+def distributed(folder: Path) -> None:
+    """Two ranks that only torch knows the numbers of, each with its half of the samples."""
+    torch = loaded("torch.multiprocessing")
+
+    def train() -> None:
+        os.environ["TIDEWATT_MARKS"] = str(folder / "marks")
+        torch.spawn(one_rank, args=(str(folder),), nprocs=2)
+        del os.environ["TIDEWATT_MARKS"]
+
+    found = told(folder, train)
+    expect("counts", dict(found.counts), {"steps": STEPS, "samples": SAMPLES * EPOCHS})
+    expect("phases", [label for _, _, label in found.phases], ["rank 0"])
+
+
+def one_rank(rank: int, folder: str) -> None:
+    """What each of the processes does."""
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch = loaded("torch.distributed")
+    torch.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    hooks.phase(f"rank {rank}")
+    for _ in range(STEPS):
+        torch.barrier()
+        hooks.steps(samples=BATCH // 2)
+    torch.destroy_process_group()
 
 
 def three_steps() -> None:
@@ -206,6 +235,7 @@ CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "transformers": (hugging_face, ("torch", "transformers", "accelerate")),
     "lightning": (lightning, ("torch", "lightning")),
     "torch": (plain_torch, ("torch",)),
+    "torch.distributed": (distributed, ("torch",)),
     "mlflow": (mlflow, ("mlflow",)),
     "wandb": (wandb, ("wandb",)),
 }
@@ -222,7 +252,7 @@ def main() -> int:
         if missing:
             print(f"{name}: {', '.join(missing)} not installed")
             continue
-        version = loaded(name).__version__
+        version = loaded(needed[0] if "." in name else name).__version__
         print(f"{name} {version}")
         with tempfile.TemporaryDirectory(prefix="tw-") as folder:
             try:

@@ -45,6 +45,7 @@ class Diary:
         self._guard = RLock()  # a signal handler may come in the middle
         self.due = 0.0
         self._path = ""
+        self._rank = launched_as()  # torch's stays when its processes have parted
         self._marks = -1
         self._counts = -1
         self._said = dict.fromkeys(("phase", "checkpoint", "resumed"), 0)
@@ -120,7 +121,8 @@ class Diary:
             if not (self.counts or any(self._said.values())):
                 return
             self.due = time.monotonic() + FLUSH_S
-            number = rank()
+            found = torch_rank()
+            number = self._rank = self._rank if found is None else found
             record = {"at": now(), "rank": number, "counts": self.counts, "checkpoint": self._checkpoint}
             line = _line(record)
             try:
@@ -180,15 +182,15 @@ def now() -> list[int]:
     return [time.time_ns() // 1_000_000, time.clock_gettime_ns(_CLOCK) // 1_000_000]
 
 
-def rank() -> int:
-    """This process's number in a job of many: as torch has it, else as its launcher said; else 0."""
+def torch_rank() -> int | None:
+    """This process's number as torch has it; None where torch is not in use by several processes now."""
     distributed = sys.modules.get("torch.distributed")
     try:
         if distributed is not None and distributed.is_available() and distributed.is_initialized():
             return int(distributed.get_rank())
-    except Exception:  # noqa: S110 - whatever it is, it is no reason to stop a training
-        pass
-    return _launched_as
+    except Exception:  # whatever it is, it is no reason to stop a training
+        return None
+    return None
 
 
 def launched_as() -> int:
@@ -213,5 +215,4 @@ def _line(form: dict[str, Any]) -> bytes:
     return _encode(form).encode() + b"\n"
 
 
-_launched_as = launched_as()
 _encode: Callable[[Any], str] | None = None

@@ -164,14 +164,16 @@ def test_ranks_of_a_job_have_files_of_their_own_and_each_tells_its_part(tmp_path
     assert len(found.checkpoints) == 1
 
 
-def test_rank_is_asked_of_torch_where_it_is_in_use(tmp_path: Path) -> None:
+def test_rank_is_asked_of_torch_where_it_is_in_use_and_stays_when_that_has_ended(tmp_path: Path) -> None:
     run(
         """
         import sys, types
-        sys.modules["torch.distributed"] = types.SimpleNamespace(
+        torch = types.SimpleNamespace(
             is_available=lambda: True, is_initialized=lambda: True, get_rank=lambda: 3
         )
-        hooks.steps(5)
+        sys.modules["torch.distributed"] = torch
+        hooks.steps(5); hooks.flush()
+        torch.is_initialized = lambda: False
         """,
         tmp_path,
     )
