@@ -119,6 +119,10 @@ class Client:
             if before is None:
                 return
 
+    def hours(self, since_s: float | None = None) -> Json:
+        """Energy by hour and place of jobs that ended in the last `since_s` seconds, or ever."""
+        return self._ask("GET", "hours" if since_s is None else f"hours?{urlencode({'since_s': since_s})}")
+
     def budgets(self) -> list[Json]:
         """The BudgetViews of this month."""
         found: list[Json] = self._ask("GET", "budgets")["budgets"]

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tidewatt.backends.backend import BackendError
 from tidewatt.forecasting.errors import ForecastError
-from tidewatt.scheduler.daemon import budgeting, bundles, observing, receipts
+from tidewatt.scheduler.daemon import budgeting, bundles, hours, observing, receipts
 from tidewatt.scheduler.daemon.changing import Changes
 from tidewatt.scheduler.daemon.overview import Overview
 from tidewatt.scheduler.daemon.service import Service
@@ -95,6 +95,7 @@ def app(service: Service, overview: Overview, shutdown: Callable[[], None]) -> F
     observing.routes(api, service)
     bundles.routes(api, service)
     budgeting.routes(api, service)
+    hours.routes(api, service)
 
     @api.post("/api/v1/shutdown")
     def stop() -> dict[str, str]:
