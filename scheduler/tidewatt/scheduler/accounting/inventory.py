@@ -23,7 +23,8 @@ HOUR_MS = 3_600_000
 _UJ_PER_KWH = 3_600_000_000_000
 COLUMNS = (
     "hour_utc", "zone", "project", "region", "site", "cloud", "scope", "scope_basis", "it_kwh",
-    "facility_kwh", "pue", "pue_source", "average_gco2_per_kwh", "location_based_g", "intensity_source", "market_based_g",
+    "facility_kwh", "pue", "pue_source", "average_gco2_per_kwh", "location_based_g", "intensity_source",
+    "market_based_g",
 )  # fmt: skip
 
 
