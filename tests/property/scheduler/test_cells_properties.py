@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidewatt.backends.clock import time_ms
+from tidewatt.backends.meters.columns import Spans
 from tidewatt.backends.meters.reading import How, Span, Usage
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Series, Steps
@@ -31,15 +32,15 @@ Grid = Mapping[tuple[str, str], Series]
 @st.composite
 def grids(draw: st.DrawFn) -> dict[tuple[str, str], Series]:
     """Both signals of both zones, in steps of mixed length that begin at any time."""
+    chance = np.random.default_rng(draw(st.integers(0, 2**32)))  # drawn one by one, steps would take too long
+    lengths_ms = draw(st.sampled_from([(300_000,), (3_600_000,), (300_000, 1_800_000, 12_345_678)]))
     found = {}
     for zone in ZONES:
         for signal in Signal:
-            edges = [START_MS - draw(st.integers(1, 3_600_000))]
-            while edges[-1] < START_MS + LAST_S * 1000:
-                edges.append(edges[-1] + draw(st.sampled_from([300_000, 1_800_000, 3_600_000, 12_345_678])))
-            mg = draw(st.lists(st.integers(0, 900_000), min_size=len(edges), max_size=len(edges)))
-            starts, values = np.array(edges, dtype=np.int64), np.array(mg, dtype=np.float64) / 1000
-            steps = Steps(starts[:-1], starts[1:], values[:-1])
+            lengths = chance.choice(lengths_ms, 3 + LAST_S * 1000 // min(lengths_ms))
+            ends = START_MS - int(chance.integers(1, 300_000)) + np.cumsum(lengths)
+            steps = Steps(ends[:-1], ends[1:], chance.integers(0, 900_000, ends.size - 1) / 1000)
+            steps = replace(steps, start_ms=steps.start_ms - lengths[0], end_ms=steps.end_ms - lengths[0])
             kind = Kind(signal, Basis.LIFECYCLE, Boundary.PRODUCTION)
             found[zone, str(signal)] = Series(zone, kind, "file grid.csv", steps)
     return found
@@ -64,7 +65,9 @@ def _run(draw: st.DrawFn, number: int, start_ms: int, end_ms: int) -> AttemptRun
         for first, last in _cut(draw, start_ms, end_ms)
         for how in draw(st.sampled_from([(How.MEASURED,), (How.MODELLED,), (How.MEASURED, How.MISSING), ()]))
     ]
-    usage = Usage(f"7.{number}", start_ms, end_ms, spans, {"cpu": 1.0, "gpu": 1.0}, {"cpu": "RAPL"}, "d")
+    usage = Usage(
+        f"7.{number}", start_ms, end_ms, Spans.of(spans), {"cpu": 1.0, "gpu": 1.0}, {"cpu": "RAPL"}, "d"
+    )
     stretches = [
         Stretch(phase, first, last)
         for first, last in _cut(draw, start_ms, end_ms)

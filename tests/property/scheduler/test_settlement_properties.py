@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidewatt.backends.clock import time_ms
+from tidewatt.backends.meters.columns import Spans
 from tidewatt.backends.meters.reading import How, Span, Usage
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Series, Steps
@@ -70,7 +71,7 @@ def _run(
         f"7.{number}",
         START_MS + start * 1000,
         START_MS + end * 1000,
-        tuple(spans),
+        Spans.of(spans),
         {"cpu": 1.0, "gpu": 1.0},
         {"cpu": "RAPL", "gpu": "NVML"},
         "sha256:0",
