@@ -186,6 +186,32 @@ def test_pause_by_stop_that_cost_more_than_it_saved(tmp_path: Path) -> None:
     }
 
 
+def test_turn_of_the_next_job_comes_when_the_work_before_it_would_have_been_done(tmp_path: Path) -> None:
+    """A pause of another's making holds up nobody in the replay: at once the work takes 40 minutes."""
+    course = (
+        Leg(Phase.RUNNING, 1200, gpu_w=300),
+        Leg(Phase.SUSPENDED, HOUR_S, gpu_w=80),
+        Leg(Phase.RESUMING, 60, gpu_w=90),
+        Leg(Phase.RUNNING, 1200, gpu_w=300),
+    )
+    with office(tmp_path, "a100") as at:
+        metered(at)
+        at.backend.scripts["1.1"] = Script(course=course)
+        at.submit(gpus=1, duration_s=2400.0)
+        at.submit(gpus=1, duration_s=2400.0)
+        submitted = at.site.clock.now()
+        launch(at, at.site.regions[0])
+        passed(at, sum(leg.lasts_s for leg in course))
+        settler = Settler(at.site, at.store)
+        before, (_, waiting) = settler.case(at.job(2)), settler.case(at.job(2)).queue
+        settled(at)
+        after = settler.case(at.job(2))
+    assert before.feasible_start == submitted + timedelta(seconds=2400 + HOUR_S + 60)
+    assert after.feasible_start == submitted + timedelta(seconds=2400)
+    assert (waiting.job_id, waiting.ended) == (2, False)
+    assert after.predecessors_ended
+
+
 def test_of_a_failed_attempt_counts_what_the_next_one_kept(tmp_path: Path) -> None:
     """Fails after an hour; the retry goes on from the checkpoint of minute 40."""
     told = Told(
