@@ -18,6 +18,7 @@ CONFIG = """
 zone = "DE"
 signal = "average"
 meter_interval_s = 1.0
+final_after = "30d"
 [[source]]
 type = "file"
 path = "grid.csv"
@@ -80,6 +81,7 @@ def test_report_is_written_in_every_format_and_read_back(settled: Any) -> None:
         "--parquet",
         "r.parquet",
     )
+    files += ("--hours", "hours.csv", "--bundle", "bundle.zip")
     done = house.tidewatt("report", *files, "--paper", "paper.tex")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     total = house.client().report(None, "none")["total"]
@@ -98,6 +100,9 @@ def test_report_is_written_in_every_format_and_read_back(settled: Any) -> None:
     assert table["facility_kwh"].sum() == pytest.approx(total["facility_kwh"])
     assert sorted(table["state"]) == ["done", "done", "failed"]
     assert r"\begin{tabular}" in (house.work / "paper.tex").read_text()
+    hours = pd.read_csv(house.work / "hours.csv")
+    assert hours["facility_kwh"].sum() == pytest.approx(total["facility_kwh"])
+    assert house.tidewatt("verify", "bundle.zip").returncode == 0
     compared = house.ask("compare", "emissions.csv", "--utc")["pairs"]
     assert [pair["matched_by"] for pair in compared] == ["run id"] * 3
     check_answers(house, total, average)
