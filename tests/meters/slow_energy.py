@@ -105,10 +105,17 @@ def parts(records: Sequence[Record], key: str) -> Iterator[Part]:
                 if draws(records, shown, key, *pairs[each]):
                     found[each] = (0, "still")
         place = max(beyond, place + 1)
-    for place, (first, last) in enumerate(pairs):
-        beside = [found[other][1] for other in (place - 1, place + 1) if 0 <= other < len(pairs)]
-        energy_uj, fault = found[place]
-        if not fault and "still" not in beside:
+    for place in [place for place, (_, fault) in enumerate(found) if fault == "still"]:
+        for other in (place - 1, place + 1):
+            if 0 <= other < len(pairs) and not found[other][1]:
+                found[other] = (0, "still")
+    stretches: list[tuple[int, int, int, str]] = []
+    for (first, last), (energy_uj, fault) in zip(pairs, found, strict=True):
+        if fault == "still" and stretches and stretches[-1][3] == "still":
+            first = stretches.pop()[0]
+        stretches.append((first, last, energy_uj, fault))
+    for first, last, energy_uj, fault in stretches:
+        if not fault:
             device = records[last].header.device(key)
             assert device is not None
             yield first, last, energy_uj, device.how

@@ -1,5 +1,6 @@
 """The node's meter in the configuration."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,14 @@ password_file = "pdu.secret"
     source = table.source()
     assert (source.name, source.counts, source.interval_s) == ("rack PDU", True, 60)
     assert source.password_file == str(tmp_path / "pdu.secret")
+
+
+def test_tables_of_the_document_are_taken(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "metering.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        assert settings(tmp_path, block).node is not None
 
 
 def test_without_a_table_there_is_no_node_meter(tmp_path: Path) -> None:

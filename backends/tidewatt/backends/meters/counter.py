@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from tidewatt.backends.clock import moment
 from tidewatt.backends.meters.columns import CODES, Amounts, Codes
-from tidewatt.backends.meters.excerpt import Column, Excerpt
 from tidewatt.backends.meters.journal import Header
 from tidewatt.backends.meters.reading import Device, How
+from tidewatt.backends.meters.taken import Column, Excerpt
 
 NODE = "node"
 UNKNOWN = -1  # energy that is not known
@@ -138,9 +138,10 @@ class _Track:
         hows = [CODES[device.how] if device else _MISSING for device in self.devices]
         all_of = Increments(first, last, energy_uj, self._by_header(hows, last).astype(np.int8))
         yield all_of.only(sound)
-        for place in np.flatnonzero(~sound).tolist():
-            pair = int(first[place]), int(last[place])
-            yield from self._filled(rows, *pair, int(energy_uj[place]), Fault(int(faults[place])))
+        for places in _runs(np.flatnonzero(~sound), faults):
+            start, end = places[0], places[-1]
+            fault = Fault(int(faults[start]))
+            yield from self._filled(rows, int(first[start]), int(last[end]), int(energy_uj[start]), fault)
 
     def _differences(self, rows: Rows, first: Rows, last: Rows) -> tuple[Amounts, Codes]:
         """Microjoules of the counter from `first` to `last`, and what is wrong with them."""
@@ -262,6 +263,15 @@ class _Track:
         node = any(device is not None and device.component == NODE for device in self.devices)
         how = np.where(known, CODES[How.MEASURED] if node else _MODELLED, _MISSING).astype(np.int8)
         yield Increments(first, last, np.where(known, energy_uj, UNKNOWN), how, tuple(flags))
+
+
+def _runs(places: Rows, faults: Codes) -> list[Rows]:
+    """Each place by itself, but those one after the other at which the counter stands still together."""
+    if not len(places):
+        return []
+    still = faults[places] == Fault.STILL
+    joined = (np.diff(places) == 1) & still[1:] & still[:-1]
+    return np.split(places, np.flatnonzero(~joined) + 1)
 
 
 def _together(amounts: Amounts, alike: NDArray[np.bool_]) -> Amounts:

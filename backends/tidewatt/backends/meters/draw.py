@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from tidewatt.backends.clock import moment
 from tidewatt.backends.meters.cputime import OWN
-from tidewatt.backends.meters.excerpt import Column, Taken
 from tidewatt.backends.meters.journal import readings_of
 from tidewatt.backends.meters.reading import Reading
 from tidewatt.backends.meters.stored import blocks, files
+from tidewatt.backends.meters.taken import Column, Taken
 
 _DAYS_MS = 7 * 24 * 3600 * 1000
 _WINDOW_MS = 5000  # counters move in steps of 100 ms: over this an average is good to 2 %

@@ -9,7 +9,7 @@ import numpy as np
 from tidewatt.backends.meters.columns import CODES, Spans
 from tidewatt.backends.meters.counter import Increments, increments
 from tidewatt.backends.meters.draw import idle_mw as lowest_mw
-from tidewatt.backends.meters.excerpt import Excerpt, excerpt
+from tidewatt.backends.meters.excerpt import excerpt
 from tidewatt.backends.meters.reading import Device, How, Usage
 from tidewatt.backends.meters.remainder import (
     OVERHEAD,
@@ -21,6 +21,7 @@ from tidewatt.backends.meters.remainder import (
     remainder,
 )
 from tidewatt.backends.meters.share import CpuTime, Share, by_cpu_time, clip, touching
+from tidewatt.backends.meters.taken import Excerpt
 from tidewatt.backends.meters.tally import Tally
 
 COMPONENTS_ONLY = "components only: node overhead not measured"
@@ -118,7 +119,7 @@ class Run:
             part = increments(taken, key)
             tally.flag(taken, part.flags)
             tally.add(self._of_gpu(device, self._touching(part), slices, of), 1 / len(self.gpu_uuids))
-            tally.notes += self._cross_check(key)
+            tally.notes += self._cross_check(key, part)
             if node_of(taken) is None and slices == of:
                 taken.let_go(key)
         return tally
@@ -192,7 +193,7 @@ class Run:
         inside = touching(self.host.taken, part, self.start_ms, self.end_ms)
         return part.only(inside & (part.energy_uj >= 0))
 
-    def _cross_check(self, key: str) -> list[str]:
+    def _cross_check(self, key: str, part: Increments) -> list[str]:
         """Tells where the counter and the power seen between disagree; the counter is what counts."""
         taken = self.host.taken
         if key not in taken.energy_uj or key not in taken.power_mw:
@@ -200,6 +201,8 @@ class Run:
         energy_uj, power_mw = taken.energy_uj[key], taken.power_mw[key]
         shown = (energy_uj >= 0) & (power_mw >= 0)
         both = shown[:-1] & shown[1:] & (taken.boot[:-1] == taken.boot[1:]) & (np.diff(energy_uj) >= 0)
+        for flag in part.flags:
+            both[flag.first : flag.last] = False  # there the counter is not used
         both &= (taken.at_ms[:-1] >= self.start_ms) & (taken.at_ms[1:] <= self.end_ms)
         passed_ms = np.diff(taken.mono_ms)[both]
         counted_uj = int(np.diff(energy_uj)[both].sum())

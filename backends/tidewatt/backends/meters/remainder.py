@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from tidewatt.backends.clock import moment
 from tidewatt.backends.meters.columns import CODES, Amounts, Codes
 from tidewatt.backends.meters.counter import Increments
-from tidewatt.backends.meters.excerpt import Column, Excerpt
 from tidewatt.backends.meters.reading import Device, How
 from tidewatt.backends.meters.share import Share, idle_of, parted
+from tidewatt.backends.meters.taken import Column, Excerpt
 
 OVERHEAD = "node overhead"
 RULE = "less the metered components, shared by their active and idle energy"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tidewatt.backends.meters.columns import Amounts, Codes
 from tidewatt.backends.meters.counter import Increments
-from tidewatt.backends.meters.excerpt import Column, Excerpt
+from tidewatt.backends.meters.taken import Column, Excerpt
 
 _SAFE = 4e18  # products of 64-bit integers are exact up to here
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from tidewatt.backends.clock import moment
 from tidewatt.backends.meters.columns import Columns
 from tidewatt.backends.meters.counter import Fault, Flag
-from tidewatt.backends.meters.excerpt import Excerpt
 from tidewatt.backends.meters.reading import How, Span
 from tidewatt.backends.meters.share import Share
+from tidewatt.backends.meters.taken import Excerpt
 
 _ONE_BY_ONE = 3  # flags of one kind are told singly up to here, more of them together
 
