@@ -130,7 +130,7 @@ def _region(
         cpus=cpus,
         mem_mb=mem_mb,
         pue=table.pue,
-        pue_source=table.pue_source or ("stated" if "pue" in table.model_fields_set else "assumed"),
+        pue_source=_pue_source(table),
         home=table.name == home,
         power_limit_kw=table.power_limit_kw or 0.0,
         price_per_kwh=table.price_per_kwh,
@@ -138,6 +138,12 @@ def _region(
         signal=table.signal,
         gpu_uuids=uuids,
     )
+
+
+def _pue_source(table: RegionTable) -> str:
+    """Class and source, as far as they were said: `measured: building meter, 2025`."""
+    said = ": ".join(word for word in (table.pue_class, table.pue_source) if word)
+    return said or ("stated" if "pue" in table.model_fields_set else "assumed")
 
 
 def _zones(table: RegionTable, default: str) -> dict[str, str]:

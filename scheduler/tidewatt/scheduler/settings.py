@@ -150,6 +150,7 @@ class RegionTable(Table):
     has all of them and all cores; of several regions each states its own. `power_limit_kw` holds for the IT
     power of all jobs together, `price_per_kwh` is in any one currency, `signal` decides here instead of the
     general one. `site` is where its machines stand and `cloud` whose they are ("" for your own), for reports.
+    `pue_class` says where its PUE is from: a survey of others, the site's stated figure, or a meter.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -161,6 +162,7 @@ class RegionTable(Table):
     mem: Annotated[int, Field(ge=1), BeforeValidator(_memory)] | None = None
     pue: Annotated[float, Field(ge=1, le=5, strict=False)] = 1.0
     pue_source: str = ""
+    pue_class: Literal["survey", "site", "measured"] | None = None
     home: bool = False
     pools: Annotated[tuple[PoolTable, ...], Field(strict=False)] = ()
     power_limit_kw: Annotated[float, Field(gt=0, strict=False)] | None = None
@@ -182,6 +184,12 @@ class RegionTable(Table):
         twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
         if twice:
             raise ValueError(f"has two pools of kind {twice[0]!r}: keep one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _class_is_of_a_stated_pue(self) -> "RegionTable":
+        if self.pue_class is not None and "pue" not in self.model_fields_set:
+            raise ValueError(f"has pue_class = {self.pue_class!r} without a pue: add it, or leave both out")
         return self
 
     @model_validator(mode="after")

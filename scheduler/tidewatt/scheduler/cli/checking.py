@@ -115,9 +115,18 @@ def _written(value: Any) -> Any:
 
 def _shown(value: Any) -> str:
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        return ", ".join(str(inner.get("name") or inner.get("path") or inner.get("type")) for inner in value)
+        return ", ".join(_called(inner) for inner in value)
     if isinstance(value, dict):
         return ", ".join(f"{key} = {inner}" for key, inner in value.items() if inner != "") or "none"
     if value is None or value == "" or value == []:
         return "none"
     return str(value)
+
+
+def _called(table: dict[str, Any]) -> str:
+    """What a table of a list is called; a budget by whose it is, how much and what then."""
+    if "credit" in table:
+        whose = table.get("user") or table.get("project") or "no project"
+        amount = f"{table['kg']:g} kg" if "kg" in table else f"{table['kwh']:g} kWh"
+        return f"{whose} {amount} a {table['per']} ({table['when']})"
+    return str(table.get("name") or table.get("path") or table.get("type"))
