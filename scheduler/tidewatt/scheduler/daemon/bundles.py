@@ -148,8 +148,7 @@ class Bundles:
             return case, job.settlement, recorder
         now_ms = time_ms(self._site.clock.now())
         found, recorder = self._account(job, case, gathered, now_ms)
-        same = dict(found.digests) == job.settlement["digests"] and found.state in SETTLED
-        if job.settlement_state is not SettlementState.PROVISIONAL or not same:
+        if job.settlement_state is not SettlementState.PROVISIONAL or found.state not in SETTLED:
             raise Refused(
                 f"the receipt of job {job.key} does not come out again from what is kept here ({wrong[0]}): "
                 "its readings or its grid's data are gone, or were changed"

@@ -93,17 +93,22 @@ class Ledger:
                 self._tell("heads", f"the ledger's heads cannot be written to {self._path}: {error.strerror}")
 
     def _look(self) -> None:
-        """Follows the chain from where the last look ended; after its end again from its start."""
+        """Follows the chain from where the last look ended, once a day again from its start."""
+        if self._follow() < AT_ONCE and time.monotonic() - self._passed_at >= PASS_EVERY_S:
+            self._passed_at = time.monotonic()
+            self._looked_at = EMPTY
+            self._compare()
+            self._follow()
+
+    def _follow(self) -> int:
+        """Looks at the next events; how many there were."""
         events = self._store.chain(self._looked_at.seq, limit=AT_ONCE)
         try:
             self._looked_at = follow(events, self._looked_at)
         except ChainBroken as error:
             self._tell("chain", f"{error}: {ADVICE}")
             self._looked_at = self._store.tip()  # what is written from now on is still looked at
-        if len(events) < AT_ONCE and time.monotonic() - self._passed_at >= PASS_EVERY_S:
-            self._passed_at = time.monotonic()
-            self._looked_at = EMPTY
-            self._compare()
+        return len(events)
 
     def _compare(self) -> None:
         """Tells where the store is not what was signed of it."""
