@@ -235,7 +235,7 @@ GPU_CASES = (
         expect={"gpu": Expected("measured+modelled")},
     ),
     one_gpu(
-        "no permission for the driver",
+        "permission for the driver withdrawn as the run begins",
         Event(0.0, lambda scene: scene.fail(4)),
         expect={"gpu": MISSING},
         live=True,

@@ -24,6 +24,7 @@ class Verdict:
     error: float | None
     hows: str
     coverage: float
+    covered_j: float = 0.0  # what was drawn in the time for which it is measured
 
     @property
     def classed(self) -> str:
@@ -67,7 +68,7 @@ def judge(case: Case, host: Host, component: str, start_ms: int, end_ms: int, *w
     assert told_j * 1e6 == pytest.approx(_told_uj(host.used(case.uuids, *wall_ms), component), abs=99)
     known = hows - {"missing"} if len(hows) > 1 else hows
     error = measured_j / covered_j - 1 if covered_j else None
-    return Verdict(true_j, told_j, error, "+".join(sorted(known)), coverage)
+    return Verdict(true_j, told_j, error, "+".join(sorted(known)), coverage, covered_j)
 
 
 def _told_uj(used: Usage, component: str) -> int:
