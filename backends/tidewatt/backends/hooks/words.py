@@ -152,21 +152,23 @@ def pause_coming() -> float | None:
         return None  # steps go by: it looks by itself every second, and asking costs next to nothing
     moment = monotonic()
     if moment >= _look_at:
-        _look(diary, moment)
+        _look(moment)
     return None if _pause_at is None else max(0.0, _pause_at - moment)
 
 
-def _look(diary: Diary, moment: float) -> None:
+def _look(moment: float) -> None:
     """Looks whether a pause is asked for."""
     global _look_at, _pause_at
     _look_at = moment + _LOOK_S
-    _pause_at = _asked(diary, moment)
+    _pause_at = _asked(moment)
 
 
-def _asked(diary: Diary, moment: float) -> float | None:
+def _asked(moment: float) -> float | None:
     """When the pause comes, by the monotonic clock; a request that cannot be read asks for one at once."""
+    if not os.access(_pause, os.F_OK):  # mostly there is none, and this is a cheap way to see that
+        return None
     try:
-        with open(os.path.join(os.path.dirname(diary.folder), PAUSE), "rb") as file:
+        with open(_pause, "rb") as file:
             text = file.read(4096)
     except OSError:
         return None
@@ -202,16 +204,16 @@ def _trouble(diary: Diary, error: Exception) -> None:
 
 def begin(folder: str | None) -> None:
     """Begins a diary in `folder`, or none: at the start of every process, and in tests."""
-    global _diary, _trackers, _look_at, _pause_at, _said_then
+    global _diary, _trackers, _pause, _look_at, _pause_at, _said_then
     _trackers = Trackers(counts)
     _diary = Diary(folder, _each_time) if folder else None
+    _pause = os.path.join(os.path.dirname(folder or ""), PAUSE)
     _look_at, _pause_at, _said_then = 0.0, None, 0
 
 
 def _each_time(rank: int) -> None:
     """With each write of the counts, so once a second while a script counts."""
-    if _diary is not None:
-        _look(_diary, monotonic())
+    _look(monotonic())
     if not rank:
         _trackers.greet()
 
@@ -225,6 +227,7 @@ def _end() -> None:
 _NOTHING = Stretch("")
 _diary: Diary | None = None
 _trackers: Trackers
+_pause = PAUSE
 _look_at = 0.0
 _pause_at: float | None = None
 _said_then = 0  # words that waited to be counted when a pause was asked for last
