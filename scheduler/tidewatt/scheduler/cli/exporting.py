@@ -153,13 +153,15 @@ def compare(
 
 def _named(client: Client, what: str) -> list["Facts"]:
     word, sign, name = what.partition(":")
-    if sign and word in ("project", "experiment"):
-        scope = Scope(project=name) if word == "project" else Scope(experiment=name)
-        found = scope.receipts(client)
+    found: list[Facts] = []
+    if sign and word == "project":
+        found = Scope(project=name).receipts(client)
+    elif sign and word == "experiment":
+        found = Scope(experiment=name).receipts(client) if name else []
     elif what.replace("_", "").isdigit():
         answer = client.job(parse_key(what))
         found = _facts([job for job in answer.get("jobs", [answer]) if job["settlement"] is not None])
-    else:
+    elif what:
         found = Scope(project=what).receipts(client) or Scope(experiment=what).receipts(client)
     if not found:
         raise BadInput(
