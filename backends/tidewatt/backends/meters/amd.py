@@ -1,6 +1,6 @@
 """AMD GPUs through AMD SMI (module `amdsmi`, which comes with ROCm): energy accumulator and socket power.
 
-Names and units are those of its Python library: an accumulator in steps of `counter_resolution` microjoules,
+Names and units are those of its Python library (7.0.2): an accumulator in steps of `counter_resolution` microjoules,
 called `energy_accumulator` and in earlier versions `power`, and a socket power in watts. What a GPU does not
 tell is the text "N/A".
 """
@@ -16,6 +16,8 @@ from tidewatt.backends.meters.reading import Device, How
 COUNTER = "AMD SMI energy accumulator"
 POWER = "AMD SMI socket power, sampled"
 _AGAIN_S = 60.0
+_ALL_ONES = 2**63  # of 64 bits: what a GPU that does not tell may show instead of "N/A"
+_MOST_W = 10_000
 _STEPS = ("energy_accumulator", "power")
 _WATTS = ("socket_power", "current_socket_power", "average_socket_power")
 
@@ -48,11 +50,11 @@ class Amd:
         for key, handle in self._handles.items():
             count = self._ask("amdsmi_get_energy_count", handle)
             steps, size_uj = _number(count, _STEPS), _number(count, ("counter_resolution",))
-            if steps and size_uj:  # an accumulator of 0 is one that does not count
+            if steps and size_uj and steps < _ALL_ONES:  # an accumulator of 0 is one that does not count
                 energy_uj[key] = round(steps * size_uj)
                 self._counts[key] = True
             watts = _number(self._ask("amdsmi_get_power_info", handle), _WATTS)
-            if watts is not None:
+            if watts is not None and watts < _MOST_W:
                 power_mw[key] = round(watts * 1000)
         return energy_uj, power_mw
 
@@ -70,6 +72,7 @@ class Amd:
         try:
             self._library = importlib.import_module("amdsmi")
         except Exception:  # not installed, or installed without the driver's library: both are no AMD GPU
+            self._tried_at = float("inf")
             return
         try:
             self._library.amdsmi_init()

@@ -89,6 +89,13 @@ def test_gpu_that_tells_nothing_is_left_out_and_the_other_read(library: FakeAmdS
     amd.close()
 
 
+def test_all_ones_are_no_number(library: FakeAmdSmi) -> None:
+    library.watts["a"], library.steps["a"] = 2**32 - 1, 2**64 - 1
+    amd = Amd()
+    assert amd.read() == ({B: 30_518_000}, {B: 500_000})
+    amd.close()
+
+
 def test_library_that_does_not_start_is_told_and_tried_again_later(library: FakeAmdSmi) -> None:
     moments = [0.0]
     amd = Amd(monotonic=lambda: moments[0])
