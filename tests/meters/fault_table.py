@@ -6,6 +6,7 @@ Run it by `python -m tests.meters.fault_table`; it needs gcc.
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.meters.fault_cases import GPU_CASES, HOST_CASES, RAPL_CASES, Case
@@ -36,18 +37,22 @@ def _plain(percent: float, digits: int) -> float:
     return round(percent, digits) + 0.0
 
 
-def table(case_folder: Path, library: Path | None) -> str:
-    """All groups, in Markdown; each case in a folder of its own. FAKE_NVML is set for each."""
+def table(run: Callable[[Case], dict[str, Verdict]]) -> str:
+    """All groups, in Markdown, by what `run` says of each case."""
     lines = []
     for title, cases in GROUPS.items():
         lines += ["", f"### {title}", "", "| what happens | truth | Tidewatt | error | class |"]
         lines.append("| --- | ---: | ---: | ---: | --- |")
-        for number, case in enumerate(cases):
-            folder = case_folder / f"{title}-{number}"
-            folder.mkdir()
-            os.environ["FAKE_NVML"] = str(folder / "fake_nvml.state")
-            lines += [row(case, part, found) for part, found in run_case(case, folder, library).items()]
+        for case in cases:
+            lines += [row(case, part, found) for part, found in run(case).items()]
     return "\n".join(lines[1:]) + "\n\n"
+
+
+def run_apart(case: Case, folder: Path, library: Path | None) -> dict[str, Verdict]:
+    """The verdicts on a case that is run in a new folder within `folder`; sets FAKE_NVML."""
+    own = Path(tempfile.mkdtemp(dir=folder))
+    os.environ["FAKE_NVML"] = str(own / "fake_nvml.state")
+    return run_case(case, own, library)
 
 
 def shown() -> str:
@@ -60,7 +65,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         library = build(Path(name))
         load_here(library)
-        found = table(Path(name), library)
+        found = table(lambda case: run_apart(case, Path(name), library))
     before, _, rest = PAGE.read_text().partition(BEGIN)
     PAGE.write_text(before + BEGIN + found + END + rest.partition(END)[2])
     sys.stdout.write(found)
