@@ -67,9 +67,10 @@ class Budgets:
     def __init__(self, site: Site, store: Store) -> None:
         self._site = site
         self._store = store
-        self._known: tuple[str, int] | None = None  # month of the accounts below, and how many jobs had ended
-        self._last_event = 0  # when they were read
-        self._accounts: list[AccountRecord] = []
+        self._known: tuple[str, int] | None = None  # month of what is below, and how many jobs had ended
+        self._last_event = 0  # when it was read
+        self._settled: list[Charge] = []
+        self._open: dict[int, int] = {}  # when jobs ended that are not settled yet, by number
 
     def judge(
         self, asked: Ask, request: SubmitRequest, plans: Sequence[Plan | None], now: datetime
@@ -105,29 +106,30 @@ class Budgets:
 
     def _charges(self, now: datetime) -> Iterator[Charge]:
         """Every job that ended this month, and all that have not ended."""
-        waiting: dict[int, AccountRecord] = {}
-        for account in self._ended(now):
-            if account.settlement is not None and account.settlement["state"] in _SETTLED:
-                yield _settled(account, account.settlement)
-            elif account.region:  # it ran, and its account is still open
-                waiting[account.job_id] = account
-        open_jobs = self._store.numbered(waiting).values() if waiting else ()
+        self._read(now)
+        yield from self._settled
+        open_jobs = self._store.numbered(self._open).values() if self._open else ()
         for job in (*open_jobs, *self._store.jobs(_NOT_ENDED)):
-            ended_ms = waiting[job.id].ended_ms if job.id in waiting else None
+            ended_ms = self._open.get(job.id)
             yield self._pending(
                 job, now if ended_ms is None else moment(ended_ms), ended=ended_ms is not None
             )
 
-    def _ended(self, now: datetime) -> list[AccountRecord]:
-        """Jobs that ended this month; read again only where one has ended or was settled since."""
+    def _read(self, now: datetime) -> None:
+        """What ended this month, read again only where a job has ended or was settled since."""
         counts = self._store.count()
         known = month_of(time_ms(now)), sum(counts.get(state, 0) for state in ENDED)
-        if known != self._known or self._store.settled_after(self._last_event):
-            first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-            self._last_event = self._store.tip().seq
-            self._accounts = self._store.accounts_since(time_ms(first))
-            self._known = known
-        return self._accounts
+        if known == self._known and not self._store.settled_after(self._last_event):
+            return
+        first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        self._last_event = self._store.tip().seq
+        self._settled, self._open = [], {}
+        for account in self._store.accounts_since(time_ms(first)):
+            if account.settlement is not None and account.settlement["state"] in _SETTLED:
+                self._settled.append(_settled(account, account.settlement))
+            elif account.region:  # it ran, and its account is still open
+                self._open[account.job_id] = account.ended_ms
+        self._known = known
 
     def _pending(self, job: JobRecord, now: datetime, *, ended: bool) -> Charge:
         if job.plan is None or job.state is JobState.HELD:
