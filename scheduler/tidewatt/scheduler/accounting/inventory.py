@@ -140,24 +140,42 @@ def hours_of(
     between regions is not in it: networks are nobody's scope 2.
     """
     found: dict[Spot, Amount] = {}
-    emitted = _Running()
-    facility: dict[str, _Running] = {}
+    emitted = 0
+    facility: dict[str, int] = {}
+    for (attempt_id, hour_ms), group in _grouped(cells).items():
+        where = places[attempt_id]
+        it_uj = sum(cell.active_uj + cell.idle_uj for cell in group)
+        before = facility.get(attempt_id, 0)
+        facility[attempt_id] = before + it_uj * where.pue_micro
+        amount = Amount(it_uj, rounded(facility[attempt_id], MICRO) - rounded(before, MICRO))
+        priced = emitted + _price(group, where, rates, amount) * where.pue_micro
+        amount.emitted_ug = micrograms(priced, MICRO) - micrograms(emitted, MICRO)
+        emitted = priced
+        found.setdefault(_spot(hour_ms, group[0].region, where, project), Amount()).add(amount)
+    return found
+
+
+def _grouped(cells: Iterable[Cell]) -> dict[tuple[str, int], list[Cell]]:
+    """The cells of each attempt by the hour that they lie in."""
+    found: dict[tuple[str, int], list[Cell]] = {}
     for cell in cells:
-        where = places[cell.attempt_id]
+        found.setdefault((cell.attempt_id, cell.start_ms // HOUR_MS * HOUR_MS), []).append(cell)
+    return found
+
+
+def _price(cells: Iterable[Cell], where: Where, rates: RatesOf, amount: Amount) -> int:
+    """Microjoules times mg/kWh of what was observed; notes in the amount by whom, and what was not."""
+    uj_mg = 0
+    for cell in cells:
         both_uj = cell.active_uj + cell.idle_uj
-        amount = found.setdefault(_spot(cell, where, project), Amount())
-        amount.it_uj += both_uj
-        of_attempt = facility.setdefault(cell.attempt_id, _Running())
-        amount.facility_uj += of_attempt.add(both_uj * where.pue_micro, lambda sum_: rounded(sum_, MICRO))
         rate = rates(where.zone, cell.start_ms) if where.zone else None
         mg = None if rate is None else rate.at(cell.start_ms)
         if rate is None or mg is None:
             amount.unpriced_uj += both_uj
-            continue
-        amount.sources[rate.source] = None
-        uj_mg = both_uj * mg * where.pue_micro
-        amount.emitted_ug += emitted.add(uj_mg, lambda sum_: micrograms(sum_, MICRO))
-    return found
+        else:
+            amount.sources[rate.source] = None
+            uj_mg += both_uj * mg
+    return uj_mg
 
 
 def own_hour(payload: Mapping[str, Any], where: Where) -> tuple[Spot, Amount]:
@@ -197,26 +215,12 @@ def rows(hours: Sequence[Mapping[str, object]]) -> list[list[object]]:
     return [[hour[name] for name in COLUMNS] for hour in hours]
 
 
-@dataclass(slots=True)
-class _Running:
-    """A sum that is rounded as a whole each time something is added."""
-
-    total: int = 0
-    told: int = 0
-
-    def add(self, amount: int, whole: Callable[[int], int]) -> int:
-        """How much the rounded sum grows by it."""
-        self.total += amount
-        before, self.told = self.told, whole(self.total)
-        return self.told - before
-
-
-def _spot(cell: Cell, where: Where, project: str) -> Spot:
+def _spot(hour_ms: int, region: str, where: Where, project: str) -> Spot:
     return Spot(
-        hour_ms=cell.start_ms // HOUR_MS * HOUR_MS,
+        hour_ms=hour_ms,
         zone=where.zone,
         project=project,
-        region=cell.region,
+        region=region,
         site=where.site,
         cloud=where.cloud or "",
         stated=where.cloud is not None,
