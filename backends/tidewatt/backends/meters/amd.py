@@ -1,8 +1,8 @@
 """AMD GPUs through AMD SMI (module `amdsmi`, which comes with ROCm): energy accumulator and socket power.
 
-Names and units are those of its Python library (7.0.2): an accumulator in steps of `counter_resolution` microjoules,
-called `energy_accumulator` and in earlier versions `power`, and a socket power in watts. What a GPU does not
-tell is the text "N/A".
+Names and units are those of its Python library (7.0.2): an accumulator in steps of `counter_resolution`
+microjoules, called `energy_accumulator` and in earlier versions `power`, and a socket power in watts. What a
+GPU does not tell is the text "N/A".
 """
 
 import importlib

@@ -1,17 +1,15 @@
 """The readings that cover a stretch of time."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tidewatt.backends.clock import moment
-from tidewatt.backends.meters.stored import Block, blocks, files
+from tidewatt.backends.meters.stored import AROUND, Block, blocks, files
 from tidewatt.backends.meters.taken import Digest, Taken
 from tidewatt.backends.meters.taken import Excerpt as Excerpt
-
-_AROUND = 3  # readings on each side: what stands still, or stops, shows only beside others
 
 
 def excerpt(folder: Path, start_ms: int, end_ms: int, attempt_id: str = "") -> Excerpt:
@@ -19,8 +17,29 @@ def excerpt(folder: Path, start_ms: int, end_ms: int, attempt_id: str = "") -> E
 
     The attempt's own readings ("start 12.1", "end 12.1") are always among them, whatever the clock said then.
     """
+    run = start_ms, end_ms, attempt_id
+    try:
+        return _taken(folder, *run, outside=lambda first, last: last < start_ms or first > end_ms)
+    except _OmittedError:  # somebody set the clock: what looked outside is not
+        return _taken(folder, *run)
+
+
+class _OmittedError(Exception):
+    pass
+
+
+def _taken(
+    folder: Path,
+    start_ms: int,
+    end_ms: int,
+    attempt_id: str,
+    outside: Callable[[int, int], bool] | None = None,
+) -> Excerpt:
     taken = Taken()
-    for block in _between(blocks(files(folder, start_ms, end_ms)), start_ms, end_ms, attempt_id):
+    found = blocks(files(folder, start_ms, end_ms), outside)
+    for block in _between(found, start_ms, end_ms, attempt_id):
+        if block.omitted:
+            raise _OmittedError
         taken.add(block)
     return taken.ordered(start_ms, end_ms, attempt_id)
 
@@ -53,11 +72,11 @@ def _between(found: Iterable[Block], start_ms: int, end_ms: int, attempt_id: str
         if not started:
             first = _first(block, block.time_ms >= start_ms, starts)
             if first is None:
-                before = _last_rows([*before, block], _AROUND)
+                before = _last_rows([*before, block], AROUND)
                 continue
             started = True
-            yield from _last_rows(before, _AROUND - first)
-            part = block.cut(max(first - _AROUND, 0), len(block))
+            yield from _last_rows(before, AROUND - first)
+            part = block.cut(max(first - AROUND, 0), len(block))
         last = _last(part, part.time_ms <= end_ms, ends)
         if last is None:
             held.append(part)
@@ -67,7 +86,7 @@ def _between(found: Iterable[Block], start_ms: int, end_ms: int, attempt_id: str
         yield part.cut(0, last + 1)
     if not started:
         yield from before  # what was known before the start still says that the meter had stopped
-    wanted = _AROUND
+    wanted = AROUND
     for block in held:
         if wanted > 0:
             yield block.cut(0, min(wanted, len(block)))

@@ -6,7 +6,7 @@ Nearly all lines are lists of integers of one shape: those are read in bulk, and
 
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,6 +25,9 @@ _PIECE_BYTES = 2**20
 _OLD = b'{"time_ms":'
 _DIGITS = b"0123456789"
 _LARGEST = 2**62
+_LONG_BYTES = 8192  # what is shorter is read rather than passed over
+_STEADY_MS = 1000
+AROUND = 3  # readings on each side of a range: what stands still, or stops, shows only beside others
 
 Table = NDArray[np.int64]
 
@@ -42,6 +45,7 @@ class Block:
     rows: Table
     lines: bytes
     causes: dict[int, str]
+    omitted: tuple[int, ...] = ()  # rows before which others were passed over
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -59,7 +63,8 @@ class Block:
         start = int(ends[first - 1]) if first else 0
         lines = self.lines[start : int(ends[last - 1])] if last > first else b""
         causes = {row - first: cause for row, cause in self.causes.items() if first <= row < last}
-        return Block(self.header, self.shape, self.heads, self.rows[first:last], lines, causes)
+        omitted = tuple(row - first for row in self.omitted if first < row < last)
+        return Block(self.header, self.shape, self.heads, self.rows[first:last], lines, causes, omitted)
 
 
 def files(folder: Path, start_ms: int, end_ms: int) -> list[Path]:
@@ -109,10 +114,15 @@ def _first_ms(path: Path) -> int:
     return next((int(block.time_ms[0]) for block in blocks([path], piece_bytes=8192)), 0)
 
 
-def blocks(paths: Iterable[Path], piece_bytes: int = _PIECE_BYTES) -> Iterator[Block]:
-    """The readings of the files in their order; torn lines and lines before any header are passed over."""
+def blocks(
+    paths: Iterable[Path], outside: Callable[[int, int], bool] | None = None, piece_bytes: int = _PIECE_BYTES
+) -> Iterator[Block]:
+    """The readings of the files in their order; torn lines and lines before any header are passed over.
+
+    Of a stretch of lines all the times of which are `outside` (from, until), only its ends are given.
+    """
     for path in paths:
-        sheet = _Sheet()
+        sheet = _Sheet(outside)
         with suppress(FileNotFoundError, EOFError, zlib.error, gzip.BadGzipFile):  # forgotten, or damaged
             for piece in _pieces(path, piece_bytes):
                 yield from sheet.read(piece)
@@ -145,12 +155,14 @@ def _pieces(path: Path, piece_bytes: int) -> Iterator[bytes]:
 class _Sheet:
     """Reads pieces of one file; what is under way is given out as a block when its shape ends."""
 
+    outside: Callable[[int, int], bool] | None = None
     header: Header | None = None
     shape: Shape | None = None
     heads: tuple[bytes, bytes] = (b"", b"")
     rows: list[Table] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
     causes: dict[int, str] = field(default_factory=dict)
+    omitted: list[int] = field(default_factory=list)
     count: int = 0
 
     def read(self, piece: bytes) -> Iterator[Block]:
@@ -170,8 +182,9 @@ class _Sheet:
     def _flush(self) -> Iterator[Block]:
         if self.header and self.shape and self.count:
             rows = self.rows[0] if len(self.rows) == 1 else np.concatenate(self.rows)
-            yield Block(self.header, self.shape, self.heads, rows, b"".join(self.lines), self.causes)
-        self.rows, self.lines, self.causes, self.count = [], [], {}, 0
+            lines, omitted = b"".join(self.lines), tuple(self.omitted)
+            yield Block(self.header, self.shape, self.heads, rows, lines, self.causes, omitted)
+        self.rows, self.lines, self.causes, self.omitted, self.count = [], [], {}, [], 0
 
     def _add(self, rows: Table, line: bytes, cause: str = TICK) -> None:
         if cause != TICK:
@@ -184,12 +197,37 @@ class _Sheet:
         """Lines without any text in them: lists of integers, but for torn ones."""
         if self.header is None or self.shape is None:
             return
+        if self._passed_over(lines):
+            return
         rows = _in_bulk(lines, self.shape.width)
         if rows is not None:
             self._add(rows, lines)
             return
         for line in lines.splitlines(keepends=True):
             self._reading(line)
+
+    def _passed_over(self, lines: bytes) -> bool:
+        """Whether only the ends of these lines are wanted; they are added then."""
+        if self.outside is None or self.header is None or len(lines) < _LONG_BYTES:
+            return False
+        ends = [
+            *lines[:_LONG_BYTES].splitlines(True)[:AROUND],
+            *lines[-_LONG_BYTES:].splitlines(True)[-AROUND:],
+        ]
+        first, last = parse(ends[0], self.shape), parse(ends[-1], self.shape)
+        if not isinstance(first, Reading) or not isinstance(last, Reading):
+            return False
+        factor = self.header.clock.factor
+        near_ms = round(_STEADY_MS * max(1.0, factor))
+        steady = abs(last.time_ms - first.time_ms - (last.mono_ms - first.mono_ms) * factor) <= near_ms
+        if not steady or not self.outside(first.time_ms - near_ms, last.time_ms + near_ms):
+            return False
+        for line in ends[:AROUND]:
+            self._reading(line)
+        self.omitted.append(self.count)
+        for line in ends[AROUND:]:
+            self._reading(line)
+        return True
 
     def _special(self, line: bytes) -> Iterator[Block]:
         """A line with text in it."""

@@ -9,6 +9,7 @@ from tests.nvml.kept import NOON_MS, Kept, dram, gpu, model, package
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.meters.draw import power_now
 from tidewatt.backends.meters.energy import gaps, usage
+from tidewatt.backends.meters.excerpt import export
 from tidewatt.backends.meters.journal import Slice
 from tidewatt.backends.meters.reading import How, Usage
 
@@ -332,3 +333,34 @@ def test_power_now_is_of_the_last_interval(tmp_path: Path) -> None:
     kept.read()
     assert power_now(tmp_path) == {"gpu:GPU-a": 300, "cpu-model": 25, "gpu:GPU-b": 55}
     assert power_now(tmp_path / "none") == {}
+
+
+def test_clock_that_was_set_back_over_many_readings_changes_no_energy(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, (gpu(),), interval_ms=1000, power_mw={"gpu:GPU-a": 100_000}).work(0, a1_1=0)
+    kept.tick(0, d0=0)
+    for _ in range(300):
+        kept.tick(1, d0=100)
+    start_ms = kept.read("start 1.1").time_ms
+    for step_ms in (-3_600_000, 7_200_000, -3_600_000, 0):
+        for _ in range(300):
+            kept.tick(1, d0=100)
+        kept.time_ms += step_ms
+    kept.read("end 1.1")
+    used = usage(tmp_path, "1.1", ["GPU-a"], start_ms, kept.time_ms)
+    assert (energy_j(used), used.coverage["gpu"]) == (120_000, 1.0)
+    assert (len(used.columns("gpu")), len(used.notes)) == (1200, 6)
+    for _ in range(600):
+        kept.tick(1, d0=100)
+    assert tuple(usage(tmp_path, "1.1", ["GPU-a"], start_ms, used.end_ms).spans) == tuple(used.spans)
+
+
+def test_short_run_among_many_readings_is_what_its_own_readings_say(tmp_path: Path) -> None:
+    kept = Kept(tmp_path / "all", (gpu(),), interval_ms=1000, power_mw={"gpu:GPU-a": 100_000}).work(0, a1_1=0)
+    kept.tick(0, d0=0)
+    for _ in range(700):
+        kept.tick(1, d0=100)
+    start_ms, end_ms = NOON_MS + 450_300, NOON_MS + 452_700
+    used = usage(kept.folder, "1.1", ["GPU-a"], start_ms, end_ms)
+    assert energy_j(used) == 240
+    assert export(kept.folder, tmp_path / "own", start_ms, end_ms, "1.1") == used.digest
+    assert usage(tmp_path / "own", "1.1", ["GPU-a"], start_ms, end_ms, idle_mw=used.idle_mw) == used
