@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 LARGEST = 2**53 - 1  # integers beyond it are not the same number to every reader of JSON (RFC 8785, 3.2.2.3)
+_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _SORTED_OTHERWISE = re.compile("[\ud800-\U0010ffff]")  # JCS sorts by UTF-16 units, Python by code points
 
 
@@ -18,7 +19,9 @@ def canonical(value: Any) -> bytes:
     Raises:
         ValueError: where a string is no Unicode text.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    if type(value) is int:
+        return b"%d" % value
+    text = _ENCODE(value)
     if text.isascii() or not _SORTED_OTHERWISE.search(text):
         return text.encode()
     import rfc8785  # rarely needed

@@ -3,15 +3,20 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from operator import add, mul
+from operator import mul
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tidewatt.scheduler.accounting.emission import micrograms
 from tidewatt.scheduler.accounting.frozen import METHOD_VERSION
-from tidewatt.scheduler.proof.prices import Place, Prices, Ticket
+from tidewatt.scheduler.proof.prices import Place, Price, Prices, Ticket
 from tidewatt.scheduler.proof.report_case import JobTold
 
 MICRO = 1_000_000
+ACTIVE, IDLE = 3, 4  # columns of cells
+SMALL_UJ, SMALL_ROWS = 1 << 48, 1 << 13  # of so many such amounts sums fit into 64 bits, prices in halves
 AT_ONCE = 500  # jobs whose cells are looked up together
 Record = Mapping[str, Any]
 
@@ -30,8 +35,7 @@ class Checked:
 class _Group:
     """Cells of one attempt and component with what they cost: where they were, and in each baseline."""
 
-    active_uj: list[int]
-    both_uj: list[int]
+    energy: "_Energy"
     pue_micro: int
     there: Ticket
     moved: Mapping[str, Ticket]
@@ -90,9 +94,9 @@ def _launched(job: JobTold) -> dict[str, Record]:
 
 def _ledgers(job: JobTold, record: Record, prices: Prices, found: Checked) -> Iterator[_Ledger]:
     """The questions of each ledger of an account; sums over its cells that need none are compared at once."""
-    rows = record.get("profile", ())
-    energy_uj = sum(sum(cell[3]) + sum(cell[4]) for row in rows for cell in [_columns(row)])
-    found.cells += sum(len(row["cells"]) for row in rows)
+    rows = [(row, _Energy.of(row)) for row in record.get("profile", ())]
+    energy_uj = sum(energy.total() for _, energy in rows)
+    found.cells += sum(len(energy.cells) for _, energy in rows)
     if energy_uj != record.get("energy_uj", 0):
         found.wrong.setdefault(job.job_id, []).append(f"its cells hold {energy_uj} uJ")
     launched = _launched(job)
@@ -100,33 +104,64 @@ def _ledgers(job: JobTold, record: Record, prices: Prices, found: Checked) -> It
         yield _Ledger(
             job,
             told,
-            [_group(job, record, row, told, launched[row["attempt_id"]], prices) for row in rows],
+            [
+                _group(job, record, row, cells, told, launched[row["attempt_id"]], prices)
+                for row, cells in rows
+            ],
             list(_moves(job, told["signal"], launched, prices)),
             job.frozen["home_pue_micro"],
         )
 
 
-def _columns(row: Record) -> list[list[int]]:
-    """start_ms, end_ms, at_ms, active_uj, idle_uj of a row's cells."""
-    return [list(column) for column in zip(*row["cells"], strict=True)]
+@dataclass(frozen=True, slots=True)
+class _Energy:
+    """The cells of a row, (n, 5): start_ms, end_ms, at_ms, active_uj, idle_uj. `small`: 64 bits will do."""
+
+    cells: NDArray[np.int64]
+    small: bool
+
+    @classmethod
+    def of(cls, row: Record) -> "_Energy":
+        cells = np.array(row["cells"])
+        if cells.dtype != np.int64 or cells.ndim != 2 or cells.shape[1] != 5:
+            raise ValueError("the cells of an account are not five whole numbers each")
+        amounts = cells[:, ACTIVE:]
+        small = amounts.max() < SMALL_UJ and amounts.min() >= 0 and len(cells) < SMALL_ROWS
+        return cls(cells, bool(small))
+
+    def total(self) -> int:
+        """Active and idle microjoules of all cells."""
+        if self.small:
+            return int(self.cells[:, ACTIVE:].sum())
+        return sum(sum(row) for row in self.cells[:, ACTIVE:].tolist())
+
+    def times(self, column: int, price: Price) -> int:
+        """The sum of energy times intensity, exact: in two halves that fit, else in Python's integers."""
+        amounts, mg = self.cells[:, column], price.mg_per_kwh
+        if self.small and price.small:
+            return (int((amounts >> 24) @ mg) << 24) + int((amounts & 0xFFFFFF) @ mg)
+        return sum(map(mul, amounts.tolist(), mg.tolist()))
 
 
 def _group(
-    job: JobTold, record: Record, row: Record, told: Record, factors: Record, prices: Prices
+    job: JobTold,
+    record: Record,
+    row: Record,
+    energy: _Energy,
+    told: Record,
+    factors: Record,
+    prices: Prices,
 ) -> _Group:
-    start_ms, end_ms, at_ms, active_uj, idle_uj = _columns(row)
+    start_ms, end_ms, at_ms = energy.cells[:, 0], energy.cells[:, 1], energy.cells[:, 2]
     signal = told["signal"]
     moved = {}
     if row["productive"]:
-        length_ms = [end - start for start, end in zip(start_ms, end_ms, strict=True)]
         home = job.frozen["home_zones"].get(signal, "")
         for name, begin_ms in _begins(job, record, told).items():
-            moved_ms = [begin_ms + at for at in at_ms]
-            moved[name] = prices.ask(
-                job.job_id, (home, signal), moved_ms, list(map(add, moved_ms, length_ms))
-            )
+            first = at_ms + begin_ms
+            moved[name] = prices.ask(job.job_id, (home, signal), first, first + (end_ms - start_ms))
     there = prices.ask(job.job_id, (factors["zones"][signal], signal), start_ms, end_ms)
-    return _Group(active_uj, list(map(add, active_uj, idle_uj)), factors["pue_micro"], there, moved)
+    return _Group(energy, factors["pue_micro"], there, moved)
 
 
 def _begins(job: JobTold, record: Record, told: Record) -> dict[str, int]:
@@ -149,7 +184,8 @@ def _moves(
         if moved is not None and attempt_id in ran:
             zones = [moved["zones"].get(signal), factors["zones"].get(signal)]
             when = at_ms[attempt_id]
-            ends = [prices.ask(job.job_id, (zone, signal), [when], [when + 1]) for zone in zones if zone]
+            at = np.array([when], np.int64)
+            ends = [prices.ask(job.job_id, (zone, signal), at, at + 1) for zone in zones if zone]
             yield moved["energy_uj"], ends
 
 
@@ -183,16 +219,17 @@ def _sums(ledger: _Ledger) -> dict[str, int | None]:
         mg = group.there.answer()
         if mg is None:
             return {"emissions_ug": None}
-        actual += group.pue_micro * sum(map(mul, group.active_uj, mg))
-        emissions += group.pue_micro * sum(map(mul, group.both_uj, mg))
+        active = group.energy.times(ACTIVE, mg)
+        actual += group.pue_micro * active
+        emissions += group.pue_micro * (active + group.energy.times(IDLE, mg))
         for name, ticket in group.moved.items():
             there = ticket.answer()
             if there is None:
                 return {name: None}
-            moved[name] = moved.get(name, 0) + ledger.home_pue_micro * sum(map(mul, group.active_uj, there))
+            moved[name] = moved.get(name, 0) + ledger.home_pue_micro * group.energy.times(ACTIVE, there)
     for energy_uj, tickets in ledger.moves:
         ends = [ticket.answer() for ticket in tickets]
-        known = [each[0] for each in ends if each is not None]
+        known = [int(each.mg_per_kwh[0]) for each in ends if each is not None]
         if not known or len(known) < len(ends):
             return {"emissions_ug": None}
         transfer = energy_uj * sum(known) * MICRO // len(known)

@@ -10,6 +10,8 @@ from tidewatt.forecasting.series import Series
 
 Place = tuple[str, str]  # zone, signal
 Instants = NDArray[np.int64]
+SMALL_MG = 1 << 23  # 8 kg a kWh
+NONE = np.iinfo(np.int64).min  # where no one step holds a stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,17 +19,27 @@ class _Steps:
     start_ms: Instants
     end_ms: Instants
     mg_per_kwh: Instants
+    small: bool
 
 
 @dataclass(slots=True)
 class _Asked:
-    """Stretches that were asked of one series, and what they cost; -1 where no one step holds a stretch."""
+    """Stretches that were asked of one series, and what they cost, `NONE` where no one step holds it."""
 
     steps: _Steps | None
-    start_ms: list[int] = field(default_factory=list)
-    end_ms: list[int] = field(default_factory=list)
-    mg_per_kwh: list[int] = field(default_factory=list)
-    held: Instants | None = None
+    start_ms: list[Instants] = field(default_factory=list)
+    end_ms: list[Instants] = field(default_factory=list)
+    count: int = 0
+    mg_per_kwh: Instants | None = None
+    holes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Milligrams per kWh of each stretch; `small`: all of them below `SMALL_MG`."""
+
+    mg_per_kwh: Instants
+    small: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +50,13 @@ class Ticket:
     first: int
     last: int
 
-    def answer(self) -> list[int] | None:
-        """Milligrams per kWh of each stretch; None where one of them is not within one observed step."""
-        held = self.asked.held
-        if held is None or not held[self.first : self.last].all():
+    def answer(self) -> Price | None:
+        """What the stretches cost; None where one of them is not within one observed step."""
+        asked = self.asked
+        if asked.mg_per_kwh is None or asked.steps is None:
             return None
-        return self.asked.mg_per_kwh[self.first : self.last]
+        found = asked.mg_per_kwh[self.first : self.last]
+        return None if asked.holes and (found == NONE).any() else Price(found, asked.steps.small)
 
 
 class Prices:
@@ -57,17 +70,18 @@ class Prices:
         self._special = {key: _steps(series) for key, series in special.items()}
         self._asked: dict[tuple[int, Place], _Asked] = {}
 
-    def ask(self, job_id: int, place: Place, start_ms: list[int], end_ms: list[int]) -> Ticket:
+    def ask(self, job_id: int, place: Place, start_ms: Instants, end_ms: Instants) -> Ticket:
         """Asks for the intensity of stretches."""
         special = self._special.get((job_id, place))
         key = (job_id if special else 0, place)
         if key not in self._asked:
             self._asked[key] = _Asked(special or self._general.get(place))
         asked = self._asked[key]
-        first = len(asked.start_ms)
-        asked.start_ms += start_ms
-        asked.end_ms += end_ms
-        return Ticket(asked, first, len(asked.start_ms))
+        first = asked.count
+        asked.start_ms.append(start_ms)
+        asked.end_ms.append(end_ms)
+        asked.count += len(start_ms)
+        return Ticket(asked, first, asked.count)
 
     def resolve(self) -> None:
         """Answers all that was asked, and forgets it: new questions are new tickets."""
@@ -79,15 +93,15 @@ class Prices:
 def _steps(series: Series) -> _Steps:
     known = np.isfinite(series.steps.gco2_per_kwh)
     mg = np.rint(series.steps.gco2_per_kwh[known] * 1000).astype(np.int64)
-    return _Steps(series.steps.start_ms[known], series.steps.end_ms[known], mg)
+    small = not mg.size or bool(abs(mg).max() < SMALL_MG)
+    return _Steps(series.steps.start_ms[known], series.steps.end_ms[known], mg, small)
 
 
 def _resolve(asked: _Asked) -> None:
-    start_ms, end_ms = np.array(asked.start_ms, np.int64), np.array(asked.end_ms, np.int64)
     if asked.steps is None or not asked.steps.start_ms.size:
-        asked.held = np.zeros(start_ms.size, np.int64)
         return
-    steps = asked.steps
+    steps, start_ms, end_ms = asked.steps, np.concatenate(asked.start_ms), np.concatenate(asked.end_ms)
     place = np.clip(np.searchsorted(steps.start_ms, start_ms, side="right") - 1, 0, None)
-    asked.held = ((steps.start_ms[place] <= start_ms) & (end_ms <= steps.end_ms[place])).astype(np.int64)
-    asked.mg_per_kwh = steps.mg_per_kwh[place].tolist()
+    held = (steps.start_ms[place] <= start_ms) & (end_ms <= steps.end_ms[place])
+    asked.holes = not held.all()
+    asked.mg_per_kwh = np.where(held, steps.mg_per_kwh[place], NONE)
