@@ -100,7 +100,7 @@ def test_score_without_the_making_of_the_hardware_is_none() -> None:
     found = scored(run(1, embodied=None))
     assert (central(found), found.embodied) == (None, None)
     assert "hardware of 1 job is not known: its making is in no number here" in found.notes
-    assert "  M        not known: without it this is no score of the standard" in list(lines(found, "job 1"))
+    assert "  M        not known: without it this is no score of the standard" in lines(found, "job 1")
 
 
 def test_work_that_was_done_twice_is_told_where_units_are_counted() -> None:
@@ -132,13 +132,16 @@ def test_unit_that_nobody_counts_is_refused_with_those_that_are() -> None:
 
 
 def test_small_scores_are_told_per_as_many_units_as_can_be_read() -> None:
-    text = "\n".join(lines(scored(run(1, counts={"tokens": 10**12}), unit="token"), "job 1"))
-    assert "  average  820 µg per million tokens (810 µg to 835 µg)" in text
-    assert "  R        1,000,000,000,000 tokens, as the training script reported" in text
-    assert "  E        1 job, 2.60 kWh used, 3.25 kWh with PUE, 800 g average, 1.60 kg marginal;" in text
-    assert "PUE 1.25 (site meter 2025)" in text
-    assert "  boundary components only: node overhead not measured" in text
+    told = list(lines(scored(run(1, counts={"tokens": 10**12}), unit="token"), "job 1"))
+    text = " ".join(" ".join(told).split())
+    assert "average 820 µg per million tokens (810 µg to 835 µg)" in text
+    assert "O 800 g = E 3.25 kWh x I 246 g/kWh" in text
+    assert "I average lifecycle CO2eq, production; grid.csv, observed" in text
+    assert "R 1,000,000,000,000 tokens (as the training script reported)" in text
+    assert "E 1 job, 2.60 kWh used, 3.25 kWh with PUE, 800 g average, 1.60 kg marginal; PUE 1.25" in text
+    assert "boundary components only: node overhead not measured" in text
     assert "ISO/IEC 21031:2024" in text
+    assert max(map(len, told)) <= 80
 
 
 def test_score_travels_as_json() -> None:

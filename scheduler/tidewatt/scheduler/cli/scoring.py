@@ -1,5 +1,6 @@
 """`sci`: carbon per job, epoch, sample, token, parameter or FLOP, by the standard for it."""
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from decimal import Decimal, InvalidOperation
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from tidewatt.scheduler.schemas import JobView
 
 _SIZES = ((1, ""), (1_000, "thousand "), (1_000_000, "million "), (10**9, "billion "), (10**12, "trillion "))
+_WIDTH = 80
+_INDENT = " " * 11
 _LEAST_G = 1e-4  # of what is shown: three digits of whole micrograms
 
 
@@ -70,7 +73,14 @@ def sci(
 
 
 def lines(score: "Score", called: str) -> Iterator[str]:
-    """The score in words."""
+    """The score in words, in 80 columns."""
+    for line in _lines(score, called):
+        yield from textwrap.wrap(
+            line, _WIDTH, subsequent_indent=_INDENT + "  ", break_long_words=False, break_on_hyphens=False
+        )
+
+
+def _lines(score: "Score", called: str) -> Iterator[str]:
     yield painted(f"Software Carbon Intensity of {shown(called)}", "bold")
     for each in score.signals:
         yield from _signal_lines(score, each)
@@ -78,15 +88,15 @@ def lines(score: "Score", called: str) -> Iterator[str]:
         yield "  no intensity was observed yet: there is no score"
     if score.embodied is not None:
         yield f"  M        {_range(score.embodied)} of making the hardware; never used in decisions"
-        yield from (f"           {source}" for source in score.embodied_sources)
+        yield from (f"{_INDENT}{source}" for source in score.embodied_sources)
     else:
         yield "  M        not known: without it this is no score of the standard"
     if score.units is not None:
         gross = "" if score.units_gross in (None, score.units) else f" of {score.units_gross:,} in all runs"
-        yield f"  R        {score.units:,} {_plural(score.unit, score.units)}{gross}, {score.units_source}"
+        yield f"  R        {score.units:,} {_plural(score.unit, score.units)}{gross} ({score.units_source})"
     yield f"  E        {_amounts(score.total)}; {'; '.join(score.pue_sources)}"
     for fate, part in score.parts.items() if len(score.parts) > 1 or "kept" not in score.parts else ():
-        yield f"           {fate}: {_amounts(part)}"
+        yield f"{_INDENT}{fate}: {_amounts(part)}"
     yield from (f"  boundary {boundary}" for boundary in score.boundary)
     yield f"  method   {score.standard}; location-based, no certificates or offsets"
     yield from (f"  note     {note}" for note in score.notes)
@@ -102,10 +112,11 @@ def _signal_lines(score: "Score", each: "SignalScore") -> Iterator[str]:
         yield f"  {each.signal:<8} {painted(_per(each.per_unit, score.unit), 'bold')}{gross}"
     else:
         yield f"  {each.signal:<8} {mass(each.operational_g)} in operation"
-    yield f"           O {mass(each.operational_g)} = E {kwh}{intensity}; {', '.join(each.sources)}"
+    yield f"{_INDENT}O {mass(each.operational_g)} = E {kwh}{intensity}"
+    yield f"{_INDENT}I {each.kind}; {', '.join(each.sources)}"
     if each.per_inference is not None:
         spread = f"training spread over {score.inferences:,} as you stated"
-        yield f"           {_per(each.per_inference, 'inference')}, {spread}"
+        yield f"{_INDENT}{_per(each.per_inference, 'inference')}, {spread}"
 
 
 def _per(grams: "Range", unit: str) -> str:
