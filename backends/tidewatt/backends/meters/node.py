@@ -5,6 +5,7 @@ what was answered last. It is a device of the component `node`; what it says bey
 by the rule in `remainder.py`.
 """
 
+import atexit
 import base64
 import os
 import selectors
@@ -13,6 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
@@ -26,13 +28,15 @@ _MOST_BYTES = 1_000_000
 _SLACK_S = 2.0  # the meter's reading may come so much after the answer
 
 
-def answer(source: NodeSource) -> int:
+def answer(source: NodeSource, started: Callable[[subprocess.Popen[bytes]], None] = lambda _: None) -> int:
     """Asks once: milliwatts, or microjoules of a counter; takes no longer than about `timeout_s`.
+
+    `started` is told of the process of a command.
 
     Raises:
         NoAnswerError: No number came, or none in time.
     """
-    return source.value(_run(source) if source.command else _fetch(source))
+    return source.value(_run(source, started) if source.command else _fetch(source))
 
 
 @dataclass(slots=True)
@@ -74,7 +78,7 @@ class Node:
     def close(self) -> None:
         """Asks no more."""
         if self._asker:
-            self._asker.over.set()
+            self._asker.end()
         self._asker = None
 
     def _look(self) -> None:
@@ -89,6 +93,7 @@ class Node:
             self._source, self.note, self._counted_uj = source, "", -1
             self._asker = _Asker(source, self.monotonic) if source else None
             if self._asker:
+                atexit.register(self._asker.end)  # a command that hangs is not left behind
                 self._asker.start()
 
 
@@ -104,17 +109,29 @@ class _Asker:
     monotonic: Callable[[], float]
     last: tuple[float, int] | None = None
     problem: str = ""
+    process: subprocess.Popen[bytes] | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
         """Begins; the thread ends with the process or soon after `over` is set."""
         threading.Thread(target=self._run, name="node", daemon=True).start()
 
+    def end(self) -> None:
+        """Asks no more, and ends a command that is under way."""
+        self.over.set()
+        process = self.process
+        if process and process.returncode is None:
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def _began(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+
     def _run(self) -> None:
         while not self.over.is_set():
             began = self.monotonic()
             try:
-                self.last, self.problem = (self.monotonic(), answer(self.source)), ""
+                self.last, self.problem = (self.monotonic(), answer(self.source, self._began)), ""
             except NoAnswerError as error:
                 self.problem = str(error)
             except Exception as error:  # whatever a node's meter does, the host's goes on
@@ -122,7 +139,7 @@ class _Asker:
             self.over.wait(max(0.1, self.source.interval_s - (self.monotonic() - began)))
 
 
-def _run(source: NodeSource) -> str:
+def _run(source: NodeSource, started: Callable[[subprocess.Popen[bytes]], None]) -> str:
     """What the command prints; it and all that it started are ended after `timeout_s`."""
     try:
         process = subprocess.Popen(
@@ -135,6 +152,7 @@ def _run(source: NodeSource) -> str:
         )
     except OSError as error:
         raise NoAnswerError(f"cannot be run: {error}") from error
+    started(process)
     deadline = time.monotonic() + source.timeout_s
     with process:
         try:

@@ -204,6 +204,17 @@ def test_node_that_hangs_holds_up_no_reading_and_is_told(tmp_path: Path) -> None
         node.close()
 
 
+def test_command_that_hangs_is_not_left_behind(tmp_path: Path) -> None:
+    command = script(tmp_path / "meter", f"echo $$ > {tmp_path}/pid; exec sleep 600")
+    node_source.write(tmp_path, NodeSource("PDU", command=command, pattern="(x)", timeout_s=60))
+    node = Node(tmp_path)
+    node.read()
+    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"))
+    pid = int((tmp_path / "pid").read_text())
+    node.close()
+    until(lambda: not Path(f"/proc/{pid}").exists())
+
+
 def test_answer_is_repeated_while_fresh_and_then_forgotten(tmp_path: Path) -> None:
     moments = [0.0]
     command = script(tmp_path / "meter", f"cat {tmp_path}/watts")
