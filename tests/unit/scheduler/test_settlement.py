@@ -1,5 +1,6 @@
 """What a job emitted and saved, against numbers worked out by hand."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -456,7 +457,7 @@ def test_saving_stands_where_only_its_levers_cannot_be_known_yet() -> None:
 
 def test_frozen_baseline_survives_being_written_down() -> None:
     written = frozen(10, 1.15, signal="marginal", average="DE", marginal="WT:X")
-    assert Frozen.from_json(written.to_json()) == written
+    assert Frozen.restored(json.loads(json.dumps(written.record()))) == written
     _assert_plain(written.record())
 
 

@@ -1,4 +1,4 @@
-"""What a device draws: at its lowest over the last days, which is its idle draw, and now."""
+"""What a device draws at its lowest over the last days, which is its idle draw."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,14 +11,11 @@ from numpy.typing import NDArray
 
 from tidewatt.backends.clock import moment
 from tidewatt.backends.meters.cputime import OWN
-from tidewatt.backends.meters.journal import readings_of
-from tidewatt.backends.meters.reading import Reading
 from tidewatt.backends.meters.stored import blocks, files
 from tidewatt.backends.meters.taken import Column, Taken
 
 _DAYS_MS = 7 * 24 * 3600 * 1000
 _WINDOW_MS = 5000  # counters move in steps of 100 ms: over this an average is good to 2 %
-_TAIL_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,34 +126,3 @@ def _growing(energy_uj: Column) -> Iterator[slice]:
     for start, end in pairwise(borders):
         if end > start:
             yield slice(start, end)
-
-
-def power_now(folder: Path) -> dict[str, float]:
-    """Watts by device key, over about the last interval; {} where there are no readings."""
-    last, earlier = _latest(folder)
-    if last is None:
-        return {}
-    watts = {key: power_mw / 1000 for key, power_mw in last.power_mw.items()}
-    if earlier:
-        passed_ms = last.mono_ms - earlier.mono_ms
-        for key, energy_uj in last.energy_uj.items():
-            used_uj = energy_uj - earlier.energy_uj.get(key, energy_uj + 1)
-            if used_uj >= 0:
-                watts[key] = used_uj / passed_ms / 1000
-    return watts
-
-
-def _latest(folder: Path) -> tuple[Reading | None, Reading | None]:
-    """The last reading, and the one before it that is old enough to compare with."""
-    paths = sorted(folder.glob("????-??-??-*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
-    if not paths:
-        return None, None
-    last: Reading | None = None
-    earlier: Reading | None = None
-    found = readings_of(paths[-1], _TAIL_BYTES)
-    for reading in reversed(found):
-        last = last or reading
-        if last.mono_ms - reading.mono_ms >= 500:
-            earlier = reading
-            break
-    return last, earlier

@@ -167,15 +167,11 @@ def _header(form: dict[str, Any]) -> Header:
     )
 
 
-def readings_of(path: Path, tail_bytes: int | None = None) -> list[Reading]:
-    """The readings of a file, or of its end; for looking at single ones, since tables give energy faster."""
+def readings_of(path: Path) -> list[Reading]:
+    """The readings of a file; for looking at single ones, since tables give energy faster."""
     found: list[Reading] = []
     shape: Shape | None = None
-    with open(path, "rb") as file:
-        if tail_bytes is not None:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - tail_bytes))
-        lines = file.read().splitlines()
-    for line in lines:
+    for line in path.read_bytes().splitlines():
         form = parse(line, shape)
         if isinstance(form, Shape):
             shape = form

@@ -1,6 +1,5 @@
 """What a job's baseline depends on, written down at submit before any outcome is known."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -76,15 +75,6 @@ class Frozen:
                 f"the baseline frozen at submit cannot be read ({error}): the job's record is damaged; "
                 "restore the database from a backup"
             ) from error
-
-    def to_json(self) -> str:
-        """`record` as text, in one order."""
-        return json.dumps(self.record(), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Frozen":
-        """What `to_json` wrote."""
-        return cls.restored(json.loads(text))
 
 
 def check_pue(pue: float, whose: str) -> None:

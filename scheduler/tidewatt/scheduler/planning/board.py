@@ -61,10 +61,6 @@ class Board:
         """The jobs as given, but none before those after which it runs."""
         return in_order(asks) if self._followers else list(asks)
 
-    def is_followed(self, ask: Ask) -> bool:
-        """True where another waiting job runs after this one."""
-        return ask.job_id in self._followers
-
     def is_ready(self, ask: Ask) -> bool:
         """True where all that the job waits for is on the board, runs or has ended."""
         return all(job_id in self._placed for job_id in ask.after if job_id in self._waiting)

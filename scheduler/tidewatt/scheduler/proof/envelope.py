@@ -47,14 +47,6 @@ def sign(statement: Statement, key: SigningKey) -> bytes:
     return _envelope(payload, key.sign(_message(payload)), key.public)
 
 
-def signer(envelope: bytes) -> str:
-    """The fingerprint of the key that an envelope says it was signed with; "" where it says none."""
-    try:
-        return str(json.loads(envelope)["signatures"][0]["keyid"])
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return ""
-
-
 def opened(envelope: bytes, key: VerifyingKey) -> Statement:
     """The statement in an envelope that this key signed.
 

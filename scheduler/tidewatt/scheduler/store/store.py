@@ -118,19 +118,9 @@ class Store:
         found = self.numbered(job_ids)
         return {number for number, job in found.items() if job.state not in ENDED}
 
-    def jobs_ended_since(self, since_ms: int) -> list[JobRecord]:
-        """Jobs that ended at or after a time, oldest first."""
-        query = sa.select(schema.job).where(schema.job.c.ended_ms >= since_ms).order_by(schema.job.c.id)
-        return [_job(row) for row in self._rows(query)]
-
     def accounts_since(self, since_ms: int) -> list[AccountRecord]:
         """What reports need of the jobs that ended at or after a time, oldest first."""
         return accounts_since(self._rows, since_ms)
-
-    def submitted_since(self, since_ms: int) -> list[JobRecord]:
-        """Jobs submitted at or after a time, oldest first."""
-        query = sa.select(schema.job).where(schema.job.c.submitted_ms >= since_ms).order_by(schema.job.c.id)
-        return [_job(row) for row in self._rows(query)]
 
     def turns_since(self, since_ms: int) -> list[TurnRecord]:
         """Jobs submitted at or after a time, oldest first, as the replay of their queue needs them."""

@@ -7,7 +7,6 @@ import pytest
 
 from tests.nvml.kept import NOON_MS, Kept, dram, gpu, model, package
 from tidewatt.backends.clock import Clock
-from tidewatt.backends.meters.draw import power_now
 from tidewatt.backends.meters.energy import gaps, usage
 from tidewatt.backends.meters.excerpt import export
 from tidewatt.backends.meters.journal import Slice
@@ -323,16 +322,6 @@ def test_gaps_are_silences_of_more_than_two_intervals(tmp_path: Path) -> None:
         (at_ms[3], at_ms[3] + 60_000),
     )
     assert gaps(tmp_path / "none", 0, 1000, 10) == ((0, 1000),)
-
-
-def test_power_now_is_of_the_last_interval(tmp_path: Path) -> None:
-    kept = (
-        Kept(tmp_path, (gpu(), model())).tick(0, d0=0, d1=0).tick(10, d0=100, d1=20).tick(10, d0=300, d1=25)
-    )
-    kept.power_mw["gpu:GPU-b"] = 55_000
-    kept.read()
-    assert power_now(tmp_path) == {"gpu:GPU-a": 300, "cpu-model": 25, "gpu:GPU-b": 55}
-    assert power_now(tmp_path / "none") == {}
 
 
 def test_clock_that_was_set_back_over_many_readings_changes_no_energy(tmp_path: Path) -> None:

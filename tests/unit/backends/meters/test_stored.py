@@ -98,13 +98,6 @@ def test_readings_before_any_columns_are_passed_over(tmp_path: Path) -> None:
     assert used(kept).coverage["gpu"] == 0
 
 
-def test_end_of_a_file_can_be_read_alone(tmp_path: Path) -> None:
-    kept_for(tmp_path, 500)
-    tail = readings_of(stored(tmp_path), 20_000)
-    assert tail == readings_of(stored(tmp_path))[-len(tail) :]
-    assert len(tail) > 50
-
-
 def test_reading_comes_back_as_it_was(tmp_path: Path) -> None:
     kept = kept_for(tmp_path, 0)
     kept.slept_ms = 7000
