@@ -14,8 +14,10 @@ import pytest
 import structlog
 
 from tests.integration.scheduler.ledger_day import Day, day, script, settle, worked
+from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.cli import main
 from tidewatt.scheduler.daemon.bundles import Bundles
+from tidewatt.scheduler.daemon.reporting import ended_since
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.proof import archive, bundle
 from tidewatt.scheduler.proof.archive import BadBundle, packed
@@ -144,6 +146,25 @@ def test_outputs_are_bound_to_the_account_of_their_job(tmp_path: Path) -> None:
     form = json.loads(base64.b64decode(statement["payload"]))
     assert form["_type"] == STATEMENT
     assert {"name": "output/model.pt", "digest": {"sha256": "ab" * 32}} in form["subject"]
+
+
+@pytest.mark.parametrize(("since_s", "by"), [(None, "project"), (7 * 3600.0, "job"), (86_400.0, "user")])
+def test_report_of_a_bundle_is_the_one_that_is_shown_with_tidewatts_own_use(
+    tmp_path: Path, since_s: float | None, by: str
+) -> None:
+    with worked(tmp_path / "day", random.Random(6), 3) as at:
+        hour_ms = time_ms(at.site.clock.now()) // 3_600_000 * 3_600_000
+        for place, energy_uj in enumerate((3_600_000_000, 7_200_000_000, 7_300_000_000)):
+            own = {"hour_ms": hour_ms - 3_600_000 * (2 - place // 2 * 2), "energy_uj": {"cpu": energy_uj}}
+            own |= {"how": {"cpu": "modelled"}, "emissions_ug": {"average": 900_000}, "pue_micro": 1_200_000}
+            own |= {"actual_ug": {"average": 800_000}, "sources": {"average": "file grid.csv"}}
+            with at.store.transaction() as transaction:
+                transaction.append(hour_ms, "own", own)
+        shown = ended_since(at.site, at.store, since_s, by, "feasible")
+        content = Bundles(at.service).report(since_s, by, "feasible")
+    assert shown.own is not None
+    assert json.loads(unzipped(content)[bundle.PUBLISHED]) == json.loads(shown.model_dump_json())
+    assert by_verdict(checked(tmp_path, content, Trust()))["broken"] == []
 
 
 def test_lots_of_a_hold_out_are_drawn_again(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tidewatt.scheduler.proof.heads import Head
 from tidewatt.scheduler.proof.intensity import Answer
 from tidewatt.scheduler.proof.lots_check import LOTS
 from tidewatt.scheduler.proof.prices import Place, Prices
-from tidewatt.scheduler.proof.report_case import Choice, JobTold, ReportCase, computed, counted, told
+from tidewatt.scheduler.proof.report_case import OWN, Choice, JobTold, ReportCase, computed, counted, told
 from tidewatt.scheduler.store import Store
 
 Stretch = tuple[int, int]
@@ -57,6 +57,7 @@ def gathered(site: Site, store: Store, case: ReportCase, head: Head) -> Gathered
     if any(each.lot for each in ended):  # from the seed on, by which lots were drawn
         seeds = [each["seq"] for each in store.events_of(LOTS) if not each["job_id"] and each["seq"] < first]
         first = max(seeds, default=first)
+    first = min([first, *(each["seq"] for each in store.events_of(OWN, case.since_ms or 0))])
     before = Tip(first - 1, store.hash_of(first - 1))
     events = store.chain(before.seq, head.seq)
     jobs = counted(told(events), case)

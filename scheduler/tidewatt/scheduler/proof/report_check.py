@@ -116,6 +116,8 @@ def _open(checked: Checked, jobs: Sequence[JobTold], outcome: Outcome) -> None:
 
 
 def _totals(opened: Opened, jobs: Sequence[JobTold], case: ReportCase, outcome: Outcome) -> None:
+    if any(each["kind"] == OWN for each in opened.chain.events):
+        outcome.open("own use", "what Tidewatt itself used is as its events say; its readings are not here")
     report = computed(jobs, opened.chain.events, case)
     published = json.loads(opened.files[bundle.PUBLISHED])
     wrong = differences(published, json.loads(report.model_dump_json()))
