@@ -38,9 +38,13 @@ def _notes(budget: Json) -> Iterator[str]:
     if budget["left"] < 0:
         yield painted(f"{shown(budget['of'])} is over its budget", "red")
     if budget["unknown_jobs"]:
-        yield f"{shown(budget['of'])}: {budget['unknown_jobs']} jobs are in none of these amounts: not known"
+        yield f"{shown(budget['of'])}: not known, so in none of these amounts: {_jobs(budget['unknown_jobs'])}"
     if budget["held_jobs"]:
-        yield f"{shown(budget['of'])}: {budget['held_jobs']} jobs on hold are in none of these amounts"
+        yield f"{shown(budget['of'])}: on hold, so in none of these amounts: {_jobs(budget['held_jobs'])}"
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count} jobs"
 
 
 def _amount(budget: Json, name: str) -> str:

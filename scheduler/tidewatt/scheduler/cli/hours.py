@@ -30,16 +30,20 @@ def lacks(found: Json) -> list[str]:
     """What is in no hour."""
     said = []
     if found["unmetered_jobs"]:
-        said.append(f"{found['unmetered_jobs']} jobs were not metered: they are in no hour")
+        said.append(f"not metered, so in no hour: {_jobs(found['unmetered_jobs'])}")
     if found["jobs_without_hours"]:
         said.append(
-            f"{found['jobs_without_hours']} jobs with {found['kwh_without_hours']:.3f} kWh were settled by an"
-            " earlier method that kept no hours: they are in none"
+            f"settled by an earlier method that kept no hours, so in none: {_jobs(found['jobs_without_hours'])}"
+            f" with {found['kwh_without_hours']:.3f} kWh"
         )
     unknown = sum(hour["location_based_g"] is None for hour in found["hours"])
     if unknown:
         said.append(f"{unknown} of {len(found['hours'])} lines have no observed intensity: energy alone")
     return said
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count} jobs"
 
 
 def _csv(titles: Sequence[str], lines: Sequence[Sequence[object]]) -> str:

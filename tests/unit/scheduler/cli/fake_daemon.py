@@ -113,6 +113,9 @@ class FakeDaemon:
     refusal: Problem | None = None
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     report: Any = None
+    answers: dict[str, dict[str, Any]] = field(
+        default_factory=dict
+    )  # to other questions, by their first word
     submitted: list[SubmitRequest] = field(default_factory=list)
     on_question: Callable[[], object] = lambda: None
 
@@ -124,6 +127,8 @@ class FakeDaemon:
         parts = url.path.removeprefix("/api/v1/").split("/")
         if self.refusal is not None and method != "GET":
             return self.refusal
+        if method == "GET" and parts[0] in self.answers:
+            return self.answers[parts[0]]
         match method, parts:
             case "GET", ["status"]:
                 return self.status
