@@ -35,12 +35,13 @@ def _row(budget: Json) -> tuple[str, ...]:
 
 
 def _notes(budget: Json) -> Iterator[str]:
+    of = shown(budget["of"])
     if budget["left"] < 0:
-        yield painted(f"{shown(budget['of'])} is over its budget", "red")
+        yield painted(f"{of} is over its budget", "red")
     if budget["unknown_jobs"]:
-        yield f"{shown(budget['of'])}: not known, so in none of these amounts: {_jobs(budget['unknown_jobs'])}"
+        yield f"{of}: not known, so in none of these amounts: {_jobs(budget['unknown_jobs'])}"
     if budget["held_jobs"]:
-        yield f"{shown(budget['of'])}: on hold, so in none of these amounts: {_jobs(budget['held_jobs'])}"
+        yield f"{of}: on hold, so in none of these amounts: {_jobs(budget['held_jobs'])}"
 
 
 def _jobs(count: int) -> str:

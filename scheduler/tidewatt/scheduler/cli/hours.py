@@ -33,8 +33,8 @@ def lacks(found: Json) -> list[str]:
         said.append(f"not metered, so in no hour: {_jobs(found['unmetered_jobs'])}")
     if found["jobs_without_hours"]:
         said.append(
-            f"settled by an earlier method that kept no hours, so in none: {_jobs(found['jobs_without_hours'])}"
-            f" with {found['kwh_without_hours']:.3f} kWh"
+            "settled by an earlier method that kept no hours, so in none:"
+            f" {_jobs(found['jobs_without_hours'])} with {found['kwh_without_hours']:.3f} kWh"
         )
     unknown = sum(hour["location_based_g"] is None for hour in found["hours"])
     if unknown:
