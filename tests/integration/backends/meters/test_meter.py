@@ -265,7 +265,7 @@ def test_meter_goes_on_after_the_disk_was_full(stage: "Stage") -> None:
         stage.wait(lambda: stage.client.read("end 1.1"))
         assert stage.meter_pid() == pid
         lines = next(stage.readings.glob("*.jsonl")).read_text().splitlines()
-        assert '"end 1.1"' in lines[-1]
+        assert any('"end 1.1"' in line for line in lines)  # ticks may have come after it
         assert "No space left" in (stage.readings / "meter.log").read_text()
     finally:
         stage.end()
