@@ -3,12 +3,11 @@
 The production code takes the same decisions on whole columns; property tests compare the two.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from tidewatt.backends.meters.draw import idle_mw
 from tidewatt.backends.meters.journal import Header, Shape, parse
 from tidewatt.backends.meters.reading import How, Reading, Span
 
@@ -23,7 +22,12 @@ class Record:
 
 
 def slow_spans(
-    folder: Path, attempt_id: str, uuids: Sequence[str], start_ms: int, end_ms: int
+    folder: Path,
+    attempt_id: str,
+    uuids: Sequence[str],
+    start_ms: int,
+    end_ms: int,
+    idle_mw: Mapping[str, int],
 ) -> tuple[tuple[Span, ...], int]:
     """The spans of GPUs, CPU and memory of an attempt, and the end by the monotonic clock."""
     records, end_ms = placed(folder, start_ms, end_ms, attempt_id)
@@ -36,13 +40,8 @@ def slow_spans(
         for key in wanted:
             if key not in keys:
                 continue
-            idle = (
-                idle_mw(folder, key, end_ms)
-                if keys[key].idle_w is None
-                else int((keys[key].idle_w or 0) * 1000)
-            )
             for start, end, how, active_uj, idle_uj in shares(
-                records, key, idle, attempt_id if component != "gpu" else "", start_ms, end_ms
+                records, key, idle_mw[key], attempt_id if component != "gpu" else "", start_ms, end_ms
             ):
                 amounts = found.setdefault((start, end, how), [0, 0])
                 amounts[0] += active_uj

@@ -126,6 +126,8 @@ class _Asker:
 
     def _began(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
+        if self.over.is_set():  # meanwhile
+            self.end()
 
     def _run(self) -> None:
         while not self.over.is_set():

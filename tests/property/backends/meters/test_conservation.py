@@ -12,6 +12,7 @@ from tests.meters.slow_energy import slow_spans
 from tests.nvml.kept import NOON_MS, Kept, dram, gpu, model, package
 from tidewatt.backends.meters.balance import Allocation, account
 from tidewatt.backends.meters.energy import usage
+from tidewatt.backends.meters.excerpt import export
 from tidewatt.backends.meters.journal import Slice
 from tidewatt.backends.meters.reading import Device, How, Usage
 
@@ -160,14 +161,13 @@ def test_usage_is_never_negative_and_never_beyond_its_run(
 def test_columns_say_what_plain_loops_say(steps: list[Step], start_ms: int, length_ms: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         # What the clock said when it was set back is for attempts that know their own readings: unit tests.
-        # And a counter has to be seen for two seconds to stand still, in few readings beside the run.
-        steps = [
-            (max(step[0], 1000), *step[1:-1], step[-1].replace("clock set back", "fine")) for step in steps
-        ]
+        steps = [(*step[:-1], step[-1].replace("clock set back", "fine")) for step in steps]
         kept = kept_by(Path(folder), steps, whole=False)
         run = "1.1", ["GPU-a", "GPU-b"], NOON_MS + start_ms, NOON_MS + start_ms + length_ms
         used = usage(kept.folder, *run)
-        assert (tuple(used.spans), used.end_ms) == slow_spans(kept.folder, *run)
+        own = Path(folder) / "own"  # both see the same neighbours of the run, and no more
+        assert export(kept.folder, own, *run[2:], "1.1") == used.digest
+        assert (tuple(used.spans), used.end_ms) == slow_spans(own, *run, used.idle_mw)
 
 
 @settings(max_examples=40, deadline=None)
