@@ -9,10 +9,8 @@ from typing import Any
 from tidewatt.backends.clock import moment
 from tidewatt.scheduler.account_tables import BudgetTable
 from tidewatt.scheduler.accounting.quantity import energy, mass
+from tidewatt.scheduler.accounting.units import J_PER_KWH, UG_PER_KG
 from tidewatt.scheduler.schemas import Message
-
-_UG_PER_KG = 1_000_000_000
-_J_PER_KWH = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +202,7 @@ def _credit(budget: BudgetTable, charges: Iterable[Charge]) -> int:
 
 
 def _size(budget: BudgetTable) -> int:
-    return _J_PER_KWH if budget.kg is None else _UG_PER_KG
+    return J_PER_KWH if budget.kg is None else UG_PER_KG
 
 
 def _told(budget: BudgetTable, amount: int) -> str:

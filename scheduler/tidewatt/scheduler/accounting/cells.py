@@ -10,9 +10,9 @@ from tidewatt.backends.meters.reading import HOWS, How
 from tidewatt.scheduler.accounting.metered import AttemptRun
 from tidewatt.scheduler.accounting.phases import Phase
 from tidewatt.scheduler.accounting.profile import Cell
+from tidewatt.scheduler.accounting.units import HOUR_MS
 
 Instants = NDArray[np.int64]
-_HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def _edges(run: AttemptRun, parts: Sequence[_Part], borders: Borders) -> Instant
     start_ms, end_ms = run.usage.start_ms, run.usage.end_ms
     found = [
         np.array([start_ms, end_ms, *(part.start_ms for part in parts)], dtype=np.int64),
-        np.arange(start_ms // _HOUR_MS * _HOUR_MS, end_ms, _HOUR_MS, dtype=np.int64),
+        np.arange(start_ms // HOUR_MS * HOUR_MS, end_ms, HOUR_MS, dtype=np.int64),
         borders.there.get(run.attempt_id, np.empty(0, np.int64)),
         borders.home,
     ]

@@ -12,12 +12,12 @@ from fractions import Fraction
 from typing import Any
 
 from tidewatt.scheduler.account_tables import EmbodiedTable
+from tidewatt.scheduler.accounting.units import HOUR_MS
 from tidewatt.scheduler.schemas import EmbodiedView
 
 LIFETIME_YEARS = 4
 LIFETIME_SOURCE = "4 years: Cloud Carbon Footprint, as the Impact Framework takes it"
 _HOURS_PER_YEAR = 8760
-_MS_PER_H = 3_600_000
 _G_PER_KG = 1000
 
 
@@ -131,7 +131,7 @@ def gpu_figure(model: str) -> Figure:
 def _parts(held: Held) -> Iterable[tuple[Fraction, tuple[int, int, int], str]]:
     """Of GPUs and of the server: the share of one, its grams low, central and high, and whose they are."""
     hardware = held.hardware
-    time = Fraction(held.ms, hardware["lifetime_h"] * _MS_PER_H)
+    time = Fraction(held.ms, hardware["lifetime_h"] * HOUR_MS)
     if held.gpus:
         yield time * held.gpus, *_grams(gpu_figure(held.gpu_model), hardware, "gpu")
         share = Fraction(held.gpus, max(hardware["server_gpus"], held.gpus))

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidewatt.forecasting.series import Series
+from tidewatt.scheduler.accounting.units import UJ_PER_KWH
 
-UJ_PER_KWH = 3_600_000_000_000
 _UG_PER_MG = 1000
 
 Instants = NDArray[np.int64]

@@ -15,12 +15,11 @@ from tidewatt.forecasting.series import Series
 from tidewatt.scheduler.accounting.emission import micrograms, rounded
 from tidewatt.scheduler.accounting.frozen import MICRO
 from tidewatt.scheduler.accounting.profile import Cell
+from tidewatt.scheduler.accounting.units import HOUR_MS, UJ_PER_KWH
 from tidewatt.scheduler.schemas import Message
 
 SIGNAL = "average"  # an inventory is of averages; what one more kWh causes belongs to savings
 OWN_PROJECT = "(Tidewatt itself)"
-HOUR_MS = 3_600_000
-_UJ_PER_KWH = 3_600_000_000_000
 COLUMNS = (
     "hour_utc", "zone", "project", "region", "site", "cloud", "scope", "scope_basis", "it_kwh",
     "facility_kwh", "pue", "pue_source", "average_gco2_per_kwh", "location_based_g", "intensity_source",
@@ -230,7 +229,7 @@ def _spot(hour_ms: int, region: str, where: Where, project: str) -> Spot:
 
 
 def _view(spot: Spot, amount: Amount) -> HourView:
-    facility_kwh = amount.facility_uj / _UJ_PER_KWH
+    facility_kwh = amount.facility_uj / UJ_PER_KWH
     grams = None if amount.unpriced_uj or not amount.it_uj else amount.emitted_ug / 1e6
     return HourView(
         hour_utc=f"{moment(spot.hour_ms):%Y-%m-%dT%H:%M:%SZ}",
@@ -241,7 +240,7 @@ def _view(spot: Spot, amount: Amount) -> HourView:
         cloud=spot.cloud,
         scope=3 if spot.cloud else 2,
         scope_basis="stated" if spot.stated else "assumed: own hardware",
-        it_kwh=amount.it_uj / _UJ_PER_KWH,
+        it_kwh=amount.it_uj / UJ_PER_KWH,
         facility_kwh=facility_kwh,
         pue=spot.pue_micro / MICRO,
         pue_source=spot.pue_source,

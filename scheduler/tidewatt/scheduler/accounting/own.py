@@ -15,8 +15,6 @@ from tidewatt.scheduler.accounting.metered import AttemptRun
 from tidewatt.scheduler.accounting.observed import Observations
 from tidewatt.scheduler.accounting.phases import uninterrupted
 
-HOUR_MS = 3_600_000
-
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -1,5 +1,7 @@
 """Quantities as people read them; signs are kept, and what is not known is never shown as zero."""
 
+from tidewatt.scheduler.accounting.units import J_PER_KWH
+
 UNKNOWN = "not measured"
 
 _MASS = ((1e6, "t"), (1e3, "kg"), (1.0, "g"), (1e-3, "mg"), (1e-6, "µg"))
@@ -14,6 +16,11 @@ def mass(grams: float | None, *, sign: bool = False) -> str:
 def energy(joules: float | None) -> str:
     """For example `1.24 kWh`, `50 J`."""
     return _scaled(joules, _ENERGY, False)
+
+
+def kwh(value: float | None) -> str:
+    """An amount in kWh as `energy` shows it."""
+    return energy(None if value is None else value * J_PER_KWH)
 
 
 def hours(value: float) -> str:

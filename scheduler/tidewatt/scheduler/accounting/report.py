@@ -21,15 +21,13 @@ from tidewatt.scheduler.accounting.totals import (
     together,
 )
 from tidewatt.scheduler.accounting.uncertainty import Baseline
+from tidewatt.scheduler.accounting.units import HOUR_MS, UG_PER_G, UJ_PER_KWH
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import SettlementState
 
 __all__ = ["BASELINES", "BY", "Report", "ReportGroup", "ReportRow", "SignalTotal", "report"]
 
 BASELINES: tuple[Baseline, ...] = ("feasible", "hypothetical")
-_UJ_PER_KWH = 3_600_000_000_000
-_UG_PER_G = 1_000_000
-_MS_PER_H = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +124,13 @@ def _group(key: str, rows: Sequence[ReportRow], sums: Tallies) -> ReportGroup:
         unverified=states[SettlementState.UNVERIFIED],
         unsettled=len(rows) - len(receipts) + states[SettlementState.NONE],
         unmetered=sum(receipt.energy_uj is None for receipt in receipts),
-        energy_kwh=scaled_sum([receipt.energy_uj for receipt in receipts], _UJ_PER_KWH),
-        facility_kwh=scaled_sum([receipt.facility_uj for receipt in receipts], _UJ_PER_KWH),
+        energy_kwh=scaled_sum([receipt.energy_uj for receipt in receipts], UJ_PER_KWH),
+        facility_kwh=scaled_sum([receipt.facility_uj for receipt in receipts], UJ_PER_KWH),
         signals=signals,
         signals_disagree=differ,
-        waited_h=sum(receipt.waited_ms for receipt in settled) / _MS_PER_H,
-        held_back_h=sum(receipt.held_back_ms or 0 for receipt in settled) / _MS_PER_H,
-        idle_gpu_h=sum(receipt.idle_gpu_ms for receipt in settled) / _MS_PER_H,
+        waited_h=sum(receipt.waited_ms for receipt in settled) / HOUR_MS,
+        held_back_h=sum(receipt.held_back_ms or 0 for receipt in settled) / HOUR_MS,
+        idle_gpu_h=sum(receipt.idle_gpu_ms for receipt in settled) / HOUR_MS,
     )
 
 
@@ -145,7 +143,7 @@ class _Own:
     @classmethod
     def of(cls, payloads: Iterable[Mapping[str, Any]], since: datetime | None) -> "_Own":
         """The last account of each hour that ended after `since`."""
-        first_ms = -math.inf if since is None else time_ms(since) - _MS_PER_H
+        first_ms = -math.inf if since is None else time_ms(since) - HOUR_MS
         return cls(tuple({each["hour_ms"]: each for each in payloads if each["hour_ms"] > first_ms}.values()))
 
     @property
@@ -157,8 +155,8 @@ class _Own:
         energy = [sum(each["energy_uj"].values()) for each in self.hours if each.get("energy_uj")]
         hows = dict.fromkeys(_how(each) for each in self.hours)
         return OwnUse(
-            energy_kwh=scaled_sum(energy, _UJ_PER_KWH),
-            emissions_g={signal: ug / _UG_PER_G for signal, ug in self._emitted("emissions_ug").items()},
+            energy_kwh=scaled_sum(energy, UJ_PER_KWH),
+            emissions_g={signal: ug / UG_PER_G for signal, ug in self._emitted("emissions_ug").items()},
             how="; ".join(each for each in hows if each),
         )
 
@@ -199,5 +197,5 @@ def _outcome(row: ReportRow, signal: str) -> Outcome | None:
     ledger = next((each for each in receipt.ledgers if each.signal == signal), None)
     if ledger is None or not active_uj:
         return None
-    grams_per_kwh = ledger.actual_ug / _UG_PER_G / (active_uj / _UJ_PER_KWH)
+    grams_per_kwh = ledger.actual_ug / UG_PER_G / (active_uj / UJ_PER_KWH)
     return Outcome(Arm(row.arm), row.stratum, grams_per_kwh)

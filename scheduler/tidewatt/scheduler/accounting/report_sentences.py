@@ -3,9 +3,9 @@
 import textwrap
 from collections.abc import Iterable
 
-from tidewatt.scheduler.accounting.quantity import hours, mass
+from tidewatt.scheduler.accounting.quantity import hours, kwh, mass
 from tidewatt.scheduler.accounting.report_schema import HoldOut, OwnUse, Report, ReportGroup, SignalTotal
-from tidewatt.scheduler.accounting.report_words import STARTS, band, kwh, quantified, saved_g, titles_of
+from tidewatt.scheduler.accounting.report_words import STARTS, band, quantified, saved_g, titles_of
 
 
 def lines(report: Report) -> list[str]:

@@ -4,7 +4,7 @@ import csv
 import io
 from dataclasses import dataclass
 
-from tidewatt.scheduler.accounting.quantity import hours, mass
+from tidewatt.scheduler.accounting.quantity import hours, kwh, mass
 from tidewatt.scheduler.accounting.report_schema import Report, ReportGroup, SignalTotal
 from tidewatt.scheduler.accounting.report_sentences import lines, wrapped
 from tidewatt.scheduler.accounting.report_words import (
@@ -12,7 +12,6 @@ from tidewatt.scheduler.accounting.report_words import (
     Key,
     band,
     by_key,
-    kwh,
     quantified,
     saved_g,
     titles_of,

@@ -1,10 +1,9 @@
 """Words that tables, sentences and files of a report have in common."""
 
-from tidewatt.scheduler.accounting.quantity import energy, mass
+from tidewatt.scheduler.accounting.quantity import mass
 from tidewatt.scheduler.accounting.report_schema import Report, ReportGroup, SignalTotal
 
 STARTS = {"feasible": "in turn", "hypothetical": "at submission"}
-_J_PER_KWH = 3.6e6
 Key = tuple[str, str]  # signal, kind
 
 
@@ -32,7 +31,3 @@ def band(total: SignalTotal) -> str:
     if total.interval is None or not total.interval.quantified:
         return "not known"
     return f"{mass(total.interval.low_g, sign=True)} to {mass(total.interval.high_g, sign=True)}"
-
-
-def kwh(value: float | None) -> str:
-    return energy(None if value is None else value * _J_PER_KWH)

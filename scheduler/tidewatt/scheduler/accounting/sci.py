@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tidewatt.scheduler.accounting.experiment import Fate, fate_of
+from tidewatt.scheduler.accounting.units import J_PER_KWH
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.schemas import JobView, LedgerView, SettlementView
 
-J_PER_KWH = 3.6e6
 JOB = "job"
 COUNTS = {
     "epoch": "epochs",

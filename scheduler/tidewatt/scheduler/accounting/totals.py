@@ -10,11 +10,11 @@ from tidewatt.scheduler.accounting.receipt import Ledger, Settlement
 from tidewatt.scheduler.accounting.report_schema import SignalTotal
 from tidewatt.scheduler.accounting.standing import saved_ug
 from tidewatt.scheduler.accounting.uncertainty import Baseline, Interval, Sums, drawn, summed
+from tidewatt.scheduler.accounting.units import UG_PER_G
 from tidewatt.scheduler.jobs import SettlementState
 from tidewatt.scheduler.schemas import LeversView
 
 SETTLED = frozenset({SettlementState.PROVISIONAL, SettlementState.FINAL})
-_UG_PER_G = 1_000_000
 _PPM = 1_000_000
 _LEVERS = tuple(each.name for each in fields(Levers))
 
@@ -160,7 +160,7 @@ def _total(signal: str, kind: str, found: Tally, *, agree: bool) -> SignalTotal:
         sources=tuple(found.sources),
         jobs=counts["jobs"],
         settled=counts["settled"],
-        emissions_g=counts["emissions"] / _UG_PER_G,
+        emissions_g=counts["emissions"] / UG_PER_G,
         actual_g=actual,
         feasible_g=feasible,
         hypothetical_g=hypothetical,
@@ -177,17 +177,17 @@ def _total(signal: str, kind: str, found: Tally, *, agree: bool) -> SignalTotal:
 
 def _grams(counts: Counter[str], names: Sequence[str], of: str) -> list[float | None]:
     """Sums in grams; None where there is nothing to sum."""
-    return [counts[name] / _UG_PER_G if counts[of] else None for name in names]
+    return [counts[name] / UG_PER_G if counts[of] else None for name in names]
 
 
 def _saved(counts: Counter[str], baseline: Baseline) -> float | None:
-    return (counts[baseline] - counts["actual"]) / _UG_PER_G if counts["settled"] else None
+    return (counts[baseline] - counts["actual"]) / UG_PER_G if counts["settled"] else None
 
 
 def _levers(found: Tally) -> LeversView | None:
     """The sums of all levers; None where one of the jobs does not have them, since they would not add up."""
     if not found.counts["levers"] or found.counts["levers"] < found.counts["settled"]:
         return None
-    known = {f"{name.removesuffix('_ug')}_g": value / _UG_PER_G for name, value in found.levers.items()}
+    known = {f"{name.removesuffix('_ug')}_g": value / UG_PER_G for name, value in found.levers.items()}
     unknown = {"time_feasible_g": None, "time_hypothetical_g": None}
     return LeversView.model_validate({**unknown, **known})

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tidewatt.scheduler.accounting.levers import Exposure
 from tidewatt.scheduler.accounting.published import GRIDS, METERS, PUES, Error, Row, published
+from tidewatt.scheduler.accounting.units import UG_PER_G
 from tidewatt.scheduler.schemas import IntervalView
 
 Baseline = Literal["feasible", "hypothetical"]
@@ -29,7 +30,6 @@ NO_PUE = "none"  # of energy that no region's PUE applies to, such as that of mo
 _OUTSIDE_PERCENT = 5  # of the draws, on either side of a 90 % interval
 _SEED = "tidewatt interval 1"
 _WHOLE = 1000  # permille
-_UG_PER_G = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class Interval:
     def view(self) -> IntervalView:
         """The interval as clients see it, in grams."""
         return IntervalView(
-            low_g=self.low_ug / _UG_PER_G,
-            high_g=self.high_ug / _UG_PER_G,
+            low_g=self.low_ug / UG_PER_G,
+            high_g=self.high_ug / UG_PER_G,
             draws=self.draws,
             quantified=self.quantified,
             not_quantified=self.not_quantified,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidewatt.scheduler.accounting.quantity import energy, mass
+from tidewatt.scheduler.accounting.quantity import kwh, mass
 from tidewatt.scheduler.array import parse_key
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.session import daemon
@@ -104,7 +104,7 @@ def _lines(score: "Score", called: str) -> Iterator[str]:
 
 def _signal_lines(score: "Score", each: "SignalScore") -> Iterator[str]:
     intensity = "" if each.gco2_per_kwh is None else f" x I {each.gco2_per_kwh:.0f} g/kWh"
-    kwh = energy(None if each.facility_kwh is None else each.facility_kwh * 3.6e6)
+    used = kwh(each.facility_kwh)
     if each.per_unit is not None:
         gross = ""
         if each.per_unit_gross is not None and score.units_gross != score.units:
@@ -112,7 +112,7 @@ def _signal_lines(score: "Score", each: "SignalScore") -> Iterator[str]:
         yield f"  {each.signal:<8} {painted(_per(each.per_unit, score.unit), 'bold')}{gross}"
     else:
         yield f"  {each.signal:<8} {mass(each.operational_g)} in operation"
-    yield f"{_INDENT}O {mass(each.operational_g)} = E {kwh}{intensity}"
+    yield f"{_INDENT}O {mass(each.operational_g)} = E {used}{intensity}"
     yield f"{_INDENT}I {each.kind}; {', '.join(each.sources)}"
     if each.per_inference is not None:
         spread = f"training spread over {score.inferences:,} as you stated"
@@ -133,8 +133,8 @@ def _range(grams: "Range") -> str:
 
 
 def _amounts(part: "Part") -> str:
-    used = energy(None if part.energy_kwh is None else part.energy_kwh * 3.6e6)
-    whole = energy(None if part.facility_kwh is None else part.facility_kwh * 3.6e6)
+    used = kwh(part.energy_kwh)
+    whole = kwh(part.facility_kwh)
     grams = "".join(f", {mass(value)} {signal}" for signal, value in part.emissions_g.items())
     return f"{part.jobs} {_plural('job', part.jobs)}, {used} used, {whole} with PUE{grams}"
 

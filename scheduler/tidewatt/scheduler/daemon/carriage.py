@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tidewatt.scheduler.accounting.units import UJ_PER_KWH
 from tidewatt.scheduler.daemon.occupancy import ask
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.jobs import AttemptState
 from tidewatt.scheduler.planning.transfer import transfer_of
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
-
-_UJ_PER_KWH = 3.6e12
 
 
 def transfer_factors(
@@ -30,9 +29,9 @@ def transfer_factors(
     zones = came_up[-1].factors["zones"] if came_up else job.frozen["home_zones"]
     return {
         "transfer": {
-            "energy_uj": round(moved.kwh * _UJ_PER_KWH),
-            "low_uj": round(moved.low_kwh * _UJ_PER_KWH),
-            "high_uj": round(moved.high_kwh * _UJ_PER_KWH),
+            "energy_uj": round(moved.kwh * UJ_PER_KWH),
+            "low_uj": round(moved.low_kwh * UJ_PER_KWH),
+            "high_uj": round(moved.high_kwh * UJ_PER_KWH),
             "source": link.source or "the operator's figure",
             "origin": origin,
             "zones": dict(zones),

@@ -18,6 +18,7 @@ from tidewatt.scheduler.accounting.inventory import (
     views,
 )
 from tidewatt.scheduler.accounting.receipt import Settlement
+from tidewatt.scheduler.accounting.units import HOUR_MS, UJ_PER_KWH
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import ENDED, SettlementState
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 _DAY_MS = 86_400_000
 _LOOKED_AT = 200  # jobs read from the store at a time: their cells are most of it
-_UJ_PER_KWH = 3_600_000_000_000
 
 
 class Inventory:
@@ -68,7 +68,7 @@ class Inventory:
             jobs=jobs,
             unmetered_jobs=unmetered,
             jobs_without_hours=without,
-            kwh_without_hours=without_uj / _UJ_PER_KWH,
+            kwh_without_hours=without_uj / UJ_PER_KWH,
         )
 
     def _ended(self, since_ms: int) -> Iterator[tuple[JobRecord, list[AttemptRecord]]]:
@@ -85,7 +85,7 @@ class Inventory:
         events = self._store.events_of("own", since_ms)
         payloads = {event["payload"]["hour_ms"]: event["payload"] for event in events}
         for payload in payloads.values():
-            if payload["hour_ms"] + 3_600_000 > since_ms:
+            if payload["hour_ms"] + HOUR_MS > since_ms:
                 yield own_hour(payload, self._own_place(payload["region"], payload))
 
     def _own_place(self, name: str, payload: dict[str, int | str]) -> Where:

@@ -11,12 +11,12 @@ from tidewatt.backends.clock import time_ms
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.series import Steps
 from tidewatt.forecasting.zones import zone as zone_of
+from tidewatt.scheduler.accounting.units import HOUR_MS
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import BadInput
 
 LONGEST = timedelta(days=92)
-HOUR_MS = 3_600_000
 
 
 def observed(site: Site, zone: str, signal: str, start: datetime, end: datetime) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from tidewatt.backends.meters.cputime import OWN
 from tidewatt.backends.meters.energy import usage
 from tidewatt.backends.meters.excerpt import excerpt
 from tidewatt.scheduler.accounting.emission import Intensity
-from tidewatt.scheduler.accounting.own import HOUR_MS, Place, observed, own_record
+from tidewatt.scheduler.accounting.own import Place, observed, own_record
+from tidewatt.scheduler.accounting.units import HOUR_MS
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.store import Store
 

@@ -11,7 +11,8 @@ from functools import cache
 from importlib.metadata import version
 
 from tidewatt.forecasting.zones import keyed
-from tidewatt.scheduler.exports.facts import J_PER_KWH, Facts
+from tidewatt.scheduler.accounting.units import J_PER_KWH
+from tidewatt.scheduler.exports.facts import Facts
 from tidewatt.scheduler.exports.fixed_point import fixed
 
 COLUMNS = (

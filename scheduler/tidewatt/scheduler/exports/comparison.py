@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from tidewatt.scheduler.accounting.quantity import energy, mass
+from tidewatt.scheduler.accounting.units import J_PER_KWH
 from tidewatt.scheduler.exports.codecarbon import PARTS
-from tidewatt.scheduler.exports.facts import J_PER_KWH, Facts
+from tidewatt.scheduler.exports.facts import Facts
 from tidewatt.scheduler.exports.their_csv import Tracked
 from tidewatt.scheduler.schemas import Message
 

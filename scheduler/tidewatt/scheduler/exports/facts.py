@@ -8,9 +8,8 @@ from functools import cached_property
 from tidewatt.forecasting.zones import keyed
 from tidewatt.scheduler.accounting.experiment import Fate, experiment_of, fate_of
 from tidewatt.scheduler.accounting.quantity import mass
+from tidewatt.scheduler.accounting.units import J_PER_KWH
 from tidewatt.scheduler.schemas import AttemptView, ComponentView, JobView, LedgerView, SettlementView
-
-J_PER_KWH = 3.6e6
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tidewatt.scheduler.accounting.report_schema import Report, SignalTotal
-from tidewatt.scheduler.exports.facts import J_PER_KWH, Facts, facts
+from tidewatt.scheduler.accounting.units import J_PER_KWH
+from tidewatt.scheduler.exports.facts import Facts, facts
 from tidewatt.scheduler.exports.fixed_point import fixed
 from tidewatt.scheduler.schemas import JobView, LedgerView
 

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from tidewatt.scheduler.accounting.equivalence import Equivalence
-from tidewatt.scheduler.accounting.quantity import hours, mass
+from tidewatt.scheduler.accounting.quantity import hours, kwh, mass
 from tidewatt.scheduler.accounting.report_schema import HoldOut, Report
-from tidewatt.scheduler.accounting.report_words import kwh
 from tidewatt.scheduler.exports import charts
 from tidewatt.scheduler.exports.charts import GridStep
 from tidewatt.scheduler.exports.facts import Facts, embodied

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from tidewatt.scheduler.accounting.quantity import mass
+from tidewatt.scheduler.accounting.quantity import kwh, mass
 from tidewatt.scheduler.accounting.report_schema import Report, ReportGroup, SignalTotal
-from tidewatt.scheduler.accounting.report_words import Key, by_key, kwh, saved_g, titles_of
+from tidewatt.scheduler.accounting.report_words import Key, by_key, saved_g, titles_of
 from tidewatt.scheduler.exports import charts
 from tidewatt.scheduler.exports.facts import Facts
 

@@ -6,9 +6,9 @@ from importlib.metadata import version
 
 from tidewatt.forecasting.zones import keyed
 from tidewatt.scheduler.accounting.experiment import Fate
-from tidewatt.scheduler.accounting.quantity import hours, mass
+from tidewatt.scheduler.accounting.quantity import hours, kwh, mass
 from tidewatt.scheduler.accounting.report_schema import Report, SignalTotal
-from tidewatt.scheduler.accounting.report_words import STARTS, band, kwh, quantified, saved_g
+from tidewatt.scheduler.accounting.report_words import STARTS, band, quantified, saved_g
 from tidewatt.scheduler.exports.facts import Facts, embodied
 from tidewatt.scheduler.exports.fixed_point import fixed
 

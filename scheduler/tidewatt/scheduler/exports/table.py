@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tidewatt.scheduler.accounting.units import J_PER_KWH
 from tidewatt.scheduler.exports.codecarbon import plain
-from tidewatt.scheduler.exports.facts import J_PER_KWH, Facts
+from tidewatt.scheduler.exports.facts import Facts
 from tidewatt.scheduler.exports.fixed_point import fixed
 
 if TYPE_CHECKING:

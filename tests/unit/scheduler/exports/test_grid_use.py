@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.exports.made import NOON, attempt, receipt
 from tidewatt.backends.clock import time_ms
 from tidewatt.forecasting.series import Steps
-from tidewatt.scheduler.daemon.observing import HOUR_MS, hourly
+from tidewatt.scheduler.accounting.units import HOUR_MS
+from tidewatt.scheduler.daemon.observing import hourly
 from tidewatt.scheduler.exports.grid_use import main_zone, span, steps
 
 HOUR = timedelta(hours=1)
