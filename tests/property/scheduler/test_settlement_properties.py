@@ -77,7 +77,7 @@ def _run(
         "sha256:0",
     )
     progress = uninterrupted(usage.start_ms, usage.end_ms, kept=productive)
-    return AttemptRun(usage.attempt_id, "local", {"average": "DE"}, pue, "assumed", usage, progress)
+    return AttemptRun(usage.attempt_id, "annex", {"average": "DE"}, pue, "assumed", usage, progress)
 
 
 def _observed(grid: Grid) -> Observations:

@@ -1,6 +1,7 @@
 """What a job emitted and saved, against numbers worked out by hand."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -139,6 +140,27 @@ def test_baseline_is_paid_with_the_zone_and_pue_of_home() -> None:
     assert account(settlement).actual_ug == 7_500_000
     assert account(settlement).feasible_ug == 44_000_000
     assert settlement.pue_micro == 1_500_000
+
+
+@pytest.mark.parametrize(
+    ("edited", "said"),
+    [
+        (
+            {"pue": 1.1, "average": "DE"},
+            "the PUE of local was edited after the job was submitted (1.58 to 1.1)",
+        ),
+        ({"pue": 1.58, "average": "FR"}, "the zones of local were edited .*average DE to average FR"),
+    ],
+)
+def test_editing_home_while_a_job_waits_saves_nothing(edited: dict[str, Any], said: str) -> None:
+    flat = {("DE", "average"): (0, (400,) * 24), ("FR", "average"): (0, (50,) * 24)}
+    ran = run([span(12, 13, 300)], 12, 13, **edited)
+    settlement = settle(frozen(10, pue=1.58, average="DE"), [ran], at(10), observed(flat), MONTH_LATER)
+    assert saved_g(settlement) == 0
+    levers = account(settlement).levers
+    assert levers is not None
+    assert levers.region_ug == 0
+    assert any(re.search(said.replace("(", r"\(").replace(")", r"\)"), note) for note in settlement.notes)
 
 
 def test_gap_between_attempts_is_not_in_the_baseline() -> None:
@@ -337,7 +359,7 @@ def test_job_that_never_ran_is_final_with_nothing_used() -> None:
 
 def test_pue_of_several_regions_is_weighted_by_energy() -> None:
     first = run([span(10, 11, 100)], 10, 11, pue=1.0, productive=False, average="DE")
-    second = run([span(14, 15, 300)], 14, 15, number=2, pue=1.4, average="DE")
+    second = run([span(14, 15, 300)], 14, 15, number=2, region="south", pue=1.4, average="DE")
     settlement = settle(frozen(10, average="DE"), [first, second], at(10), observed(EXAMPLE), MONTH_LATER)
     assert settlement.facility_uj == 520 * HOUR_UJ
     assert settlement.pue_micro == 1_300_000

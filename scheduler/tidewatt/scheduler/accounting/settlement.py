@@ -10,12 +10,13 @@ from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.accounting import metered
 from tidewatt.scheduler.accounting.account import Account, account
 from tidewatt.scheduler.accounting.cells import Borders, cut
-from tidewatt.scheduler.accounting.emission import UJ_PER_KWH
 from tidewatt.scheduler.accounting.frozen import METHOD_VERSION, MICRO, Frozen
+from tidewatt.scheduler.accounting.home import at_one_home
 from tidewatt.scheduler.accounting.metered import AttemptRun, Move
 from tidewatt.scheduler.accounting.observed import Observations, Observed
 from tidewatt.scheduler.accounting.phase_uses import phase_uses
 from tidewatt.scheduler.accounting.receipt import Component, Settlement
+from tidewatt.scheduler.accounting.units import UJ_PER_KWH
 from tidewatt.scheduler.jobs import SettlementState
 
 __all__ = ["METHOD_VERSION", "AttemptRun", "Frozen", "Observations", "Settlement", "settle"]
@@ -30,6 +31,7 @@ class _Case:
     feasible_start: datetime | None
     forecast_saved_ug: Mapping[str, int]
     parts: tuple[Component, ...]
+    edited: tuple[str, ...]  # what the operator changed of home, in sentences
 
 
 def settle(
@@ -53,8 +55,10 @@ def settle(
     account for and is final at once; one whose energy, zone or baseline can never be known is unverified at
     once.
     """
-    runs = sorted(runs, key=lambda run: (run.usage.start_ms, run.attempt_id))
-    case = _Case(frozen, runs, feasible_start, forecast_saved_ug or {}, metered.components(runs))
+    in_order = sorted(runs, key=lambda run: (run.usage.start_ms, run.attempt_id))
+    frozen, runs, edited = at_one_home(frozen, in_order)
+    parts = metered.components(runs)
+    case = _Case(frozen, runs, feasible_start, forecast_saved_ug or {}, parts, tuple(edited))
     found = _observed(case, observations)
     cells = cut(runs, _borders(case, found))
     accounts = {each.signal: account(each, frozen, runs, cells) for each in found}
@@ -168,6 +172,7 @@ def _notes(case: _Case, accounts: Mapping[str, Account]) -> tuple[str, ...]:
     for each in accounts.values():
         if each.signal == frozen.signal or each.ledger is not None:  # nobody asked for one that no source has
             found += each.lacks
+    found += case.edited
     found += [_moved(run.move) for run in runs if run.move is not None]
     found += [f"hardware: {run.efficiency.source}" for run in runs if run.efficiency is not None]
     if frozen.method_version != METHOD_VERSION:
