@@ -52,6 +52,8 @@ def test_energy_is_true_or_classed(
     found = FOUND[case.name] = fault_table.run_apart(case, folder, library)
     wrong = {part: verdict.fails(case.expect[part]) for part, verdict in found.items()}
     assert not any(wrong.values()), (wrong, found)
+    notes = [note for verdict in found.values() for note in verdict.notes]
+    assert not case.told or any(case.told in note for note in notes), notes
 
 
 def test_table_in_the_documents_is_what_comes_out(folder: Path, library: Path | None) -> None:

@@ -66,6 +66,7 @@ class Case:
     tdp_w: float = 100.0
     share: float = 1.0  # of the GPUs' energy that is the attempt's
     live: bool = False
+    told: str = ""  # words that a note of the account must hold
 
     @property
     def uuids(self) -> tuple[str, ...]:
@@ -188,6 +189,7 @@ GPU_CASES = (
         Event(0.5, lambda scene: scene.nvml.stick_counter(A)),
         expect={"gpu": Expected("measured+modelled")},
         live=True,
+        told="stands still",
     ),
     one_gpu("counter always 0", facts={"counter": 2, "base_mj": 0}, expect={"gpu": MODELLED}, live=True),
     one_gpu(
@@ -195,12 +197,14 @@ GPU_CASES = (
         Event(0.5, lambda scene: scene.nvml.reset_counter(A)),
         expect={"gpu": Expected("measured+modelled")},
         live=True,
+        told="counter reset",
     ),
     one_gpu(
         "counter reset, no power to fill it",
         Event(0.5, lambda scene: scene.nvml.reset_counter(A)),
         facts={"power": 0},
         expect={"gpu": partly(0.9, 0.99)},
+        told="counter reset",
     ),
     one_gpu(
         "counter fails for a while (unknown error)",
@@ -226,6 +230,7 @@ GPU_CASES = (
         Event(0.40, change(A, base_mj=10**15)),
         Event(0.46, change(A, base_mj=5_000_000)),
         expect={"gpu": Expected("measured+modelled")},
+        told="implausible difference",
     ),
     one_gpu(
         "a value from nowhere, GPU without a power limit",
@@ -233,6 +238,7 @@ GPU_CASES = (
         Event(0.46, change(A, base_mj=5_000_000)),
         facts={"limit_mw": 0},
         expect={"gpu": Expected("measured+modelled")},
+        told="implausible difference",
     ),
     one_gpu(
         "permission for the driver withdrawn as the run begins",
@@ -279,6 +285,7 @@ RAPL_CASES = (
         ),
         seconds=600,
         expect={"cpu": partly(0.45, 0.55)},
+        told="wrapped more than once",
     ),
     rapl(
         "two dies that show one counter",
@@ -351,6 +358,7 @@ RAPL_CASES = (
         events=(Event(0.5, zone_fault("intel-rapl:0", "frozen")),),
         expect={"cpu": partly(0.4, 0.6)},
         live=True,
+        told="stands still",
     ),
 )
 
@@ -369,14 +377,24 @@ HOST_CASES = (
         "suspend of the host for 10 min, counters go on",
         Event(0.5, lambda s: s.suspend(600, counters="go on")),
         expect={"gpu": partly(0.2, 0.3), "cpu": partly(0.2, 0.3)},
+        told="the host slept",
     ),
     whole(
         "suspend of the host for 20 min, counters from 0",
         Event(0.5, lambda s: s.suspend(1200, counters="reset")),
         expect={"gpu": partly(0.1, 0.2), "cpu": partly(0.1, 0.2)},
+        told="the host slept",
     ),
-    whole("clock set forward by an hour", Event(0.5, lambda s: s.set_clock(3600))),
-    whole("clock set back by an hour", Event(0.5, lambda s: s.set_clock(-3600))),
+    whole(
+        "clock set forward by an hour",
+        Event(0.5, lambda s: s.set_clock(3600)),
+        told="the clock was set by +3600 s",
+    ),
+    whole(
+        "clock set back by an hour",
+        Event(0.5, lambda s: s.set_clock(-3600)),
+        told="the clock was set by -3600 s",
+    ),
     whole(
         "clock set back by two days and forward again",
         Event(0.3, lambda s: s.set_clock(-172_800)),

@@ -25,6 +25,7 @@ class Verdict:
     hows: str
     coverage: float
     covered_j: float = 0.0  # what was drawn in the time for which it is measured
+    notes: tuple[str, ...] = ()
 
     @property
     def classed(self) -> str:
@@ -65,10 +66,11 @@ def judge(case: Case, host: Host, component: str, start_ms: int, end_ms: int, *w
                 first, last = (start_ms + edge - used.start_ms for edge in (span.start_ms, span.end_ms))
                 measured_j += energy_j
                 covered_j += share * host.truth.energy_j(devices, first, last)
-    assert told_j * 1e6 == pytest.approx(_told_uj(host.used(case.uuids, *wall_ms), component), abs=99)
+    whole = host.used(case.uuids, *wall_ms)
+    assert told_j * 1e6 == pytest.approx(_told_uj(whole, component), abs=99)
     known = hows - {"missing"} if len(hows) > 1 else hows
     error = measured_j / covered_j - 1 if covered_j else None
-    return Verdict(true_j, told_j, error, "+".join(sorted(known)), coverage, covered_j)
+    return Verdict(true_j, told_j, error, "+".join(sorted(known)), coverage, covered_j, whole.notes)
 
 
 def _told_uj(used: Usage, component: str) -> int:
