@@ -22,7 +22,7 @@ from tidewatt.backends.meters.remainder import (
 )
 from tidewatt.backends.meters.share import CpuTime, Share, by_cpu_time, clip, touching
 from tidewatt.backends.meters.taken import Excerpt
-from tidewatt.backends.meters.tally import Tally
+from tidewatt.backends.meters.tally import Tally, gaps_told
 
 COMPONENTS_ONLY = "components only: node overhead not measured"
 _APART = 0.1  # counter and power may differ so much before it is told
@@ -118,6 +118,7 @@ class Run:
                 tally.notes.append(f"{key}: its idle draw was never seen: all of its energy counts as active")
             part = increments(taken, key)
             tally.flag(taken, part.flags)
+            tally.silence(taken, key, part)
             tally.add(self._of_gpu(device, self._touching(part), slices, of), 1 / len(self.gpu_uuids))
             tally.notes += self._cross_check(key, part)
             if node_of(taken) is None and slices == of:
@@ -140,6 +141,7 @@ class Run:
             tally.sources.append(device.source)
             part = increments(taken, key)
             tally.flag(taken, part.flags)
+            tally.silence(taken, key, part)
             share = self._of_cpu(device, self._touching(part))
             tally.add(share, 1 / np.maximum(peers, 1)[taken.header[share.part.last]])
         return tally
@@ -233,7 +235,11 @@ def usage(
     end_ms = max(start_ms + 1, taken.end_ms)
     host = Host(folder, taken, end_ms, idle_mw)
     tallies = Run(host, attempt_id, gpu_uuids, start_ms, end_ms).tallies()
-    notes = [*taken.steps, *dict.fromkeys(note for tally in tallies for note in tally.notes)]
+    notes = [
+        *taken.steps,
+        *gaps_told(taken, start_ms, end_ms),
+        *dict.fromkeys(note for tally in tallies for note in tally.notes),
+    ]
     if OVERHEAD not in (tally.component for tally in tallies):
         notes.append(COMPONENTS_ONLY)
     return Usage(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tidewatt.backends.clock import moment
 from tidewatt.backends.meters.columns import Columns
-from tidewatt.backends.meters.counter import Fault, Flag
+from tidewatt.backends.meters.counter import Fault, Flag, Increments
 from tidewatt.backends.meters.reading import How, Span
 from tidewatt.backends.meters.share import Share
 from tidewatt.backends.meters.taken import Excerpt
@@ -43,6 +43,18 @@ class Tally:
         ]
         self.notes += _told(taken, within)
 
+    def silence(self, taken: Excerpt, key: str, part: Increments) -> None:
+        """Notes a device that was not read any more from some time in the run on, or never."""
+        shown = part.first[taken.at_ms[part.first] < self.end_ms], part.last
+        if not len(shown[0]):
+            self.notes.append(f"{key}: no energy of the run is known from it")
+            return
+        last = int(shown[1].max())
+        interval_ms = longest_ms(taken)
+        others_ms = taken.at_ms[taken.at_ms < self.end_ms + interval_ms]
+        if min(self.end_ms, int(others_ms.max(initial=0))) - int(taken.at_ms[last]) > interval_ms:
+            self.notes.append(f"{key}: no reading after {utc(int(taken.time_ms[last]))}")
+
     @property
     def coverage(self) -> float:
         """The share of the run for which the energy is known."""
@@ -63,5 +75,25 @@ def _told(taken: Excerpt, flags: list[Flag]) -> Iterator[str]:
         if len(alike) <= _ONE_BY_ONE:
             yield from (flag.text for flag in alike)
             continue
-        until = f"{moment(int(taken.time_ms[alike[-1].last])):%Y-%m-%d %H:%M:%S} UTC"
+        until = utc(int(taken.time_ms[alike[-1].last]))
         yield f"{alike[0].text}; and {len(alike) - 1} times more of that kind until {until}"
+
+
+def gaps_told(taken: Excerpt, start_ms: int, end_ms: int) -> Iterator[str]:
+    """Restarts of the host within a run, and that readings ended before it did."""
+    for row in np.flatnonzero(np.diff(taken.boot)).tolist():
+        if taken.at_ms[row] < end_ms and taken.at_ms[row + 1] > start_ms:
+            between = f"{utc(int(taken.time_ms[row]))} and {utc(int(taken.time_ms[row + 1]))}"
+            yield f"the host was restarted between {between}: its energy in between is not known"
+    if len(taken) and end_ms - int(taken.at_ms[-1]) > longest_ms(taken):
+        yield f"no readings after {utc(int(taken.time_ms[-1]))}, before the end of the run"
+
+
+def longest_ms(taken: Excerpt) -> float:
+    """The longest interval between regular readings, on the attempt's clock."""
+    return max(header.interval_ms * max(1.0, header.clock.factor) for header in taken.headers)
+
+
+def utc(time_ms: int) -> str:
+    """A moment as notes tell it."""
+    return f"{moment(time_ms):%Y-%m-%d %H:%M:%S} UTC"

@@ -126,8 +126,20 @@ def test_gpu_that_stays_lost_lowers_the_coverage_and_spares_the_others(tmp_path:
     del kept.energy_uj["gpu:GPU-a"]
     kept.tick(10, d1=200)
     used = run(kept, "GPU-a", "GPU-b", start_s=0, end_s=20)
-    assert energy_j(used) == 1000 + 4000
-    assert used.coverage["gpu"] == 0.75
+    kept.tick(10, d1=200)
+    used = run(kept, "GPU-a", "GPU-b", start_s=0, end_s=30)
+    assert energy_j(used) == 1000 + 6000
+    assert used.coverage["gpu"] == pytest.approx(4 / 6)
+    assert "gpu:GPU-a: no reading after 2024-06-01 12:00:10 UTC" in used.notes
+    assert not [note for note in used.notes if "GPU-b: no reading" in note]
+
+
+def test_readings_that_end_before_the_run_are_told(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, (gpu(),)).tick(0, d0=0).tick(10, d0=100).tick(10, d0=100)
+    used = run(kept, "GPU-a", start_s=0, end_s=60)
+    assert used.coverage["gpu"] == pytest.approx(1 / 3)
+    assert "no readings after 2024-06-01 12:00:20 UTC, before the end of the run" in used.notes
+    assert not [note for note in run(kept, "GPU-a", start_s=0, end_s=21).notes if "no reading" in note]
 
 
 def test_square_wave_is_exact_where_sampled_power_is_not(tmp_path: Path) -> None:
@@ -194,6 +206,8 @@ def test_restart_of_the_host_is_a_gap(tmp_path: Path) -> None:
     used = usage(tmp_path, "1.1", ["GPU-a"], NOON_MS, later.time_ms)
     assert energy_j(used) == 2000
     assert used.coverage["gpu"] == 0.5
+    told = "the host was restarted between 2024-06-01 12:00:10 UTC and 2024-06-01 12:00:30 UTC"
+    assert f"{told}: its energy in between is not known" in used.notes
 
 
 def test_cpu_is_shared_by_cpu_time_and_idle_by_capacity(tmp_path: Path) -> None:
