@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidewatt.scheduler.accounting.quantity import energy, hours, mass
+from tidewatt.scheduler.accounting.quantity import counted, energy, hours, kwh, mass
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,13 @@ def test_energy_takes_the_unit_that_fits(joules: float | None, text: str) -> Non
 )
 def test_hours_below_one_are_minutes(value: float, text: str) -> None:
     assert hours(value) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 jobs"), (1, "1 job"), (1200, "1,200 jobs")])
+def test_one_thing_is_not_several(number: int, text: str) -> None:
+    assert counted(number, "job") == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "not measured"), (0.001, "1.00 Wh"), (2.5, "2.50 kWh")])
+def test_kilowatt_hours_read_like_energy(value: float | None, text: str) -> None:
+    assert kwh(value) == text

@@ -12,8 +12,8 @@ from tidewatt.scheduler.accounting.levers import Exposure, Levers
 from tidewatt.scheduler.accounting.receipt import Component, Ledger, Settlement
 from tidewatt.scheduler.accounting.report import ReportRow, report
 from tidewatt.scheduler.accounting.report_schema import Report, SignalTotal
-from tidewatt.scheduler.accounting.report_text import csv_text, lines, tables, wrapped
-from tidewatt.scheduler.cli.text import table
+from tidewatt.scheduler.accounting.report_text import csv_text, lines, tables
+from tidewatt.scheduler.cli.text import folded, table
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import SettlementState
 
@@ -244,7 +244,7 @@ def test_reports_read_at_80_columns() -> None:
     ]
     made = report(big, None, "project", own=[own(1, 1)])
     printed = [line for each in tables(made) for line in [each.title, *table(each.titles, each.rows)]]
-    printed += wrapped(lines(made))
+    printed += folded(lines(made), "  ")
     assert max(map(len, printed)) <= 80
     assert "a-project-with-…" in "\n".join(printed)
 

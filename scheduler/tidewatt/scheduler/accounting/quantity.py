@@ -23,6 +23,19 @@ def kwh(value: float | None) -> str:
     return energy(None if value is None else value * J_PER_KWH)
 
 
+def counted(number: int, thing: str) -> str:
+    """For example `1 job`, `3 jobs`."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def watt_hours(kwh: float, limit_kwh: float) -> str:
+    """For example `370 Wh`, `0.0103 kWh`: in kWh, or in Wh where the limit is below one, never in joules."""
+    value, unit = (kwh, "kWh") if limit_kwh >= 1 else (kwh * 1000, "Wh")
+    if value and abs(value) < 1e-4:
+        return f"{'-' if value < 0 else ''}<0.0001 {unit}"
+    return f"{_digits(value) if abs(value) >= 10 else f'{value:.3g}'} {unit}"
+
+
 def hours(value: float) -> str:
     """For example `26 h`, `1.5 h`, `12 min`."""
     if 0 < abs(value) < 1:

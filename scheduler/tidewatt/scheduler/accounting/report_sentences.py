@@ -1,9 +1,6 @@
 """What a report says in sentences, from the message alone."""
 
-import textwrap
-from collections.abc import Iterable
-
-from tidewatt.scheduler.accounting.quantity import hours, kwh, mass
+from tidewatt.scheduler.accounting.quantity import counted, hours, kwh, mass
 from tidewatt.scheduler.accounting.report_schema import HoldOut, OwnUse, Report, ReportGroup, SignalTotal
 from tidewatt.scheduler.accounting.report_words import STARTS, band, quantified, saved_g, titles_of
 
@@ -37,15 +34,6 @@ def lines(report: Report) -> list[str]:
     return found
 
 
-def wrapped(sentences: Iterable[str], width: int = 80) -> list[str]:
-    """The sentences in lines of at most `width`, those after the first of each set in by two."""
-    return [
-        line
-        for each in sentences
-        for line in textwrap.wrap(each, width, subsequent_indent="  ", break_on_hyphens=False)
-    ]
-
-
 def _turn(held_back_h: float) -> str:
     """Hours past the turn that the jobs would have had without waiting for clean power."""
     if held_back_h < 0:
@@ -61,7 +49,7 @@ def _counts(total: ReportGroup) -> str:
         (total.unsettled, "not settled yet"),
     ]
     states = "; ".join(f"{count} {word}" for count, word in words if count)
-    return f"{total.jobs} {'job' if total.jobs == 1 else 'jobs'} ran: {states}."
+    return f"{counted(total.jobs, 'job')} ran: {states}."
 
 
 def _energy(total: ReportGroup) -> str:
@@ -92,8 +80,7 @@ def _saving(title: str, total: SignalTotal, unverified: int, baseline: str) -> l
     if parts := _parts(total, baseline):
         found.append(f"{title}: saved by {parts}.")
     if total.forecast_saved_g is not None:
-        count = "1 job" if total.forecast_jobs == 1 else f"{total.forecast_jobs} jobs"
-        of = "" if total.forecast_jobs == total.settled else f" of {count}"
+        of = "" if total.forecast_jobs == total.settled else f" of {counted(total.forecast_jobs, 'job')}"
         found.append(
             f"{title}: the plans{of} promised {mass(total.forecast_saved_g, sign=True)} against starting in "
             f"turn, {mass(total.forecast_realised_g, sign=True)} came true."

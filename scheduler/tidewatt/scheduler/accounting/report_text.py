@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tidewatt.scheduler.accounting.quantity import hours, kwh, mass
 from tidewatt.scheduler.accounting.report_schema import Report, ReportGroup, SignalTotal
-from tidewatt.scheduler.accounting.report_sentences import lines, wrapped
+from tidewatt.scheduler.accounting.report_sentences import lines
 from tidewatt.scheduler.accounting.report_words import (
     STARTS,
     Key,
@@ -17,7 +17,7 @@ from tidewatt.scheduler.accounting.report_words import (
     titles_of,
 )
 
-__all__ = ["Table", "csv_text", "lines", "tables", "wrapped"]
+__all__ = ["Table", "csv_text", "lines", "tables"]
 
 
 _PLAIN = (

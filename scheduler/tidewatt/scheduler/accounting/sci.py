@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tidewatt.scheduler.accounting.experiment import Fate, fate_of
+from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.accounting.units import J_PER_KWH
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.schemas import JobView, LedgerView, SettlementView
@@ -263,19 +264,17 @@ def _notes(ran: Sequence[_Run], terms: Terms, units: int | None) -> Iterable[str
         yield f"work that was lost and done again is counted twice in {terms.unit}s: state them with --unit"
     without = sum(run.account.embodied is None for run in ran)
     if without:
-        yield f"hardware of {_jobs(without)} is not known: its making is in no number here"
+        yield f"hardware of {counted(without, 'job')} is not known: its making is in no number here"
     unmetered = sum(run.account.energy_j is None for run in ran)
     if unmetered:
-        yield f"{_jobs(unmetered)} not metered: in no number here"
+        yield f"{counted(unmetered, 'job')} not metered: in no number here"
     lacking = [(key[0], sum(_ledger(run, key) is None for run in ran)) for key in _keys(ran)]
-    yield from (f"{signal}: {_jobs(count)} without an account by it" for signal, count in lacking if count)
+    for signal, count in lacking:
+        if count:
+            yield f"{signal}: {counted(count, 'job')} without an account by it"
     open_ones = sum(run.account.state not in ("final", "unverified") for run in ran)
     if open_ones:
-        yield f"{_jobs(open_ones)} may still be restated"
-
-
-def _jobs(count: int) -> str:
-    return "1 job" if count == 1 else f"{count} jobs"
+        yield f"{counted(open_ones, 'job')} may still be restated"
 
 
 def _once(words: Iterable[str]) -> tuple[str, ...]:

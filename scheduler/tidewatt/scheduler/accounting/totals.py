@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from tidewatt.scheduler.accounting.grade import NEEDED_PPM, disagree, grade, metered_ppm, observed_ppm
 from tidewatt.scheduler.accounting.levers import Levers
+from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.accounting.receipt import Ledger, Settlement
 from tidewatt.scheduler.accounting.report_schema import SignalTotal
 from tidewatt.scheduler.accounting.standing import saved_ug
@@ -89,8 +90,7 @@ class Tally:
         aside = self.counts["plain_saved"] - self.counts["own"]
         beside = []
         if self.counts["plain"]:
-            jobs = "1 job" if self.counts["plain"] == 1 else f"{self.counts['plain']} jobs"
-            beside.append(f"{jobs} settled by an earlier method")
+            beside.append(f"{counted(self.counts['plain'], 'job')} settled by an earlier method")
         if self.counts["own"]:
             beside.append("what Tidewatt itself used")
         known = (*band.not_quantified, *beside)

@@ -1,14 +1,12 @@
 """What a job used and saved, as people read it: 80 columns, every number with how it was got."""
 
-import textwrap
 from collections.abc import Iterator
 from datetime import datetime
 
 from tidewatt.scheduler.accounting.quantity import mass
-from tidewatt.scheduler.cli.text import energy, grams, lasting, local, percent, shown
+from tidewatt.scheduler.cli.text import energy, folded, grams, lasting, local, percent, shown
 from tidewatt.scheduler.client import Json
 
-_WIDTH = 80
 _INDENT = " " * 11  # what a label and its gap take
 _LEVERS = (
     ("region_g", "another region"),
@@ -21,14 +19,7 @@ _LEVERS = (
 
 def account_lines(settlement: Json | None, now: datetime, *, brief: bool = False) -> Iterator[str]:
     """What a job used and saved, every number with how it was got; in brief without phases and notes."""
-    for line in _lines(settlement, now, brief=brief):
-        yield from textwrap.wrap(
-            line,
-            _WIDTH,
-            subsequent_indent=_INDENT + "  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+    yield from folded(_lines(settlement, now, brief=brief), _INDENT + "  ")
 
 
 def _lines(settlement: Json | None, now: datetime, *, brief: bool) -> Iterator[str]:

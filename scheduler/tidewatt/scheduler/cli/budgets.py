@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from tidewatt.scheduler.accounting.quantity import counted, kwh
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.session import daemon
-from tidewatt.scheduler.cli.text import energy, grams, painted, say, say_json, shown, table
+from tidewatt.scheduler.cli.text import grams, painted, say, say_json, shown, table
 from tidewatt.scheduler.client import Json
 
 _TITLES = ("BUDGET", "MONTH", "LIMIT", "CREDIT", "USED", "EXPECTED", "LEFT", "SIGNAL", "THEN")
@@ -39,15 +40,11 @@ def _notes(budget: Json) -> Iterator[str]:
     if budget["left"] < 0:
         yield painted(f"{of} is over its budget", "red")
     if budget["unknown_jobs"]:
-        yield f"{of}: not known, so in none of these amounts: {_jobs(budget['unknown_jobs'])}"
+        yield f"{of}: not known, so in none of these amounts: {counted(budget['unknown_jobs'], 'job')}"
     if budget["held_jobs"]:
-        yield f"{of}: on hold, so in none of these amounts: {_jobs(budget['held_jobs'])}"
-
-
-def _jobs(count: int) -> str:
-    return "1 job" if count == 1 else f"{count} jobs"
+        yield f"{of}: on hold, so in none of these amounts: {counted(budget['held_jobs'], 'job')}"
 
 
 def _amount(budget: Json, name: str) -> str:
     value = float(budget[name])
-    return energy(value * 3.6e6) if budget["unit"] == "kWh" else grams(value * 1000)
+    return kwh(value) if budget["unit"] == "kWh" else grams(value * 1000)

@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.cli.files import put, put_by
 from tidewatt.scheduler.cli.text import tell
 from tidewatt.scheduler.client import Client, Json
@@ -30,20 +31,16 @@ def lacks(found: Json) -> list[str]:
     """What is in no hour."""
     said = []
     if found["unmetered_jobs"]:
-        said.append(f"not metered, so in no hour: {_jobs(found['unmetered_jobs'])}")
+        said.append(f"not metered, so in no hour: {counted(found['unmetered_jobs'], 'job')}")
     if found["jobs_without_hours"]:
         said.append(
             "settled by an earlier method that kept no hours, so in none:"
-            f" {_jobs(found['jobs_without_hours'])} with {found['kwh_without_hours']:.3f} kWh"
+            f" {counted(found['jobs_without_hours'], 'job')} with {found['kwh_without_hours']:.3f} kWh"
         )
     unknown = sum(hour["location_based_g"] is None for hour in found["hours"])
     if unknown:
         said.append(f"{unknown} of {len(found['hours'])} lines have no observed intensity: energy alone")
     return said
-
-
-def _jobs(count: int) -> str:
-    return "1 job" if count == 1 else f"{count} jobs"
 
 
 def _csv(titles: Sequence[str], lines: Sequence[Sequence[object]]) -> str:

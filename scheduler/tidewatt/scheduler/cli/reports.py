@@ -12,7 +12,7 @@ from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.exporting import Files, Scope, export, model_card
 from tidewatt.scheduler.cli.files import STDOUT
 from tidewatt.scheduler.cli.session import daemon
-from tidewatt.scheduler.cli.text import say, say_json, table, write
+from tidewatt.scheduler.cli.text import folded, say, say_json, table, write
 from tidewatt.scheduler.client import Client
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.when import parse_duration
@@ -136,7 +136,7 @@ def _show(client: Client, scope: Scope, by: str, as_csv: bool, as_json: bool) ->
     if as_json and scope.project is None and scope.experiment is None:
         say_json(client.report(scope.since_s, by, scope.baseline))  # as it came: nothing heavy is loaded
         return
-    from tidewatt.scheduler.accounting.report_text import csv_text, lines, tables, wrapped
+    from tidewatt.scheduler.accounting.report_text import csv_text, lines, tables
 
     found = scope.report(client, by)
     if as_json:
@@ -150,7 +150,7 @@ def _show(client: Client, scope: Scope, by: str, as_csv: bool, as_json: bool) ->
         for line in table(each.titles, each.rows, right=range(1, len(each.titles))):
             say(line)
         say()
-    for line in wrapped(lines(found)):
+    for line in folded(lines(found), "  "):
         say(line)
 
 

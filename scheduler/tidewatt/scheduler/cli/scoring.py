@@ -1,6 +1,5 @@
 """`sci`: carbon per job, epoch, sample, token, parameter or FLOP, by the standard for it."""
 
-import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from decimal import Decimal, InvalidOperation
@@ -8,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidewatt.scheduler.accounting.quantity import kwh, mass
+from tidewatt.scheduler.accounting.quantity import counted, kwh, mass
 from tidewatt.scheduler.array import parse_key
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.session import daemon
-from tidewatt.scheduler.cli.text import painted, say, say_json, shown
+from tidewatt.scheduler.cli.text import folded, painted, say, say_json, shown
 from tidewatt.scheduler.client import Client
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.when import parse_duration
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from tidewatt.scheduler.schemas import JobView
 
 _SIZES = ((1, ""), (1_000, "thousand "), (1_000_000, "million "), (10**9, "billion "), (10**12, "trillion "))
-_WIDTH = 80
 _INDENT = " " * 11
 _LEAST_G = 1e-4  # of what is shown: three digits of whole micrograms
 
@@ -74,10 +72,7 @@ def sci(
 
 def lines(score: "Score", called: str) -> Iterator[str]:
     """The score in words, in 80 columns."""
-    for line in _lines(score, called):
-        yield from textwrap.wrap(
-            line, _WIDTH, subsequent_indent=_INDENT + "  ", break_long_words=False, break_on_hyphens=False
-        )
+    yield from folded(_lines(score, called), _INDENT + "  ")
 
 
 def _lines(score: "Score", called: str) -> Iterator[str]:
@@ -136,7 +131,7 @@ def _amounts(part: "Part") -> str:
     used = kwh(part.energy_kwh)
     whole = kwh(part.facility_kwh)
     grams = "".join(f", {mass(value)} {signal}" for signal, value in part.emissions_g.items())
-    return f"{part.jobs} {_plural('job', part.jobs)}, {used} used, {whole} with PUE{grams}"
+    return f"{counted(part.jobs, 'job')}, {used} used, {whole} with PUE{grams}"
 
 
 def _plural(unit: str, count: int) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Any
 from tidewatt.scheduler.accounting.quantity import energy as energy
 from tidewatt.scheduler.accounting.quantity import mass
 
+_WIDTH = 80
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
 
@@ -119,6 +121,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[
         for row in cells
     ]
     return [painted(lines[0], "dim"), *lines[1:]]
+
+
+def folded(lines: Iterable[str], indent: str) -> Iterator[str]:
+    """The lines in at most 80 columns, with `indent` before what follows the first of each."""
+    for line in lines:
+        yield from textwrap.wrap(
+            line, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
 
 
 def shown(text: str) -> str:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from tidewatt.forecasting.zones import keyed
 from tidewatt.scheduler.accounting.experiment import Fate, experiment_of, fate_of
-from tidewatt.scheduler.accounting.quantity import mass
+from tidewatt.scheduler.accounting.quantity import counted, mass
 from tidewatt.scheduler.accounting.units import J_PER_KWH
 from tidewatt.scheduler.schemas import AttemptView, ComponentView, JobView, LedgerView, SettlementView
 
@@ -144,8 +144,8 @@ def embodied(receipts: Iterable[Facts]) -> str:
     low, central, high = (
         mass(sum(getattr(each, f"{bound}_g") for each in known)) for bound in ("low", "central", "high")
     )
-    count = f"{len(known)} {'job' if len(known) == 1 else 'jobs'}"
-    return f"the share of {count} in making the hardware: {low} to {high}, central {central}, in no total"
+    share = f"the share of {counted(len(known), 'job')} in making the hardware"
+    return f"{share}: {low} to {high}, central {central}, in no total"
 
 
 def facts(jobs: Iterable[JobView]) -> list[Facts]:

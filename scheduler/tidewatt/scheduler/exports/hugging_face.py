@@ -8,12 +8,13 @@ print it with a power of ten.
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from tidewatt.forecasting.zones import keyed
 from tidewatt.scheduler.accounting.experiment import Fate
+from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.exports.codecarbon import hardware
 from tidewatt.scheduler.exports.facts import Facts
 from tidewatt.scheduler.exports.fixed_point import fixed
+from tidewatt.scheduler.exports.words import few, pues, zones
 
 TRAINING_TYPES = ("pre-training", "fine-tuning")
 _SMALLEST_PLAIN_G = 1e-4  # Python prints smaller ones with a power of ten
@@ -40,7 +41,7 @@ def yaml_text(receipts: Sequence[Facts], training_type: str = "", location: str 
         "emissions": number(sum(ledger.g for _, ledger in known)),
         "source": quoted(_source(receipts, [each for each, _ in known])),
         "training_type": quoted(training_type),
-        "geographical_location": quoted(location or ", ".join(_places(receipts))),
+        "geographical_location": quoted(location or ", ".join(zones(receipts))),
         "hardware_used": quoted("; ".join(dict.fromkeys(filter(None, map(_machine, receipts))))),
     }
     lines = [f"  {name}: {value}" for name, value in fields.items() if value != '""']
@@ -69,12 +70,11 @@ def quoted(text: str) -> str:
 def _source(receipts: Sequence[Facts], known: Sequence[Facts]) -> str:
     """How the number was got, and what is not in it."""
     ledgers = [each.ledger("average") for each in known]
-    grids = dict.fromkeys(f"{ledger.source} ({ledger.kind})" for ledger in ledgers if ledger is not None)
-    pues = dict.fromkeys(f"{fixed(each.account.pue, 4)} ({each.account.pue_source})" for each in known)
-    hows = dict.fromkeys(each.hows for each in known)
+    grids = few((f"{ledger.source} ({ledger.kind})" for ledger in ledgers if ledger is not None), _MOST_NAMED)
+    hows = few((each.hows for each in known), _MOST_NAMED)
     parts = [
-        f"Tidewatt {version('tidewatt')}: energy of the training's machines ({_few(hows)})"
-        f" x average carbon intensity of the grid ({_few(grids)}) x PUE {_few(pues)}",
+        f"Tidewatt {version('tidewatt')}: energy of the training's machines ({hows})"
+        f" x average carbon intensity of the grid ({grids}) x PUE {few(pues(known), _MOST_NAMED)}",
         _runs(receipts),
     ]
     missing = len(receipts) - len(known)
@@ -89,21 +89,8 @@ def _runs(receipts: Sequence[Facts]) -> str:
     fates = [each.fate for each in receipts]
     words = ((Fate.FAILED, "failed or cancelled"), (Fate.DISCARDED, "discarded"))
     counts = [f"{fates.count(fate)} {word}" for fate, word in words if fate in fates]
-    runs = f"{len(receipts)} {'run' if len(receipts) == 1 else 'runs'}"
+    runs = counted(len(receipts), "run")
     return f"{runs}, of them {' and '.join(counts)}" if counts else runs
-
-
-def _few(words: dict[str, None]) -> str:
-    found = list(words)
-    more = len(found) - _MOST_NAMED
-    return "; ".join(found[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
-
-
-def _places(receipts: Sequence[Facts]) -> list[str]:
-    """Zones by name: "Germany (DE)"."""
-    keys = dict.fromkeys(key for each in receipts for key in each.zones("average") or each.zones("marginal"))
-    zones = [(key, keyed(key)) for key in keys]
-    return [key if zone is None else f"{zone.name} ({key})" for key, zone in zones]
 
 
 def _machine(receipt: Facts) -> str:

@@ -3,7 +3,7 @@
 Everything that people have typed is escaped by the template; charts are made of numbers alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -19,14 +19,15 @@ from tidewatt.scheduler.accounting.report_schema import HoldOut, Report
 from tidewatt.scheduler.exports import charts
 from tidewatt.scheduler.exports.charts import GridStep
 from tidewatt.scheduler.exports.facts import Facts, embodied
-from tidewatt.scheduler.exports.fixed_point import fixed
 from tidewatt.scheduler.exports.page_saving import cards, forecasts, headline, levers
 from tidewatt.scheduler.exports.page_table import Table, groups, jobs
+from tidewatt.scheduler.exports.words import few, pues
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 TEMPLATES = Path(__file__).parent / "templates"
+_MOST_NAMED = 12  # meters, sources or errors
 GROUPED = {
     "project": ("By project", "Project"),
     "user": ("By person", "Person"),
@@ -211,37 +212,25 @@ def _hold_out(lot: HoldOut) -> str:
 def _method(contents: Contents) -> list[tuple[str, str]]:
     """The method page: what stands behind each number."""
     report, receipts = contents.report, contents.receipts
-    sources = dict.fromkeys(
-        f"{each.signal}: {'; '.join(each.sources)} ({each.kind})" for each in report.total.signals
-    )
-    pues = dict.fromkeys(f"{fixed(each.account.pue, 4)} ({each.account.pue_source})" for each in receipts)
-    parts = dict.fromkeys(
-        f"{part.component}: {part.how} ({part.source})"
-        for each in receipts
-        for part in each.account.components
-    )
-    errors = dict.fromkeys(
-        name for each in report.total.signals if each.interval for name in each.interval.quantified
-    )
-    unknown = dict.fromkeys(
-        name for each in report.total.signals if each.interval for name in each.interval.not_quantified
-    )
-    boundary = dict.fromkeys(each.account.boundary for each in receipts if each.account.boundary)
+    intervals = [each.interval for each in report.total.signals if each.interval is not None]
     versions = dict.fromkeys(each.account.method_version for each in receipts if each.account.method_version)
+    told: dict[str, Iterable[str]] = {
+        "Energy": (
+            f"{part.component}: {part.how} ({part.source})"
+            for each in receipts
+            for part in each.account.components
+        ),
+        "Boundary": (each.account.boundary for each in receipts),
+        "PUE": pues(receipts),
+        "Carbon intensity, as observed": (
+            f"{each.signal}: {'; '.join(each.sources)} ({each.kind})" for each in report.total.signals
+        ),
+        "Errors in the intervals": (name for each in intervals for name in each.quantified),
+        "Not quantified": (name for each in intervals for name in each.not_quantified),
+    }
     found = [
-        ("Energy", _few(parts)),
-        ("Boundary", _few(boundary)),
-        ("PUE", _few(pues)),
-        ("Carbon intensity, as observed", _few(sources)),
-        ("Errors in the intervals", _few(errors)),
-        ("Not quantified", _few(unknown)),
+        *((name, few(words, _MOST_NAMED)) for name, words in told.items()),
         ("Version of the method", ", ".join(versions)),
         *(("Note", each) for each in contents.sources),
     ]
     return [(name, text) for name, text in found if text]
-
-
-def _few(words: dict[str, None], most: int = 12) -> str:
-    found = list(words)
-    more = f"; and {len(found) - most} more" if len(found) > most else ""
-    return "; ".join(found[:most]) + more

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from tidewatt.scheduler.accounting.quantity import mass
+from tidewatt.scheduler.accounting.quantity import counted, mass
 from tidewatt.scheduler.accounting.report_schema import Report, SignalTotal
 from tidewatt.scheduler.accounting.report_words import STARTS, band, quantified, saved_g, titles_of
 from tidewatt.scheduler.exports import charts
@@ -110,7 +110,7 @@ def forecasts(report: Report) -> Table | None:
         (
             Cell(
                 named[each.signal, each.kind],
-                note=f"{each.forecast_jobs} {'job' if each.forecast_jobs == 1 else 'jobs'}",
+                note=counted(each.forecast_jobs, "job"),
             ),
             Cell(mass(promised, sign=True), charts.diverging(promised, low, high)),
             Cell(mass(realised, sign=True), charts.diverging(realised, low, high)),

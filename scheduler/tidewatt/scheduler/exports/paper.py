@@ -1,16 +1,15 @@
 """A statement for the impact section of a paper or a model card: text, LaTeX and Markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from tidewatt.forecasting.zones import keyed
 from tidewatt.scheduler.accounting.experiment import Fate
-from tidewatt.scheduler.accounting.quantity import hours, kwh, mass
+from tidewatt.scheduler.accounting.quantity import counted, hours, kwh, mass
 from tidewatt.scheduler.accounting.report_schema import Report, SignalTotal
 from tidewatt.scheduler.accounting.report_words import STARTS, band, quantified, saved_g
 from tidewatt.scheduler.exports.facts import Facts, embodied
-from tidewatt.scheduler.exports.fixed_point import fixed
+from tidewatt.scheduler.exports.words import few, pues, zones
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
@@ -98,7 +97,7 @@ def latex(report: Report, receipts: Sequence[Facts]) -> str:
 
 def _used(report: Report, receipts: Sequence[Facts]) -> str:
     total = report.total
-    runs = f"{total.jobs} training {'run' if total.jobs == 1 else 'runs'}"
+    runs = counted(total.jobs, "training run")
     fates = [each.fate for each in receipts]
     words = ((Fate.FAILED, "failed or cancelled"), (Fate.DISCARDED, "discarded"))
     counts = [f"{fates.count(fate)} of them {word}" for fate, word in words if fate in fates]
@@ -144,7 +143,7 @@ def _saving(total: SignalTotal, report: Report) -> str:
     found = f"{100 * abs(value) / baseline:.1f} %; {_range(total)}; grade: {total.grade or 'none'}"
     return (
         f"By the {total.signal} signal, {before} with the same metered power profile, and {said} ({found};"
-        f" {total.settled} settled {'job' if total.settled == 1 else 'jobs'})."
+        f" {counted(total.settled, 'settled job')})."
     )
 
 
@@ -182,7 +181,7 @@ def _not_covered(report: Report, receipts: Sequence[Facts]) -> str:
         name for each in report.total.signals if each.interval for name in each.interval.not_quantified
     )
     if errors and not report.total.signals_disagree:
-        found.append(f"in no interval are the errors of {_named(errors)}")
+        found.append(f"in no interval are the errors of {few(errors, _MOST)}")
     return (
         f"Method: Tidewatt {version('tidewatt')}, metered energy x observed intensity x PUE; average and"
         f" marginal are never added. Not covered: {'; '.join(found)}."
@@ -196,26 +195,22 @@ def _states(report: Report) -> str:
 
 
 def _hows(receipts: Sequence[Facts]) -> str:
-    return _named(each.hows for each in receipts) or "not metered"
+    return few((each.hows for each in receipts), _MOST) or "not metered"
 
 
 def _pues(receipts: Sequence[Facts]) -> str:
-    return (
-        _named(f"{fixed(each.account.pue, 4)} ({each.account.pue_source})" for each in receipts) or "unknown"
-    )
+    return few(pues(receipts), _MOST) or "unknown"
 
 
 def _hardware(receipts: Sequence[Facts]) -> str:
-    models = _named(
+    models = (
         (each.gpu_model or "GPUs of unknown model") if each.job.gpus else each.cpu_model for each in receipts
     )
-    return models or "hardware of unknown model"
+    return few(models, _MOST) or "hardware of unknown model"
 
 
 def _places(receipts: Sequence[Facts]) -> str:
-    keys = dict.fromkeys(key for each in receipts for key in each.zones("average") or each.zones("marginal"))
-    names = [key if (zone := keyed(key)) is None else f"{zone.name} ({key})" for key in keys]
-    return _named(names) or "an unknown zone"
+    return few(zones(receipts), _MOST) or "an unknown zone"
 
 
 def _machine_hours(receipts: Sequence[Facts]) -> str:
@@ -232,12 +227,6 @@ def _span(receipts: Sequence[Facts]) -> str:
     starts = [each.started for each in receipts if each.started is not None]
     ends = [each.ended for each in receipts if each.ended is not None]
     return f"{min(starts):%Y-%m-%d} to {max(ends):%Y-%m-%d}" if starts and ends else ""
-
-
-def _named(words: Iterable[str]) -> str:
-    found = [word for word in dict.fromkeys(words) if word]
-    more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
-    return "; ".join(found[:_MOST]) + more
 
 
 def _bracketed(text: str) -> str:
