@@ -124,9 +124,7 @@ def test_lost_gpu_that_comes_back_is_reconciled_by_its_counter(tmp_path: Path) -
 def test_gpu_that_stays_lost_lowers_the_coverage_and_spares_the_others(tmp_path: Path) -> None:
     kept = Kept(tmp_path, (gpu("GPU-a"), gpu("GPU-b"))).tick(0, d0=0, d1=0).tick(10, d0=100, d1=200)
     del kept.energy_uj["gpu:GPU-a"]
-    kept.tick(10, d1=200)
-    used = run(kept, "GPU-a", "GPU-b", start_s=0, end_s=20)
-    kept.tick(10, d1=200)
+    kept.tick(10, d1=200).tick(10, d1=200)
     used = run(kept, "GPU-a", "GPU-b", start_s=0, end_s=30)
     assert energy_j(used) == 1000 + 6000
     assert used.coverage["gpu"] == pytest.approx(4 / 6)
