@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.meters import fault_table
-from tests.meters.fault_cases import CASES, Case
+from tests.meters.fault_case import Case
+from tests.meters.fault_cases import CASES
 from tests.meters.verdict import Verdict
 from tests.nvml.fake_nvml import HERE, build, load_here
 

@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.meters.fault_cases import GPU_CASES, HOST_CASES, RAPL_CASES, Case
+from tests.meters.fault_case import Case
+from tests.meters.fault_cases import GPU_CASES, HOST_CASES, RAPL_CASES
 from tests.meters.run import run_case
 from tests.meters.verdict import Verdict
 from tests.nvml.fake_nvml import build, load_here

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.meters.fault_cases import Case
+from tests.meters.fault_case import Case
 from tests.meters.run import prepare
 from tests.meters.scene import Scene
 from tests.nvml.fake_nvml import now_ms

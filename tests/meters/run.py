@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.meters.fault_cases import Case
+from tests.meters.fault_case import Case
 from tests.meters.host import Host
 from tests.meters.scene import Scene
 from tests.meters.truth import Wave

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.meters.fault_cases import Case, Expected
+from tests.meters.fault_case import Case, Expected
 from tests.meters.host import Host
 from tidewatt.backends.meters.reading import How, Usage
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.meters.fault_cases import A, B, Case, Event, Expected, change, zone_fault
+from tests.meters.fault_case import A, B, Case, Event, Expected, change, zone_fault
 from tests.meters.powercap import Zone
 from tests.meters.run import run_case
 from tests.meters.scene import Gpu, Scene
