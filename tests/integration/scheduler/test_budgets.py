@@ -49,7 +49,7 @@ def test_job_that_exceeds_a_budget_that_warns_goes_on_and_is_told(tmp_path: Path
         assert first.warnings == ()
         [warning] = second.warnings
         assert warning.startswith("it would exceed the March 2026 budget of project vision")
-        assert "by 5.00 Wh: 0 J used, 10.0 Wh expected of jobs before it, 10.0 Wh of this" in warning
+        assert "by 5 Wh: 0 Wh used, 10.0 Wh expected of jobs before it, 10.0 Wh of this" in warning
         assert second.state == "waiting"
         assert second.plan is not None
         assert events(made) == [("told", second.id)]
@@ -72,7 +72,7 @@ def test_job_that_exceeds_a_budget_that_holds_waits_until_it_is_released(tmp_pat
 def test_job_that_exceeds_a_budget_that_asks_is_refused_without_consent(tmp_path: Path) -> None:
     with office(tmp_path, **budget("ask")) as made:
         submit(made)
-        with pytest.raises(Refused, match=r"by 5\.00 Wh: .*submit it with --over-budget if it has to be"):
+        with pytest.raises(Refused, match=r"by 5 Wh: .*submit it with --over-budget if it has to be"):
             submit(made)
         assert made.states() == "w"
         agreed = submit(made, over_budget=True)

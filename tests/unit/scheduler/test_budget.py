@@ -6,6 +6,7 @@ import pytest
 
 from tidewatt.scheduler.account_tables import BudgetTable
 from tidewatt.scheduler.accounting.budget import Charge, excesses, month_of, standing
+from tidewatt.scheduler.accounting.quantity import watt_hours
 
 KG = 1_000_000_000  # micrograms
 KWH = 3_600_000  # joules
@@ -81,7 +82,21 @@ def test_budget_in_kwh_counts_energy() -> None:
     jobs = [charge(None, used_j=KWH), charge(None, used_j=KWH, settled=False)]
     [found] = excesses([budget(kwh=2.5)], jobs, [charge(None, used_j=KWH, settled=False)])
     assert found.over == KWH // 2
-    assert "2.50 kWh by 500 Wh: 1.00 kWh used" in found.sentence
+    assert "2.5 kWh by 0.5 kWh: 1 kWh used, 1 kWh expected" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("kwh", "limit_kwh", "text"),
+    [
+        (0.37, 100.0, "0.37 kWh"),
+        (1234.0, 5000.0, "1,234 kWh"),
+        (-0.0001, 0.5, "-0.1 Wh"),
+        (1e-9, 1.0, "<0.0001 kWh"),
+        (0.0, 1.0, "0 kWh"),
+    ],
+)
+def test_energy_of_a_budget_is_told_in_the_unit_of_its_limit(kwh: float, limit_kwh: float, text: str) -> None:
+    assert watt_hours(kwh, limit_kwh) == text
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,23 @@ def test_job_without_gpus_has_the_share_of_its_cpus_in_the_server() -> None:
     assert kilograms(held(gpus=0, cpus=16)) == pytest.approx((62.5,) * 3)  # 1000 x 16/64 x 1/4
 
 
+def test_two_gpus_count_twice_and_so_does_their_share_of_the_server() -> None:
+    assert kilograms(held(gpus=2)) == pytest.approx(tuple(2 * each for each in kilograms(held())))
+
+
+def test_virtual_machine_says_that_its_server_is_larger_unless_that_is_stated() -> None:
+    whole = hardware_of(EmbodiedTable(), host_gpus=0, host_cpus=2, guest=True)
+    found = embodied([Held("", 0, 1, YEAR_MS, whole)])
+    assert found is not None
+    assert found.sources[0].endswith(
+        "; shared by the 2 CPUs of this virtual machine, for want of its server's, so it is at most this"
+        " (server_cpus states them)"
+    )
+    stated = hardware_of(EmbodiedTable(server_cpus=128), host_gpus=0, host_cpus=2, guest=True)
+    assert stated["server_cpus"] == 128
+    assert "guest" not in stated
+
+
 def test_attempts_add_up_whatever_became_of_them() -> None:
     assert kilograms(held(years=0.5), held(years=0.5)) == pytest.approx(kilograms(held()))
 
@@ -45,8 +62,8 @@ def test_operators_own_figures_stand_for_the_published_ones_and_are_named() -> N
     found = embodied([own])
     assert found is not None
     assert found.sources == (
-        "gpu 200: vendor's PCF 2025",
-        "server 2000: vendor's PCF 2025; shared by its 4 GPUs",
+        "gpu: 200 kg (vendor's PCF 2025)",
+        "server: 2,000 kg (vendor's PCF 2025); shared by its 4 GPUs",
         "lifetime 5 years: stated",
     )
 

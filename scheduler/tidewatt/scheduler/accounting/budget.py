@@ -8,7 +8,7 @@ from typing import Any
 
 from tidewatt.backends.clock import moment
 from tidewatt.scheduler.account_tables import BudgetTable
-from tidewatt.scheduler.accounting.quantity import energy, mass
+from tidewatt.scheduler.accounting.quantity import mass, watt_hours
 from tidewatt.scheduler.accounting.units import J_PER_KWH, UG_PER_KG
 from tidewatt.scheduler.schemas import Message
 
@@ -206,4 +206,6 @@ def _size(budget: BudgetTable) -> int:
 
 
 def _told(budget: BudgetTable, amount: int) -> str:
-    return energy(amount) if budget.kg is None else mass(amount / 1e6)
+    if budget.kwh is None:
+        return mass(amount / 1e6)
+    return watt_hours(amount / _size(budget), budget.kwh)

@@ -25,6 +25,7 @@ _G_PER_KG = 1000
 class Figure:
     """kg CO2e of making one thing: lowest, central and highest of what was published, and by whom."""
 
+    name: str
     low_kg: int
     central_kg: int
     high_kg: int
@@ -34,24 +35,23 @@ class Figure:
 # Cards of a kind are found by a word of their name, the first that fits.
 GPUS: dict[str, Figure] = {
     "A100": Figure(
-        181, 319, 322,
-        "A100: 181 Falk et al. 2025 (parametric model for ADEME, use excluded); 319 SXM, 322 PCIe BoaviztAPI"
-        " 2.5.0",
+        "A100", 181, 319, 322,
+        "low: Falk et al. 2025, a parametric model for ADEME, use excluded; else BoaviztAPI 2.5.0, SXM and"
+        " PCIe",
     ),
     "H100": Figure(
-        164, 370, 575,
-        "H100: 164 an eighth of NVIDIA's HGX H100 board, as quoted by others; 575 BoaviztAPI 2.5.0; central"
-        " is their middle",
+        "H100", 164, 370, 575,
+        "low: an eighth of NVIDIA's HGX H100 board, as quoted by others; high: BoaviztAPI 2.5.0; central:"
+        " their middle",
     ),
 }  # fmt: skip
 ANY_GPU = Figure(
-    150, 319, 575,
-    "GPU of another model, from 150 (Cloud Carbon Footprint, any GPU) to 575 (H100, BoaviztAPI 2.5.0);"
-    " central is an A100's 319",
+    "GPU without a published figure", 150, 319, 575,
+    "low: Cloud Carbon Footprint, any GPU; central: an A100, high: an H100, both BoaviztAPI 2.5.0",
 )  # fmt: skip
 SERVER = Figure(
-    1000, 1000, 1000,
-    "server without GPUs: 1,000 Cloud Carbon Footprint, any server; no range was published with it",
+    "server without GPUs", 1000, 1000, 1000,
+    "Cloud Carbon Footprint, any server: one figure, published without a range",
 )  # fmt: skip
 
 
@@ -85,12 +85,18 @@ class Embodied:
         )
 
 
-def hardware_of(table: EmbodiedTable, host_gpus: int, host_cpus: int) -> dict[str, Any]:
-    """What is frozen at launch, in integers and strings: a server of the region, the operator's figures."""
+def hardware_of(
+    table: EmbodiedTable, host_gpus: int, host_cpus: int, *, guest: bool = False
+) -> dict[str, Any]:
+    """What is frozen at launch, in integers and strings: a server of the region, the operator's figures.
+
+    A `guest` is a virtual machine, which sees a part of its server only.
+    """
     own = {
         "gpu_g": None if table.gpu_kg is None else round(table.gpu_kg * _G_PER_KG),
         "server_g": None if table.server_kg is None else round(table.server_kg * _G_PER_KG),
         "source": table.source or None,
+        "guest": 1 if guest and table.server_gpus is None and table.server_cpus is None else None,
     }
     years = table.lifetime_years
     return {
@@ -134,20 +140,31 @@ def _parts(held: Held) -> Iterable[tuple[Fraction, tuple[int, int, int], str]]:
     time = Fraction(held.ms, hardware["lifetime_h"] * HOUR_MS)
     if held.gpus:
         yield time * held.gpus, *_grams(gpu_figure(held.gpu_model), hardware, "gpu")
-        share = Fraction(held.gpus, max(hardware["server_gpus"], held.gpus))
-        rule = f"shared by its {hardware['server_gpus']} GPUs"
-    else:
-        share = Fraction(held.cpus, max(hardware["server_cpus"], held.cpus))
-        rule = f"shared by its {hardware['server_cpus']} CPUs"
+    ours, what = (held.gpus, "GPUs") if held.gpus else (held.cpus, "CPUs")
+    whole = hardware[f"server_{what.lower()}"]
     grams, source = _grams(SERVER, hardware, "server")
-    yield time * share, grams, f"{source}; {rule}"
+    yield (
+        time * Fraction(ours, max(whole, ours)),
+        grams,
+        f"{source}; shared by {_sharers(whole, what, hardware)}",
+    )
+
+
+def _sharers(whole: int, what: str, hardware: Mapping[str, Any]) -> str:
+    if hardware.get("guest"):
+        return (
+            f"the {whole} {what} of this virtual machine, for want of its server's, so it is at most this"
+            f" (server_{what.lower()} states them)"
+        )
+    return f"its {whole} {what}"
 
 
 def _grams(published: Figure, hardware: Mapping[str, Any], what: str) -> tuple[tuple[int, int, int], str]:
     """The operator's own figure where there is one, without a range."""
     own = hardware.get(f"{what}_g")
     if own is not None:
-        return (own, own, own), f"{what} {own / _G_PER_KG:g}: {hardware.get('source', 'stated')}"
-    figures = published.low_kg, published.central_kg, published.high_kg
-    low, central, high = (kg * _G_PER_KG for kg in figures)
-    return (low, central, high), f"kg {published.source}"
+        return (own, own, own), f"{what}: {own / _G_PER_KG:,g} kg ({hardware.get('source', 'stated')})"
+    low, central, high = published.low_kg, published.central_kg, published.high_kg
+    kg = f"{central:,}" if low == high else f"{low:,} to {high:,}, central {central:,}"
+    grams = (low * _G_PER_KG, central * _G_PER_KG, high * _G_PER_KG)
+    return grams, f"{published.name}: {kg} kg ({published.source})"

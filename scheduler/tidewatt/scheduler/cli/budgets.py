@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tidewatt.scheduler.accounting.quantity import counted, kwh
+from tidewatt.scheduler.accounting.quantity import counted, watt_hours
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.session import daemon
 from tidewatt.scheduler.cli.text import grams, painted, say, say_json, shown, table
@@ -47,4 +47,4 @@ def _notes(budget: Json) -> Iterator[str]:
 
 def _amount(budget: Json, name: str) -> str:
     value = float(budget[name])
-    return kwh(value) if budget["unit"] == "kWh" else grams(value * 1000)
+    return watt_hours(value, budget["limit"]) if budget["unit"] == "kWh" else grams(value * 1000)

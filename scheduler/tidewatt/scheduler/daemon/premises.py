@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tidewatt.backends.meters.tdp import this_cpu
 from tidewatt.scheduler.accounting.embodied import Held, embodied, hardware_of
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.schemas import EmbodiedView
@@ -15,8 +16,16 @@ def place_factors(site: Site, region: str) -> dict[str, Any]:
     return {
         **({"site": table.site} if table.site else {}),
         **({} if table.cloud is None else {"cloud": table.cloud}),
-        "hardware": hardware_of(table.embodied, len(site.host.gpus), site.host.cpus),
+        "hardware": hardware_of(
+            table.embodied, len(site.host.gpus), site.host.cpus, guest=this_cpu().virtual
+        ),
     }
+
+
+def _real_ms(attempt: AttemptRecord, ended_ms: int) -> int:
+    """How long it held its hardware; in a replay that is faster than time, the real time."""
+    held_ms = max(ended_ms - attempt.launched_ms, 0)
+    return held_ms * 1000 // int(attempt.factors.get("replay_factor_milli", 1000))
 
 
 def embodied_view(job: JobRecord, attempts: list[AttemptRecord]) -> EmbodiedView | None:
@@ -26,7 +35,7 @@ def embodied_view(job: JobRecord, attempts: list[AttemptRecord]) -> EmbodiedView
             gpu_model=attempt.factors.get("gpu_model", ""),
             gpus=len(attempt.gpu_uuids),
             cpus=job.cpus,
-            ms=max(attempt.ended_ms - attempt.launched_ms, 0),
+            ms=_real_ms(attempt, attempt.ended_ms),
             hardware=attempt.factors.get("hardware", {}),
         )
         for attempt in attempts
