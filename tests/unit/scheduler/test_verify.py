@@ -22,8 +22,10 @@ from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.proof import archive, bundle
 from tidewatt.scheduler.proof.archive import BadBundle, packed
 from tidewatt.scheduler.proof.canonical import canonical
-from tidewatt.scheduler.proof.envelope import STATEMENT
-from tidewatt.scheduler.proof.keys import signing_key
+from tidewatt.scheduler.proof.chain import link, seal
+from tidewatt.scheduler.proof.envelope import STATEMENT, Statement, sign
+from tidewatt.scheduler.proof.envelope import opened as opened_envelope
+from tidewatt.scheduler.proof.keys import SigningKey, signing_key
 from tidewatt.scheduler.proof.opening import Trust
 from tidewatt.scheduler.proof.outcome import Outcome
 from tidewatt.scheduler.proof.verify import verify
@@ -64,7 +66,7 @@ def test_receipt_of_a_job_is_computed_again_from_its_readings(today: Day, tmp_pa
     assert by_verdict(outcome) == {
         "holds": ["signature", "files", "chain", "order", "queue", "turn", "readings", "account"],
         "broken": [],
-        "open": [],
+        "open": ["idle draw"],
     }
 
 
@@ -97,7 +99,8 @@ def test_bundle_shows_nobody_elses_command(today: Day) -> None:
 def test_stranger_s_key_is_named_but_not_vouched_for(today: Day, tmp_path: Path) -> None:
     outcome = checked(tmp_path, today.bundles["job 1"], Trust())
     assert outcome.sound
-    assert by_verdict(outcome)["open"] == ["signer"]
+    assert not outcome.vouched
+    assert by_verdict(outcome)["open"] == ["signer", "idle draw"]
 
 
 def test_other_key_than_the_one_expected_is_wrong(today: Day, tmp_path: Path) -> None:
@@ -165,6 +168,134 @@ def test_report_of_a_bundle_is_the_one_that_is_shown_with_tidewatts_own_use(
     assert shown.own is not None
     assert json.loads(unzipped(content)[bundle.PUBLISHED]) == json.loads(shown.model_dump_json())
     assert by_verdict(checked(tmp_path, content, Trust()))["broken"] == []
+
+
+@pytest.fixture(scope="module")
+def owned(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, dict[str, bytes]], SigningKey]:
+    """Bundles of a day, and the key that its owner signs anything with."""
+    folder = tmp_path_factory.mktemp("owned")
+    made = day(folder, seed=11, jobs=3, reports=1)
+    found = {name: unzipped(content) for name, content in made.bundles.items()}
+    return found, signing_key(folder / "home" / "keys")
+
+
+Rows = list[dict[str, Any]]
+
+
+def later(head: dict[str, Any], rows: Rows, _inputs: dict[str, Any]) -> None:
+    """The ledger is shown from after the first job's submission on."""
+    first = rows.pop(0)
+    head |= {"after_seq": 1, "after_hash": link("0" * 64, seal(first))}
+
+
+def postdated(_head: dict[str, Any], rows: Rows, _inputs: dict[str, Any]) -> None:
+    """The submission is stamped a year after its outcome."""
+    submitted(rows)["time_ms"] += 365 * 86_400_000
+
+
+def earlier_baseline(_head: dict[str, Any], rows: Rows, _inputs: dict[str, Any]) -> None:
+    """The baseline begins four hours before the submission."""
+    submitted(rows)["payload"]["frozen"]["submitted_ms"] -= 4 * 3_600_000
+
+
+def early_account(_head: dict[str, Any], rows: Rows, _inputs: dict[str, Any]) -> None:
+    """The account is of a time before its job's end."""
+    account = next(row for row in rows if row["kind"].startswith("settlement.") and "payload" in row)
+    account["payload"]["settled_at_ms"] = account["time_ms"] = 1_700_000_000_000
+
+
+def to_next_year(_head: dict[str, Any], _rows: Rows, inputs: dict[str, Any]) -> None:
+    """The report claims to be about the time until next year, with an old head."""
+    inputs["until_ms"] += 365 * 86_400_000
+
+
+def idle(_head: dict[str, Any], _rows: Rows, inputs: dict[str, Any]) -> None:
+    """Nearly all that a GPU drew is declared to be idle draw."""
+    for draws in inputs["idle_mw"].values():
+        draws |= {key: 290_000 for key in draws if key.startswith("gpu:")}
+
+
+def fewer(_head: dict[str, Any], _rows: Rows, inputs: dict[str, Any]) -> None:
+    """A job that came first is left out of the queue."""
+    inputs["queue"] = inputs["queue"][1:]
+
+
+def submitted(rows: Rows) -> dict[str, Any]:
+    return next(row for row in rows if row["kind"] == "submitted" and row["job_id"] == 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "forgery", "subject"),
+    [
+        ("report by none", later, "jobs"),
+        ("report by none", to_next_year, "jobs"),
+        ("report by none", postdated, "order"),
+        ("report by none", early_account, "order"),
+        ("job 2", later, "queue"),
+        ("job 2", postdated, "order"),
+        ("job 2", earlier_baseline, "order"),
+        ("job 2", early_account, "order"),
+        ("job 2", fewer, "queue"),
+        ("job 2", idle, "idle draw"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value).replace(" ", "-"),
+)
+def test_what_its_owner_forged_is_seen_from_the_rest(
+    tmp_path: Path,
+    owned: tuple[dict[str, dict[str, bytes]], SigningKey],
+    name: str,
+    forgery: Callable[[dict[str, Any], Rows, dict[str, Any]], None],
+    subject: str,
+) -> None:
+    from tests.property.scheduler.test_bundle_mutations import signed_by
+
+    bundles, key = owned
+    files = dict(bundles[name])
+    head, *rows = [json.loads(line) for line in files[bundle.CHAIN].splitlines()]
+    inputs = json.loads(files[bundle.INPUTS])
+    forgery(head, rows, inputs)
+    files[bundle.CHAIN] = b"".join(canonical(row) + b"\n" for row in (head, *rows))
+    files[bundle.INPUTS] = canonical(inputs)
+    if bundle.RECEIPT in files:
+        accounts = [
+            row["payload"] for row in rows if row["kind"].startswith("settlement.") and "payload" in row
+        ]
+        files[bundle.RECEIPT] = canonical(accounts[-1])
+    signed_by(key, files, chain=True)
+    assert subject in by_verdict(checked(tmp_path, packed(files), Trust(key.public)))["broken"]
+
+
+def test_account_without_emissions_does_not_go_unsaid(
+    tmp_path: Path, owned: tuple[dict[str, dict[str, bytes]], SigningKey]
+) -> None:
+    from tests.property.scheduler.test_bundle_mutations import signed_by
+
+    bundles, key = owned
+    files = dict(bundles["report by none"])
+    rows = [json.loads(line) for line in files[bundle.CHAIN].splitlines()]
+    account = next(
+        row for row in rows if str(row.get("kind", "")).startswith("settlement.") and "payload" in row
+    )
+    account["kind"] = "settlement.unverified"
+    account["payload"] |= {"state": "unverified", "ledgers": []}
+    files[bundle.CHAIN] = b"".join(canonical(row) + b"\n" for row in rows)
+    signed_by(key, files, chain=True)
+    outcome = checked(tmp_path, packed(files), Trust(key.public))
+    assert any("are in no saving" in each.found for each in outcome.findings if each.verdict == "open")
+
+
+def test_bundle_that_calls_itself_something_else_is_told(
+    tmp_path: Path, owned: tuple[dict[str, dict[str, bytes]], SigningKey]
+) -> None:
+    bundles, key = owned
+    for name in ("job 1", "report by none"):
+        files = dict(bundles[name])
+        statement = opened_envelope(files[bundle.STATEMENT], key.public)
+        claim = {**statement.predicate, "subject": "all sites, all years"}
+        files[bundle.STATEMENT] = sign(Statement(statement.kind, statement.subjects, claim), key)
+        found = by_verdict(checked(tmp_path, packed(files), Trust(key.public)))
+        assert set(found["broken"]) <= {"receipt", "report"}
+        assert found["broken"]
 
 
 def test_lots_of_a_hold_out_are_drawn_again(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.session import daemon, own_paths
 from tidewatt.scheduler.cli.text import painted, say, say_json, shown, write
 from tidewatt.scheduler.errors import BadInput
+
+if TYPE_CHECKING:
+    from tidewatt.scheduler.proof.outcome import Outcome
 
 _STYLES = {"holds": "green", "broken": "red", "open": "yellow"}
 _WORDS = {"holds": "ok", "broken": "WRONG", "open": "open"}
@@ -60,9 +63,18 @@ def verify(
     say("no bundle can prove")
     for sentence in UNPROVEN:
         say(f"  {sentence}")
-    wrong = sum(finding.verdict == "broken" for finding in outcome.findings)
-    say(painted("nothing is wrong", "green") if outcome.sound else painted(f"{wrong} checks failed", "red"))
+    say(_end(outcome))
     return 0 if outcome.sound else 1
+
+
+def _end(outcome: "Outcome") -> str:
+    """The last line: what it comes to."""
+    wrong = sum(finding.verdict == "broken" for finding in outcome.findings)
+    if wrong:
+        return painted(f"{wrong} checks failed", "red")
+    if not outcome.vouched:
+        return painted("nothing is wrong with it, but nobody here vouches for who signed it", "yellow")
+    return painted("nothing is wrong", "green")
 
 
 @contextmanager

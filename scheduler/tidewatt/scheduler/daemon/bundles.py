@@ -34,13 +34,12 @@ from tidewatt.scheduler.jobs import SettlementState
 from tidewatt.scheduler.proof import bundle, heads, intensity, lines, queue_check
 from tidewatt.scheduler.proof.bundle import Content, sealed
 from tidewatt.scheduler.proof.canonical import canonical
-from tidewatt.scheduler.proof.chain import Tip
+from tidewatt.scheduler.proof.chain import EMPTY, Tip
 from tidewatt.scheduler.proof.differences import differences
 from tidewatt.scheduler.proof.heads import Head
 from tidewatt.scheduler.proof.intensity import Observations, Recorder
 from tidewatt.scheduler.proof.job_case import JobCase, account, up_to
 from tidewatt.scheduler.proof.lines import WHOLE, Shown
-from tidewatt.scheduler.proof.report_case import ReportCase
 from tidewatt.scheduler.store.records import JobRecord
 
 log = structlog.get_logger()
@@ -92,19 +91,19 @@ class Bundles:
         Raises:
             BadInput: where none ended then, or such a report is not made.
         """
-        case = report_bundle.asked(self._site, since_s, by or "none", baseline or "feasible")
         head, _ = self.ledger.sign()
+        case = report_bundle.asked(self._site, since_s, by or "none", baseline or "feasible", head)
         found = report_bundle.gathered(self._site, self._store, case, head)
         content = Content(
             bundle.REPORT,
-            _since(case),
+            case.subject,
             {**found.inputs, **self._replay()},
             found.chain,
             found.files,
             _software(),
             {},
         )
-        return sealed(content, head, self._earlier(found.before, head, found.numbers), self.ledger.key)
+        return sealed(content, head, self._earlier(EMPTY, head, found.numbers), self.ledger.key)
 
     def _sealed(self, job: JobRecord, outputs: Mapping[str, str], folder: Path) -> bytes:
         gathered = _Gathered(self._site.paths.readings, folder)
@@ -119,7 +118,8 @@ class Bundles:
         def choice(event: Mapping[str, Any]) -> Shown | None:
             return WHOLE if event["job_id"] == job.id else queue_check.shown(event)
 
-        before = self._before(self._store.first_event(numbers))
+        window_ms = job.submitted_ms - queue_check.REPLAYED_MS
+        before = self._before(min(self._store.first_event(numbers), self._store.last_before(window_ms)))
         own = [event["seq"] for event in case.events]
         content = Content(
             bundle.JOB,
@@ -259,11 +259,6 @@ def routes(api: FastAPI, service: Service) -> None:
 
 def _software() -> str:
     return f"tidewatt {importlib.metadata.version('tidewatt')}"
-
-
-def _since(case: ReportCase) -> str:
-    since = "the beginning" if case.since_ms is None else f"{moment(case.since_ms):%Y-%m-%d %H:%M} UTC"
-    return f"from {since} to {moment(case.until_ms):%Y-%m-%d %H:%M} UTC"
 
 
 def _outputs(given: Sequence[str]) -> dict[str, str]:

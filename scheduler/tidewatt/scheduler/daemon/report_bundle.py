@@ -1,11 +1,11 @@
 """Gathers the bundle of a report: the accounts of all its jobs, and the intensity they were made with."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
-from tidewatt.backends.clock import moment, time_ms
+from tidewatt.backends.clock import moment
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.series import Series
 from tidewatt.scheduler.accounting.frozen import MICRO
@@ -13,12 +13,11 @@ from tidewatt.scheduler.accounting.report import BASELINES, BY
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.proof import bundle, cells_check, intensity, lines
-from tidewatt.scheduler.proof.chain import Tip
+from tidewatt.scheduler.proof.chain import EMPTY
 from tidewatt.scheduler.proof.heads import Head
 from tidewatt.scheduler.proof.intensity import Answer
-from tidewatt.scheduler.proof.lots_check import LOTS
 from tidewatt.scheduler.proof.prices import Place, Prices
-from tidewatt.scheduler.proof.report_case import OWN, Choice, JobTold, ReportCase, computed, counted, told
+from tidewatt.scheduler.proof.report_case import Choice, JobTold, ReportCase, computed, counted, told
 from tidewatt.scheduler.store import Store
 
 Stretch = tuple[int, int]
@@ -26,50 +25,45 @@ Stretch = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The parts of a report's bundle; the chain begins after `before`."""
+    """The parts of a report's bundle."""
 
     inputs: Mapping[str, Any]
     chain: bytes
     files: Mapping[str, bytes]
-    before: Tip
     numbers: Sequence[int]  # of the events that tell of an account
 
 
-def asked(site: Site, since_s: float | None, by: str, baseline: str) -> ReportCase:
-    """What was asked for, with the moment of now.
+def asked(site: Site, since_s: float | None, by: str, baseline: str, head: Head) -> ReportCase:
+    """What was asked for, as of the head of the ledger.
 
     Raises:
         BadInput: where a report cannot be grouped like that, or there is no such baseline.
     """
     if by not in BY or baseline not in BASELINES:
         raise BadInput(f"choose --by from {', '.join(BY)} and --baseline from {', '.join(BASELINES)}")
-    now = site.clock.now()
-    since_ms = None if since_s is None else time_ms(now - timedelta(seconds=since_s))
-    return ReportCase(since_ms, time_ms(now), by, baseline, round(site.settings.hold_out * MICRO), {})
+    since_ms = None if since_s is None else head.time_ms - round(since_s * 1000)
+    return ReportCase(since_ms, head.time_ms, by, baseline, round(site.settings.hold_out * MICRO), {})
 
 
 def gathered(site: Site, store: Store, case: ReportCase, head: Head) -> Gathered:
-    """Everything that the report stands on, as of a head of the ledger."""
+    """Everything that the report stands on, as of a head of the ledger: from its first event on."""
     ended = store.accounts_since(case.since_ms or 0)
     if not ended:
         raise BadInput("no job has ended in this time: there is nothing to bundle")
-    first = store.first_event(each.job_id for each in ended)
-    if any(each.lot for each in ended):  # from the seed on, by which lots were drawn
-        seeds = [each["seq"] for each in store.events_of(LOTS) if not each["job_id"] and each["seq"] < first]
-        first = max(seeds, default=first)
-    first = min([first, *(each["seq"] for each in store.events_of(OWN, case.since_ms or 0))])
-    before = Tip(first - 1, store.hash_of(first - 1))
-    events = store.chain(before.seq, head.seq)
+    accounts = store.newest_accounts(head.seq)
+    numbers = {each.job_id for each in ended} | store.ended_untold()
+    newest = {number: accounts.get(number, 0) for number in numbers}
+    content = lines.written(store.stretch(0, head.seq), EMPTY, Choice(newest))
+    events = lines.read(content).events  # what whoever verifies will see, and no more
     jobs = counted(told(events), case)
     labels = {each.job_id: each.labels for each in ended if each.labels}
-    case = ReportCase(case.since_ms, case.until_ms, case.by, case.baseline, case.hold_out_share_ppm, labels)
+    case = replace(case, labels=labels)
     entries, files = _intensity(site, jobs)
     published = computed(jobs, events, case).model_dump_json(indent=2).encode()
     return Gathered(
         {**case.form(), "intensity": entries},
-        lines.written(events, before, Choice(events)),
+        content,
         {**files, bundle.PUBLISHED: published},
-        before,
         [job.settled_seq for job in jobs if job.settled_seq],
     )
 
@@ -123,7 +117,8 @@ def _needed(job: JobTold) -> dict[Place, Stretch]:
     baselines = [(begin, begin + length_ms) for begin in begins if begin is not None]
     launched = [each for each in job.events if each["kind"] == "attempt.launching"]
     found: dict[Place, Stretch] = {}
-    for signal in {each["signal"] for each in record["ledgers"]}:
+    zones = [job.frozen["home_zones"], *(each["payload"]["zones"] for each in launched)]
+    for signal in sorted({signal for each in zones for signal in each}):
         for each in launched:
             at_ms, factors = each["time_ms"], each["payload"]
             _widen(found, (factors["zones"].get(signal, ""), signal), (min(ran[0], at_ms), ran[1]))

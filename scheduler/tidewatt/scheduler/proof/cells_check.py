@@ -27,6 +27,7 @@ class Checked:
 
     wrong: dict[int, list[str]] = field(default_factory=dict)
     unknown: dict[int, str] = field(default_factory=dict)
+    lacking: dict[int, str] = field(default_factory=dict)  # what an account does not say, though it might
     jobs: int = 0
     cells: int = 0
 
@@ -68,7 +69,15 @@ def check(jobs: Iterable[JobTold], prices: Prices, withheld: Collection[Place] =
 
 def _computable(job: JobTold, record: Record, withheld: Collection[Place], found: Checked) -> bool:
     if not record["ledgers"]:
+        zones = [job.frozen["home_zones"], *(each["zones"] for each in _launched(job).values())]
+        if record["state"] != "none" and "energy_uj" in record and any(zones):
+            found.lacking[job.job_id] = "it was metered and its zones are known, but it tells no emissions"
         return False
+    for ledger in record["ledgers"]:
+        if job.frozen["home_zones"].get(ledger["signal"]) and not {"feasible_ug", "hypothetical_ug"} <= set(
+            ledger
+        ):
+            found.lacking[job.job_id] = f"it tells no saving by the {ledger['signal']} signal"
     if record["method_version"] != METHOD_VERSION:
         found.unknown[job.job_id] = f"its account is of method {record['method_version']}"
         return False

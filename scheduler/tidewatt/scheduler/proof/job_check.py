@@ -15,7 +15,7 @@ from tidewatt.forecasting.series import Series
 from tidewatt.scheduler.accounting.frozen import METHOD_VERSION, Frozen
 from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.errors import SchedulerError
-from tidewatt.scheduler.proof import bundle, queue_check
+from tidewatt.scheduler.proof import bundle, declared_check, queue_check, times_check
 from tidewatt.scheduler.proof.canonical import canonical
 from tidewatt.scheduler.proof.differences import differences
 from tidewatt.scheduler.proof.intensity import Replayed
@@ -38,7 +38,12 @@ def check(opened: Opened, supplied: Supplied, outcome: Outcome) -> None:
         if opened.files[bundle.RECEIPT] != canonical(record):
             outcome.broken("receipt", f"{bundle.RECEIPT} is not what the ledger holds")
             return
-        _order(before, receipt, outcome)
+        if opened.statement.predicate["subject"] != case.key:
+            outcome.broken("receipt", "it calls itself what it is not")
+            return
+        apart_ms = times_check.apart_ms(opened.inputs)
+        _order([*before, receipt], case.job_id, apart_ms, outcome)
+        times_check.backwards(opened.chain.events, opened.head.time_ms, apart_ms, outcome)
         series = bundled(opened.files)
         with TemporaryDirectory(prefix="tidewatt-verify-") as folder:
             _numbers(opened, case, before, record, series, supplied, Path(folder), outcome)
@@ -56,12 +61,14 @@ def _ordered(own: Events) -> tuple[Events, Mapping[str, Any]]:
     return own[: settled[-1]], own[settled[-1]]
 
 
-def _order(before: Events, receipt: Mapping[str, Any], outcome: Outcome) -> None:
-    """The submission is the first event, and the baseline was fixed before anything ran."""
-    launches = [event["seq"] for event in before if event["kind"] == "attempt.launching"]
-    fixed = [event for event in before if event["kind"] in FROZEN and "frozen" in event["payload"]]
-    if not before or before[0]["kind"] != "submitted":
-        outcome.broken("order", "the job's first event is not its submission")
+def _order(own: Events, job_id: int, apart_ms: int, outcome: Outcome) -> None:
+    """The submission is the first event, the baseline was fixed before anything ran, and times agree."""
+    launches = [event["seq"] for event in own if event["kind"] == "attempt.launching"]
+    fixed = [event for event in own if event["kind"] in FROZEN and "frozen" in event["payload"]]
+    wrong = [] if own[0]["kind"] == "submitted" else ["the job's first event is not its submission"]
+    wrong += times_check.check(job_id, own, apart_ms)
+    if wrong or not fixed:
+        outcome.broken("order", "; ".join(wrong) or "no event fixed the baseline")
         return
     late = [event for event in fixed if launches and event["seq"] > launches[0]]
     if late:
@@ -72,8 +79,8 @@ def _order(before: Events, receipt: Mapping[str, Any], outcome: Outcome) -> None
     then = f" before its first start at event {launches[0]}" if launches and not late else ""
     outcome.holds(
         "order",
-        f"submitted at event {before[0]['seq']}, baseline fixed at event {fixed[-1]['seq']} ({at}){then}, "
-        f"settled at event {receipt['seq']}",
+        f"submitted at event {own[0]['seq']}, baseline fixed at event {fixed[-1]['seq']} ({at}){then}, "
+        f"settled at event {own[-1]['seq']}",
     )
 
 
@@ -115,10 +122,17 @@ def _numbers(
         )
         return
     found = account(case, before, usages, answers, record["settled_at_ms"])
-    _compare(found, record, answers, outcome)
+    _compare(found, record, answers, case.idle_mw, outcome)
+    declared_check.check(opened.inputs, case, folder, outcome)
 
 
-def _compare(found: Settlement, record: Mapping[str, Any], answers: Replayed, outcome: Outcome) -> None:
+def _compare(
+    found: Settlement,
+    record: Mapping[str, Any],
+    answers: Replayed,
+    declared: Mapping[str, Mapping[str, int]],
+    outcome: Outcome,
+) -> None:
     computed = found.record()
     outcome.told(
         "readings",
@@ -137,7 +151,8 @@ def _compare(found: Settlement, record: Mapping[str, Any], answers: Replayed, ou
     outcome.told(
         "account",
         not wrong,
-        f"all {_count(record)} numbers and words of the receipt come out again from readings and intensity",
+        f"all {_count(record)} numbers and words of the receipt come out again from readings, intensity and "
+        f"{sum(map(len, declared.values()))} declared idle draws",
         "it does not come out again: " + "; ".join(wrong[:5]) + (" ..." if len(wrong) > 5 else ""),
     )
 

@@ -98,6 +98,8 @@ def _statement(files: Mapping[str, bytes], key: VerifyingKey, outcome: Outcome) 
 
 def _trusted(key: VerifyingKey, trust: Trust, outcome: Outcome) -> bool:
     """Tells by whom it was signed; only an expected key that it was not signed with is a fault."""
+    known = trust.expected or trust.own
+    outcome.vouched = known is not None and known.fingerprint == key.fingerprint
     if trust.expected is not None:
         return outcome.told(
             "signature",
@@ -110,7 +112,10 @@ def _trusted(key: VerifyingKey, trust: Trust, outcome: Outcome) -> bool:
         outcome.holds("signature", f"signed with this host's own key, {key.fingerprint[:16]}")
         return True
     outcome.holds("signature", f"signed with the key {key.fingerprint}")
-    outcome.open("signer", "nobody here vouches for that key: get it from its owner and name it with --key")
+    own = "" if trust.own is None else f" It is not this host's own, {trust.own.fingerprint[:16]}."
+    outcome.open(
+        "signer", f"nobody here vouches for that key: get it from its owner and name it with --key.{own}"
+    )
     return True
 
 

@@ -31,6 +31,7 @@ class Outcome:
     kind: str = ""
     subject: str = ""
     signed_by: str = ""
+    vouched: bool = False  # the reader has that key from elsewhere
     findings: list[Finding] = field(default_factory=list)
     needs_key: list[str] = field(default_factory=list)
 

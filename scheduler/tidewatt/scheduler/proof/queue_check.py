@@ -7,11 +7,13 @@ from typing import Any
 
 from tidewatt.backends.clock import moment
 from tidewatt.scheduler.accounting.baseline import ReplayJob
+from tidewatt.scheduler.proof.chain import EMPTY
 from tidewatt.scheduler.proof.job_case import FROZEN, JobCase
 from tidewatt.scheduler.proof.lines import Chain, Shown
 from tidewatt.scheduler.proof.outcome import Outcome
 
 NEED = ("gpus", "gpu_kind", "cpus", "mem_mb")
+REPLAYED_MS = 7 * 86_400_000  # the queue is replayed from so long before a job was submitted
 _RUN = frozenset({"attempt.running", "attempt.ended"})
 _SLACK, _DRIFT = timedelta(minutes=1), 1.05  # between the clocks of an attempt and of its meter
 
@@ -54,6 +56,8 @@ def check(chain: Chain, case: JobCase, outcome: Outcome) -> None:
     told = _told(chain.events)
     wrong = [sentence for job in case.queue if (sentence := _wrong(job, told.get(job.job_id)))]
     own = next((job for job in case.queue if job.job_id == case.job_id), None)
+    if not _seen_whole(chain, case.job_id):
+        wrong.append("the ledger is not shown from so long before it on: jobs may be missing")
     if own is not None:
         wrong += [f"job {number} is left out" for number in _left_out(case, own, told)]
     outcome.told(
@@ -62,6 +66,14 @@ def check(chain: Chain, case: JobCase, outcome: Outcome) -> None:
         f"{len(case.queue)} jobs, what they asked for and when they came as in the ledger; none left out",
         "; ".join(wrong[:5]) + (" ..." if len(wrong) > 5 else ""),
     )
+
+
+def _seen_whole(chain: Chain, job_id: int) -> bool:
+    """Whether the chain begins with the ledger, or before the time from which on the queue is replayed."""
+    submitted = next((e for e in chain.events if e["job_id"] == job_id and e["kind"] == "submitted"), None)
+    if chain.before == EMPTY or submitted is None:
+        return chain.before == EMPTY
+    return bool(chain.events[0]["time_ms"] <= submitted["time_ms"] - REPLAYED_MS)
 
 
 def _told(events: Iterable[Mapping[str, Any]]) -> dict[int, _Told]:

@@ -32,6 +32,12 @@ class ReportCase:
     hold_out_share_ppm: int
     labels: Mapping[int, Mapping[str, str]]
 
+    @property
+    def subject(self) -> str:
+        """What it is about, in words."""
+        since = "the beginning" if self.since_ms is None else f"{moment(self.since_ms):%Y-%m-%d %H:%M} UTC"
+        return f"from {since} to {moment(self.until_ms):%Y-%m-%d %H:%M} UTC"
+
     def form(self) -> dict[str, Any]:
         """Integers, strings, and lists and objects of them; `of` reads it."""
         asked = {"until_ms": self.until_ms, "by": self.by, "baseline": self.baseline}
@@ -85,7 +91,7 @@ class JobTold:
             self.user, self.project = payload.get("user", self.user), payload.get("project", self.project)
             self.array = payload.get("array", self.array)
         elif kind == "attempt.launching":
-            self.region = payload["region"]
+            self.region = payload.get("region", self.region)
         elif kind == "attempt.running":
             self.ran = True
         elif kind == "attempt.ended":
@@ -154,19 +160,25 @@ def computed(jobs: Sequence[JobTold], events: Iterable[Event], case: ReportCase)
 
 
 class Choice:
-    """What a report's bundle shows: newest accounts whole, of submissions who and what, commands never."""
+    """What a report's bundle shows: of its jobs the newest accounts whole, who and what, commands never.
 
-    def __init__(self, events: Iterable[Event]) -> None:
-        newest: dict[int, int] = {}
-        for event in events:
-            if event["kind"].startswith(SETTLED):
-                newest[event["job_id"]] = event["seq"]
-        self._newest = set(newest.values())
+    Of others it shows when they were submitted, ran and ended: so that whoever is left out can be seen.
+    """
+
+    def __init__(self, newest: Mapping[int, int]) -> None:
+        """`newest` are the numbers of the events with the accounts of the report's jobs, by job."""
+        self._newest = newest
 
     def __call__(self, event: Event) -> Shown | None:
         """How much of the event is shown."""
-        kind = event["kind"]
-        if event["seq"] in self._newest or kind in (OWN, LOTS):
+        kind, number = event["kind"], event["job_id"]
+        if kind in (OWN, LOTS):
+            return WHOLE
+        if kind in ("attempt.running", "attempt.ended"):
+            return _ATTEMPT
+        if number not in self._newest:
+            return LABEL
+        if event["seq"] == self._newest[number]:
             return WHOLE
         if kind == "submitted":
             return Shown(frozenset({*NEED, *_WHO, "frozen"}))

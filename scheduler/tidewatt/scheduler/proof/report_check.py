@@ -4,9 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tidewatt.backends.clock import moment
 from tidewatt.forecasting.series import Series
-from tidewatt.scheduler.proof import bundle, cells_check, lots_check
+from tidewatt.scheduler.proof import bundle, cells_check, lots_check, times_check
 from tidewatt.scheduler.proof.cells_check import Checked
+from tidewatt.scheduler.proof.chain import EMPTY
 from tidewatt.scheduler.proof.differences import differences
 from tidewatt.scheduler.proof.job_check import FAULTS
 from tidewatt.scheduler.proof.opening import Opened
@@ -20,15 +22,38 @@ def check(opened: Opened, supplied: Supplied, outcome: Outcome) -> None:
     """Computes the report again, and adds what was found."""
     try:
         case = ReportCase.of(opened.inputs)
+        if not _whole_ledger(opened, case, outcome):
+            return
         jobs = counted(told(opened.chain.events), case)
         if not _shown(opened, jobs, outcome):
             return
-        _order(jobs, outcome)
+        _order(jobs, times_check.apart_ms(opened.inputs), outcome)
         lots_check.check(opened.chain.events, outcome)
         _accounts(opened, jobs, supplied, outcome)
         _totals(opened, jobs, case, outcome)
     except FAULTS as error:
         outcome.broken("report", f"it cannot be computed again: {error or type(error).__name__}")
+
+
+def _whole_ledger(opened: Opened, case: ReportCase, outcome: Outcome) -> bool:
+    """Whether it begins at the first event and ends at its head: of a part nobody knows what is missing."""
+    if opened.chain.before != EMPTY:
+        outcome.broken(
+            "jobs", f"the ledger is shown from event {opened.chain.before.seq + 1} on: jobs may be missing"
+        )
+        return False
+    if case.until_ms != opened.head.time_ms:
+        outcome.broken(
+            "jobs", f"its ledger ends at {moment(opened.head.time_ms):%Y-%m-%d %H:%M} UTC, the report not"
+        )
+        return False
+    if opened.statement.predicate["subject"] != case.subject:
+        outcome.broken("report", "it calls itself what it is not")
+        return False
+    times_check.backwards(
+        opened.chain.events, opened.head.time_ms, times_check.apart_ms(opened.inputs), outcome
+    )
+    return True
 
 
 def _shown(opened: Opened, jobs: Sequence[JobTold], outcome: Outcome) -> bool:
@@ -46,13 +71,14 @@ def _shown(opened: Opened, jobs: Sequence[JobTold], outcome: Outcome) -> bool:
     settled = sum(job.record is not None for job in jobs)
     outcome.holds(
         "jobs",
-        f"all {len(jobs)} jobs of the ledger that ran and ended in its time are in it, {settled} settled",
+        f"all {len(jobs)} jobs of the ledger that ran and ended in its time are in it, {settled} settled, "
+        f"up to {moment(opened.head.time_ms):%Y-%m-%d %H:%M} UTC",
     )
     return True
 
 
-def _order(jobs: Sequence[JobTold], outcome: Outcome) -> None:
-    """Of each job the submission comes first, and its account after its end."""
+def _order(jobs: Sequence[JobTold], apart_ms: int, outcome: Outcome) -> None:
+    """Of each job the submission comes first, and its account after its end; times agree with that."""
     wrong = [
         job.job_id
         for job in jobs
@@ -62,14 +88,16 @@ def _order(jobs: Sequence[JobTold], outcome: Outcome) -> None:
             and any(e["kind"] == "attempt.ended" and e["seq"] > job.settled_seq for e in job.events)
         )
     ]
+    sentences = [f"events of job {number} are out of order" for number in wrong]
+    sentences += [each for job in jobs for each in times_check.check(job.job_id, job.events, apart_ms)]
     late = [job.job_id for job in jobs if _fixed_late(job)]
     if late:
         outcome.open("order", f"what baselines stand on was fixed again after a start: job {late[0]}")
     outcome.told(
         "order",
-        not wrong,
+        not sentences,
         "each job was submitted before it ran, and each account follows its job's end",
-        f"events are out of order: job {wrong[0] if wrong else ''}",
+        "; ".join(sentences[:5]) + (" ..." if len(sentences) > 5 else ""),
     )
 
 
@@ -101,6 +129,13 @@ def _open(checked: Checked, jobs: Sequence[JobTold], outcome: Outcome) -> None:
     for why in dict.fromkeys(checked.unknown.values()):
         number = sum(each == why for each in checked.unknown.values())
         outcome.open("accounts", f"{number} accounts are not computed again: {why}")
+    if checked.lacking:
+        first, why = next(iter(checked.lacking.items()))
+        outcome.open(
+            "accounts",
+            f"{len(checked.lacking)} accounts are in no saving: job {first}: {why}; its energy, and what "
+            "is known of its grid, are in this bundle",
+        )
     pairs = sum(
         bool(ledger.get("levers", {}).get("efficiency_ug"))
         for job in jobs

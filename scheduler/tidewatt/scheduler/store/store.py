@@ -230,6 +230,27 @@ class Store:
         query = sa.select(schema.event).where(*where).order_by(schema.event.c.seq).limit(limit)
         return [dict(row._mapping) for row in self._rows(query)]
 
+    def stretch(self, after_seq: int, up_to: int, at_once: int = 5000) -> Iterator[dict[str, Any]]:
+        """The same, read in parts: of a long ledger not everything is in memory at once."""
+        while events := self.chain(after_seq, up_to, at_once):
+            yield from events
+            after_seq = events[-1]["seq"]
+
+    def newest_accounts(self, up_to: int) -> dict[int, int]:
+        """The number of each job's newest event with its account, up to a number."""
+        kinds = schema.event.c.kind.in_([f"settlement.{state}" for state in SettlementState])
+        newest = sa.select(schema.event.c.job_id, sa.func.max(schema.event.c.seq).label("seq"))
+        rows = self._rows(newest.where(kinds, schema.event.c.seq <= up_to).group_by(schema.event.c.job_id))
+        return {row.job_id: row.seq for row in rows}
+
+    def ended_untold(self) -> set[int]:
+        """Jobs that were cancelled between two tries by a release that did not note when they ended."""
+        ran = sa.select(schema.attempt.c.job_id).where(schema.attempt.c.started_ms.is_not(None))
+        over = schema.job.c.ended_ms.is_(None), schema.job.c.state.in_([str(state) for state in ENDED])
+        return {
+            row.id for row in self._rows(sa.select(schema.job.c.id).where(*over, schema.job.c.id.in_(ran)))
+        }
+
     def first_event(self, job_ids: Iterable[int]) -> int:
         """The number of the first event of any of these jobs; 1 where they have none."""
         wanted = sorted(set(job_ids))
@@ -238,6 +259,12 @@ class Store:
             some = schema.event.c.job_id.in_(wanted[first : first + _ASKED_AT_ONCE])
             found += self._rows(sa.select(sa.func.min(schema.event.c.seq).label("seq")).where(some))
         return min((row.seq for row in found if row.seq is not None), default=1)
+
+    def last_before(self, time_ms: int) -> int:
+        """The number of the newest submission up to a time; 1 where there is none."""
+        where = schema.event.c.kind == "submitted", schema.event.c.time_ms <= time_ms
+        rows = self._rows(sa.select(sa.func.max(schema.event.c.seq).label("seq")).where(*where))
+        return next((row.seq for row in rows if row.seq is not None), 1)
 
     def settled_after(self, seq: int) -> bool:
         """True where an account was written after an event."""

@@ -1,0 +1,43 @@
+"""What an account takes from outside its bundle: told by whoever signed it, and shown to be so."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tidewatt.backends.meters.excerpt import excerpt
+from tidewatt.scheduler.proof.job_case import JobCase
+from tidewatt.scheduler.proof.outcome import Outcome
+
+_FOREVER_MS = 253_400_000_000_000  # in the year 9999
+_TIMES, _MORE_MW = 2, 5_000  # beyond so many times the lowest draw seen, and so much more, it is wrong
+
+
+def check(inputs: Mapping[str, Any], case: JobCase, readings: Path, outcome: Outcome) -> None:
+    """Adds the idle draws, ratios of hardware and lacking observations that the account rests on."""
+    draws = {key: mw for by_device in case.idle_mw.values() for key, mw in by_device.items()}
+    if draws:
+        told = ", ".join(f"{mw / 1000:g} W of {key}" for key, mw in sorted(draws.items()))
+        outcome.open("idle draw", f"{told}: declared, from readings of other days")
+    wrong = [
+        f"{key} is declared to draw {mw / 1000:g} W when idle and drew {lowest / 1000:g} W while the job ran"
+        for attempt_id, by_device in case.idle_mw.items()
+        for key, mw in by_device.items()
+        if (lowest := _lowest_mw(readings / attempt_id, key)) and mw > _TIMES * lowest + _MORE_MW
+    ]
+    if wrong:
+        outcome.broken("idle draw", "; ".join(wrong))
+    for attempt_id, each in sorted(case.efficiencies.items()):
+        ratio = f"{each.ratio_ppm / 1e6:g} times the energy of attempt {attempt_id}"
+        outcome.open("efficiency", f"home's hardware would need {ratio}: {each.source}, not in this bundle")
+    for entry in inputs["intensity"]:
+        if "sha256" not in entry:
+            outcome.open("intensity", f"no {entry['signal']} intensity of {entry['zone']} was known, as told")
+
+
+def _lowest_mw(folder: Path, key: str) -> int:
+    """The lowest momentary draw in an attempt's readings; 0 where none tells it."""
+    if not folder.is_dir():
+        return 0
+    power_mw = excerpt(folder, 0, _FOREVER_MS).power_mw.get(key)
+    seen = None if power_mw is None else power_mw[power_mw > 0]
+    return 0 if seen is None or not seen.size else int(seen.min())

@@ -1,0 +1,71 @@
+"""Compares the times that events tell with each other: an outcome comes after what it is the outcome of."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tidewatt.backends.clock import moment
+from tidewatt.scheduler.proof.job_case import FROZEN, SETTLED
+from tidewatt.scheduler.proof.outcome import Outcome
+
+APART_MS = 300_000  # clocks of daemon, meter and jobs on one host never are: then one was set
+_SAME_MS = 1_000
+_NOW = (
+    "job.",
+    SETTLED,
+    "submitted",
+    "released",
+    "may start",
+    "updated",
+    "plan",
+)  # told at the time they have
+Events = Iterable[Mapping[str, Any]]
+
+
+def check(job_id: int, events: Events, apart_ms: int) -> list[str]:
+    """In what one job's times contradict each other; its events must show their payloads."""
+    wrong = []
+    submitted_ms: int | None = None
+    ended_ms = 0
+    for event in events:
+        kind, payload, time_ms = event["kind"], event.get("payload", {}), event["time_ms"]
+        if kind == "submitted":
+            submitted_ms = time_ms
+        if (
+            kind in FROZEN
+            and "frozen" in payload
+            and abs(payload["frozen"]["submitted_ms"] - time_ms) > _SAME_MS
+        ):
+            wrong.append(
+                f"job {job_id}: its baseline is of another time than event {event['seq']} that fixed it"
+            )
+        if submitted_ms is not None and payload.get("started_ms", submitted_ms) < submitted_ms - apart_ms:
+            wrong.append(f"job {job_id}: it started before it was submitted")
+        ended_ms = max(ended_ms, payload.get("ended_ms", 0)) if kind == "attempt.ended" else ended_ms
+        if kind.startswith(SETTLED) and payload:
+            settled_ms = payload["settled_at_ms"]
+            if settled_ms != time_ms or settled_ms < ended_ms - apart_ms:
+                wrong.append(
+                    f"job {job_id}: it was settled at another time than its account says, or too early"
+                )
+    return wrong
+
+
+def backwards(events: Events, head_ms: int, apart_ms: int, outcome: Outcome) -> None:
+    """Adds where the ledger's times run backwards: somebody set the clock, or wrote other times."""
+    latest_ms, worst, where = 0, 0, 0
+    for event in events:
+        if event["kind"].startswith(_NOW):
+            if latest_ms - event["time_ms"] > worst:
+                worst, where = latest_ms - event["time_ms"], event["seq"]
+            latest_ms = max(latest_ms, event["time_ms"])
+    if latest_ms - head_ms > max(worst, apart_ms):
+        told = f"an event is of {moment(latest_ms):%Y-%m-%d %H:%M} UTC, later than the head signed after it"
+        outcome.open("time", f"{told}: the clock was set, or the times were not what they are")
+    elif worst > apart_ms:
+        told = f"times run backwards by {worst // 1000} s at event {where}"
+        outcome.open("time", f"{told}: the clock was set, or the times were not what they are")
+
+
+def apart_ms(inputs: Mapping[str, Any]) -> int:
+    """How far clocks may be apart; replayed time runs faster than the clocks that tell it."""
+    return APART_MS * max(1, int(inputs.get("replay_factor_milli", 1000)) // 1000)
