@@ -17,7 +17,7 @@ from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.preview import preview
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.region import Region
-from tidewatt.scheduler.schemas import PlanRequest
+from tidewatt.scheduler.request_schema import PlanRequest
 
 CELLS = [
     pytest.param(row.key, name, known, id=f"{row.key}-{name}-{'known' if known else 'never heard of'}")

@@ -25,7 +25,7 @@ from tidewatt.scheduler.daemon.watching import Watcher
 from tidewatt.scheduler.paths import Paths
 from tidewatt.scheduler.planning.queue import plan_queue
 from tidewatt.scheduler.region import Pool, Region
-from tidewatt.scheduler.schemas import SubmitReply, SubmitRequest
+from tidewatt.scheduler.request_schema import SubmitReply, SubmitRequest
 from tidewatt.scheduler.settings import Settings
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import JobRecord

@@ -17,7 +17,8 @@ from tidewatt.scheduler.daemon.sweeping import sweep
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import JobState
 from tidewatt.scheduler.plan import Why
-from tidewatt.scheduler.schemas import ArrayView, JobView, RerunRequest, UpdateRequest
+from tidewatt.scheduler.request_schema import RerunRequest, UpdateRequest
+from tidewatt.scheduler.schemas import ArrayView, JobView
 from tidewatt.scheduler.store import StoreError, Transaction
 
 

@@ -14,7 +14,7 @@ from tidewatt.scheduler.daemon.guarding import Guardian
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.planning.learnt import Learnt
 from tidewatt.scheduler.region import Pool
-from tidewatt.scheduler.schemas import SubmitRequest
+from tidewatt.scheduler.request_schema import SubmitRequest
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 SLOWER = [{"kind": "a100"}, {"kind": "t4", "speed": 0.5}]

@@ -15,7 +15,7 @@ from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.preview import ask_of, home_of, preview
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.region import Region
-from tidewatt.scheduler.schemas import PlanReply, PlanRequest
+from tidewatt.scheduler.request_schema import PlanReply, PlanRequest
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tidewatt.scheduler.daemon.site import Site
     from tidewatt.scheduler.planning.frontier import Frontier
     from tidewatt.scheduler.planning.situation import Situation
-    from tidewatt.scheduler.schemas import PlanRequest
+    from tidewatt.scheduler.request_schema import PlanRequest
 
 
 YEARS = range(1970, 2501)  # of moments that are planned for
@@ -80,7 +80,7 @@ def frontier_alone(wish: Wish, order: Order, setting: Setting) -> "tuple[Frontie
 def _asked(wish: Wish, order: Order, setting: Setting) -> "tuple[PlanRequest, Situation, Site]":
     """The request, and an empty queue as it is seen at the time that was typed."""
     from tidewatt.scheduler.planning.situation import Situation
-    from tidewatt.scheduler.schemas import PlanRequest
+    from tidewatt.scheduler.request_schema import PlanRequest
 
     if order.after:
         raise BadInput("--after names jobs of a daemon, and none is asked for this plan: leave it out")

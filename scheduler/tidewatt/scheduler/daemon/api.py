@@ -21,17 +21,15 @@ from tidewatt.scheduler.daemon.changing import Changes
 from tidewatt.scheduler.daemon.overview import Overview
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.errors import SchedulerError
-from tidewatt.scheduler.schemas import (
-    ArrayView,
-    JobView,
+from tidewatt.scheduler.request_schema import (
     PlanReply,
     PlanRequest,
-    Problem,
     RerunRequest,
     SubmitReply,
     SubmitRequest,
     UpdateRequest,
 )
+from tidewatt.scheduler.schemas import ArrayView, JobView, Problem
 from tidewatt.scheduler.status_schema import ForecastView, StatusView
 
 Scope = MutableMapping[str, Any]

@@ -19,7 +19,7 @@ from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.jobs import ENDED, JobState
 from tidewatt.scheduler.plan import Ask, Plan
-from tidewatt.scheduler.schemas import SubmitRequest
+from tidewatt.scheduler.request_schema import SubmitRequest
 from tidewatt.scheduler.store import Store, Transaction
 from tidewatt.scheduler.store.accounts import AccountRecord
 from tidewatt.scheduler.store.records import JobRecord

@@ -16,7 +16,8 @@ from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import ENDED, JobState
 from tidewatt.scheduler.planning.terms import check
-from tidewatt.scheduler.schemas import ArrayView, JobView, UpdateRequest
+from tidewatt.scheduler.request_schema import UpdateRequest
+from tidewatt.scheduler.schemas import ArrayView, JobView
 from tidewatt.scheduler.store.records import JobRecord
 
 NOT_STARTED = (JobState.WAITING, JobState.HELD)

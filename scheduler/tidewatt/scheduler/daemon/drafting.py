@@ -13,7 +13,7 @@ from tidewatt.scheduler.planning.estimate import Estimate
 from tidewatt.scheduler.planning.learnt import Learnt
 from tidewatt.scheduler.planning.preview import ask_of
 from tidewatt.scheduler.planning.speeds import Speeds
-from tidewatt.scheduler.schemas import PlanRequest, SubmitRequest
+from tidewatt.scheduler.request_schema import PlanRequest, SubmitRequest
 from tidewatt.scheduler.store import Store
 
 

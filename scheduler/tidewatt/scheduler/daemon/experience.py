@@ -13,7 +13,7 @@ from tidewatt.scheduler.jobs import SettlementState
 from tidewatt.scheduler.plan import Ask
 from tidewatt.scheduler.planning.learnt import AskedRun, Learnt, PastRun, learn
 from tidewatt.scheduler.planning.terms import ASSUMED
-from tidewatt.scheduler.schemas import SubmitRequest
+from tidewatt.scheduler.request_schema import SubmitRequest
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 from tidewatt.scheduler.when import short

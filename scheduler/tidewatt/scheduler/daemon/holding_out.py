@@ -15,7 +15,7 @@ from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.plan import Ask
 from tidewatt.scheduler.planning.instants import ceil_ms
 from tidewatt.scheduler.planning.terms import terms_of
-from tidewatt.scheduler.schemas import SubmitRequest
+from tidewatt.scheduler.request_schema import SubmitRequest
 from tidewatt.scheduler.store import Store
 
 log = structlog.get_logger()

@@ -22,7 +22,7 @@ from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import JobState, SettlementState
 from tidewatt.scheduler.plan import Ask, Plan
-from tidewatt.scheduler.schemas import SubmitRequest
+from tidewatt.scheduler.request_schema import SubmitRequest
 from tidewatt.scheduler.store import Transaction
 from tidewatt.scheduler.store.records import JobRecord, kind_record
 

@@ -12,7 +12,7 @@ from tidewatt.scheduler.jobs import ENDED, JobState
 from tidewatt.scheduler.plan import Ask
 from tidewatt.scheduler.planning.speeds import Speeds
 from tidewatt.scheduler.region import Region
-from tidewatt.scheduler.schemas import PlanRequest
+from tidewatt.scheduler.request_schema import PlanRequest
 from tidewatt.scheduler.store import Store, Transaction
 from tidewatt.scheduler.store.records import JobRecord
 from tidewatt.scheduler.when import short

@@ -32,11 +32,7 @@ from tidewatt.scheduler.planning import ladder
 from tidewatt.scheduler.planning.preview import answer, offer_views
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import check
-from tidewatt.scheduler.schemas import (
-    ArrayView,
-    CertificateView,
-    JobView,
-    KindView,
+from tidewatt.scheduler.request_schema import (
     PlanReply,
     PlanRequest,
     RerunRequest,
@@ -45,6 +41,7 @@ from tidewatt.scheduler.schemas import (
     SubmitReply,
     SubmitRequest,
 )
+from tidewatt.scheduler.schemas import ArrayView, CertificateView, JobView, KindView
 from tidewatt.scheduler.store import Store, Transaction
 from tidewatt.scheduler.store.records import JobRecord
 

@@ -13,7 +13,8 @@ from tidewatt.scheduler.planning.queue import Offer
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import ASSUMED
 from tidewatt.scheduler.region import Region
-from tidewatt.scheduler.schemas import BesideView, PlanReply, PlanRequest, PlanView, SlackOffer
+from tidewatt.scheduler.request_schema import PlanReply, PlanRequest, SlackOffer
+from tidewatt.scheduler.schemas import BesideView, PlanView
 
 PREVIEW_ID = 0  # no job has it
 

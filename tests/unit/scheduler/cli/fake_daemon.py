@@ -12,21 +12,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tidewatt.scheduler.schemas import (
-    ArrayView,
-    AttemptView,
-    JobView,
-    Message,
+from tidewatt.scheduler.request_schema import (
     PlanReply,
     PlanRequest,
-    PlanView,
-    Problem,
     RerunRequest,
     SlackOffer,
     SubmitReply,
     SubmitRequest,
     UpdateRequest,
 )
+from tidewatt.scheduler.schemas import ArrayView, AttemptView, JobView, Message, PlanView, Problem
 from tidewatt.scheduler.status_schema import RegionView, StatusView
 
 NOW = datetime(2026, 11, 22, 17, 0, tzinfo=UTC)
