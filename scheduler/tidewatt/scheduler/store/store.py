@@ -9,9 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from tidewatt.scheduler.jobs import ENDED, AttemptState, JobState, SettlementState
-from tidewatt.scheduler.proof.chain import START, Tip
+from tidewatt.scheduler.proof.chain import Tip
 from tidewatt.scheduler.store import database, schema
 from tidewatt.scheduler.store.accounts import AccountRecord, accounts_since
+from tidewatt.scheduler.store.chained import Chained
 from tidewatt.scheduler.store.database import StoreError
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, kind_of, plan_of
 from tidewatt.scheduler.store.transaction import Transaction
@@ -21,7 +22,7 @@ FOREVER_MS = 253_402_300_799_000  # the end of the year 9999
 _ASKED_AT_ONCE = 500  # values in one question: SQLite's limit is well above
 
 
-class Store:
+class Store(Chained):
     """Jobs, attempts and events in one database; writing is serialised, reading sees what is committed."""
 
     def __init__(self, path: Path) -> None:
@@ -223,26 +224,6 @@ class Store:
         query = sa.select(schema.event).where(*where).order_by(schema.event.c.seq)
         return [dict(row._mapping) for row in self._rows(query)]
 
-    def chain(self, after_seq: int, up_to: int | None = None, limit: int = -1) -> list[dict[str, Any]]:
-        """Events after a number and up to another, in order, at most `limit` (-1: all)."""
-        where = [schema.event.c.seq > after_seq]
-        where += [] if up_to is None else [schema.event.c.seq <= up_to]
-        query = sa.select(schema.event).where(*where).order_by(schema.event.c.seq).limit(limit)
-        return [dict(row._mapping) for row in self._rows(query)]
-
-    def stretch(self, after_seq: int, up_to: int, at_once: int = 5000) -> Iterator[dict[str, Any]]:
-        """The same, read in parts: of a long ledger not everything is in memory at once."""
-        while events := self.chain(after_seq, up_to, at_once):
-            yield from events
-            after_seq = events[-1]["seq"]
-
-    def newest_accounts(self, up_to: int) -> dict[int, int]:
-        """The number of each job's newest event with its account, up to a number."""
-        kinds = schema.event.c.kind.in_([f"settlement.{state}" for state in SettlementState])
-        newest = sa.select(schema.event.c.job_id, sa.func.max(schema.event.c.seq).label("seq"))
-        rows = self._rows(newest.where(kinds, schema.event.c.seq <= up_to).group_by(schema.event.c.job_id))
-        return {row.job_id: row.seq for row in rows}
-
     def ended_untold(self) -> set[int]:
         """Jobs that were cancelled between two tries by a release that did not note when they ended."""
         ran = sa.select(schema.attempt.c.job_id).where(schema.attempt.c.started_ms.is_not(None))
@@ -251,37 +232,10 @@ class Store:
             row.id for row in self._rows(sa.select(schema.job.c.id).where(*over, schema.job.c.id.in_(ran)))
         }
 
-    def first_event(self, job_ids: Iterable[int]) -> int:
-        """The number of the first event of any of these jobs; 1 where they have none."""
-        wanted = sorted(set(job_ids))
-        found = []
-        for first in range(0, len(wanted), _ASKED_AT_ONCE):
-            some = schema.event.c.job_id.in_(wanted[first : first + _ASKED_AT_ONCE])
-            found += self._rows(sa.select(sa.func.min(schema.event.c.seq).label("seq")).where(some))
-        return min((row.seq for row in found if row.seq is not None), default=1)
-
-    def last_before(self, time_ms: int) -> int:
-        """The number of the newest submission up to a time; 1 where there is none."""
-        where = schema.event.c.kind == "submitted", schema.event.c.time_ms <= time_ms
-        rows = self._rows(sa.select(sa.func.max(schema.event.c.seq).label("seq")).where(*where))
-        return next((row.seq for row in rows if row.seq is not None), 1)
-
-    def settled_after(self, seq: int) -> bool:
-        """True where an account was written after an event."""
-        kinds = schema.event.c.kind.in_([f"settlement.{state}" for state in SettlementState])
-        return bool(self._rows(sa.select(schema.event.c.seq).where(schema.event.c.seq > seq, kinds).limit(1)))
-
     def tip(self) -> Tip:
         """The last number ever given to an event, and the hash of the last one that is there."""
         with self.transaction() as transaction:
             return transaction.tip()
-
-    def hash_of(self, seq: int) -> str:
-        """The hash of an event as it is stored, of an empty chain for 0; "" where there is no such event."""
-        if not seq:
-            return START
-        rows = self._rows(sa.select(schema.event.c.hash).where(schema.event.c.seq == seq))
-        return rows[0].hash if rows else ""
 
     def _rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
         try:
