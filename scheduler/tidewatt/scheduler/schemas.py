@@ -50,7 +50,8 @@ class PlanView(Message):
 class AttemptView(Message):
     """One try at running a job. Zones by signal, hardware and site are those of its launch, "" not known.
 
-    `cloud` is the provider's name, "" for own hardware, None where that is not known.
+    `cloud` is the provider's name, "" for own hardware, None where that is not known. In a replay a real
+    second is `replay_factor` of these times; energy is that of real ones.
     """
 
     attempt_id: str
@@ -68,6 +69,7 @@ class AttemptView(Message):
     cpu_model: str = ""
     site: str = ""
     cloud: str | None = None
+    replay_factor: float = 1.0
 
 
 class EventView(Message):

@@ -178,6 +178,7 @@ def attempt_view(attempt: AttemptRecord) -> AttemptView:
         cpu_model=factors.get("cpu_model", ""),
         site=factors.get("site", ""),
         cloud=factors.get("cloud"),
+        replay_factor=factors.get("replay_factor_milli", 1000) / 1000,
     )
 
 

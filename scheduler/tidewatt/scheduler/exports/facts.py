@@ -57,9 +57,9 @@ class Facts:
 
     @property
     def held_s(self) -> float | None:
-        """Seconds for which it held its machine, over all attempts; None where one has not ended."""
+        """Real seconds for which it held its machine, over all attempts; None where one has not ended."""
         lengths = [
-            (each.ended - each.started).total_seconds()
+            (each.ended - each.started).total_seconds() / each.replay_factor
             for each in self.attempts
             if each.started is not None and each.ended is not None
         ]

@@ -46,7 +46,8 @@ def steps(
 def _spread(receipt: Facts, zone: str, signal: str) -> Iterator[tuple[datetime, float]]:
     if not receipt.facility_kwh or not receipt.held_s:
         return
-    per_s = receipt.facility_kwh / receipt.held_s
+    # on the grid's clock, which in a replay goes faster than the machine's
+    per_s = receipt.facility_kwh / sum((end - start).total_seconds() for start, end in _runs(receipt))
     for start, end in _runs(receipt, zone, signal):
         hour = _hour(start)
         while hour < end:

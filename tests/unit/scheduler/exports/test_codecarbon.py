@@ -37,6 +37,12 @@ def test_units_are_kilograms_seconds_watts_and_kilowatt_hours_with_pue() -> None
     assert parts == pytest.approx(float(cells["energy_consumed"]))
 
 
+def test_seconds_and_watts_of_a_replay_are_real_ones() -> None:
+    cells = row(receipt(attempts=(attempt(replay_factor=600.0),)))
+    assert float(cells["duration"]) == 6
+    assert float(cells["cpu_power"]) == pytest.approx(CPU_J / 6)
+
+
 def test_place_and_hardware_are_those_of_the_attempts() -> None:
     cells = row(receipt(gpus=2))
     assert (cells["country_name"], cells["country_iso_code"]) == ("Germany", "DEU")

@@ -30,6 +30,12 @@ def test_energy_is_spread_over_the_time_that_the_job_ran() -> None:
     assert [step.gco2_per_kwh for step in found] == [0.0, 100.0, 200.0, 300.0]
 
 
+def test_energy_of_a_replay_is_all_there_on_the_grids_clock() -> None:
+    ran = attempt(started=NOON, ended=NOON + 2 * HOUR, replay_factor=600.0)
+    found = steps(GRID, [receipt(attempts=(ran,))], "DE", "average")
+    assert [step.kwh for step in found] == [pytest.approx(1.625), pytest.approx(1.625), None, None]
+
+
 def test_energy_elsewhere_and_energy_that_nobody_knows_are_in_no_hour() -> None:
     elsewhere = receipt(attempts=(attempt(zones={"average": "FR"}),))
     running = receipt(attempts=(attempt(ended=None),))
