@@ -7,7 +7,9 @@ import pytest
 from tests.integration.scheduler.office import NOW, Office, office
 from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.accounting.receipt import Settlement
+from tidewatt.scheduler.daemon.hours import Inventory
 from tidewatt.scheduler.daemon.receipts import Receipts
+from tidewatt.scheduler.daemon.reporting import ended_since
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import SettlementState
 
@@ -106,3 +108,13 @@ def test_receipt_tells_where_and_on_what_its_attempt_ran(tmp_path: Path) -> None
 def test_time_that_is_none_is_refused(tmp_path: Path, since_s: float) -> None:
     with office(tmp_path) as at, pytest.raises(BadInput, match="cannot be shown"):
         Receipts(at.service).page(since_s)
+
+
+@pytest.mark.parametrize("since_s", [-5.0, 1e300, float("nan")])
+def test_reports_and_hours_refuse_such_a_time_too(tmp_path: Path, since_s: float) -> None:
+    with office(tmp_path) as at:
+        site, store = at.service.site, at.service.store
+        with pytest.raises(BadInput, match="cannot be shown"):
+            ended_since(site, store, since_s, "none", "feasible")
+        with pytest.raises(BadInput, match="cannot be shown"):
+            Inventory(site, store).since(since_s)

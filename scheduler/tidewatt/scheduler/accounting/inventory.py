@@ -181,10 +181,6 @@ def own_hour(payload: Mapping[str, Any], where: Where) -> tuple[Spot, Amount]:
     """What Tidewatt itself used in an hour, from an event "own": a project of its own."""
     it_uj = sum(payload["energy_uj"].values())
     emitted_ug = payload["emissions_ug"].get(SIGNAL)
-    spot = Spot(
-        payload["hour_ms"], where.zone, OWN_PROJECT, payload["region"], where.site, where.cloud or "",
-        where.cloud is not None, where.pue_micro, where.pue_source,
-    )  # fmt: skip
     amount = Amount(
         it_uj=it_uj,
         facility_uj=rounded(it_uj * where.pue_micro, MICRO),
@@ -192,7 +188,7 @@ def own_hour(payload: Mapping[str, Any], where: Where) -> tuple[Spot, Amount]:
         unpriced_uj=it_uj if emitted_ug is None else 0,
         sources={} if emitted_ug is None else {payload["sources"][SIGNAL]: None},
     )
-    return spot, amount
+    return _spot(payload["hour_ms"], payload["region"], where, OWN_PROJECT), amount
 
 
 def together(parts: Iterable[Mapping[Spot, Amount]]) -> dict[Spot, Amount]:

@@ -1,7 +1,6 @@
 """The inventory of energy by hour, from the accounts that the store keeps."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tidewatt.backends.clock import moment, time_ms
@@ -19,9 +18,9 @@ from tidewatt.scheduler.accounting.inventory import (
 )
 from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.accounting.units import HOUR_MS, UJ_PER_KWH
+from tidewatt.scheduler.daemon import lookback
 from tidewatt.scheduler.daemon.site import Site
-from tidewatt.scheduler.errors import BadInput
-from tidewatt.scheduler.jobs import ENDED, SettlementState
+from tidewatt.scheduler.jobs import SettlementState
 from tidewatt.scheduler.settings import RegionTable
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
@@ -45,9 +44,8 @@ class Inventory:
 
     def since(self, since_s: float | None) -> Hours:
         """The hours of the jobs that ended in the last `since_s` seconds, or ever."""
-        if since_s is not None and not 0 < since_s <= 1e10:
-            raise BadInput(f"the hours of the last {since_s:g} s cannot be shown: choose from 1 to 1e10")
-        since_ms = 0 if since_s is None else time_ms(self._site.clock.now() - timedelta(seconds=since_s))
+        since = lookback.since(since_s, self._site.clock.now())
+        since_ms = 0 if since is None else time_ms(since)
         self._rates = {}  # observations may have been restated since they were last asked for
         parts: list[dict[Spot, Amount]] = []
         unmetered = without = without_uj = jobs = 0
@@ -73,9 +71,7 @@ class Inventory:
 
     def _ended(self, since_ms: int) -> Iterator[tuple[JobRecord, list[AttemptRecord]]]:
         """Jobs that ran and have an account."""
-        before: int | None = None
-        while jobs := self._store.jobs(ENDED, before=before, limit=_LOOKED_AT):
-            before = jobs[-1].id
+        for jobs in self._store.ended(None, _LOOKED_AT):
             ours = [job for job in jobs if job.settlement is not None and (job.ended_ms or 0) >= since_ms]
             attempts = self._store.attempts([job.id for job in ours])
             yield from ((job, attempts[job.id]) for job in ours if (job.settlement or {})["digests"])

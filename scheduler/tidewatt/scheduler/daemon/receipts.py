@@ -1,25 +1,23 @@
 """Receipts of ended jobs, in pages, and the same as metrics."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
 from tidewatt.backends.clock import time_ms
+from tidewatt.scheduler.daemon import lookback
 from tidewatt.scheduler.daemon.overview import Overview
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.views import job_views
-from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.exports import openmetrics
-from tidewatt.scheduler.jobs import ENDED
 from tidewatt.scheduler.schemas import JobView
 from tidewatt.scheduler.store.records import JobRecord
 
 MOST = 1_000  # receipts of one page
 DAY_S = 86_400.0
-LONGEST_S = 1e9  # some 30 years
 LOOKED_AT = 500  # jobs read from the store at a time
 
 
@@ -42,9 +40,10 @@ class Receipts:
 
         `since_s`: those that ended within so many seconds. "" as project is that of jobs that have none.
         """
-        since_ms = self._since_ms(since_s)
+        since = lookback.since(since_s, self._site.clock.now())
+        since_ms = 0 if since is None else time_ms(since)
         found: list[JobRecord] = []
-        for job in self._ended(before):
+        for job in chain.from_iterable(self._store.ended(before, LOOKED_AT)):
             if (
                 job.settlement is not None
                 and (job.ended_ms or 0) >= since_ms
@@ -65,18 +64,6 @@ class Receipts:
             yield from jobs
             if before is None:
                 return
-
-    def _since_ms(self, since_s: float | None) -> int:
-        if since_s is None:
-            return 0
-        if not 0 < since_s <= LONGEST_S:
-            raise BadInput(f"the last {since_s:g} s cannot be shown: choose more than 0 and at most 1e9")
-        return time_ms(self._site.clock.now() - timedelta(seconds=since_s))
-
-    def _ended(self, before: int | None) -> Iterator[JobRecord]:
-        while jobs := self._store.jobs(ENDED, before=before, limit=LOOKED_AT):
-            yield from jobs
-            before = jobs[-1].id
 
 
 def routes(api: FastAPI, service: Service, overview: Overview) -> None:

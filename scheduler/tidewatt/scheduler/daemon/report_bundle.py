@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from tidewatt.backends.clock import moment
+from tidewatt.backends.clock import moment, time_ms
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.series import Series
 from tidewatt.scheduler.accounting.frozen import MICRO
 from tidewatt.scheduler.accounting.report import BASELINES, BY
+from tidewatt.scheduler.daemon import lookback
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.proof import bundle, cells_check, intensity, lines
@@ -37,11 +38,12 @@ def asked(site: Site, since_s: float | None, by: str, baseline: str, head: Head)
     """What was asked for, as of the head of the ledger.
 
     Raises:
-        BadInput: where a report cannot be grouped like that, or there is no such baseline.
+        BadInput: where a report cannot be grouped like that, there is no such baseline, or it is no time.
     """
     if by not in BY or baseline not in BASELINES:
         raise BadInput(f"choose --by from {', '.join(BY)} and --baseline from {', '.join(BASELINES)}")
-    since_ms = None if since_s is None else head.time_ms - round(since_s * 1000)
+    since = lookback.since(since_s, moment(head.time_ms))
+    since_ms = None if since is None else time_ms(since)
     return ReportCase(since_ms, head.time_ms, by, baseline, round(site.settings.hold_out * MICRO), {})
 
 

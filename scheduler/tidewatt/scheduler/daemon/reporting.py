@@ -1,24 +1,27 @@
 """Reports over ended jobs, from what the store keeps."""
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.accounting.frozen import MICRO
 from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.accounting.report import ReportRow, report
 from tidewatt.scheduler.accounting.report_schema import Report
+from tidewatt.scheduler.daemon import lookback
 from tidewatt.scheduler.daemon.site import Site
+from tidewatt.scheduler.garbage import uncollected
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.accounts import AccountRecord
 
 
 def ended_since(site: Site, store: Store, since_s: float | None, by: str, baseline: str) -> Report:
-    """What jobs that ended in the last `since_s` seconds, or ever, used and saved."""
+    """What jobs that ended in the last `since_s` seconds, or ever, used and saved.
+
+    Raises:
+        BadInput: where nobody can look back that far, or a report cannot be grouped like that.
+    """
     now = site.clock.now()
-    since = None if since_s is None else now - timedelta(seconds=since_s)
+    since = lookback.since(since_s, now)
     return report(
         rows(store, since),
         since,
@@ -32,20 +35,8 @@ def ended_since(site: Site, store: Store, since_s: float | None, by: str, baseli
 
 def rows(store: Store, since: datetime | None) -> list[ReportRow]:
     """The jobs that ended at or after `since`, without the cells of their energy."""
-    with _uncollected():
+    with uncollected():
         return [_row(each) for each in store.accounts_since(0 if since is None else time_ms(since))]
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """No looks for garbage meanwhile: of reading thousands of records that stay they are half the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _row(account: AccountRecord) -> ReportRow:

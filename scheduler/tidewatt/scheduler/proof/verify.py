@@ -1,10 +1,9 @@
 """Checks a bundle offline: no daemon, no store, no network, on any machine."""
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
+from tidewatt.scheduler.garbage import uncollected
 from tidewatt.scheduler.proof import bundle, job_check, report_check
 from tidewatt.scheduler.proof.archive import BadBundle, unpacked
 from tidewatt.scheduler.proof.opening import Trust, opened
@@ -27,20 +26,8 @@ def verify(path: Path, trust: Trust, intensity: Sequence[Path] = ()) -> Outcome:
         BadInput: where the file is no bundle, or a recording cannot be read.
     """
     supplied = Supplied(intensity)
-    with _uncollected():
+    with uncollected():
         return _verified(path, trust, supplied)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Millions of numbers in lists and no cycles among them: looking for such costs a third of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def _verified(path: Path, trust: Trust, supplied: Supplied) -> Outcome:

@@ -68,6 +68,12 @@ class Store(Chained):
         order = schema.job.c.id if limit is None else schema.job.c.id.desc()
         return [_job(row) for row in self._rows(query.order_by(order).limit(limit))]
 
+    def ended(self, before: int | None, at_once: int) -> Iterator[list[JobRecord]]:
+        """All jobs that have ended (with ids below `before`), newest first, read so many at a time."""
+        while jobs := self.jobs(ENDED, before=before, limit=at_once):
+            yield jobs
+            before = jobs[-1].id
+
     def lines(
         self, states: Iterable[JobState] | None = None, *, before: int | None = None, limit: int = 100
     ) -> list[tuple[JobRecord, dict[str, int]]]:
