@@ -38,31 +38,39 @@ def doctor(config: given.Config = None, as_json: given.AsJson = False) -> int:
 
 def _findings(config: str | None) -> "Iterator[Any]":
     from tidewatt.backends.host import inventory
-    from tidewatt.scheduler.cli import checks, grid_checks
-    from tidewatt.scheduler.config import load, regions
+    from tidewatt.scheduler.cli import checks, grid_checks, site_checks
+    from tidewatt.scheduler.config import regions
     from tidewatt.scheduler.errors import BadInput
 
     place = own_paths()
     yield from checks.state(place)
     yield checks.door(place)
     yield from checks.ledger(place)
+    wanted, theirs = None if config is None else Path(config), site_checks.daemons(place)
+    try:
+        loaded = site_checks.settings(wanted, theirs)
+    except BadInput as error:
+        yield checks.Finding(checks.Verdict.FAIL, "configuration", str(error))
+        loaded = None
+    if loaded is not None and loaded.settings.tdp_w is not None:
+        os.environ["TIDEWATT_TDP_W"] = str(loaded.settings.tdp_w)  # read by the inventory and the meters
     tell("tidewatt: running a command, reading meters ...")
     yield checks.backend()
     host = inventory()
     yield from checks.gpus(host)
     yield from checks.meters(host.gpu_note)
+    if loaded is None:
+        return
+    yield from site_checks.node(loaded.settings.node.source() if loaded.settings.node else None)
     try:
-        loaded = load(None if config is None else Path(config), os.environ, {})
-        places = regions(loaded.settings, host)
-        names = ", ".join(place.name for place in places)
-        yield checks.Finding(
-            checks.Verdict.OK, "configuration", f"{loaded.path or 'defaults'}; regions {names}"
-        )
-        if loaded.settings.sources:
-            tell("tidewatt: asking sources ...")
-        yield from grid_checks.findings(loaded.settings, place, clock())
+        names = ", ".join(region.name for region in regions(loaded.settings, host))
     except BadInput as error:
         yield checks.Finding(checks.Verdict.FAIL, "configuration", str(error))
+        return
+    yield site_checks.configuration(loaded, names, wanted, theirs)
+    if loaded.settings.sources:
+        tell("tidewatt: asking sources ...")
+    yield from grid_checks.findings(loaded.settings, place, clock())
 
 
 def configuration(

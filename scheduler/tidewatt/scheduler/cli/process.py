@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -93,6 +94,18 @@ def _lives(pid: int) -> bool:
         return b"tidewatt.scheduler.daemon" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
+
+
+def given_to(pid: int) -> dict[str, str]:
+    """The `--config` and `--zone` that the daemon of that number was started with; {} where that is not told.
+
+    Its command line tells them, since `up` writes it whole, with absolute paths.
+    """
+    try:
+        words = os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")
+    except OSError:
+        return {}
+    return {flag: value for flag, value in pairwise(words) if flag in ("--config", "--zone")}
 
 
 def _failure(said: Path, place: Paths, code: int) -> SchedulerError:

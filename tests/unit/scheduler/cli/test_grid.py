@@ -4,12 +4,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.unit.scheduler.cli.fake_daemon import FakeDaemon
 from tidewatt.scheduler import cli
 from tidewatt.scheduler.cli import offline
 
@@ -148,6 +149,57 @@ def test_doctor_fails_where_a_source_is_broken(tidewatt: Tidewatt, tmp_path: Pat
     said = tidewatt("doctor", "--config", "own.toml")
     assert said.code == 1
     assert "fail  source 1 (file)" in said.out
+
+
+@pytest.fixture
+def daemon_with(fake_daemon: FakeDaemon) -> Iterator[Callable[..., None]]:
+    """Makes the daemon one that was started with these flags: a process that has them on its command line."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*flags: str) -> None:
+        started.append(subprocess.Popen([sys.executable, "-c", "input()", *flags], stdin=subprocess.PIPE))
+        fake_daemon.status = fake_daemon.status.model_copy(update={"pid": started[-1].pid})
+
+    yield start
+    for each in started:
+        each.communicate(b"\n")
+
+
+def test_doctor_checks_what_the_running_daemon_runs_with(
+    tidewatt: Tidewatt, tmp_path: Path, daemon_with: Callable[..., None]
+) -> None:
+    (tmp_path / "site.toml").write_text('[[region]]\nname = "north"\nzone = "SE"\n')
+    (tmp_path / "other.toml").write_text('zone = "DE"\n')
+    daemon_with("--config", str(tmp_path / "site.toml"))
+    said = tidewatt("doctor").out
+    assert f"ok    configuration: {tmp_path}/site.toml (the running daemon's); regions north" in said
+    assert "outlook SE" in said
+    said = tidewatt("doctor", "--config", "other.toml").out
+    assert f"warn  configuration: other.toml; regions local; but the daemon runs with {tmp_path}/site" in said
+    assert "leave out --config" in said
+
+
+def test_doctor_knows_the_zone_that_the_daemon_was_started_with(
+    tidewatt: Tidewatt, daemon_with: Callable[..., None]
+) -> None:
+    daemon_with("--zone", "FR")
+    said = tidewatt("doctor").out
+    assert "configuration: defaults with --zone FR (the running daemon's)" in said
+    assert "none is configured" not in said
+
+
+@pytest.mark.parametrize(
+    ("told", "finding"),
+    [
+        ("12.5 W", "ok    node meter (node meter): measured, 12.5 W now"),
+        ("no meter", "warn  node meter (node meter): answers 'no meter', in which the pattern is not found"),
+    ],
+)
+def test_doctor_asks_the_node_meter(tidewatt: Tidewatt, tmp_path: Path, told: str, finding: str) -> None:
+    (tmp_path / "own.toml").write_text(
+        f'zone = "DE"\n[node]\ncommand = ["echo", "{told}"]\npattern = "([0-9.]+) W"\n'
+    )
+    assert finding in tidewatt("doctor", "--config", "own.toml").out
 
 
 def test_unexpected_error_is_one_sentence_and_a_log(
