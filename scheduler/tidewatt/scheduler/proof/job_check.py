@@ -13,6 +13,7 @@ from tidewatt.backends.meters.reading import Usage
 from tidewatt.forecasting.errors import ForecastError
 from tidewatt.forecasting.series import Series
 from tidewatt.scheduler.accounting.frozen import METHOD_VERSION, Frozen
+from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.proof import bundle, declared_check, queue_check, times_check
@@ -111,7 +112,8 @@ def _numbers(
     outcome.told(
         "turn",
         (None if start is None else start.timestamp() * 1000) == told_ms,
-        f"its turn in the queue of {frozen.home}, replayed with {len(case.queue)} jobs, is the receipt's",
+        f"its turn in the queue of {frozen.home}, replayed with {counted(len(case.queue), 'job')}, "
+        "is the receipt's",
         f"its turn in the queue of {frozen.home} is {start}, not what the receipt says",
     )
     answers = Replayed(opened.inputs["intensity"], series, supplied.found(opened.inputs["intensity"]))
@@ -137,7 +139,8 @@ def _compare(
     outcome.told(
         "readings",
         computed["digests"] == record["digests"],
-        f"the readings of {len(record['digests'])} attempts are those that the receipt was made from",
+        f"the readings of {counted(len(record['digests']), 'attempt')} are those that the receipt "
+        "was made from",
         "the readings are not those that the receipt was made from",
     )
     wrong = differences(record, computed)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tidewatt.scheduler.accounting.frozen import MICRO
 from tidewatt.scheduler.accounting.holdout import Lot, draw
+from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.proof.outcome import Outcome
 
 LOTS = "holdout"  # the kind of the event with the seed, and of one for each lot
@@ -24,7 +25,7 @@ def check(events: Iterable[Mapping[str, Any]], outcome: Outcome) -> None:
     outcome.told(
         "lots",
         not wrong,
-        f"{lots} lots of the hold-out are those of their seed, none left out",
+        f"{counted(lots, 'lot')} of the hold-out as the seed gives them, none left out",
         "; ".join(wrong[:5]),
     )
 

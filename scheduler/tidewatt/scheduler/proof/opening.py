@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from tidewatt.forecasting.series import instant
+from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.proof import bundle, envelope, heads, keys, lines
 from tidewatt.scheduler.proof.archive import BadBundle
 from tidewatt.scheduler.proof.canonical import sha256
@@ -132,7 +133,7 @@ def _whole(files: Mapping[str, bytes], statement: Statement, outcome: Outcome) -
     ]
     wrong += [f"{name} was added" for name in sorted(there) if name not in signed]
     wrong += [f"{name} was removed" for name in sorted(signed) if name not in there]
-    good = f"{len(there)} files are as they were signed"
+    good = f"{counted(len(there), 'file')} as signed"
     return outcome.told("files", not wrong, good, "; ".join(wrong[:5]) + (" ..." if len(wrong) > 5 else ""))
 
 
@@ -161,6 +162,8 @@ def _head(
     count = chain.end.seq - chain.before.seq
     at = f"{instant(last.time_ms):%Y-%m-%d %H:%M} UTC"
     outcome.holds(
-        "chain", f"{count} events up to number {last.seq}, {len(found)} signed heads, the last of {at}"
+        "chain",
+        f"{counted(count, 'event')} up to number {last.seq}, {counted(len(found), 'signed head')}, "
+        f"the last of {at}",
     )
     return last

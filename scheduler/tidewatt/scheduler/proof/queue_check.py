@@ -7,6 +7,7 @@ from typing import Any
 
 from tidewatt.backends.clock import moment
 from tidewatt.scheduler.accounting.baseline import ReplayJob
+from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.proof.chain import EMPTY
 from tidewatt.scheduler.proof.job_case import FROZEN, JobCase
 from tidewatt.scheduler.proof.lines import Chain, Shown
@@ -63,7 +64,7 @@ def check(chain: Chain, case: JobCase, outcome: Outcome) -> None:
     outcome.told(
         "queue",
         not wrong,
-        f"{len(case.queue)} jobs, what they asked for and when they came as in the ledger; none left out",
+        f"{counted(len(case.queue), 'job')}, asked for and come as the ledger says; none left out",
         "; ".join(wrong[:5]) + (" ..." if len(wrong) > 5 else ""),
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tidewatt.backends.clock import moment
 from tidewatt.forecasting.series import Series
+from tidewatt.scheduler.accounting.quantity import counted as number_of
 from tidewatt.scheduler.proof import bundle, cells_check, lots_check, times_check
 from tidewatt.scheduler.proof.cells_check import Checked
 from tidewatt.scheduler.proof.chain import EMPTY
@@ -71,8 +72,8 @@ def _shown(opened: Opened, jobs: Sequence[JobTold], outcome: Outcome) -> bool:
     settled = sum(job.record is not None for job in jobs)
     outcome.holds(
         "jobs",
-        f"all {len(jobs)} jobs of the ledger that ran and ended in its time are in it, {settled} settled, "
-        f"up to {moment(opened.head.time_ms):%Y-%m-%d %H:%M} UTC",
+        f"all of the ledger that ran and ended in its time: {number_of(len(jobs), 'job')}, "
+        f"{settled} settled, up to {moment(opened.head.time_ms):%Y-%m-%d %H:%M} UTC",
     )
     return True
 
@@ -119,7 +120,8 @@ def _accounts(opened: Opened, jobs: Sequence[JobTold], supplied: Supplied, outco
     outcome.told(
         "accounts",
         not wrong,
-        f"{checked.jobs} accounts come out again from {checked.cells} cells of energy and the intensity",
+        f"{number_of(checked.jobs, 'account')} as computed again from {number_of(checked.cells, 'cell')} "
+        "of energy and the intensity",
         "; ".join(wrong[:5]) + (f" ... ({len(checked.wrong)} jobs)" if len(wrong) > 5 else ""),
     )
     _open(checked, jobs, outcome)
@@ -128,13 +130,13 @@ def _accounts(opened: Opened, jobs: Sequence[JobTold], supplied: Supplied, outco
 def _open(checked: Checked, jobs: Sequence[JobTold], outcome: Outcome) -> None:
     for why in dict.fromkeys(checked.unknown.values()):
         number = sum(each == why for each in checked.unknown.values())
-        outcome.open("accounts", f"{number} accounts are not computed again: {why}")
+        outcome.open("accounts", f"{number_of(number, 'account')} not computed again: {why}")
     if checked.lacking:
         first, why = next(iter(checked.lacking.items()))
         outcome.open(
             "accounts",
-            f"{len(checked.lacking)} accounts are in no saving: job {first}: {why}; its energy, and what "
-            "is known of its grid, are in this bundle",
+            f"{number_of(len(checked.lacking), 'account')} in no saving: job {first}: {why}; its energy, "
+            "and what is known of its grid, are in this bundle",
         )
     pairs = sum(
         bool(ledger.get("levers", {}).get("efficiency_ug"))
