@@ -121,13 +121,18 @@ class LeversView(Message):
 
 
 class IntervalView(Message):
-    """The 90 % interval of a saving in grams; it covers the errors `quantified`, and none of the others."""
+    """The 90 % interval of a saving in grams; it covers the errors `quantified`, and none of the others.
+
+    `covered` is the share of what is at stake whose meter has a quantified error: below 0.95 the interval is
+    one of known errors alone, and tells little of how far the saving may be off.
+    """
 
     low_g: float
     high_g: float
     draws: int
     quantified: tuple[str, ...]
     not_quantified: tuple[str, ...]
+    covered: float
 
 
 class EmbodiedView(Message):

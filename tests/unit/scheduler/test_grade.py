@@ -5,11 +5,18 @@ from dataclasses import dataclass
 import pytest
 
 from tidewatt.backends.meters.reading import How
-from tidewatt.scheduler.accounting.grade import disagree, grade, metered_ppm, observed_ppm, of_all
+from tidewatt.scheduler.accounting.grade import LEAST_PPM, disagree, grade, metered_ppm, observed_ppm, of_all
 from tidewatt.scheduler.accounting.uncertainty import Interval
+from tidewatt.scheduler.planning.policy import Policy
 
 FULL = 1_000_000
-GOOD = Interval(90, 110, 2000, ("a meter: ±5 %",), ())
+
+
+def between(low: int, high: int, covered_ppm: int = FULL, quantified: tuple[str, ...] = ("a",)) -> Interval:
+    return Interval(low, high, 2000, quantified, ("idle draw",), covered_ppm)
+
+
+GOOD = between(90, 110)
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,7 @@ class Part:
 
 
 def test_a_saving_is_verified_with_all_of_it_metered_observed_and_above_zero() -> None:
-    assert grade(100, GOOD, FULL, FULL, agree=True) == "verified"
+    assert grade(100, 5000, GOOD, FULL, FULL, agree=True) == "verified"
 
 
 @pytest.mark.parametrize(
@@ -33,18 +40,43 @@ def test_a_saving_is_verified_with_all_of_it_metered_observed_and_above_zero() -
         (100, GOOD, 949_999, FULL, True, "estimated"),
         (100, GOOD, FULL, 0, True, "estimated"),
         (100, GOOD, FULL, FULL, False, "inconclusive"),
-        (100, Interval(-1, 110, 2000, ("a",), ()), FULL, FULL, True, "inconclusive"),
-        (100, Interval(0, 110, 2000, ("a",), ()), FULL, FULL, True, "inconclusive"),
-        (100, Interval(100, 100, 2000, (), ("a",)), FULL, FULL, True, "estimated"),
+        (100, between(-1, 110), FULL, FULL, True, "inconclusive"),
+        (100, between(0, 110), FULL, FULL, True, "inconclusive"),
+        (100, between(100, 100, quantified=()), FULL, FULL, True, "estimated"),
         (100, None, FULL, FULL, True, "estimated"),
-        (-100, Interval(-110, -90, 2000, ("a",), ()), FULL, FULL, True, "estimated"),
-        (0, Interval(0, 0, 2000, (), ()), FULL, FULL, True, "inconclusive"),
+        (-100, between(-110, -90), FULL, FULL, True, "estimated"),
+        (0, between(0, 0, quantified=()), FULL, FULL, True, "inconclusive"),
     ],
 )
 def test_grades(
     saved: int | None, found: Interval | None, metered: int, observed: int, agree: bool, expected: str
 ) -> None:
-    assert grade(saved, found, metered, observed, agree=agree) == expected
+    assert grade(saved, 1000, found, metered, observed, agree=agree) == expected
+
+
+@pytest.mark.parametrize(
+    ("covered_ppm", "expected"),
+    [(950_000, "verified"), (949_999, "estimated"), (10, "estimated"), (0, "estimated")],
+)
+def test_a_meter_of_known_error_has_to_cover_95_percent_of_what_is_at_stake(
+    covered_ppm: int, expected: str
+) -> None:
+    found = between(90, 110, covered_ppm)
+    assert found.known == (expected == "verified")
+    assert grade(100, 1000, found, FULL, FULL, agree=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("saved", "expected"), [(20, "verified"), (19, "estimated"), (1, "estimated"), (-19, "estimated")]
+)
+def test_a_saving_below_2_percent_is_not_verified_whatever_its_interval_says(
+    saved: int, expected: str
+) -> None:
+    assert grade(saved, 1000, between(saved, saved), FULL, FULL, agree=True) == expected
+
+
+def test_the_least_verified_saving_is_the_one_that_a_plan_waits_for() -> None:
+    assert Policy().min_saving * 1_000_000 == LEAST_PPM
 
 
 @pytest.mark.parametrize(

@@ -188,8 +188,8 @@ def test_tables_have_a_row_for_each_group_and_the_total() -> None:
     assert energy.rows[2] == ("total", "7", "31.0 kWh", "46.5 kWh", "4.0 h", "8.0 h")
     assert [line[0] for line in average.rows] == ["ada", "bob", "total"]
     assert average.rows[0][:4] == ("ada", "240 g", "+40.0 g", "+22.2%")
-    assert average.rows[1] == ("bob", "unknown", "unknown", "", "", "")
-    assert marginal.rows[0] == ("ada", "90.0 g", "-5.00 g", "-6.7%", "not known", "inconclusive")
+    assert average.rows[1] == ("bob", "unknown", "unknown", "", "", "", "")
+    assert marginal.rows[0] == ("ada", "90.0 g", "-5.00 g", "-6.7%", "not known", "", "inconclusive")
     assert marginal.title == "marginal: saved against starting in turn"
 
 

@@ -72,6 +72,38 @@ def test_a_total_is_verified_where_its_energy_is_metered_and_its_interval_above_
     assert 950 < total.interval.low_g < 962 < 1040 < total.interval.high_g < 1055
 
 
+CPU = "cpu measured: RAPL"  # nobody published an error of it
+
+
+def by_meter(meter: str, saved_g: int = 50) -> Ledger:
+    made = ledger(saved_g)
+    return replace(made, exposures=tuple(replace(each, meter=meter) for each in made.exposures))
+
+
+def test_one_job_with_a_known_error_does_not_lift_ninety_nine_without() -> None:
+    rows = [row(i, by_meter(CPU) if i else ledger(50)) for i in range(100)]
+    made = report(rows, None)
+    total = average(made)
+    assert total.interval is not None
+    assert (total.grade, total.interval.covered) == ("estimated", 0.01)
+    assert f"{CPU}" in total.interval.not_quantified
+    text = "\n".join(lines(made))
+    assert "by known errors alone (covers 1 % of what is at stake)" in text
+    assert "How far the rest may be off is not known." in text
+    assert tables(made)[1].rows[-1][-2:] == ("1 %", "estimated")
+
+
+@pytest.mark.parametrize(("without", "grade"), [(5, "verified"), (6, "estimated")])
+def test_a_total_is_verified_while_95_percent_of_it_has_a_known_error(without: int, grade: str) -> None:
+    rows = [row(i, by_meter(CPU) if i < without else ledger(50)) for i in range(100)]
+    assert average(report(rows, None)).grade == grade
+
+
+def test_a_total_of_less_than_2_percent_is_not_verified() -> None:
+    grades = [average(report([row(1, ledger(saved)), row(2, ledger(1))], None)).grade for saved in (3, 4)]
+    assert grades == ["estimated", "verified"]  # of 204 g and 205 g
+
+
 @pytest.mark.parametrize(("modelled", "grade"), [(1, "verified"), (2, "estimated")])
 def test_a_total_stays_verified_while_95_percent_of_its_energy_is_metered(modelled: int, grade: str) -> None:
     rows = [row(i, ledger(50), how=How.MODELLED if i < modelled else How.MEASURED) for i in range(20)]
@@ -246,7 +278,7 @@ def test_reports_read_at_80_columns() -> None:
     printed = [line for each in tables(made) for line in [each.title, *table(each.titles, each.rows)]]
     printed += folded(lines(made), "  ")
     assert max(map(len, printed)) <= 80
-    assert "a-project-with-…" in "\n".join(printed)
+    assert "a-project-w…" in "\n".join(printed)
 
 
 def test_csv_holds_interval_grade_and_levers() -> None:

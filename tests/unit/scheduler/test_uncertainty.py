@@ -12,7 +12,7 @@ from tidewatt.forecasting.kind import Basis
 from tidewatt.forecasting.mix import method
 from tidewatt.scheduler.accounting.levers import Exposure
 from tidewatt.scheduler.accounting.published import GRIDS, METERS, PUES, published
-from tidewatt.scheduler.accounting.uncertainty import DRAWS, Interval, interval
+from tidewatt.scheduler.accounting.uncertainty import DRAWS, IDLE, Interval, drawn, interval, summed
 
 G = 1_000_000
 GPU = "gpu measured: NVML energy counter"
@@ -74,7 +74,7 @@ def test_an_error_that_nobody_published_is_not_quantified(meter: str) -> None:
     found = interval([exposure(50, meter)], "feasible")
     assert not found.known
     assert found.low_ug == found.high_ug == 50 * G
-    assert found.not_quantified == (meter, "PUE of local (assumed)", "grid data of file grid.csv DE")
+    assert found.not_quantified == (meter, "PUE of local (assumed)", "grid data of file grid.csv DE", IDLE)
 
 
 def test_pue_of_a_fleet_leans_upwards_and_an_assumed_one_says_nothing() -> None:
@@ -116,7 +116,75 @@ def test_what_is_nowhere_at_stake_is_not_listed() -> None:
     assert interval([exposure(), Exposure("dram missing", "x", "y", 0, 0, 0)], "feasible").not_quantified == (
         "PUE of local (assumed)",
         "grid data of file grid.csv DE",
+        IDLE,
     )
+
+
+def test_a_sliver_of_known_error_leaves_the_interval_unknown() -> None:
+    """100 g by a meter of which nothing is published; a thousandth of a gram by one of ±5 %."""
+    alone = interval([exposure(100, "cpu measured: RAPL")], "feasible")
+    sliver = Exposure(GPU, "local (assumed)", "file grid.csv DE", 2000, 3000, 3000)
+    both = interval([exposure(100, "cpu measured: RAPL"), sliver], "feasible")
+    assert not alone.known
+    assert not both.known
+    assert both.covered_ppm <= 10
+    assert both.quantified
+
+
+@pytest.mark.parametrize(("saved_g", "known"), [(94, False), (95, True)])
+def test_an_interval_is_known_where_95_percent_has_a_meter_of_known_error(saved_g: int, known: bool) -> None:
+    parts = [
+        Exposure(meter, "p", "g", 10 * share * G, 11 * share * G, 11 * share * G)
+        for meter, share in ((GPU, saved_g), (CPU, 100 - saved_g))
+    ]
+    found = interval(parts, "feasible")
+    assert (found.covered_ppm, found.known) == (saved_g * 10_000, known)
+
+
+def test_much_energy_that_saved_nothing_does_not_speak_for_the_little_that_did() -> None:
+    idle = Exposure(GPU, "p", "g", 10**6 * G, 10**6 * G, 10**6 * G)
+    found = interval([idle, exposure(100, CPU)], "feasible")
+    assert (found.covered_ppm, found.known) == (0, False)
+
+
+def test_a_large_saving_of_little_energy_does_not_speak_for_the_rest() -> None:
+    found = interval([exposure(1000), Exposure(CPU, "p", "g", 9000 * G, 9000 * G, 9000 * G)], "feasible")
+    assert found.covered_ppm == 3000 * 1_000_000 // 21_000
+    assert not found.known
+
+
+def test_a_known_error_of_pue_or_grid_covers_no_meter() -> None:
+    found = interval([exposure(100, CPU, "eu (own meter, ±2 %)")], "feasible")
+    assert len(found.quantified) == 1
+    assert (found.covered_ppm, found.known) == (0, False)
+
+
+@pytest.mark.parametrize("source", ["site meter, ±0 %", "site meter, ±0.0%", "site meter, +/-0 %"])
+def test_nobody_is_exact_a_stated_error_of_nothing_is_not_quantified(source: str) -> None:
+    found = interval([exposure(100, f"node measured: {source}", source)], "feasible")
+    assert not found.quantified
+    assert found.not_quantified[:2] == (f"node measured: {source}", f"PUE of {source}")
+    assert published(f"gpu measured: NVML, {source}", METERS) is None
+
+
+def test_a_declared_range_without_width_declares_none() -> None:
+    moved = Exposure("transfer modelled: a figure", "none", "b", 10 * G, 0, 0, 999, 999)
+    found = interval([moved], "feasible")
+    assert (found.quantified, found.low_ug, found.high_ug) == ((), -10 * G, -10 * G)
+
+
+def test_idle_draw_is_told_wherever_it_divides_a_draw_and_of_moved_data_it_is_not() -> None:
+    moved = Exposure("transfer modelled: Aslan et al. 2018", "none", "b", 10 * G, 0, 0, 500, 1500)
+    assert IDLE not in interval([moved], "feasible").not_quantified
+    for meter in (GPU, CPU, "dram measured: RAPL", "node overhead measured: Redfish, ±2 %"):
+        assert interval([moved, exposure(1, meter)], "feasible").not_quantified.count(IDLE) == 1
+
+
+def test_what_stands_aside_is_in_the_saving_and_covered_by_nothing() -> None:
+    sums = summed([exposure(100)], "feasible")
+    alone, beside = drawn(sums), drawn(sums, aside=[(50 * G, 1050 * G)])
+    assert (beside.low_ug - alone.low_ug, beside.high_ug - alone.high_ug) == (50 * G, 50 * G)
+    assert (alone.covered_ppm, beside.covered_ppm) == (1_000_000, 2100 * 1_000_000 // 3150)
 
 
 def test_errors_of_several_kinds_stand_apart_and_widen_each_other() -> None:

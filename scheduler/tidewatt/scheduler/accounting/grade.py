@@ -1,8 +1,13 @@
 """How well founded a saving is: verified, estimated or inconclusive.
 
 `verified`: at least 95 % of the energy was metered, the intensity on both sides was observed, no signal says
-the opposite, and all of the 90 % interval lies above zero. `inconclusive`: the interval contains zero, or the
-signals differ in sign. `estimated`: everything between, a loss included.
+the opposite, the 90 % interval is known (of 95 % of what is at stake) and all above zero, and the saving is
+2 % of its baseline or more. `inconclusive`: the interval contains zero, or the signals differ in sign.
+`estimated`: everything between, a loss included.
+
+A gain that both sides have in common never turns a sign: with one meter, one PUE and one grid source any
+saving at all has its interval above zero. So a small one is not called verified, whatever its interval says:
+errors that nobody quantified, of idle draw, PUE and grid, are larger.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,6 +18,7 @@ from tidewatt.backends.meters.reading import How
 from tidewatt.scheduler.accounting.uncertainty import Interval
 
 NEEDED_PPM = 950_000  # metered, and observed
+LEAST_PPM = 20_000  # of its baseline: the least saving that a plan, too, waits for unless told otherwise
 BOUNDARY = frozenset({"dram", "node overhead"})  # where a host has no meter for it, receipts say so
 _ALL_PPM = 1_000_000
 _NOT_OBSERVED = (
@@ -81,16 +87,23 @@ def disagree(savings: Iterable[tuple[str, int | None]]) -> bool:
 
 
 def grade(
-    saved_ug: int | None, found: Interval | None, metered_ppm: int, observed_ppm: int, *, agree: bool
+    saved_ug: int | None,
+    baseline_ug: int | None,
+    found: Interval | None,
+    metered_ppm: int,
+    observed_ppm: int,
+    *,
+    agree: bool,
 ) -> str:
     """The grade of a saving by one signal; "" where none is known. `agree`: no other signal contradicts."""
-    if saved_ug is None:
+    if saved_ug is None or baseline_ug is None:
         return ""
     low, high = (saved_ug, saved_ug) if found is None else (found.low_ug, found.high_ug)
     if not agree or low <= 0 <= high:
         return Grade.INCONCLUSIVE
     founded = found is not None and found.known and min(metered_ppm, observed_ppm) >= NEEDED_PPM
-    return Grade.VERIFIED if founded and low > 0 else Grade.ESTIMATED
+    large = saved_ug * _ALL_PPM >= baseline_ug * LEAST_PPM
+    return Grade.VERIFIED if founded and large and low > 0 else Grade.ESTIMATED
 
 
 def of_all(grades: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+KNOWN_PPM = 950_000  # of what is at stake, in meters with such an error: less says nothing of the whole
 _STATED = re.compile(r"(?:±|\+/-|\+-)\s*(\d{1,2}(?:\.\d)?)\s*%")
 _SENSORS = "arXiv:2312.02741, its table of cards beside an external meter"
 
@@ -62,11 +63,14 @@ GRIDS = (  # services publish how far forecasts are off, not how far observation
 def published(name: str, rows: Iterable[Row]) -> Error | None:
     """The error that the name states itself ("site meter 2025, ±2 %"), else that of the table; None: none is.
 
-    A stated error is that of whoever gave the thing its name: the operator.
+    A stated error is that of whoever gave the thing its name: the operator. Nothing is exact: a stated error
+    of 0 counts as none stated, and not as one that is published.
     """
     stated = _STATED.search(name)
     if stated is not None:
         permille = round(float(stated[1]) * 10)
+        if not permille:
+            return None
         return Error(-permille, permille, "as stated")
     folded = name.casefold()
     return next((row.error for row in rows if all(word in folded for word in row.words)), None)

@@ -28,6 +28,12 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
+def least(share: float) -> str:
+    """For example `94 %`, `<1 %`: rounded down, so that no share looks like enough that is not."""
+    whole = int(100 * share + 1e-9)
+    return f"{whole} %" if whole or share <= 0 else "<1 %"
+
+
 def watt_hours(kwh: float, limit_kwh: float) -> str:
     """For example `370 Wh`, `0.0103 kWh`: in kWh, or in Wh where the limit is below one, never in joules."""
     value, unit = (kwh, "kWh") if limit_kwh >= 1 else (kwh * 1000, "Wh")

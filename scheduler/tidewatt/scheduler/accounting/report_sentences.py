@@ -2,7 +2,7 @@
 
 from tidewatt.scheduler.accounting.quantity import counted, hours, kwh, mass
 from tidewatt.scheduler.accounting.report_schema import HoldOut, OwnUse, Report, ReportGroup, SignalTotal
-from tidewatt.scheduler.accounting.report_words import STARTS, band, quantified, saved_g, titles_of
+from tidewatt.scheduler.accounting.report_words import STARTS, band, known, quantified, saved_g, titles_of
 
 
 def lines(report: Report) -> list[str]:
@@ -95,6 +95,8 @@ def _certainty(total: SignalTotal) -> str:
         text += "How far the saving may be off is not known: no error of it is published."
     else:
         text += f"90 % interval: {band(total)}, from {'; '.join(total.interval.quantified)}."
+        if not known(total):
+            text += " How far the rest may be off is not known."
     unknown = () if total.interval is None else total.interval.not_quantified
     return f"{text} Not quantified: {'; '.join(unknown)}." if unknown else text
 

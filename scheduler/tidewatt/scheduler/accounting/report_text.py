@@ -4,14 +4,14 @@ import csv
 import io
 from dataclasses import dataclass
 
-from tidewatt.scheduler.accounting.quantity import hours, kwh, mass
+from tidewatt.scheduler.accounting.quantity import hours, kwh, least, mass
 from tidewatt.scheduler.accounting.report_schema import Report, ReportGroup, SignalTotal
 from tidewatt.scheduler.accounting.report_sentences import lines
 from tidewatt.scheduler.accounting.report_words import (
     STARTS,
     Key,
-    band,
     by_key,
+    ends,
     quantified,
     saved_g,
     titles_of,
@@ -53,7 +53,7 @@ _LEVERS = (
     "transfer_g",
     "unverified_efficiency_g",
 )
-_KEY_WIDTH = 16  # of a group's name in a table, for 80 columns
+_KEY_WIDTH = 12  # of a group's name in a table, for 80 columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def tables(report: Report) -> list[Table]:
     by_signal = [
         Table(
             f"{title}: saved against starting {STARTS[report.baseline]}",
-            (first, "emitted", "saved", "", "90 %, known errors", "grade"),
+            (first, "emitted", "saved", "", "90 %, known errors", "covers", "grade"),
             tuple(_signal_row(group, key, report.baseline) for group in groups),
         )
         for key, title in titles_of(report).items()
@@ -88,7 +88,7 @@ def csv_text(report: Report) -> str:
     """The groups as CSV, without the total so that columns can be summed; empty where not known."""
     keys = list(titles_of(report))
     stems = [title.replace(" ", "_").replace(",", "") for title in titles_of(report).values()]
-    names = [*_PER_SIGNAL, *_LEVERS, "low_g", "high_g", "grade"]
+    names = [*_PER_SIGNAL, *_LEVERS, "low_g", "high_g", "covered", "grade"]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([report.by, *_PLAIN, *(f"{stem}_{name}" for stem in stems for name in names), *_HOURS])
@@ -109,6 +109,7 @@ def _signal_cells(total: SignalTotal | None) -> list[str]:
         *(_cell(getattr(levers, name, None)) for name in _LEVERS),
         _cell(None if known is None else known.low_g),
         _cell(None if known is None else known.high_g),
+        _cell(None if known is None else known.covered),
         "" if total is None else total.grade,
     ]
 
@@ -121,13 +122,14 @@ def _plain_row(group: ReportGroup) -> tuple[str, ...]:
 def _signal_row(group: ReportGroup, key: Key, baseline: str) -> tuple[str, ...]:
     total = by_key(group).get(key)
     if total is None:
-        return _short(group.key), "unknown", "unknown", "", "", ""
+        return _short(group.key), "unknown", "unknown", "", "", "", ""
     saved, immediate = saved_g(total, baseline), getattr(total, f"{baseline}_g")
     if saved is None:
-        return _short(group.key), mass(total.emissions_g), "unknown", "", "", ""
+        return _short(group.key), mass(total.emissions_g), "unknown", "", "", "", ""
     share = f"{saved / immediate:+.1%}" if immediate else ""
-    emitted = mass(total.emissions_g)
-    return _short(group.key), emitted, mass(saved, sign=True), share, band(total), total.grade
+    covered = "" if total.interval is None or not quantified(total) else least(total.interval.covered)
+    cells = mass(total.emissions_g), mass(saved, sign=True), share, ends(total), covered, total.grade
+    return _short(group.key), *cells
 
 
 def _short(key: str) -> str:

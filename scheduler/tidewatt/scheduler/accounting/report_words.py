@@ -1,6 +1,7 @@
 """Words that tables, sentences and files of a report have in common."""
 
-from tidewatt.scheduler.accounting.quantity import mass
+from tidewatt.scheduler.accounting.published import KNOWN_PPM
+from tidewatt.scheduler.accounting.quantity import least, mass
 from tidewatt.scheduler.accounting.report_schema import Report, ReportGroup, SignalTotal
 
 STARTS = {"feasible": "in turn", "hypothetical": "at submission"}
@@ -26,8 +27,21 @@ def quantified(total: SignalTotal) -> bool:
     return total.interval is not None and bool(total.interval.quantified)
 
 
-def band(total: SignalTotal) -> str:
-    """The interval, or that no error of it is known."""
-    if total.interval is None or not total.interval.quantified:
+def known(total: SignalTotal) -> bool:
+    """True where the interval says how far the whole saving may be off, and not only a part of it."""
+    return total.interval is not None and quantified(total) and total.interval.covered >= KNOWN_PPM / 1e6
+
+
+def ends(total: SignalTotal) -> str:
+    """The interval, or that no error of it is known; to stand beside the share that it covers."""
+    if total.interval is None or not quantified(total):
         return "not known"
     return f"{mass(total.interval.low_g, sign=True)} to {mass(total.interval.high_g, sign=True)}"
+
+
+def band(total: SignalTotal) -> str:
+    """The interval with the share of what is at stake that it covers, or that no error of it is known."""
+    if total.interval is None or not quantified(total):
+        return "not known"
+    alone = "" if known(total) else " by known errors alone"
+    return f"{ends(total)}{alone} (covers {least(total.interval.covered)} of what is at stake)"

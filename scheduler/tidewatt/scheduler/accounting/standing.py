@@ -29,7 +29,9 @@ def standings(settlement: "Settlement", baseline: Baseline = "feasible") -> Mapp
         saved = savings[each.signal]
         band = None if saved is None or not each.exposures else interval(each.exposures, baseline)
         observed = observed_ppm(each.signal, each.source)
-        found[each.signal] = Standing(band, grade(saved, band, metered, observed, agree=agree))
+        immediate = each.feasible_ug if baseline == "feasible" else each.hypothetical_ug
+        graded = grade(saved, immediate, band, metered, observed, agree=agree)
+        found[each.signal] = Standing(band, graded)
     return found
 
 

@@ -25,7 +25,8 @@ class Tally:
     """The ledgers of one signal and kind, added up, in micrograms and microjoules.
 
     `jobs` and `emissions` are of all of them, all else of the `settled` ones, of which both baselines are
-    known. `plain` of these have no exposures, so that nothing is known of the errors in `plain_saved`.
+    known. `plain` of these have no exposures, so that nothing is known of the errors in `plain_saved`, of
+    `plain_at_stake` on both sides.
     `metered` and `observed` are the energy, out of `energy`, of jobs that pass for that.
     """
 
@@ -57,6 +58,7 @@ class Tally:
         else:
             counts["plain"] += 1
             counts["plain_saved"] += saved
+            counts["plain_at_stake"] += 2 * ledger.actual_ug + saved
         if observed_ppm(ledger.signal, ledger.source) >= NEEDED_PPM:
             counts["observed"] += energy
         if ledger.forecast_saved_ug is not None:
@@ -76,8 +78,9 @@ class Tally:
         for mine, others in ((self.counts, other.counts), (self.levers, other.levers)):
             for name, value in others.items():
                 mine[name] += value
-        for kind, value in other.parts.items():
-            self.parts[kind] = self.parts.get(kind, 0) + value
+        for kind, (saved, at_stake) in other.parts.items():
+            before = self.parts.get(kind, (0, 0))
+            self.parts[kind] = before[0] + saved, before[1] + at_stake
 
     @property
     def saved_ug(self) -> int | None:
@@ -85,16 +88,16 @@ class Tally:
         return self.counts[self.baseline] - self.counts["actual"] if self.counts["settled"] else None
 
     def interval(self) -> Interval:
-        """The interval of the saving; what has no exposures is in it without any error, and named."""
-        band = drawn(self.parts)
-        aside = self.counts["plain_saved"] - self.counts["own"]
+        """The interval of the saving; what has no exposures is in it without error, uncovered, and named."""
+        counts, own = self.counts, self.counts["own"]
+        aside = [(counts["plain_saved"], counts["plain_at_stake"]), (-own, own)]
+        band = drawn(self.parts, aside=aside)
         beside = []
         if self.counts["plain"]:
             beside.append(f"{counted(self.counts['plain'], 'job')} settled by an earlier method")
         if self.counts["own"]:
             beside.append("what Tidewatt itself used")
-        known = (*band.not_quantified, *beside)
-        return replace(band, low_ug=band.low_ug + aside, high_ug=band.high_ug + aside, not_quantified=known)
+        return replace(band, not_quantified=(*band.not_quantified, *beside))
 
     def share_ppm(self, name: str) -> int:
         """The share of the energy that is of jobs which are `metered`, or `observed`."""
@@ -151,7 +154,8 @@ def scaled_sum(values: Iterable[int | None], per_unit: int) -> float | None:
 def _total(signal: str, kind: str, found: Tally, *, agree: bool) -> SignalTotal:
     counts = found.counts
     band = found.interval() if counts["settled"] else None
-    graded = grade(found.saved_ug, band, found.share_ppm("metered"), found.share_ppm("observed"), agree=agree)
+    metered, observed = found.share_ppm("metered"), found.share_ppm("observed")
+    graded = grade(found.saved_ug, counts[found.baseline], band, metered, observed, agree=agree)
     actual, feasible, hypothetical = _grams(counts, ("actual", "feasible", "hypothetical"), "settled")
     promised, came_true = _grams(counts, ("promised", "came_true"), "forecast")
     return SignalTotal(

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from tidewatt.scheduler.accounting.quantity import mass
+from tidewatt.scheduler.accounting.published import KNOWN_PPM
+from tidewatt.scheduler.accounting.quantity import least, mass
 from tidewatt.scheduler.cli.text import energy, folded, grams, lasting, local, percent, shown
 from tidewatt.scheduler.client import Json
 
@@ -112,7 +113,10 @@ def _standing_lines(ledger: Json) -> Iterator[str]:
         low, high = ends if ledger["signal"] == "marginal" else reversed(ends)
         left_out = len(interval["not_quantified"])
         beside = f", {left_out} {'error' if left_out == 1 else 'errors'} not quantified" if left_out else ""
-        yield f"{_INDENT}{low} to {high} with 90 % confidence{beside}; {grade}"
+        known = interval["covered"] >= KNOWN_PPM / 1e6
+        sure = "with 90 % confidence" if known else "by known errors alone"
+        covers = f"covers {least(interval['covered'])} of what is at stake"
+        yield f"{_INDENT}{low} to {high} {sure}, {covers}{beside}; {grade}"
     elif grade:
         yield f"{_INDENT}how far it may be off is not quantified; {grade}"
     if levers is None:

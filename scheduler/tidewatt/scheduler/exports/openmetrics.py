@@ -130,14 +130,16 @@ def _sums(report: Report) -> Iterator[Family]:
     saved = Family("tidewatt_report_saved_grams", "CO2 saved by settled jobs; may be negative.")
     low = Family("tidewatt_report_saved_low_grams", "Lower end of the saving's 90 % interval.")
     high = Family("tidewatt_report_saved_high_grams", "Upper end of the saving's 90 % interval.")
+    covered = Family("tidewatt_report_saved_covered_ratio", "Share of what is at stake with a known error.")
     for each in total.signals:
         labels = {"signal": each.signal, "kind": each.kind}
         emitted.add(each.emissions_g, **labels)
         _savings(saved, each, {})
-        if each.interval is not None:
+        if each.interval is not None and each.interval.quantified:
             low.add(each.interval.low_g, **labels, baseline=report.baseline)
             high.add(each.interval.high_g, **labels, baseline=report.baseline)
-    yield from (jobs, energy, facility, own, emitted, saved, low, high)
+            covered.add(each.interval.covered, **labels, baseline=report.baseline)
+    yield from (jobs, energy, facility, own, emitted, saved, low, high, covered)
 
 
 def _joules(kwh: float | None) -> float | None:

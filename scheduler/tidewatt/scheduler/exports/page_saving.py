@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from tidewatt.scheduler.accounting.quantity import counted, mass
 from tidewatt.scheduler.accounting.report_schema import Report, SignalTotal
-from tidewatt.scheduler.accounting.report_words import STARTS, band, quantified, saved_g, titles_of
+from tidewatt.scheduler.accounting.report_words import STARTS, band, known, saved_g, titles_of
 from tidewatt.scheduler.exports import charts
 from tidewatt.scheduler.exports.page_table import Cell, Table, percent
 from tidewatt.scheduler.schemas import LeversView
@@ -127,7 +127,7 @@ def _card(total: SignalTotal, report: Report, kind: str) -> Card:
     value, baseline = saved_g(total, report.baseline), getattr(total, f"{report.baseline}_g")
     claimed = value is not None and not report.total.signals_disagree
     interval, chart = total.interval, Markup("")
-    if interval is not None and value is not None and quantified(total):
+    if interval is not None and value is not None and known(total):
         chart = charts.interval(interval.low_g, value, interval.high_g)
     facts = [
         ("Emitted in all, idle draw and PUE included", mass(total.emissions_g)),

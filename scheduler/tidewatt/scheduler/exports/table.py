@@ -172,6 +172,7 @@ def _account(signal: str) -> list[Column]:
         *(Column(f"{signal}_{name}", "number", of(name)) for name in _LEDGER),
         Column(f"{signal}_saved_low_g", "number", within("interval", "low_g")),
         Column(f"{signal}_saved_high_g", "number", within("interval", "high_g")),
+        Column(f"{signal}_saved_coverage", "number", within("interval", "covered")),
         Column(f"{signal}_grade", "text", of("grade")),
         *(Column(f"{signal}_{name}", "number", within("levers", name)) for name in LEVERS),
     ]

@@ -114,7 +114,7 @@ def test_show_takes_a_saving_apart_within_80_columns(tidewatt: Tidewatt, fake_da
         lost_work_g=-1.0, transfer_g=0.0, unverified_efficiency_g=5.0,
     )  # fmt: skip
     interval = IntervalView(
-        low_g=9.0, high_g=11.0, draws=2000, quantified=("NVML",), not_quantified=("PUE", "grid")
+        low_g=9.0, high_g=11.0, draws=2000, quantified=("NVML",), not_quantified=("PUE", "grid"), covered=0.96
     )
     told = {"levers": levers, "interval": interval, "grade": "estimated", "forecast_saved_g": 12.0}
     ledger = settlement().ledgers[0].model_copy(update=told)
@@ -137,7 +137,7 @@ def test_show_takes_a_saving_apart_within_80_columns(tidewatt: Tidewatt, fake_da
     account = out[out.index("  energy") : out.index("  note")]
     assert max(map(len, account.splitlines())) <= 80
     said = " ".join(account.split())
-    assert "-11.0 g to -9.00 g with 90 % confidence, 2 errors not quantified; estimated" in said
+    assert "-11.0 g to -9.00 g with 90 % confidence, covers 96 % of what is at stake, 2 errors not" in said
     assert "of it by waiting -14.0 g, pauses +3.00 g, work that was lost +1.00 g" in said
     assert "efficiency, unverified: -5.00 g by stated speed and power, in no number here" in said
     assert "the plan at launch promised -12.0 g" in said

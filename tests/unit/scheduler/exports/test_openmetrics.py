@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.exports.made import GPU, account, group, job, ledger, part, report, total
 from tests.exports.metric_rules import mistakes
 from tidewatt.scheduler.exports.openmetrics import content_type, text
+from tidewatt.scheduler.schemas import IntervalView
 
 
 def lines(page: str, name: str) -> list[str]:
@@ -61,7 +62,16 @@ def test_what_is_not_known_has_no_sample() -> None:
 def test_sums_have_their_interval() -> None:
     page = text([], report(group("total", total())))
     assert lines(page, "tidewatt_report_saved_low_grams")[0].endswith(" 120")
+    assert lines(page, "tidewatt_report_saved_covered_ratio")[0].endswith(" 0.97")
     assert lines(page, "tidewatt_report_jobs")[1] == 'tidewatt_report_jobs{state="final"} 1'
+
+
+def test_an_interval_of_no_known_error_has_no_ends() -> None:
+    bare = IntervalView(
+        low_g=300.0, high_g=300.0, draws=2000, quantified=(), not_quantified=("x",), covered=0.0
+    )
+    page = text([], report(group("total", total(interval=bare))))
+    assert lines(page, "tidewatt_report_saved_low_grams") == []
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "a\rb", "a\u2028b", 'x"} 1\nevil 2'])

@@ -48,6 +48,7 @@ def check(frame: pd.DataFrame) -> None:
     assert first["gpu_kwh"] == pytest.approx(2.0)
     assert first["average_saved_feasible_g"] == 300.0
     assert first["average_time_feasible_g"] == 280.0
+    assert first["average_saved_coverage"] == 0.97
     assert first["embodied_central_g"] == 20.0
     assert first["running_kwh"] == pytest.approx(2.5)
     assert str(first["started"]) == "2026-03-01 12:00:00+00:00"
