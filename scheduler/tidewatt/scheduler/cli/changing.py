@@ -82,13 +82,19 @@ def _each(jobs: list[Key], verb: str, as_json: bool) -> int:
         except SchedulerError as error:
             if error.exit_code == 3:
                 raise
-            tell(f"tidewatt: {error}")
+            tell(f"tidewatt: {error}{_advice(job, verb, error)}")
             code = code or error.exit_code
     if as_json:
         say_json({"jobs": changed} if len(jobs) > 1 else next(iter(changed), {}))
     elif changed:
         _show(client, changed, verb)
     return code
+
+
+def _advice(job: Key, verb: str, error: SchedulerError) -> str:
+    """How a deadline is changed, for a command that has no such option."""
+    late = verb in ("release", "start") and "is in the past" in str(error)
+    return f" with `tidewatt update {job} --finish-by 18h`" if late else ""
 
 
 def _show(client: Client, changed: list[Json], verb: str) -> None:

@@ -187,9 +187,18 @@ def _request_lines(job: Json, now: datetime) -> Iterator[str]:
     kept = f"; its deadline is kept with {lasting(job['guard_s'])}" if job["guard_s"] else ""
     yield f"  length   {lasting(job['duration_s'])} ({job['duration_source']}){limit}{kept}"
     if job["finish_by"]:
-        yield f"  finish   by {local(job['finish_by'], now)}"
+        yield f"  finish   by {finish_by(job, now)}"
     yield from _lot_line(job)
     yield from _order_lines(job, now)
+
+
+def finish_by(job: Json, now: datetime) -> str:
+    """The job's deadline; told where it has passed and the job has not ended. Empty where it has none."""
+    deadline = parsed(job["finish_by"])
+    if deadline is None:
+        return ""
+    passed = deadline <= now and job["state"] not in ENDED
+    return local(deadline, now) + (" (passed)" if passed else "")
 
 
 def _lot_line(job: Json) -> Iterator[str]:

@@ -19,6 +19,7 @@ from tidewatt.scheduler.cli.following import (
 from tidewatt.scheduler.cli.job_text import (
     ENDED,
     command_of,
+    finish_by,
     job_lines,
     number,
     title,
@@ -66,8 +67,9 @@ def queue(
     elif len(jobs) == limit:
         say(f"(older ones: `tidewatt queue --before {jobs[-1]['id']}`)")
     for job in jobs:
-        for line in warning_lines(job):
-            say(f"job {number(job)}{line}")
+        if job["state"] not in ENDED:  # of those that have ended `show` tells them
+            for line in warning_lines(job):
+                say(f"job {number(job)}{line}")
 
 
 def _states(text: str) -> tuple[str, ...]:
@@ -90,7 +92,7 @@ def _row(job: Json, now: datetime) -> tuple[str, ...]:
         str(job.get("priority") or ""),
         gpus,
         _runs(job, now),
-        local(job["finish_by"], now) if job["finish_by"] else "",
+        finish_by(job, now),
         region,
         command_of(job, 40),
     )
@@ -104,7 +106,8 @@ def _runs(job: Json, now: datetime) -> str:
     if job["state"] == "running" and job["attempts"]:
         started = parsed(job["attempts"][-1]["started"])
         return "starting" if started is None else f"for {lasting((now - started).total_seconds())}"
-    return local(job["since"], now)
+    word = "ended" if job["state"] in ENDED else "since"
+    return f"{word} {local(job['since'], now)}"
 
 
 def show(job: given.Job, as_json: given.AsJson = False) -> None:

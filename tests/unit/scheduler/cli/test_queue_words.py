@@ -1,0 +1,46 @@
+"""What `queue`, `show` and `release` say of jobs that are held, late or long over."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from tests.unit.scheduler.cli.fake_daemon import NOW, FakeDaemon, job
+from tidewatt.scheduler.schemas import Problem
+
+Tidewatt = Callable[..., Any]
+
+
+def test_held_job_is_not_said_to_run_at_any_time(tidewatt: Tidewatt, fake_daemon: FakeDaemon) -> None:
+    fake_daemon.jobs[1] = job(1, state="held", plan=None)
+    fake_daemon.jobs[2] = job(2, state="done")
+    rows = tidewatt("queue", "--all").out.splitlines()
+    assert "held      1  since today 18:00 CET" in rows[1]
+    assert "done      1  ended today 18:00 CET" in rows[2]
+
+
+def test_deadline_that_has_passed_is_told(tidewatt: Tidewatt, fake_daemon: FakeDaemon) -> None:
+    late = {"finish_by": NOW - timedelta(hours=1)}
+    fake_daemon.jobs[1] = job(1, state="held", plan=None, **late)
+    fake_daemon.jobs[2] = job(2, state="done", **late)
+    rows = tidewatt("queue", "--all").out.splitlines()
+    assert "today 17:00 CET (passed)" in rows[1]
+    assert "passed" not in rows[2]
+    assert "finish   by today 17:00 CET (passed)" in tidewatt("show", "1").out
+
+
+def test_warnings_of_jobs_that_ended_are_left_to_show(tidewatt: Tidewatt, fake_daemon: FakeDaemon) -> None:
+    fake_daemon.jobs[1] = job(1, state="done", warnings=("over the budget of nlp",))
+    fake_daemon.jobs[2] = job(2, warnings=("the code has changed",))
+    out = tidewatt("queue", "--all").out
+    assert "job 2  warning  the code has changed" in out
+    assert "over the budget" not in out
+    assert "over the budget" in tidewatt("show", "1").out
+
+
+def test_release_says_how_a_passed_deadline_is_changed(tidewatt: Tidewatt, fake_daemon: FakeDaemon) -> None:
+    fake_daemon.jobs[3] = job(3, state="held")
+    told = "--finish-by 2026-11-22T16:00Z is in the past (it is 2026-11-22T17:00Z): give a later time"
+    fake_daemon.refusal = Problem(title="bad", status=422, detail=told, exit_code=2)
+    said = tidewatt("release", "3")
+    assert said.code == 2
+    assert "give a later time with `tidewatt update 3 --finish-by 18h`" in said.err
