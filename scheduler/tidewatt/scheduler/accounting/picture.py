@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidewatt.scheduler.accounting.quantity import mass
 from tidewatt.scheduler.errors import SchedulerError
+from tidewatt.scheduler.picture_file import check_ending, empty_figure, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,9 +76,8 @@ def draw(
     """
     if not jobs or not any(line.steps for line in zones):
         raise SchedulerError("there is nothing to draw: no job has run in a zone with observations")
-    if path.suffix not in {".svg", ".png"}:
-        raise SchedulerError(f"{path.name}: pictures are .svg or .png")
-    figure = _figure(len(zones), len(jobs))
+    check_ending(path)
+    figure = empty_figure(_WIDTH_IN, _EDGES_IN + len(zones) * _ZONE_IN + len(jobs) * _JOB_IN)
     colours = {line.zone: COLOURS[index % len(COLOURS)] for index, line in enumerate(zones)}
     axes = _panels(figure, len(zones), len(jobs))
     top = max(value for line in zones for _, _, value in line.steps) * 1.12
@@ -86,30 +86,8 @@ def draw(
     _draw_jobs(axes[-1], jobs, colours, signal)
     _draw_times(axes[-1], zones, jobs, tz)
     _draw_margins(figure, title, source, tz)
-    _save(figure, path)
+    save(figure, path)
     return path
-
-
-def _figure(zones: int, jobs: int) -> Figure:
-    """An empty figure that grows with what it shows; without pyplot, so that any thread may draw."""
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise SchedulerError(
-            "pictures need matplotlib, which is not installed: pip install 'tidewatt[pictures]'"
-            " (in a checkout: pip install '.[pictures]')"
-        ) from error
-    height = _EDGES_IN + zones * _ZONE_IN + jobs * _JOB_IN
-    return Figure(figsize=(_WIDTH_IN, height), facecolor="white")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    """Writes the file; the same data make the same bytes."""
-    from matplotlib import rc_context
-
-    undated = {"Date": None} if path.suffix == ".svg" else None
-    with rc_context({"svg.hashsalt": "tidewatt"}):
-        figure.savefig(path, dpi=160, metadata=undated)
 
 
 def _panels(figure: Figure, zones: int, jobs: int) -> list[Axes]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from tidewatt.scheduler.accounting.picture import COLOURS, FAINT, INK, RULE
 from tidewatt.scheduler.accounting.quantity import mass
 from tidewatt.scheduler.cli.frontier_text import name_of, saving_of
-from tidewatt.scheduler.errors import BadInput, SchedulerError
+from tidewatt.scheduler.errors import SchedulerError
+from tidewatt.scheduler.picture_file import check_ending, empty_figure, save
 from tidewatt.scheduler.planning.frontier import Frontier, Point
 from tidewatt.scheduler.planning.intensity import MS_PER_HOUR
 
@@ -16,12 +17,6 @@ if TYPE_CHECKING:
 
 SIZE_IN = (9.0, 5.2)
 MOST_NAMED = 8
-
-
-def check_ending(path: Path) -> None:
-    """Raises BadInput for a picture that is neither SVG nor PNG."""
-    if path.suffix not in (".svg", ".png"):
-        raise BadInput(f"{path.name}: pictures are .svg or .png")
 
 
 def draw(path: Path, found: Frontier, now: datetime) -> Path:
@@ -34,24 +29,14 @@ def draw(path: Path, found: Frontier, now: datetime) -> Path:
     check_ending(path)
     if not found.points:
         raise SchedulerError("there is nothing to draw: nothing is known of the grid here")
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise SchedulerError(
-            "pictures need matplotlib, which is not installed: pip install 'tidewatt[pictures]'"
-            " (in a checkout: pip install '.[pictures]')"
-        ) from error
-    figure = Figure(figsize=SIZE_IN, facecolor="white")
+    figure = empty_figure(*SIZE_IN)
     panel = figure.subplots()
     figure.subplots_adjust(left=0.1, right=0.97, top=0.84, bottom=0.2)
     _draw_points(panel, found)
     _draw_frame(panel, found)
     figure.text(0.03, 0.94, "What waiting would give", fontsize=14, fontweight="bold", color=INK)
     figure.text(0.03, 0.03, _foot(found, now), fontsize=8, color=FAINT)
-    undated = {"Date": None} if path.suffix == ".svg" else None
-    with rc_context({"svg.hashsalt": "tidewatt"}):
-        figure.savefig(path, dpi=160, metadata=undated)
+    save(figure, path)
     return path
 
 

@@ -128,9 +128,10 @@ def _say_queue(view: Json) -> None:
 
 
 def _show_frontier(wish: Wish, order: Order, setting: Setting, picture: Path | None, as_json: bool) -> None:
-    from tidewatt.scheduler.cli.frontier_picture import check_ending, draw
+    from tidewatt.scheduler.cli.frontier_picture import draw
     from tidewatt.scheduler.cli.frontier_text import frontier_lines, frontier_view
     from tidewatt.scheduler.cli.offline import frontier_alone
+    from tidewatt.scheduler.picture_file import check_ending
 
     if picture is not None:
         check_ending(picture)

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidewatt.forecasting.series import instant
-from tidewatt.scheduler.errors import SchedulerError
+from tidewatt.scheduler.picture_file import check_ending, empty_figure, save
 from tidewatt.scheduler.simulation.comparing import IMMEDIATE, Outcome, Scenario
 from tidewatt.scheduler.simulation.world import Standing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # Told apart by people who do not see all colours; after Okabe and Ito, "Color universal design", 2008.
 OURS, OTHERS, ORACLE = "#0072B2", "#9A9A9A", "#009E73"
@@ -39,9 +38,8 @@ def draw(path: Path, scenario: Scenario, found: Mapping[str, Outcome], *, about:
     Raises:
         SchedulerError: the extra `pictures` is not installed, or the ending is another.
     """
-    if path.suffix not in {".svg", ".png"}:
-        raise SchedulerError(f"{path.name}: pictures are .svg or .png")
-    figure = _figure()
+    check_ending(path)
+    figure = empty_figure(12.5, 6.6)
     places = figure.add_gridspec(
         2, 3, left=0.155, right=0.965, top=0.87, bottom=0.1, hspace=0.42, wspace=0.08, height_ratios=[1.25, 1]
     )
@@ -55,29 +53,8 @@ def draw(path: Path, scenario: Scenario, found: Mapping[str, Outcome], *, about:
     figure.text(0.02, 0.95, title, fontsize=14, fontweight="bold", color=INK, va="center")
     source = f"{about}; {scenario.signal} signal as observed, {_sources(scenario)}"
     figure.text(0.02, 0.022, source, fontsize=8, color=FAINT, va="center")
-    _save(figure, path)
+    save(figure, path)
     return path
-
-
-def _figure() -> Figure:
-    """An empty figure; without pyplot, so that any thread may draw."""
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise SchedulerError(
-            "pictures need matplotlib, which is not installed: pip install 'tidewatt[pictures]'"
-            " (in a checkout: pip install '.[pictures]')"
-        ) from error
-    return Figure(figsize=(12.5, 6.6), facecolor="white")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    """Writes the file; the same data make the same bytes."""
-    from matplotlib import rc_context
-
-    undated = {"Date": None} if path.suffix == ".svg" else None
-    with rc_context({"svg.hashsalt": "tidewatt"}):
-        figure.savefig(path, dpi=160, metadata=undated)
 
 
 def _savings(scenario: Scenario, found: Mapping[str, Outcome]) -> list[float]:
