@@ -87,7 +87,7 @@ GPU_CASES = (
     ),
     one_gpu(
         "counter stands still",
-        Event(0.5, lambda scene: scene.nvml.stick_counter(A)),
+        Event(0.5, lambda scene: scene.stick_counter(A)),
         expect={"gpu": Expected("measured+modelled")},
         live=True,
         told="stands still",
@@ -95,14 +95,14 @@ GPU_CASES = (
     one_gpu("counter always 0", facts={"counter": 2, "base_mj": 0}, expect={"gpu": MODELLED}, live=True),
     one_gpu(
         "counter reset",
-        Event(0.5, lambda scene: scene.nvml.reset_counter(A)),
+        Event(0.5, lambda scene: scene.reset_counter(A)),
         expect={"gpu": Expected("measured+modelled")},
         live=True,
         told="counter reset",
     ),
     one_gpu(
         "counter reset, no power to fill it",
-        Event(0.5, lambda scene: scene.nvml.reset_counter(A)),
+        Event(0.5, lambda scene: scene.reset_counter(A)),
         facts={"power": 0},
         expect={"gpu": partly(0.9, 0.99)},
         told="counter reset",

@@ -178,7 +178,7 @@ class Host(Scene):
 
     def _counters_from_0(self) -> None:
         for uuid in self.nvml.gpus:
-            self.nvml.reset_counter(uuid)
+            self.reset_counter(uuid)
         self.powercap.restart()
 
     def used(self, uuids: Iterable[str], start_wall_ms: int, end_wall_ms: int) -> Usage:

@@ -74,8 +74,21 @@ class Scene:
     def load_driver_again(self) -> None:
         """The driver answers again, and has counted from 0."""
         for uuid in self.nvml.gpus:
-            self.nvml.reset_counter(uuid)
+            self.reset_counter(uuid)
         self.fail(0)
+
+    def reset_counter(self, uuid: str) -> None:
+        """The GPU's counter starts from 0; the fake's wave begins anew with it, and so does the truth's."""
+        self.nvml.reset_counter(uuid)
+        self._begin_wave_anew(uuid)
+
+    def stick_counter(self, uuid: str) -> None:
+        """The GPU's counter stands still; its power does not."""
+        self.nvml.stick_counter(uuid)
+        self._begin_wave_anew(uuid)
+
+    def _begin_wave_anew(self, uuid: str) -> None:
+        self.truth.draw(uuid, self.truth.pieces[uuid][-1][1], self.clock())
 
     def suspend(self, _seconds: float, *, counters: str) -> None:
         """The whole host sleeps; its counters then "go on" or "reset"."""

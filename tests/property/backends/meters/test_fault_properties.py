@@ -26,8 +26,8 @@ Happening = Callable[[Scene], None]
 HAPPENINGS: dict[str, Happening] = {
     "GPU lost": lambda scene: scene.lose(A),
     "GPU back": lambda scene: scene.find(A),
-    "counter reset": lambda scene: scene.nvml.reset_counter(A),
-    "counter stands still": lambda scene: scene.nvml.stick_counter(B),
+    "counter reset": lambda scene: scene.reset_counter(A),
+    "counter stands still": lambda scene: scene.stick_counter(B),
     "counter fails": change(A, counter=-999),
     "counter works": change(A, counter=1),
     "driver gone": lambda scene: scene.fail(9),
@@ -46,6 +46,7 @@ STOPS = {"counter stands still", "package stands still"}
 RESETS = ("counter reset", "driver back", "suspend, counters from 0")
 HIDES = {
     *RESETS,
+    "suspend",
     "meter killed",
     "meter started",
     "driver gone",
