@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tidewatt.scheduler.accounting.grade import NEEDED_PPM, Grade
+from tidewatt.scheduler.accounting.grade import LEAST_PPM, NEEDED_PPM, Grade
 from tidewatt.scheduler.accounting.holdout import FEWEST, Arm, draw
-from tidewatt.scheduler.accounting.published import GRIDS, METERS, PUES, Row
-from tidewatt.scheduler.accounting.uncertainty import DRAWS
+from tidewatt.scheduler.accounting.levers import Exposure
+from tidewatt.scheduler.accounting.published import GRIDS, KNOWN_PPM, METERS, PUES, Row
+from tidewatt.scheduler.accounting.uncertainty import DRAWS, IDLE, interval
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "savings.md").read_text(encoding="utf-8")
 
@@ -23,9 +24,24 @@ def test_every_published_error_stands_on_the_page(row: Row) -> None:
 def test_draws_and_thresholds_are_those_of_the_page() -> None:
     assert f"{DRAWS:,} draws" in PAGE
     assert f"at least {NEEDED_PPM // 10_000} % of the energy metered" in PAGE
+    assert f"covers at least {KNOWN_PPM // 10_000} % of what is at stake" in PAGE
+    assert f"a saving of less than {LEAST_PPM // 10_000} % of its baseline" in PAGE
     assert all(f"`{grade}`" in PAGE for grade in Grade)
     assert FEWEST == 10
     assert "fewer than ten comparable jobs" in PAGE
+
+
+def test_what_an_interval_covers_comes_out_as_on_the_page() -> None:
+    """The example with a GPU of known error and a CPU without."""
+    parts = [
+        Exposure(meter, "p", "g", actual * 10**6, feasible * 10**6, 0)
+        for meter, actual, feasible in (("gpu measured: NVML", 60, 90), ("cpu measured: RAPL", 20, 30))
+    ]
+    found = interval(parts, "feasible")
+    assert "150 / (150 + 50)                       = 75 %" in PAGE
+    assert (found.covered_ppm, found.known) == (750_000, False)
+    assert IDLE in found.not_quantified
+    assert "lowest seen in seven days, or the model's" in PAGE
 
 
 def test_a_lot_is_drawn_as_the_page_says() -> None:
