@@ -31,6 +31,10 @@ def jobs(draw: st.DrawFn) -> list[ReportRow]:
     return found
 
 
+def signals(rows: list[ReportRow]) -> set[str]:
+    return {each.signal for row in rows if row.settlement is not None for each in row.settlement.ledgers}
+
+
 def by_signal(group: ReportGroup) -> dict[str, SignalTotal]:
     return {each.signal: each for each in group.signals}
 
@@ -39,6 +43,7 @@ def by_signal(group: ReportGroup) -> dict[str, SignalTotal]:
 @given(jobs(), st.sampled_from(["feasible", "hypothetical"]), st.sampled_from(["project", "job", "day"]))
 def test_groups_add_up_to_the_total(rows: list[ReportRow], baseline: str, by: str) -> None:
     made = report(rows, None, by, baseline=baseline)
+    assert by_signal(made.total).keys() == signals(rows)
     for signal, total in by_signal(made.total).items():
         parts = [found for group in made.groups if (found := by_signal(group).get(signal))]
         for name in ("jobs", "settled", "emissions_g", "actual_g", f"saved_{baseline}_g", "forecast_jobs"):
@@ -66,6 +71,7 @@ def test_the_interval_of_a_total_of_gains_is_as_wide_as_those_of_its_parts_toget
 ) -> None:
     """All jobs here have the same meter: their errors are one error, and nothing averages out."""
     made = report(rows, None, "job")
+    assert by_signal(made.total).keys() == signals(rows)
     for signal, total in by_signal(made.total).items():
         parts = [found for group in made.groups if (found := by_signal(group).get(signal))]
         bands = [part.interval for part in parts if part.interval is not None]

@@ -43,7 +43,7 @@ def test_page_has_every_word() -> None:
 
 
 def test_callbacks_are_where_the_page_says() -> None:
-    for module in re.findall(
-        r"from (tidewatt\.backends\.hooks\.\w+) import TidewattCallback", PAGE.read_text()
-    ):
+    named = re.findall(r"from (tidewatt\.backends\.hooks\.\w+) import TidewattCallback", PAGE.read_text())
+    assert set(named) == {f"tidewatt.backends.hooks.{name}" for name in ("hugging_face", "lightning")}
+    for module in named:
         assert __import__(module, fromlist=["TidewattCallback"]).TidewattCallback

@@ -84,6 +84,8 @@ def test_chain_follows_from_the_page_s_formulas(unpacked: Path) -> None:
 def test_account_follows_from_the_page_s_formulas(unpacked: Path) -> None:
     record = json.loads((unpacked / "receipt.json").read_bytes())
     events = [json.loads(line) for line in (unpacked / "chain.jsonl").read_bytes().splitlines()][1:]
+    assert record["ledgers"]
+    assert all(row["cells"] for row in record["profile"])
     own = [each for each in events if each.get("job_id") == 2 and "payload" in each]
     frozen = own[0]["payload"]["frozen"]
     pue = {e["attempt_id"]: e["payload"]["pue_micro"] for e in own if e["kind"] == "attempt.launching"}

@@ -171,6 +171,7 @@ def test_hugging_face_callback_has_published_hooks_only() -> None:
     ours = {
         name: found for name, found in vars(hugging_face.TidewattCallback).items() if name.startswith("on_")
     }
+    assert ours
     assert set(ours) <= HUGGING_FACE
     for found in ours.values():
         names = list(inspect.signature(found).parameters)
@@ -179,6 +180,7 @@ def test_hugging_face_callback_has_published_hooks_only() -> None:
 
 def test_lightning_callback_has_published_hooks_only() -> None:
     ours = {name: found for name, found in vars(lightning.TidewattCallback).items() if name.startswith("on_")}
+    assert ours
     for name, found in ours.items():
         assert " ".join(list(inspect.signature(found).parameters)[1:]) == LIGHTNING[name]
 

@@ -181,7 +181,9 @@ def test_tables_have_headers_for_readers_of_them() -> None:
     assert made.count("<table") == made.count("<thead")
     assert re.search(r'<th role="columnheader" scope="col">Project</th>', made)
     assert made.count('<th role="rowheader" scope="row">nlp</th>') == 1
-    assert all('aria-hidden="true"' in each for each in re.findall(r"<svg[^>]*>", made))
+    pictures = re.findall(r"<svg[^>]*>", made)
+    assert pictures
+    assert all('aria-hidden="true"' in each for each in pictures)
 
 
 def test_grid_and_what_ran_in_it_are_said_in_words() -> None:
