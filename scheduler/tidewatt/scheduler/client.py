@@ -123,9 +123,10 @@ class Client:
         """Energy by hour and place of jobs that ended in the last `since_s` seconds, or ever."""
         return self._ask("GET", "hours" if since_s is None else f"hours?{urlencode({'since_s': since_s})}")
 
-    def budgets(self) -> list[Json]:
-        """The BudgetViews of this month."""
-        found: list[Json] = self._ask("GET", "budgets")["budgets"]
+    def budgets(self, month: str = "") -> list[Json]:
+        """The BudgetViews of a month such as 2026-11, of this one where none is named."""
+        query = f"?{urlencode({'month': month})}" if month else ""
+        found: list[Json] = self._ask("GET", f"budgets{query}")["budgets"]
         return found
 
     def metrics(self, since_s: float | None = None) -> str:

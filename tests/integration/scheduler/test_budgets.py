@@ -9,7 +9,7 @@ import pytest
 from tests.integration.scheduler.office import NOW, Office, office
 from tidewatt.scheduler.accounting.budget import BudgetView
 from tidewatt.scheduler.accounting.receipt import Settlement
-from tidewatt.scheduler.errors import Refused
+from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import SettlementState
 from tidewatt.scheduler.store.records import JobRecord
 
@@ -136,7 +136,16 @@ def test_new_month_begins_with_nothing_used(tmp_path: Path) -> None:
             submit(made)
         made.wait(timedelta(days=31))
         assert view(made).used == 0
+        [before] = made.service.budgets.views("2026-03")
+        assert (before.month, round(before.used, 9)) == ("2026-03", 0.015)
+        assert (view(made).month, view(made).used) == ("2026-04", 0)
         assert submit(made).state == "waiting"
+
+
+@pytest.mark.parametrize("month", ["2026-13", "March", "2026-04"])
+def test_month_that_is_none_or_yet_to_come_is_bad_input(tmp_path: Path, month: str) -> None:
+    with office(tmp_path, **budget("ask")) as made, pytest.raises(BadInput, match=r"no month|yet to come"):
+        made.service.budgets.views(month)
 
 
 def test_budget_in_kg_expects_what_plans_expect_by_its_signal_and_nothing_by_the_other(

@@ -1,6 +1,9 @@
 """`budget`: what projects and users used this month, what is expected of their jobs, and what is left."""
 
 from collections.abc import Iterator
+from typing import Annotated
+
+import typer
 
 from tidewatt.scheduler.accounting.quantity import counted, watt_hours
 from tidewatt.scheduler.cli import options as given
@@ -11,9 +14,14 @@ from tidewatt.scheduler.client import Json
 _TITLES = ("BUDGET", "MONTH", "LIMIT", "CREDIT", "USED", "EXPECTED", "LEFT", "SIGNAL", "THEN")
 
 
-def budget(as_json: given.AsJson = False) -> None:
+def budget(
+    month: Annotated[
+        str, typer.Option(metavar="2026-11", help="How this month ended.  [the present one]")
+    ] = "",
+    as_json: given.AsJson = False,
+) -> None:
     """Show budgets of this month (UTC): used is settled, expected is of jobs not settled yet."""
-    found = daemon().budgets()
+    found = daemon().budgets(month)
     if as_json:
         say_json({"budgets": found})
         return

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tidewatt.backends.clock import moment, time_ms
@@ -16,7 +16,7 @@ from tidewatt.scheduler.accounting.budget import (
 )
 from tidewatt.scheduler.accounting.frozen import MICRO
 from tidewatt.scheduler.daemon.site import Site
-from tidewatt.scheduler.errors import Refused
+from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import ENDED, JobState
 from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.request_schema import SubmitRequest
@@ -97,16 +97,23 @@ class Budgets:
             raise Refused(f"{refusing[0].sentence}; submit it with --over-budget if it has to be")
         return Verdict(found)
 
-    def views(self) -> list[BudgetView]:
-        """All budgets of this month."""
-        now = self._site.clock.now()
-        charges = list(self._charges(now)) if self._site.settings.budgets else []
-        month = month_of(time_ms(now))
-        return [standing(each, month, charges).view() for each in self._site.settings.budgets]
+    def views(self, month: str = "") -> list[BudgetView]:
+        """All budgets as they are configured now, in a month such as `2026-11`, this one where none is named.
 
-    def _charges(self, now: datetime) -> Iterator[Charge]:
-        """Every job that ended this month, and all that have not ended."""
-        self._read(now)
+        Raises:
+            BadInput: for what is no month, or one to come.
+        """
+        now = self._site.clock.now()
+        first = _first_of(now) if not month else _named(month, now)
+        # of an earlier month nothing is kept at hand
+        kept = self if first == _first_of(now) else Budgets(self._site, self._store)
+        charges = list(kept._charges(now, first)) if self._site.settings.budgets else []
+        name = month_of(time_ms(first))
+        return [standing(each, name, charges).view() for each in self._site.settings.budgets]
+
+    def _charges(self, now: datetime, first: datetime | None = None) -> Iterator[Charge]:
+        """Every job that ended since the first of the month, and all that have not ended."""
+        self._read(_first_of(now) if first is None else first)
         yield from self._settled
         open_jobs = self._store.numbered(self._open).values() if self._open else ()
         for job in (*open_jobs, *self._store.jobs(_NOT_ENDED)):
@@ -115,13 +122,12 @@ class Budgets:
                 job, now if ended_ms is None else moment(ended_ms), ended=ended_ms is not None
             )
 
-    def _read(self, now: datetime) -> None:
-        """What ended this month, read again only where a job has ended or was settled since."""
+    def _read(self, first: datetime) -> None:
+        """What ended since then, read again only where a job has ended or was settled meanwhile."""
         counts = self._store.count()
-        known = month_of(time_ms(now)), sum(counts.get(state, 0) for state in ENDED)
+        known = month_of(time_ms(first)), sum(counts.get(state, 0) for state in ENDED)
         if known == self._known and not self._store.settled_after(self._last_event):
             return
-        first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         self._last_event = self._store.tip().seq
         self._settled, self._open = [], {}
         for account in self._store.accounts_since(time_ms(first)):
@@ -156,9 +162,24 @@ def routes(api: "FastAPI", service: "Service") -> None:
     """Adds `budgets` to the interface."""
 
     @api.get("/api/v1/budgets")
-    def budgets() -> dict[str, list[BudgetView]]:
+    def budgets(month: str = "") -> dict[str, list[BudgetView]]:
         with service.lock:
-            return {"budgets": service.budgets.views()}
+            return {"budgets": service.budgets.views(month)}
+
+
+def _first_of(now: datetime) -> datetime:
+    return now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _named(month: str, now: datetime) -> datetime:
+    """The first moment of a month that was named."""
+    try:
+        first = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
+    except ValueError:
+        raise BadInput(f"{month!r} is no month: write for example {now:%Y-%m}") from None
+    if first > now:
+        raise BadInput(f"{month} is yet to come: `tidewatt budget` shows what is expected of this month")
+    return first
 
 
 def _concerns(budget: Any, asked: Ask) -> bool:
