@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidewatt.backends.clock import moment
-from tidewatt.backends.meters.stored import AROUND, Block, blocks, files
+from tidewatt.backends.meters.journal import AROUND, followed_ms
+from tidewatt.backends.meters.stored import Block, blocks, files
 from tidewatt.backends.meters.taken import Digest, Taken
 from tidewatt.backends.meters.taken import Excerpt as Excerpt
 
@@ -67,6 +68,7 @@ def _between(found: Iterable[Block], start_ms: int, end_ms: int, attempt_id: str
     before: list[Block] = []
     held: list[Block] = []  # of after the end: given out where the range goes on, else its neighbours only
     started = False
+    inside: Block | None = None  # the last reading within the range
     for block in found:
         part = block
         if not started:
@@ -83,14 +85,33 @@ def _between(found: Iterable[Block], start_ms: int, end_ms: int, attempt_id: str
             continue
         yield from held
         held = [part.cut(last + 1, len(part))] if last + 1 < len(part) else []
+        inside = part.cut(last, last + 1)
         yield part.cut(0, last + 1)
     if not started:
         yield from before  # what was known before the start still says that the meter had stopped
-    wanted = AROUND
+    yield from _following(held, inside, read_at_end=inside is not None and ends in inside.causes.values())
+
+
+def _following(held: Sequence[Block], inside: Block | None, *, read_at_end: bool) -> Iterator[Block]:
+    """The neighbours after the range, but for such as came later than the meter's next readings.
+
+    Otherwise what an account rests on would change with the next job's readings. The first of them counts
+    whenever it comes where nobody read the meter at the end.
+    """
+    found = 0
     for block in held:
-        if wanted > 0:
-            yield block.cut(0, min(wanted, len(block)))
-        wanted -= len(block)
+        count = min(AROUND - found, len(block))
+        if inside is not None:
+            soon = block.rows[:count, 1] - inside.rows[0, 1] <= followed_ms(inside.header.interval_ms)
+            same_boot = block.header.boot_id == inside.header.boot_id
+            near = int(np.argmin(soon)) if not soon.all() else count
+            count = near if same_boot else 0
+            if not read_at_end and found == 0:
+                count = max(count, 1)
+        if count <= 0:
+            return
+        yield block.cut(0, count)
+        found += count
 
 
 def _last_rows(found: Sequence[Block], count: int) -> list[Block]:

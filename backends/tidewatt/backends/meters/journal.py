@@ -22,6 +22,15 @@ _FIELDS = frozenset(part.name for part in fields(Reading)) - {"slept_ms"}  # of 
 _CLOCKS = 3
 _AGAIN = 200  # readings between two lines of columns
 
+AROUND = 3  # readings on each side of a run count: what stands still, or stops, shows only beside others
+LONGEST_INTERVAL_S = 60.0  # a RAPL counter may wrap within three minutes
+_LATE_MS = 2000  # a reading may come so much after its time
+
+
+def followed_ms(interval_ms: int) -> int:
+    """So many real milliseconds after a run all readings are there that its energy is computed from."""
+    return AROUND * interval_ms + _LATE_MS
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:

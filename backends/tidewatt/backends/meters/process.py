@@ -21,10 +21,9 @@ from tidewatt.backends.meters import door
 from tidewatt.backends.meters.bench import Bench
 from tidewatt.backends.meters.cputime import CpuTimes
 from tidewatt.backends.meters.instruments import others
-from tidewatt.backends.meters.journal import Journal
+from tidewatt.backends.meters.journal import LONGEST_INTERVAL_S, Journal
 
 LINGER_S = 30.0
-LONGEST_INTERVAL_S = 60.0  # a RAPL counter may wrap within three minutes
 _CLIENT_S = 0.5  # a client that has connected and says nothing
 _WATCH_S = 5.0
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidewatt.backends.clock import moment
-from tidewatt.backends.meters.journal import TICK, Header, Shape, integers, parse
+from tidewatt.backends.meters.journal import AROUND, TICK, Header, Shape, integers, parse
 from tidewatt.backends.meters.reading import Reading
 
 PACKED = ".gz"
@@ -27,7 +27,6 @@ _DIGITS = b"0123456789"
 _LARGEST = 2**62
 _LONG_BYTES = 8192  # what is shorter is read rather than passed over
 _STEADY_MS = 1000
-AROUND = 3  # readings on each side of a range: what stands still, or stops, shows only beside others
 
 Table = NDArray[np.int64]
 

@@ -38,6 +38,7 @@ from tidewatt.scheduler.proof.chain import EMPTY, Tip
 from tidewatt.scheduler.proof.differences import differences
 from tidewatt.scheduler.proof.heads import Head
 from tidewatt.scheduler.proof.intensity import Observations, Recorder
+from tidewatt.scheduler.proof.job_case import SETTLED as SETTLEMENT
 from tidewatt.scheduler.proof.job_case import JobCase, account, up_to
 from tidewatt.scheduler.proof.lines import WHOLE, Shown
 from tidewatt.scheduler.store.records import JobRecord
@@ -103,7 +104,17 @@ class Bundles:
             _software(),
             {},
         )
-        return sealed(content, head, self._earlier(EMPTY, head, found.numbers), self.ledger.key)
+        return self._signed(content, head, self._earlier(EMPTY, head, found.numbers))
+
+    def _signed(self, content: Content, head: Head, earlier: list[bytes]) -> bytes:
+        """The bundle, unless its stretch of the ledger does not lead to the head that was signed.
+
+        Raises:
+            Refused: where an event in it was changed.
+        """
+        if lines.read(content.chain).end != head.tip:
+            raise Refused("events were changed: `tidewatt ledger check` says which; nothing is bundled")
+        return sealed(content, head, earlier, self.ledger.key)
 
     def _sealed(self, job: JobRecord, outputs: Mapping[str, str], folder: Path) -> bytes:
         gathered = _Gathered(self._site.paths.readings, folder)
@@ -130,7 +141,7 @@ class Bundles:
             _software(),
             outputs,
         )
-        return sealed(content, head, self._earlier(before, head, own), self.ledger.key)
+        return self._signed(content, head, self._earlier(before, head, own))
 
     def _replay(self) -> dict[str, int]:
         """How many times as fast recorded time is replayed, in thousandths; nothing where time is real."""
@@ -142,6 +153,10 @@ class Bundles:
         assert job.settlement is not None  # noqa: S101 - the caller has looked
         settler = Settler(self._site, self._store)
         case = settler.case(job)
+        told = [each for each in case.events if each["kind"].startswith(SETTLEMENT)]
+        if not told or canonical(told[-1]["payload"]) != canonical(job.settlement):
+            changed = f"the account of job {job.key} is not what its newest event says"
+            raise Refused(f"{changed}: see `tidewatt ledger check`; nothing is bundled")
         found, recorder = self._account(job, case, gathered, job.settlement["settled_at_ms"])
         wrong = differences(job.settlement, json.loads(canonical(found.record())))
         if not wrong or job.settlement["method_version"] != METHOD_VERSION:
@@ -166,7 +181,7 @@ class Bundles:
 
     def _inputs(self, job: JobRecord, case: Case, queue: tuple[ReplayJob, ...]) -> JobCase:
         settings = self._site.settings
-        final_after_ms = round(settings.final_after.total_seconds() * 1000)
+        final_after_ms = round(self._site.final_after.total_seconds() * 1000)
         if job.settlement_state is SettlementState.FINAL and job.settlement is not None:
             age_ms = job.settlement["settled_at_ms"] - (job.ended_ms or 0)
             final_after_ms = min(

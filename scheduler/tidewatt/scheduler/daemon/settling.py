@@ -133,7 +133,7 @@ class Settler:
             self._site.observations,
             self._site.clock.now(),
             predecessors_ended=case.predecessors_ended,
-            final_after=settings.final_after,
+            final_after=self._site.final_after,
             unverified_after=settings.unverified_after,
             forecast_saved_ug=promised_ug(case.events),
         )
@@ -156,12 +156,14 @@ class Settler:
         return not fell_back and new.restates(Settlement.restored(job.settlement))
 
     def _usage(self, attempt_id: str, gpu_uuids: Sequence[str], start_ms: int, end_ms: int) -> Usage:
-        if attempt_id not in self._usages:
+        if attempt_id in self._usages:
+            return self._usages[attempt_id]
+        used = usage(self._site.paths.readings, attempt_id, gpu_uuids, start_ms, end_ms)
+        if self._site.clock.now() - moment(end_ms) > self._site.read_after:  # before, more readings may come
             while sum(len(each.spans) for each in self._usages.values()) > REMEMBERED_SPANS:
                 del self._usages[next(iter(self._usages))]
-            readings = self._site.paths.readings
-            self._usages[attempt_id] = usage(readings, attempt_id, gpu_uuids, start_ms, end_ms)
-        return self._usages[attempt_id]
+            self._usages[attempt_id] = used
+        return used
 
     def _queue(self, since_ms: int) -> _Queue:
         """All jobs that asked something of their home, to be replayed first in, first out."""

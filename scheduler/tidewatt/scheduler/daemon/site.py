@@ -9,6 +9,7 @@ from typing import Protocol
 from tidewatt.backends.backend import Backend
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.host import ForeignUse, Host
+from tidewatt.backends.meters.journal import LONGEST_INTERVAL_S, followed_ms
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.series import Outlook, Series
 from tidewatt.scheduler.config import policy_of
@@ -81,6 +82,17 @@ class Site:
     def observations(self, zone: str, signal: str, start: datetime, end: datetime) -> Series | None:
         """Observed intensity as available now."""
         return self.chain.observations(zone, Signal(signal), start, end, self.clock.now())
+
+    @property
+    def read_after(self) -> timedelta:
+        """So long after a job's end, on the jobs' clock, all readings are there that its account takes in."""
+        interval_s = min(self.settings.meter_interval_s, LONGEST_INTERVAL_S)
+        return timedelta(milliseconds=followed_ms(round(interval_s * 1000))) * max(1.0, self.clock.factor)
+
+    @property
+    def final_after(self) -> timedelta:
+        """How long after a job's end its account may become final."""
+        return max(self.settings.final_after, self.read_after)
 
     def power(self, need: Need, earlier_w: float | None = None, earlier_of: str = "") -> Estimate:
         """The expected draw of a job above idle."""
