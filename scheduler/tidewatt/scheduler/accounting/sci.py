@@ -174,7 +174,7 @@ def _units(ran: Sequence[_Run], terms: Terms) -> tuple[int | None, int | None, s
         return terms.amount, None, "stated"
     kept = [run for run in ran if run.fate is Fate.KEPT]
     if terms.unit == JOB:
-        return len(kept) or None, len(ran), "those that were kept"
+        return len(kept) or None, len(ran), "kept"
     return _counted(kept, terms.unit), _counted(ran, terms.unit), "as the training script reported"
 
 
