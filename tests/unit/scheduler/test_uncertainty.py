@@ -209,6 +209,33 @@ def test_the_saving_lies_within_and_the_order_of_jobs_changes_nothing(parts: lis
     assert interval(exposures[::-1], "feasible") == found
 
 
+AMOUNTS = st.integers(0, 10**9)
+
+
+@given(st.lists(st.tuples(st.sampled_from([GPU, CPU, "x ±9 %"]), AMOUNTS, AMOUNTS), min_size=1, max_size=6))
+def test_how_a_saving_is_cut_into_parts_changes_nothing(parts: list[tuple[str, int, int]]) -> None:
+    whole = [Exposure(meter, "p", "g", actual, feasible, 0) for meter, actual, feasible in parts]
+    halves = [
+        Exposure(each.meter, "p", "g", actual, feasible, 0)
+        for each in whole
+        for actual, feasible in (
+            (each.actual_ug // 3, each.feasible_ug),
+            (each.actual_ug - each.actual_ug // 3, 0),
+        )
+    ]
+    assert interval(halves, "feasible") == interval(whole, "feasible")
+
+
+@given(AMOUNTS, AMOUNTS, st.integers(0, 10**6))
+def test_a_known_sliver_covers_no_more_than_itself(actual_ug: int, feasible_ug: int, sliver_ug: int) -> None:
+    parts = [
+        Exposure(CPU, "p", "g", actual_ug, feasible_ug, 0),
+        Exposure(GPU, "p", "g", sliver_ug, 2 * sliver_ug, 0),
+    ]
+    whole_ug = actual_ug + feasible_ug + 3 * sliver_ug
+    assert interval(parts, "feasible").covered_ppm * whole_ug <= 3 * sliver_ug * 1_000_000
+
+
 @given(st.integers(-(10**9), 10**9), st.integers(0, 10**9))
 def test_a_gain_in_common_never_turns_the_sign_of_a_saving(saved_ug: int, actual_ug: int) -> None:
     one = Exposure(GPU, "p", "g", actual_ug, actual_ug + saved_ug, actual_ug)

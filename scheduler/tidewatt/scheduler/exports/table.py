@@ -165,14 +165,19 @@ def _account(signal: str) -> list[Column]:
     def within(part: str, name: str) -> Callable[[Facts], Cell]:
         return lambda each: getattr(getattr(each.ledger(signal), part, None), name, None)
 
+    def interval(name: str) -> Callable[[Facts], Cell]:
+        """Empty where no error is quantified: both ends would be the saving, as if it were exact."""
+        quantified, known = within("interval", "quantified"), within("interval", name)
+        return lambda each: known(each) if quantified(each) else None
+
     return [
         Column(f"{signal}_kind", "text", of("kind")),
         Column(f"{signal}_source", "text", of("source")),
         Column(f"{signal}_emissions_g", "number", of("g")),
         *(Column(f"{signal}_{name}", "number", of(name)) for name in _LEDGER),
-        Column(f"{signal}_saved_low_g", "number", within("interval", "low_g")),
-        Column(f"{signal}_saved_high_g", "number", within("interval", "high_g")),
-        Column(f"{signal}_saved_coverage", "number", within("interval", "covered")),
+        Column(f"{signal}_saved_low_g", "number", interval("low_g")),
+        Column(f"{signal}_saved_high_g", "number", interval("high_g")),
+        Column(f"{signal}_saved_coverage", "number", interval("covered")),
         Column(f"{signal}_grade", "text", of("grade")),
         *(Column(f"{signal}_{name}", "number", within("levers", name)) for name in LEVERS),
     ]

@@ -8,6 +8,7 @@ import pytest
 
 from tests.exports.made import account, ledger, part, receipt
 from tidewatt.scheduler.exports.table import columns, csv_text, write_parquet
+from tidewatt.scheduler.schemas import IntervalView
 
 ROWS = [
     receipt(1),
@@ -57,3 +58,13 @@ def check(frame: pd.DataFrame) -> None:
     assert pd.isna(third["energy_kwh"])
     assert pd.isna(third["gpu_kwh"])
     assert pd.isna(third["average_emissions_g"])
+
+
+def test_an_interval_of_no_known_error_is_empty_and_not_as_narrow_as_exact() -> None:
+    bare = IntervalView(
+        low_g=300.0, high_g=300.0, draws=2000, quantified=(), not_quantified=("x",), covered=0.0
+    )
+    frame = pd.read_csv(io.StringIO(csv_text([receipt(1, account(ledger(interval=bare)))])))
+    assert frame["average_saved_feasible_g"][0] == 300.0
+    for name in ("low_g", "high_g", "coverage"):
+        assert pd.isna(frame[f"average_saved_{name}"][0])
