@@ -1,5 +1,7 @@
 """The inventory of hours, against numbers worked out by hand."""
 
+import csv
+
 import numpy as np
 import pytest
 
@@ -16,12 +18,12 @@ from tidewatt.scheduler.accounting.inventory import (
     Where,
     hours_of,
     own_hour,
-    rows,
     together,
     views,
 )
 from tidewatt.scheduler.accounting.phases import Phase
 from tidewatt.scheduler.accounting.profile import Cell
+from tidewatt.scheduler.exports.hours_table import csv_text
 
 OBSERVED = (400.0, 300.0, float("nan"))  # g/kWh from 10:00
 
@@ -70,8 +72,10 @@ def test_own_hardware_is_scope_2_and_a_cloud_is_scope_3(cloud: str | None, scope
 
 
 def test_market_based_column_is_there_and_empty() -> None:
-    [row] = rows([each.model_dump() for each in lines(cell(10, 11, 200))])
-    assert dict(zip(COLUMNS, row, strict=True))["market_based_g"] is None
+    text = csv_text([each.model_dump() for each in lines(cell(10, 11, 200))])
+    [row] = csv.DictReader(text.splitlines())
+    assert tuple(row) == COLUMNS
+    assert row["market_based_g"] == ""
 
 
 def test_what_tidewatt_itself_used_is_a_project_of_its_own() -> None:

@@ -6,7 +6,7 @@ its column is empty here, and never filled by any calculation.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -203,11 +203,6 @@ def together(parts: Iterable[Mapping[Spot, Amount]]) -> dict[Spot, Amount]:
 def views(amounts: Mapping[Spot, Amount]) -> tuple[HourView, ...]:
     """The lines of the inventory."""
     return tuple(_view(spot, amount) for spot, amount in amounts.items())
-
-
-def rows(hours: Sequence[Mapping[str, object]]) -> list[list[object]]:
-    """The lines as a table with `COLUMNS`; what is not known is None."""
-    return [[hour[name] for name in COLUMNS] for hour in hours]
 
 
 def _spot(hour_ms: int, region: str, where: Where, project: str) -> Spot:

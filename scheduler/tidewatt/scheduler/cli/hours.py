@@ -1,8 +1,5 @@
 """Energy by hour, zone, project and site as a file, for whoever keeps an inventory."""
 
-import csv
-import io
-from collections.abc import Sequence
 from pathlib import Path
 
 from tidewatt.scheduler.accounting.quantity import counted
@@ -15,14 +12,13 @@ _PATIENT_S = 300.0  # the cells of a year take longer to read than other answers
 
 def write_hours(client: Client, since_s: float | None, path: Path) -> None:
     """Writes the hours of jobs that ended in the last seconds; `.parquet` as that, all else as CSV."""
-    from tidewatt.scheduler.accounting.inventory import COLUMNS, rows
+    from tidewatt.scheduler.exports import hours_table
 
     found = Client(client.path, _PATIENT_S).hours(since_s)
-    lines = rows(found["hours"])
     if path.suffix == ".parquet":
-        put_by(path, lambda target: _parquet(COLUMNS, lines, target))
+        put_by(path, lambda target: hours_table.write_parquet(found["hours"], target))
     else:
-        put(path, _csv(COLUMNS, lines))
+        put(path, hours_table.csv_text(found["hours"]))
     for sentence in lacks(found):
         tell(f"tidewatt: {sentence}")
 
@@ -41,30 +37,3 @@ def lacks(found: Json) -> list[str]:
     if unknown:
         said.append(f"{unknown} of {len(found['hours'])} lines have no observed intensity: energy alone")
     return said
-
-
-def _csv(titles: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
-    """Numbers in fixed point, what is not known empty, and text that no spreadsheet takes for a formula."""
-    from tidewatt.scheduler.exports.codecarbon import plain
-    from tidewatt.scheduler.exports.fixed_point import fixed
-
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(titles)
-    for line in lines:
-        writer.writerow([plain(cell) if isinstance(cell, str) else fixed(cell) for cell in line])  # type: ignore[arg-type] # numbers
-    return out.getvalue()
-
-
-def _parquet(titles: Sequence[str], lines: Sequence[Sequence[object]], path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    text = {"hour_utc", "zone", "project", "region", "site", "cloud", "scope_basis", "pue_source"}
-    text |= {"intensity_source"}
-    forms = {title: pa.string() if title in text else pa.float64() for title in titles} | {
-        "scope": pa.int64()
-    }
-    columns = {title: [line[place] for line in lines] for place, title in enumerate(titles)}
-    schema = pa.schema([(title, forms[title]) for title in titles])
-    pyarrow.parquet.write_table(pa.Table.from_pydict(columns, schema=schema), path)

@@ -14,7 +14,6 @@ from tidewatt.scheduler.client import Client, Json
 from tidewatt.scheduler.errors import BadInput, Refused
 
 LARGEST_OUTPUT = 1 << 40  # bytes; what is larger is not read for its digest
-BLOCK = 1 << 20
 _PATIENT_S = 300.0  # a bundle of a year takes longer than other answers
 
 
@@ -80,13 +79,10 @@ def _show(client: Client, answer: Json, as_json: bool, bundle: Path | None) -> N
 def _digest(path: Path) -> str:
     import hashlib
 
-    whole = hashlib.sha256()
     try:
         if path.stat().st_size > LARGEST_OUTPUT or not path.is_file():
             raise BadInput(f"the output {path} is no file that could be read whole")
         with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                whole.update(block)
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BadInput(f"the output {path} cannot be read: {error.strerror}") from None
-    return whole.hexdigest()
