@@ -77,6 +77,7 @@ def worked(
                 name=f"run-{number} ü",
                 **flexible,
             )
+            at.service.ledger.turn()
             at.shift(chance.randrange(600))
         for _ in range(400):
             at.shift(150)

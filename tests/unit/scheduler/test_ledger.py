@@ -18,12 +18,14 @@ import pytest
 from tidewatt.scheduler.daemon import ledger as daemon_ledger
 from tidewatt.scheduler.daemon.ledger import Ledger
 from tidewatt.scheduler.errors import BadInput, Refused
+from tidewatt.scheduler.jobs import SettlementState
 from tidewatt.scheduler.paths import Paths
 from tidewatt.scheduler.proof import heads
 from tidewatt.scheduler.proof.envelope import HEAD, Forged, Statement, opened, sign
 from tidewatt.scheduler.proof.heads import Head
 from tidewatt.scheduler.proof.keys import KeyTrouble, own_key, signing_key, verifying_key
 from tidewatt.scheduler.store import Store
+from tidewatt.scheduler.store.ledger import examined
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -150,8 +152,48 @@ def test_head_is_signed_at_the_start_and_at_each_settlement_but_not_for_every_ev
     write(store, 1, "settlement.provisional")
     kept.turn()
     kept.turn()
-    assert [head.seq for head in stored(paths)] == [2, 6]
-    assert (kept.troubles(), stored(paths)[-1].hash) == ((), store.hash_of(6))
+    write(store, 1, "submitted")
+    kept.turn()
+    assert [head.seq for head in stored(paths)] == [2, 6, 7]
+    assert (kept.troubles(), stored(paths)[-1].hash) == ((), store.hash_of(7))
+
+
+def test_account_that_was_changed_in_its_row_is_told(paths: Paths, store: Store) -> None:
+    from tests.unit.scheduler.test_store import add
+
+    number = add(store)
+    with store.transaction() as transaction:
+        transaction.append(1, "submitted", {"frozen": {"home": "local"}}, job_id=number)
+        transaction.set_settlement(number, SettlementState.FINAL, {"energy_uj": 5}, 2)
+    kept = ledger(paths, store)
+    kept.begin()
+    kept.turn()
+    assert kept.troubles() == ()
+    tamper(store, 'update job set settlement = \'{"energy_uj":4}\', frozen = \'{"home":"eu"}\'')
+    for again in (ledger(paths, store),):
+        again.begin()
+        again.turn()
+        assert "job 1: its account is not what event 2 says" in again.troubles()[0]
+    found = examined(store, paths.heads, own_key(paths.keys))
+    assert sorted(found.wrong) == [
+        "job 1: its account is not what event 2 says",
+        "job 1: what its baseline stands on is not what event 1 says",
+    ]
+
+
+def test_nothing_is_signed_any_more_over_a_ledger_that_was_changed(paths: Paths, store: Store) -> None:
+    write(store, 3)
+    kept = ledger(paths, store)
+    kept.begin()
+    tamper(store, "update event set reason = 'x' where seq = 2")
+    again = ledger(paths, store)
+    again.begin()
+    again.turn()
+    write(store, 1, "settlement.final")
+    again.turn()
+    assert [head.seq for head in stored(paths)] == [3]
+    with pytest.raises(Refused, match="nothing is signed, since the chain of events is broken at event 2"):
+        again.sign()
 
 
 def test_torn_head_does_not_hide_the_others(paths: Paths, store: Store) -> None:

@@ -64,7 +64,7 @@ def test_receipt_of_a_job_is_computed_again_from_its_readings(today: Day, tmp_pa
     outcome = checked(tmp_path, today.bundles["job 2"], Trust(today.key))
     assert (outcome.kind, outcome.subject, outcome.signed_by) == ("job", "2", today.key.fingerprint)
     assert by_verdict(outcome) == {
-        "holds": ["signature", "files", "chain", "order", "queue", "turn", "readings", "account"],
+        "holds": ["signature", "files", "chain", "order", "head", "queue", "turn", "readings", "account"],
         "broken": [],
         "open": ["idle draw"],
     }

@@ -13,11 +13,12 @@ from tidewatt.scheduler.proof.chain import EMPTY, ChainBroken, follow
 from tidewatt.scheduler.proof.heads import Head
 from tidewatt.scheduler.proof.keys import KeyTrouble, SigningKey, signing_key
 from tidewatt.scheduler.store import Store
+from tidewatt.scheduler.store.ledger import differing
 
 log = structlog.get_logger()
 SIGN_EVERY_S = 3600.0  # real seconds between two heads while events are written
 AT_ONCE = 5000  # events looked at in one turn: a third of a second
-PASS_EVERY_S = 86_400.0  # real seconds between two looks at the whole ledger
+PASS_EVERY_S = 3600.0  # real seconds between two looks at the whole ledger
 RECENT = 100  # heads compared with the store at each start and each pass
 ADVICE = "keep a copy of the state folder as it is, and compare it with a backup; nothing was changed"
 
@@ -68,8 +69,14 @@ class Ledger:
         return self._key
 
     def sign(self) -> tuple[Head, bytes]:
-        """Signs where the chain stands now, and keeps that."""
+        """Signs where the chain stands now, and keeps that.
+
+        Raises:
+            Refused: where the ledger is known not to be what was written, or there is no key.
+        """
         key = self.key
+        if chain := self._troubles.get("chain") or self._troubles.get("heads"):
+            raise Refused(f"nothing is signed, since {chain}")
         with self._lock:
             tip = self._store.tip()
             head = Head(tip.seq, tip.hash, time_ms(self._site.clock.now()))
@@ -79,21 +86,24 @@ class Ledger:
         return head, line
 
     def _sign_if_due(self) -> None:
-        if self._key is None:
+        if self._key is None or {"chain", "heads"} & self._troubles.keys():
             return
         last = heads.last(self._path, self._key.public)
         seq = 0 if last is None else last.seq
         if self._store.tip().seq == seq:
             return
-        settled = self._store.settled_after(seq)
-        if settled or last is None or time.monotonic() - self._signed_at >= SIGN_EVERY_S:
+        if (
+            self._store.matters_after(seq)
+            or last is None
+            or time.monotonic() - self._signed_at >= SIGN_EVERY_S
+        ):
             try:
                 self.sign()
             except OSError as error:
-                self._tell("heads", f"the ledger's heads cannot be written to {self._path}: {error.strerror}")
+                self._tell("file", f"the ledger's heads cannot be written to {self._path}: {error.strerror}")
 
     def _look(self) -> None:
-        """Follows the chain from where the last look ended, once a day again from its start."""
+        """Follows the chain from where the last look ended, once an hour again from its start."""
         if self._follow() < AT_ONCE and time.monotonic() - self._passed_at >= PASS_EVERY_S:
             self._passed_at = time.monotonic()
             self._looked_at = EMPTY
@@ -103,6 +113,10 @@ class Ledger:
     def _follow(self) -> int:
         """Looks at the next events; how many there were."""
         events = self._store.chain(self._looked_at.seq, limit=AT_ONCE)
+        if wrong := differing(self._store, events):
+            self._tell(
+                "rows", f"{'; '.join(wrong[:3])}: reports and receipts are not what happened; {ADVICE}"
+            )
         try:
             self._looked_at = follow(events, self._looked_at)
         except ChainBroken as error:

@@ -44,7 +44,9 @@ def check(opened: Opened, supplied: Supplied, outcome: Outcome) -> None:
             return
         apart_ms = times_check.apart_ms(opened.inputs)
         _order([*before, receipt], case.job_id, apart_ms, outcome)
-        times_check.backwards(opened.chain.events, opened.head.time_ms, apart_ms, outcome)
+        times_check.vouched([*before, receipt], opened.heads, outcome)
+        times_check.backwards(opened.chain.events, opened.heads, apart_ms, outcome)
+        times_check.chained_late(opened.chain.events, outcome)
         series = bundled(opened.files)
         with TemporaryDirectory(prefix="tidewatt-verify-") as folder:
             _numbers(opened, case, before, record, series, supplied, Path(folder), outcome)

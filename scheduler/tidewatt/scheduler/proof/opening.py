@@ -29,6 +29,7 @@ class Opened:
     inputs: Mapping[str, Any]
     chain: Chain
     head: Head
+    heads: tuple[Head, ...]  # all of them, the newest last
     statement: Statement
 
 
@@ -60,7 +61,7 @@ def opened(files: Mapping[str, bytes], trust: Trust, outcome: Outcome) -> Opened
         inputs = parsed(files[bundle.INPUTS])
         chain = lines.read(files[bundle.CHAIN])
         outcome.kind, outcome.subject = str(inputs["kind"]), str(statement.predicate["subject"])
-        head = _head(files, key, chain, statement, outcome)
+        signed = _heads(files, key, chain, statement, outcome)
     except UNREADABLE as error:
         outcome.broken("chain", f"it cannot be read: {error or type(error).__name__}")
         return None
@@ -68,7 +69,7 @@ def opened(files: Mapping[str, bytes], trust: Trust, outcome: Outcome) -> Opened
         outcome.open(
             "time", f"recorded time was replayed {factor / 1000:g} times as fast: none of this was so then"
         )
-    return None if head is None else Opened(files, inputs, chain, head, statement)
+    return None if not signed else Opened(files, inputs, chain, signed[-1], signed, statement)
 
 
 def parsed(content: bytes) -> dict[str, Any]:
@@ -137,28 +138,31 @@ def _whole(files: Mapping[str, bytes], statement: Statement, outcome: Outcome) -
     return outcome.told("files", not wrong, good, "; ".join(wrong[:5]) + (" ..." if len(wrong) > 5 else ""))
 
 
-def _head(
+def _heads(
     files: Mapping[str, bytes], key: VerifyingKey, chain: Chain, statement: Statement, outcome: Outcome
-) -> Head | None:
-    """The newest head, where all of them are signed and fit the chain."""
+) -> tuple[Head, ...]:
+    """The heads, oldest first, where all of them are signed and fit the chain; else none."""
     found = []
     for line in files[bundle.HEADS].splitlines():
         try:
             found.append(heads.opened(line, key))
         except Forged as error:
             outcome.broken("chain", f"a head of the ledger was not signed like this: {error}")
-            return None
+            return ()
     wrong = [head for head in found if chain.hashes.get(head.seq) != head.hash]
     if not found or wrong:
         which = f"at event {wrong[0].seq}" if wrong else "at all"
         outcome.broken(
             "chain", f"the ledger is not what was signed {which}: events were changed or are missing"
         )
-        return None
+        return ()
     last = found[-1]
+    if [head.seq for head in found] != sorted(head.seq for head in found):
+        outcome.broken("chain", "its heads are out of order")
+        return ()
     if last.tip != chain.end or statement.subjects.get(bundle.LEDGER) != last.hash:
         outcome.broken("chain", "its end is not the head that was signed: events were cut off, or added")
-        return None
+        return ()
     count = chain.end.seq - chain.before.seq
     at = f"{instant(last.time_ms):%Y-%m-%d %H:%M} UTC"
     outcome.holds(
@@ -166,4 +170,4 @@ def _head(
         f"{counted(count, 'event')} up to number {last.seq}, {counted(len(found), 'signed head')}, "
         f"the last of {at}",
     )
-    return last
+    return tuple(found)

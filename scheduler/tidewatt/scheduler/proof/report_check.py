@@ -51,9 +51,9 @@ def _whole_ledger(opened: Opened, case: ReportCase, outcome: Outcome) -> bool:
     if opened.statement.predicate["subject"] != case.subject:
         outcome.broken("report", "it calls itself what it is not")
         return False
-    times_check.backwards(
-        opened.chain.events, opened.head.time_ms, times_check.apart_ms(opened.inputs), outcome
-    )
+    events = opened.chain.events
+    times_check.backwards(events, opened.heads, times_check.apart_ms(opened.inputs), outcome)
+    times_check.chained_late(events, outcome)
     return True
 
 

@@ -1,9 +1,10 @@
 """Compares the times that events tell with each other: an outcome comes after what it is the outcome of."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tidewatt.backends.clock import moment
+from tidewatt.scheduler.proof.heads import Head
 from tidewatt.scheduler.proof.job_case import FROZEN, SETTLED
 from tidewatt.scheduler.proof.outcome import Outcome
 
@@ -50,20 +51,42 @@ def check(job_id: int, events: Events, apart_ms: int) -> list[str]:
     return wrong
 
 
-def backwards(events: Events, head_ms: int, apart_ms: int, outcome: Outcome) -> None:
-    """Adds where the ledger's times run backwards: somebody set the clock, or wrote other times."""
+def backwards(events: Events, heads: Sequence[Head], apart_ms: int, outcome: Outcome) -> None:
+    """Adds where the ledger's times run backwards: somebody set the clock, or wrote other times.
+
+    Heads are in it at their places: each was signed after what comes before it.
+    """
+    told = [(event["seq"], 0, event["time_ms"]) for event in events if event["kind"].startswith(_NOW)]
+    told += [(head.seq, 1, head.time_ms) for head in heads]
     latest_ms, worst, where = 0, 0, 0
-    for event in events:
-        if event["kind"].startswith(_NOW):
-            if latest_ms - event["time_ms"] > worst:
-                worst, where = latest_ms - event["time_ms"], event["seq"]
-            latest_ms = max(latest_ms, event["time_ms"])
-    if latest_ms - head_ms > max(worst, apart_ms):
-        told = f"an event is of {moment(latest_ms):%Y-%m-%d %H:%M} UTC, later than the head signed after it"
-        outcome.open("time", f"{told}: the clock was set, or the times were not what they are")
-    elif worst > apart_ms:
-        told = f"times run backwards by {worst // 1000} s at event {where}"
-        outcome.open("time", f"{told}: the clock was set, or the times were not what they are")
+    for seq, _, time_ms in sorted(told):
+        if latest_ms - time_ms > worst:
+            worst, where = latest_ms - time_ms, seq
+        latest_ms = max(latest_ms, time_ms)
+    if worst > apart_ms:
+        times = f"times of events and heads run backwards by {worst // 1000} s at event {where}"
+        outcome.open("time", f"{times}: the clock was set, or they are not when it happened")
+
+
+def vouched(own: Sequence[Mapping[str, Any]], heads: Sequence[Head], outcome: Outcome) -> None:
+    """Adds from when on a signed head vouches for a submission: before that only the order of events does."""
+    first = next((head for head in heads if head.seq >= own[0]["seq"]), None)
+    ended = [each["seq"] for each in own if each["kind"] == "attempt.ended"]
+    if first is None or not ended:
+        return
+    at = f"event {first.seq}, {moment(first.time_ms):%Y-%m-%d %H:%M} UTC"
+    if first.seq < ended[-1]:
+        outcome.holds("head", f"the submission was signed for at {at}, before the job ended")
+    else:
+        outcome.open("head", f"the first head signed after the submission is at {at}, after the job's end")
+
+
+def chained_late(events: Events, outcome: Outcome) -> None:
+    """Adds that some events were chained afterwards, when the store was brought up to date."""
+    began = [event["seq"] for event in events if event["kind"] == "chain.began"]
+    if began:
+        late = f"events before number {began[-1]} were chained afterwards"
+        outcome.open("chain", f"{late}: nothing shows that they had not been changed")
 
 
 def apart_ms(inputs: Mapping[str, Any]) -> int:

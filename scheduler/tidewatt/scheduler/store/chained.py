@@ -39,6 +39,18 @@ class Chained(Protocol):
         )
         return {row.job_id: row.seq for row in rows}
 
+    def newest_of(self, job_ids: Iterable[int], kinds: Iterable[str]) -> dict[int, int]:
+        """The number of each of these jobs' newest event of some kinds; jobs without any are left out."""
+        of_kind = schema.event.c.kind.in_(list(kinds))
+        newest = sa.select(schema.event.c.job_id, sa.func.max(schema.event.c.seq).label("seq"))
+        wanted = sorted(set(job_ids))
+        found: dict[int, int] = {}
+        for first in range(0, len(wanted), ASKED_AT_ONCE):
+            some = schema.event.c.job_id.in_(wanted[first : first + ASKED_AT_ONCE])
+            rows = self._rows(newest.where(some, of_kind).group_by(schema.event.c.job_id))
+            found |= {row.job_id: row.seq for row in rows}
+        return found
+
     def first_event(self, job_ids: Iterable[int]) -> int:
         """The number of the first event of any of these jobs; 1 where they have none."""
         wanted = sorted(set(job_ids))
@@ -54,11 +66,10 @@ class Chained(Protocol):
         rows = self._rows(sa.select(sa.func.max(schema.event.c.seq).label("seq")).where(*where))
         return next((row.seq for row in rows if row.seq is not None), 1)
 
-    def settled_after(self, seq: int) -> bool:
-        """True where an account was written after an event."""
-        return bool(
-            self._rows(sa.select(schema.event.c.seq).where(schema.event.c.seq > seq, _ACCOUNTS).limit(1))
-        )
+    def matters_after(self, seq: int) -> bool:
+        """True where a job was submitted or an account written after an event."""
+        kinds = sa.or_(_ACCOUNTS, schema.event.c.kind == "submitted")
+        return bool(self._rows(sa.select(schema.event.c.seq).where(schema.event.c.seq > seq, kinds).limit(1)))
 
     def hash_of(self, seq: int) -> str:
         """The hash of an event as it is stored, of an empty chain for 0; "" where there is no such event."""
