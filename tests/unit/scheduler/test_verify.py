@@ -2,8 +2,10 @@
 
 import json
 import random
+import sqlite3
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
@@ -22,7 +24,7 @@ from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.proof import archive, bundle
 from tidewatt.scheduler.proof.archive import BadBundle, packed
 from tidewatt.scheduler.proof.canonical import canonical
-from tidewatt.scheduler.proof.chain import link, seal
+from tidewatt.scheduler.proof.chain import Tip, link, seal
 from tidewatt.scheduler.proof.envelope import STATEMENT, Statement, sign
 from tidewatt.scheduler.proof.envelope import opened as opened_envelope
 from tidewatt.scheduler.proof.keys import SigningKey, signing_key
@@ -106,6 +108,46 @@ def test_stranger_s_key_is_named_but_not_vouched_for(today: Day, tmp_path: Path)
 def test_other_key_than_the_one_expected_is_wrong(today: Day, tmp_path: Path) -> None:
     other = signing_key(tmp_path / "keys").public
     assert by_verdict(checked(tmp_path, today.bundles["job 1"], Trust(other)))["broken"] == ["signature"]
+
+
+def test_ledger_that_was_written_anew_does_not_fit_a_head_got_earlier(today: Day, tmp_path: Path) -> None:
+    content = today.bundles["report by none"]
+    rows = [json.loads(line) for line in unzipped(content)[bundle.CHAIN].splitlines()]
+    first = Tip(1, link("0" * 64, seal(rows[1])))
+    assert "head" in by_verdict(checked(tmp_path, content, Trust(today.key, None, first)))["holds"]
+    other = checked(tmp_path, content, Trust(today.key, None, Tip(1, "ab" * 32)))
+    assert by_verdict(other)["broken"] == ["head"]
+    absent = checked(tmp_path, content, Trust(today.key, None, Tip(10**6, "ab" * 32)))
+    assert "head" in by_verdict(absent)["open"]
+
+
+def test_events_that_were_chained_afterwards_are_told(tmp_path: Path) -> None:
+    with worked(tmp_path / "day", random.Random(3), 1) as at:
+        with at.store.transaction() as transaction:
+            transaction.append(time_ms(at.site.clock.now()), "chain.began", {"until_seq": 1})
+        for content in (
+            Bundles(at.service).job("1", {}),
+            Bundles(at.service).report(None, "none", "feasible"),
+        ):
+            found = checked(tmp_path, content, Trust()).findings
+            assert any("were chained afterwards" in each.found for each in found if each.verdict == "open")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update job set settlement = json_set(settlement, '$.energy_uj', 1)",
+        "update event set reason = 'x' where seq = 1",
+    ],
+    ids=["row", "event"],
+)
+def test_store_that_somebody_changed_is_not_bundled(tmp_path: Path, statement: str) -> None:
+    with worked(tmp_path / "day", random.Random(3), 1) as at:
+        with closing(sqlite3.connect(at.store.path)) as connection:
+            connection.execute(statement)
+            connection.commit()
+        with pytest.raises(Refused, match="ledger check"):
+            Bundles(at.service).job("1", {})
 
 
 def test_own_key_needs_no_name(today: Day, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tidewatt.scheduler.cli.text import painted, say, say_json, shown, write
 from tidewatt.scheduler.errors import BadInput
 
 if TYPE_CHECKING:
+    from tidewatt.scheduler.proof.chain import Tip
     from tidewatt.scheduler.proof.outcome import Outcome
 
 _STYLES = {"holds": "green", "broken": "red", "open": "yellow"}
@@ -34,6 +35,12 @@ def verify(
             help="Your own recording of the grid, or a folder of them: CSV or Parquet.",
         ),
     ] = None,
+    head: Annotated[
+        Path | None,
+        typer.Option(
+            "--head", metavar="FILE", help="A head of that ledger that you got earlier: `ledger head --json`."
+        ),
+    ] = None,
     as_json: given.AsJson = False,
 ) -> int:
     """Check every number of a bundle, offline; exit 1 if one does not hold."""
@@ -42,7 +49,8 @@ def verify(
     from tidewatt.scheduler.proof.verify import UNPROVEN
     from tidewatt.scheduler.proof.verify import verify as check
 
-    trust = Trust(None if key is None else verifying_key(key), own_key(own_paths().keys))
+    expected = None if key is None else verifying_key(key)
+    trust = Trust(expected, own_key(own_paths().keys), None if head is None else _seen(head))
     try:
         with _limited_memory():
             outcome = check(file, trust, intensity or ())
@@ -75,6 +83,21 @@ def _end(outcome: "Outcome") -> str:
     if not outcome.vouched:
         return painted("nothing is wrong with it, but nobody here vouches for who signed it", "yellow")
     return painted("nothing is wrong", "green")
+
+
+def _seen(path: Path) -> "Tip":
+    """The head in a file that `ledger head --json` wrote."""
+    import json
+
+    from tidewatt.scheduler.proof.chain import Tip
+
+    try:
+        told = json.loads(path.read_bytes())
+        return Tip(int(told["seq"]), str(told["hash"]))
+    except OSError as error:
+        raise BadInput(f"the head {path} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise BadInput(f"{path} holds no head: `tidewatt ledger head --json` writes one") from None
 
 
 @contextmanager

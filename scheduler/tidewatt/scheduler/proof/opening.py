@@ -10,6 +10,7 @@ from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.proof import bundle, envelope, heads, keys, lines
 from tidewatt.scheduler.proof.archive import BadBundle
 from tidewatt.scheduler.proof.canonical import sha256
+from tidewatt.scheduler.proof.chain import Tip
 from tidewatt.scheduler.proof.envelope import Forged, Statement
 from tidewatt.scheduler.proof.heads import Head
 from tidewatt.scheduler.proof.keys import VerifyingKey
@@ -39,6 +40,7 @@ class Trust:
 
     expected: VerifyingKey | None = None
     own: VerifyingKey | None = None
+    seen: Tip | None = None  # a head of the same ledger that the reader got earlier
 
 
 def opened(files: Mapping[str, bytes], trust: Trust, outcome: Outcome) -> Opened | None:
@@ -69,6 +71,8 @@ def opened(files: Mapping[str, bytes], trust: Trust, outcome: Outcome) -> Opened
         outcome.open(
             "time", f"recorded time was replayed {factor / 1000:g} times as fast: none of this was so then"
         )
+    if signed and not _as_seen(chain, trust, outcome):
+        return None
     return None if not signed else Opened(files, inputs, chain, signed[-1], signed, statement)
 
 
@@ -136,6 +140,19 @@ def _whole(files: Mapping[str, bytes], statement: Statement, outcome: Outcome) -
     wrong += [f"{name} was removed" for name in sorted(signed) if name not in there]
     good = f"{counted(len(there), 'file')} as signed"
     return outcome.told("files", not wrong, good, "; ".join(wrong[:5]) + (" ..." if len(wrong) > 5 else ""))
+
+
+def _as_seen(chain: Chain, trust: Trust, outcome: Outcome) -> bool:
+    """Whether the ledger is the one whose head the reader got earlier: nobody wrote another one since."""
+    seen = trust.seen
+    if seen is None:
+        return True
+    if seen.seq not in chain.hashes:
+        outcome.open("head", f"the head that you named is of event {seen.seq}, which is not in this bundle")
+        return True
+    good = f"it goes on from the head that you named, of event {seen.seq}"
+    other = f"the head that you named, of event {seen.seq}, is of another ledger: this one was written anew"
+    return outcome.told("head", chain.hashes[seen.seq] == seen.hash, good, other)
 
 
 def _heads(
