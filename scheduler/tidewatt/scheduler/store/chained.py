@@ -66,6 +66,11 @@ class Chained(Protocol):
         rows = self._rows(sa.select(sa.func.max(schema.event.c.seq).label("seq")).where(*where))
         return next((row.seq for row in rows if row.seq is not None), 1)
 
+    def settled_after(self, seq: int) -> bool:
+        """True where an account was written after an event."""
+        newer = sa.select(schema.event.c.seq).where(schema.event.c.seq > seq, _ACCOUNTS)
+        return bool(self._rows(newer.limit(1)))
+
     def matters_after(self, seq: int) -> bool:
         """True where a job was submitted or an account written after an event."""
         kinds = sa.or_(_ACCOUNTS, schema.event.c.kind == "submitted")
