@@ -365,3 +365,23 @@ def test_short_run_among_many_readings_is_what_its_own_readings_say(tmp_path: Pa
     assert energy_j(used) == 240
     assert export(kept.folder, tmp_path / "own", start_ms, end_ms, "1.1") == used.digest
     assert usage(tmp_path / "own", "1.1", ["GPU-a"], start_ms, end_ms, idle_mw=used.idle_mw) == used
+
+
+def test_readings_of_the_next_job_change_nothing_of_a_run_that_has_been_read_out(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, (gpu(),)).tick(0, d0=0)
+    for _ in range(6):
+        kept.tick(10, d0=400)
+    kept.tick(1, cause="end 1.1", d0=400)
+    first = run(kept, "GPU-a", start_s=0, end_s=60.5)
+    kept.tick(10, d0=50).tick(10, d0=50).tick(10, d0=50)
+    read_out = run(kept, "GPU-a", start_s=0, end_s=60.5)
+    assert first.digest != read_out.digest  # the meter's next readings belong to what it rests on
+    kept.tick(600, d0=50).tick(10, d0=400)
+    assert run(kept, "GPU-a", start_s=0, end_s=60.5) == read_out
+
+
+def test_late_readings_are_none_of_a_run_after_which_the_meter_was_stopped(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, (gpu(),)).tick(0, d0=0).tick(10, d0=400).tick(1, cause="end 1.1", d0=400)
+    before = run(kept, "GPU-a", start_s=0, end_s=10.5)
+    kept.tick(3600, d0=50).tick(10, d0=50)
+    assert run(kept, "GPU-a", start_s=0, end_s=10.5) == before
