@@ -1,6 +1,6 @@
 """What Tidewatt itself used in an hour: the daemon, the meter and the supervisors, by their CPU time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from tidewatt.scheduler.accounting.frozen import MICRO
 from tidewatt.scheduler.accounting.metered import AttemptRun
 from tidewatt.scheduler.accounting.observed import Observations
 from tidewatt.scheduler.accounting.phases import uninterrupted
+from tidewatt.scheduler.accounting.units import HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,12 @@ def own_record(
         "sources": {signal: source for signal, (source, _) in intensities.items()},
         "digest": usage.digest,
     }
+
+
+def latest(payloads: Iterable[Mapping[str, Any]], since_ms: int) -> tuple[Mapping[str, Any], ...]:
+    """The last account of each hour that ended after `since_ms`, of records in the order of their events."""
+    newest = {each["hour_ms"]: each for each in payloads}
+    return tuple(each for each in newest.values() if each["hour_ms"] + HOUR_MS > since_ms)
 
 
 def _emitted(run: AttemptRun, intensities: Mapping[str, Intensity]) -> dict[str, tuple[int, int]]:

@@ -1,6 +1,5 @@
 """Sums receipts into reports, in integers until the last step."""
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.accounting.experiment import experiment_of
 from tidewatt.scheduler.accounting.holdout import Arm, Outcome, compare
+from tidewatt.scheduler.accounting.own import latest
 from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.accounting.report_schema import HoldOut, OwnUse, Report, ReportGroup, SignalTotal
 from tidewatt.scheduler.accounting.totals import (
@@ -90,7 +90,7 @@ def report(
         groups[BY[by](row)].append(row)
     order = sorted(groups, key=int) if by == "job" else sorted(groups)
     sums = {key: tallies(_receipts(groups[key]), kind) for key in order}
-    used = _Own.of(own, since)
+    used = _Own(latest(own, 0 if since is None else time_ms(since)))
     return Report(
         since=since,
         until=until,
@@ -139,12 +139,6 @@ class _Own:
     """What Tidewatt itself used and emitted, hour by hour."""
 
     hours: tuple[Mapping[str, Any], ...]
-
-    @classmethod
-    def of(cls, payloads: Iterable[Mapping[str, Any]], since: datetime | None) -> "_Own":
-        """The last account of each hour that ended after `since`."""
-        first_ms = -math.inf if since is None else time_ms(since) - HOUR_MS
-        return cls(tuple({each["hour_ms"]: each for each in payloads if each["hour_ms"] > first_ms}.values()))
 
     @property
     def actual_ug(self) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """The inventory of energy by hour, from the accounts that the store keeps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from tidewatt.backends.clock import moment, time_ms
@@ -16,12 +16,12 @@ from tidewatt.scheduler.accounting.inventory import (
     together,
     views,
 )
+from tidewatt.scheduler.accounting.own import latest
 from tidewatt.scheduler.accounting.receipt import Settlement
-from tidewatt.scheduler.accounting.units import HOUR_MS, UJ_PER_KWH
+from tidewatt.scheduler.accounting.units import UJ_PER_KWH
 from tidewatt.scheduler.daemon import lookback
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.jobs import SettlementState
-from tidewatt.scheduler.settings import RegionTable
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
@@ -77,19 +77,14 @@ class Inventory:
             yield from ((job, attempts[job.id]) for job in ours if (job.settlement or {})["digests"])
 
     def _own(self, since_ms: int) -> Iterator[tuple[Spot, Amount]]:
-        """Of each hour the last account counts."""
-        events = self._store.events_of("own", since_ms)
-        payloads = {event["payload"]["hour_ms"]: event["payload"] for event in events}
-        for payload in payloads.values():
-            if payload["hour_ms"] + HOUR_MS > since_ms:
-                yield own_hour(payload, self._own_place(payload["region"], payload))
+        payloads = (event["payload"] for event in self._store.events_of("own", since_ms))
+        for payload in latest(payloads, since_ms):
+            yield own_hour(payload, self._own_place(payload["region"], payload))
 
-    def _own_place(self, name: str, payload: dict[str, int | str]) -> Where:
+    def _own_place(self, name: str, payload: Mapping[str, int | str]) -> Where:
         region = self._site.region(name)
         zone = "" if region is None else region.zones.get(SIGNAL, "")
-        table = next(
-            (each for each in self._site.settings.regions if each.name == name), RegionTable(name="local")
-        )
+        table = self._site.stated(name)
         return Where(zone, int(payload["pue_micro"]), str(payload["pue_source"]), table.site, table.cloud)
 
     def _observed(self, zone: str, at_ms: int) -> Rates | None:

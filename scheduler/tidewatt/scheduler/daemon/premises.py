@@ -6,13 +6,12 @@ from tidewatt.backends.meters.tdp import this_cpu
 from tidewatt.scheduler.accounting.embodied import Held, embodied, hardware_of
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.schemas import EmbodiedView
-from tidewatt.scheduler.settings import RegionTable
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
 
 def place_factors(site: Site, region: str) -> dict[str, Any]:
     """Site, cloud ("" for own hardware, absent where that is not said), and what one server is."""
-    table = next((each for each in site.settings.regions if each.name == region), RegionTable(name="local"))
+    table = site.stated(region)
     return {
         **({"site": table.site} if table.site else {}),
         **({} if table.cloud is None else {"cloud": table.cloud}),

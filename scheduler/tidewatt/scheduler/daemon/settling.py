@@ -106,11 +106,8 @@ class Settler:
     def _case(self, job: JobRecord, queue: _Queue) -> Case:
         frozen = Frozen.restored(job.frozen)
         started = [each for each in self._store.attempts([job.id])[job.id] if each.started_ms is not None]
-        own = {
-            "submitted_ms",
-            "gpus",
-            "lot",
-        }  # the rest is the home: of the same capacity, one replay for all
+        own = {"submitted_ms", "gpus", "lot"}
+        # The rest is the home: jobs of the same capacity share one replay.
         place = canonical({name: value for name, value in job.frozen.items() if name not in own})
         at_home = queue.of_home(frozen.home)
         if place not in queue.starts:

@@ -21,7 +21,7 @@ from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.preview import home_of
 from tidewatt.scheduler.planning.signals import beside, binds, deciding
 from tidewatt.scheduler.region import Region
-from tidewatt.scheduler.settings import Settings
+from tidewatt.scheduler.settings import RegionTable, Settings
 
 LOOKAHEAD = timedelta(days=2)  # at least this much intensity ahead is asked for
 
@@ -60,6 +60,11 @@ class Site:
     def region(self, name: str) -> Region | None:
         """The region of that name; None where the operator has taken it away."""
         return next((region for region in self.regions if region.name == name), None)
+
+    def stated(self, region: str) -> RegionTable:
+        """What the operator states of a region; nothing of one that is not configured."""
+        tables = self.settings.regions
+        return next((each for each in tables if each.name == region), RegionTable(name="local"))
 
     def outlooks(self, now: datetime, until: datetime | None = None) -> dict[str, Outlook | None]:
         """The deciding signal ahead, by region name; None where nothing is known or no zone is configured."""
