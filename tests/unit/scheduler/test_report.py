@@ -145,7 +145,7 @@ def test_kinds_of_one_signal_are_never_added() -> None:
         (AVERAGE, 2.0),
     ]
     assert [table.title for table in tables(made)[1:]] == [
-        f"{kind}: saved against starting in turn" for kind in (other, AVERAGE)
+        f"{kind}: saved against starting in turn (% of above idle)" for kind in (other, AVERAGE)
     ]
 
 
@@ -170,9 +170,9 @@ def test_disagreeing_signals_are_told() -> None:
 
 def test_sentences_name_each_saving_by_its_signal() -> None:
     text = "\n".join(lines(report(ROWS, None)))
-    assert "average: change of the location-based footprint -40.0 g (-22.2%) of the 180 g above idle" in text
-    assert "marginal: estimated avoided emissions -5.00 g (-6.7%)" in text
-    assert "2 settled, 3 unverified beside them" in text
+    assert "g above idle, instead of 180 g by starting in turn: location-based footprint 40.0 g less" in text
+    assert "(22.2 % of the draw above idle, 2 settled, 3 unverified beside them)" in text
+    assert "no avoided emissions: an estimated 5.00 g more (6.7 % of the draw above idle, " in text
     assert "7 jobs ran: 1 final; 1 provisional, to be restated; 3 unverified" in text
     assert "31.0 kWh at the machines, 46.5 kWh with PUE; 1 not metered." in text
     assert "waited 4.0 h since submission and 2.0 h past their turn; 8.0 GPU-hours" in text
@@ -190,7 +190,7 @@ def test_tables_have_a_row_for_each_group_and_the_total() -> None:
     assert average.rows[0][:4] == ("ada", "240 g", "+40.0 g", "+22.2%")
     assert average.rows[1] == ("bob", "unknown", "unknown", "", "", "", "")
     assert marginal.rows[0] == ("ada", "90.0 g", "-5.00 g", "-6.7%", "not known", "", "inconclusive")
-    assert marginal.title == "marginal: saved against starting in turn"
+    assert marginal.title == "marginal: saved against starting in turn (% of above idle)"
 
 
 def test_csv_columns_sum_to_the_report_and_what_is_unknown_stays_empty() -> None:

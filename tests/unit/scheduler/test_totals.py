@@ -139,8 +139,8 @@ def test_the_baseline_is_one_for_the_whole_report() -> None:
     assert "against starting at submission" in tables(hypothetical)[1].title
     assert tables(hypothetical)[1].rows[-1][2] == "+160 g"
     text = "\n".join(lines(hypothetical))
-    assert "footprint -160 g (-44.4%) of the 360 g above idle that starting at submission" in text
-    assert "saved against starting in turn: +80.0 g" in text
+    assert "instead of 360 g by starting at submission: location-based footprint 160 g less (44.4 %" in text
+    assert "against starting in turn: 80.0 g less" in text
     with pytest.raises(BadInput, match="choose feasible or hypothetical"):
         report(rows, None, baseline="best")
 
@@ -160,7 +160,7 @@ def test_levers_of_all_jobs_sum_to_their_saving() -> None:
     assert total.levers is not None
     parts = total.levers.model_dump(exclude={"time_hypothetical_g", "unverified_efficiency_g"})
     assert sum(parts.values()) == total.saved_feasible_g == 30.0
-    assert "saved by time +36.0 g, region -2.00 g, pauses -4.00 g." in "\n".join(
+    assert "of it by time 36.0 g less, region 2.00 g more, pauses 4.00 g more." in "\n".join(
         lines(report([row(1, ledger(50)), row(2, ledger(-20))], None))
     )
 
@@ -174,7 +174,9 @@ def test_one_job_without_levers_leaves_none_for_the_total_and_no_number_for_its_
     assert "1 job settled by an earlier method" in total.interval.not_quantified
     assert 97 < total.interval.low_g < 98  # 50 g of it are off by nothing that is known
     assert (total.grade, total.forecast_jobs) == ("estimated", 1)
-    assert any("the plans of 1 job promised +40.0 g" in line for line in lines(made))
+    assert any(
+        "the plans of 1 job promised 40.0 g less than starting at once" in line for line in lines(made)
+    )
 
 
 def test_a_job_that_drew_nothing_has_no_errors_to_be_told() -> None:

@@ -43,7 +43,9 @@ def watt_hours(kwh: float, limit_kwh: float) -> str:
 
 
 def hours(value: float) -> str:
-    """For example `26 h`, `1.5 h`, `12 min`."""
+    """For example `26 h`, `1.5 h`, `12 min`, `5.4 s`."""
+    if 0 < abs(value) < 1 / 60:
+        return f"{value * 3600:.3g} s"
     if 0 < abs(value) < 1:
         return f"{value * 60:.3g} min"
     return f"{value:.1f} h"

@@ -1,8 +1,17 @@
 """What a report says in sentences, from the message alone."""
 
+from tidewatt.scheduler.accounting.difference import less, named, share
 from tidewatt.scheduler.accounting.quantity import counted, hours, kwh, mass
 from tidewatt.scheduler.accounting.report_schema import HoldOut, OwnUse, Report, ReportGroup, SignalTotal
-from tidewatt.scheduler.accounting.report_words import STARTS, band, known, quantified, saved_g, titles_of
+from tidewatt.scheduler.accounting.report_words import (
+    STARTS,
+    band,
+    known,
+    quantified,
+    saved_g,
+    titles_of,
+    with_own,
+)
 
 
 def lines(report: Report) -> list[str]:
@@ -12,14 +21,11 @@ def lines(report: Report) -> list[str]:
         return ["No job ran and ended in this time."]
     found = [_counts(total), _energy(total)]
     if total.signals_disagree:
-        found.append(
-            "The signals disagree: by one of them waiting saved carbon, by another it cost carbon. So no "
-            "saving is claimed."
-        )
+        found.append(f"The signals disagree: {_sides(report)}. So no saving is claimed.")
     titles = titles_of(report)
     for each in total.signals:
         title = titles[each.signal, each.kind]
-        found += _saving(title, each, total.unverified, report.baseline)
+        found += _saving(title, each, report)
     if not total.signals:
         found.append("Carbon is not known: no job has observations of a configured zone yet.")
     if any(each.settled for each in total.signals):
@@ -32,6 +38,15 @@ def lines(report: Report) -> list[str]:
     if report.hold_out is not None:
         found.append(_hold_out(report.hold_out))
     return found
+
+
+def _sides(report: Report) -> str:
+    """By which signals carbon was saved, and by which it was not."""
+    savings = [(each.signal, saved_g(each, report.baseline) or 0.0) for each in report.total.signals]
+    saved = dict.fromkeys(signal for signal, grams in savings if grams > 0)
+    cost = dict.fromkeys(signal for signal, grams in savings if grams < 0)
+    gained, lost = " and ".join(saved), " and ".join(cost)
+    return f"waiting saved carbon by the {gained} signal, and cost carbon by the {lost} one"
 
 
 def _turn(held_back_h: float) -> str:
@@ -59,38 +74,45 @@ def _energy(total: ReportGroup) -> str:
     return f"{text}; {total.unmetered} not metered." if total.unmetered else f"{text}."
 
 
-def _saving(title: str, total: SignalTotal, unverified: int, baseline: str) -> list[str]:
-    """The saving under its signal's name; a saving is a footprint that is lower by as much."""
-    saved, immediate = saved_g(total, baseline), getattr(total, f"{baseline}_g")
+def _saving(title: str, total: SignalTotal, report: Report) -> list[str]:
+    """The saving under its signal's name, with both of the sides that it is the difference of."""
+    saved, immediate = saved_g(total, report.baseline), getattr(total, f"{report.baseline}_g")
     if saved is None:
         return [f"{title}: {mass(total.emissions_g)} emitted; no saving is settled."]
-    marginal = total.signal == "marginal"
-    named = f"change of the location-based footprint {mass(-saved, sign=True)}"
-    if marginal:
-        named = f"estimated avoided emissions {mass(saved, sign=True)}"
-    aside = f", {unverified} unverified beside them" if unverified else ""
-    other = "hypothetical" if baseline == "feasible" else "feasible"
-    first = (
-        f"{title}: {named}{_percent(saved, immediate, not marginal)} of the {mass(immediate)} above idle "
-        f"that starting {STARTS[baseline]} would have emitted ({total.settled} settled{aside}); "
-        f"saved against starting {STARTS[other]}: {mass(saved_g(total, other), sign=True)}. "
-        f"{mass(total.emissions_g)} emitted in all, idle draw included. Source: {'; '.join(total.sources)}."
-    )
-    found = [first, f"{title}: {_certainty(total)}"]
-    if parts := _parts(total, baseline):
-        found.append(f"{title}: saved by {parts}.")
-    if total.forecast_saved_g is not None:
+    found = [f"{title}: {_difference(total, report, saved, immediate)}"]
+    found.append(f"{title}: {_certainty(total, agree=not report.total.signals_disagree)}")
+    if parts := _parts(total, report.baseline):
+        found.append(f"{title}: of it by {parts}.")
+    promised, came_true = total.forecast_saved_g, total.forecast_realised_g
+    if promised is not None and came_true is not None:
         of = "" if total.forecast_jobs == total.settled else f" of {counted(total.forecast_jobs, 'job')}"
         found.append(
-            f"{title}: the plans{of} promised {mass(total.forecast_saved_g, sign=True)} against starting in "
-            f"turn, {mass(total.forecast_realised_g, sign=True)} came true."
+            f"{title}: the plans{of} promised {less(promised)} than starting at once; against starting in "
+            f"turn it became {less(came_true)}. Plans count the power expected, accounts the energy metered."
         )
     return found
 
 
-def _certainty(total: SignalTotal) -> str:
+def _difference(total: SignalTotal, report: Report, saved: float, immediate: float) -> str:
+    """Actual and baseline, what lies between them, and all that was emitted."""
+    other = "hypothetical" if report.baseline == "feasible" else "feasible"
+    other_g = saved_g(total, other)
+    beside = "not known" if other_g is None else less(other_g)
+    unverified = report.total.unverified
+    words = [share(saved, immediate), f"{total.settled} settled"]
+    words += [f"{unverified} unverified beside them"] if unverified else []
+    return (
+        f"{mass(total.actual_g)} above idle{with_own(report, total)}, instead of {mass(immediate)} by "
+        f"starting {STARTS[report.baseline]}: {named(total.signal, saved)} "
+        f"({', '.join(filter(None, words))}); against starting {STARTS[other]}: {beside}. "
+        f"{mass(total.emissions_g)} emitted in all, idle draw included. Source: {'; '.join(total.sources)}."
+    )
+
+
+def _certainty(total: SignalTotal, *, agree: bool) -> str:
     """Grade and interval of a saving, and the errors that nobody knows."""
-    text = f"{total.grade}. " if total.grade else ""
+    why = "" if agree else ", as the signals disagree"
+    text = f"{total.grade}{why}. " if total.grade else ""
     if total.interval is None or not quantified(total):
         text += "How far the saving may be off is not known: no error of it is published."
     else:
@@ -106,7 +128,7 @@ def _parts(total: SignalTotal, baseline: str) -> str:
     levers = total.levers
     if levers is None:
         return ""
-    named = [
+    levers_named = [
         ("time", levers.time_hypothetical_g if baseline == "hypothetical" else levers.time_feasible_g),
         ("region", levers.region_g),
         ("efficiency", levers.efficiency_g),
@@ -114,9 +136,9 @@ def _parts(total: SignalTotal, baseline: str) -> str:
         ("lost work", levers.lost_work_g),
         ("moved data", levers.transfer_g),
     ]
-    parts = [f"{name} {mass(grams, sign=True)}" for name, grams in named if grams]
+    parts = [f"{name} {less(grams)}" for name, grams in levers_named if grams]
     if levers.unverified_efficiency_g:
-        parts.append(f"beside them efficiency, unverified: {mass(levers.unverified_efficiency_g, sign=True)}")
+        parts.append(f"beside them efficiency, unverified: {less(levers.unverified_efficiency_g)}")
     return ", ".join(parts)
 
 
@@ -138,9 +160,3 @@ def _hold_out(found: HoldOut) -> str:
     if found.low is not None and found.high is not None:
         effect += f" (90 % interval {found.low:+.0f} to {found.high:+.0f})"
     return f"{counted} {jobs} {means}: {effect}. {found.note}"
-
-
-def _percent(saved: float, baseline: float | None, as_change: bool = False) -> str:
-    if not baseline:
-        return ""
-    return f" ({(-saved if as_change else saved) / baseline:+.1%})"

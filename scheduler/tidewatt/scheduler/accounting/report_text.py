@@ -75,7 +75,7 @@ def tables(report: Report) -> list[Table]:
     plain = Table("energy and hours", titles, tuple(_plain_row(group) for group in groups))
     by_signal = [
         Table(
-            f"{title}: saved against starting {STARTS[report.baseline]}",
+            f"{title}: saved against starting {STARTS[report.baseline]} (% of above idle)",
             (first, "emitted", "saved", "", "90 %, known errors", "covers", "grade"),
             tuple(_signal_row(group, key, report.baseline) for group in groups),
         )

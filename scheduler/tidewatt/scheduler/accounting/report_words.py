@@ -1,5 +1,6 @@
 """Words that tables, sentences and files of a report have in common."""
 
+from tidewatt.scheduler.accounting.difference import less_between
 from tidewatt.scheduler.accounting.published import KNOWN_PPM
 from tidewatt.scheduler.accounting.quantity import least, mass
 from tidewatt.scheduler.accounting.report_schema import Report, ReportGroup, SignalTotal
@@ -33,15 +34,24 @@ def known(total: SignalTotal) -> bool:
 
 
 def ends(total: SignalTotal) -> str:
-    """The interval, or that no error of it is known; to stand beside the share that it covers."""
+    """The interval as savings with signs, or that no error of it is known; for tables of savings."""
     if total.interval is None or not quantified(total):
         return "not known"
     return f"{mass(total.interval.low_g, sign=True)} to {mass(total.interval.high_g, sign=True)}"
 
 
 def band(total: SignalTotal) -> str:
-    """The interval with the share of what is at stake that it covers, or that no error of it is known."""
+    """The interval in words, with the share of what is at stake that it covers, or that no error is known."""
     if total.interval is None or not quantified(total):
         return "not known"
     alone = "" if known(total) else " by known errors alone"
-    return f"{ends(total)}{alone} (covers {least(total.interval.covered)} of what is at stake)"
+    words = less_between(total.interval.low_g, total.interval.high_g)
+    return f"{words}{alone} (covers {least(total.interval.covered)} of what is at stake)"
+
+
+def with_own(report: Report, total: SignalTotal) -> str:
+    """Words for it where Tidewatt's own use is on a total's actual side: of a signal's kinds the largest."""
+    if report.own is None or not report.own.emissions_g.get(total.signal):
+        return ""
+    alike = [each for each in report.total.signals if each.signal == total.signal]
+    return ", Tidewatt's own use included" if total == max(alike, key=lambda each: each.settled) else ""

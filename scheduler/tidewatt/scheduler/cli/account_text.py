@@ -1,10 +1,11 @@
 """What a job used and saved, as people read it: 80 columns, every number with how it was got."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from tidewatt.scheduler.accounting.difference import less, less_between, named, share
 from tidewatt.scheduler.accounting.published import KNOWN_PPM
-from tidewatt.scheduler.accounting.quantity import least, mass
+from tidewatt.scheduler.accounting.quantity import least
 from tidewatt.scheduler.cli.text import energy, folded, grams, lasting, local, percent, shown
 from tidewatt.scheduler.client import Json
 
@@ -40,9 +41,9 @@ def _lines(settlement: Json | None, now: datetime, *, brief: bool) -> Iterator[s
         yield from _count_lines(settlement.get("counts", {}))
         yield from _made_lines(settlement.get("embodied"))
     for ledger in settlement["ledgers"]:
-        yield from _ledger_lines(ledger)
+        yield from _ledger_lines(ledger, agree=not settlement.get("signals_disagree"))
     if settlement.get("signals_disagree"):
-        yield "  signals  disagree: by one of them carbon was saved, by another it was lost"
+        yield f"  signals  disagree: {_sides(settlement['ledgers'])}; so no saving is claimed"
     if settlement["ledgers"]:
         yield f"  settled  {settlement['state']}" + (
             f", {local(settlement['settled_at'], now)}" if settlement["settled_at"] else ""
@@ -50,8 +51,25 @@ def _lines(settlement: Json | None, now: datetime, *, brief: bool) -> Iterator[s
         idle = settlement["idle_gpu_s"]
         cost = f", {idle / 3600:.2g} GPU-hours left idle meanwhile" if idle else ""
         yield f"  waited   {lasting(settlement['waited_s'])}{cost}"
-    for note in () if brief else settlement["notes"]:
+    for note in () if brief else _notes(settlement):
         yield f"  note     {note}"
+
+
+def _notes(settlement: Json) -> Iterator[str]:
+    """The notes, but for those that a component's own line, or the boundary's, says already."""
+    missing = [part for part in settlement["components"] if part["how"] == "missing"]
+    for note in settlement["notes"]:
+        told = (note.startswith(f"{each['component']}: ") for each in missing)
+        if note != settlement.get("boundary") and not any(told):
+            yield note
+
+
+def _sides(ledgers: Sequence[Json]) -> str:
+    """By which signals carbon was saved, and by which it was lost."""
+    savings = [(each["signal"], each["saved_feasible_g"] or 0) for each in ledgers]
+    saved = " and ".join(signal for signal, saved_g in savings if saved_g > 0)
+    lost = " and ".join(signal for signal, saved_g in savings if saved_g < 0)
+    return f"waiting saved carbon by the {saved} signal, and cost carbon by the {lost} one"
 
 
 def _waits(settlement: Json) -> str:
@@ -91,32 +109,37 @@ def _made_lines(embodied: Json | None) -> Iterator[str]:
         yield f"  made     {share} of its hardware's making, in no total"
 
 
-def _ledger_lines(ledger: Json) -> Iterator[str]:
+def _ledger_lines(ledger: Json, *, agree: bool) -> Iterator[str]:
     yield f"  {ledger['signal']:<8} {grams(ledger['g'])} CO2 in all, idle draw included; {ledger['source']}"
     for kind, start in (("feasible", "in its turn"), ("hypothetical", "at submission")):
         saved, baseline = ledger[f"saved_{kind}_g"], ledger[f"{kind}_g"]
         if saved is None or baseline is None:
             yield f"{_INDENT}against starting {start}: not known"
         else:
-            yield f"{_INDENT}{_saving(ledger['signal'], saved, baseline)} against starting {start}"
+            of = share(saved, baseline)
+            yield (
+                f"{_INDENT}{grams(ledger['actual_g'])} above idle instead of {grams(baseline)} by starting "
+                f"{start}: {named(ledger['signal'], saved)}{f' ({of})' if of else ''}"
+            )
         if kind == "feasible" and saved is not None:
-            yield from _standing_lines(ledger)
+            yield from _standing_lines(ledger, agree=agree)
     if ledger.get("forecast_saved_g") is not None:
-        yield f"{_INDENT}the plan at launch promised {_signed(ledger, ledger['forecast_saved_g'])}"
+        yield f"{_INDENT}the plan at launch promised {less(ledger['forecast_saved_g'])} than at once"
 
 
-def _standing_lines(ledger: Json) -> Iterator[str]:
-    """How sure that is, and what it is made of; signs are those of the saving's own line."""
+def _standing_lines(ledger: Json, *, agree: bool) -> Iterator[str]:
+    """How sure that is, and what it is made of."""
     levers, interval, grade = ledger.get("levers"), ledger.get("interval"), ledger.get("grade")
+    if grade and not agree:
+        grade = f"{grade}, as the signals disagree"
     if interval and interval["quantified"]:
-        ends = [_signed(ledger, interval[end]) for end in ("low_g", "high_g")]
-        low, high = ends if ledger["signal"] == "marginal" else reversed(ends)
         left_out = len(interval["not_quantified"])
         beside = f", {left_out} {'error' if left_out == 1 else 'errors'} not quantified" if left_out else ""
         known = interval["covered"] >= KNOWN_PPM / 1e6
         sure = "with 90 % confidence" if known else "by known errors alone"
         covers = f"covers {least(interval['covered'])} of what is at stake"
-        yield f"{_INDENT}{low} to {high} {sure}, {covers}{beside}; {grade}"
+        band = less_between(interval["low_g"], interval["high_g"])
+        yield f"{_INDENT}{band} {sure}, {covers}{beside}; {grade}"
     elif grade:
         yield f"{_INDENT}how far it may be off is not quantified; {grade}"
     if levers is None:
@@ -124,22 +147,7 @@ def _standing_lines(ledger: Json) -> Iterator[str]:
     parts = [("waiting", levers["time_feasible_g"])]
     parts += [(name, levers[key]) for key, name in _LEVERS if levers[key]]
     if len(parts) > 1:
-        yield f"{_INDENT}of it by " + ", ".join(f"{name} {_signed(ledger, value)}" for name, value in parts)
+        yield f"{_INDENT}of it by " + ", ".join(f"{name} {less(value)}" for name, value in parts)
     if levers["unverified_efficiency_g"]:
-        hardware = _signed(ledger, levers["unverified_efficiency_g"])
+        hardware = less(levers["unverified_efficiency_g"])
         yield f"{_INDENT}efficiency, unverified: {hardware} by stated speed and power, in no number here"
-
-
-def _saving(signal: str, saved_g: float, baseline_g: float) -> str:
-    """A saving by the name of its signal; by the average one it is a footprint that is lower by as much."""
-    name, value = ("estimated avoided emissions", saved_g)
-    if signal == "average":
-        name, value = ("change of the location-based footprint", -saved_g)
-    share = f" ({value / baseline_g:+.1%})" if baseline_g and saved_g else ""
-    return f"{name} {mass(value, sign=True)}{share}"
-
-
-def _signed(ledger: Json, saved_g: float) -> str:
-    """A part of a saving with the sign of its own line."""
-    value = -saved_g if ledger["signal"] == "average" else saved_g
-    return mass(value + 0.0, sign=True)

@@ -66,6 +66,13 @@ class Scope:
     project: str | None = None
     experiment: str | None = None
 
+    @property
+    def subject(self) -> str:
+        """Whose jobs, for a heading; "" of all."""
+        if self.project is not None:
+            return f"project {self.project or '(none)'}"
+        return "" if self.experiment is None else f"experiment {self.experiment}"
+
     def report(self, client: Client, by: str = "none") -> "Report":
         """The report of these jobs."""
         from tidewatt.scheduler.accounting.report_schema import Report
@@ -208,7 +215,8 @@ def _page(client: Client, scope: Scope, report: "Report", receipts: Sequence["Fa
     average = [each.emissions_g for each in report.total.signals if each.signal == "average"]
     likenesses = equivalences(average[0]) if len(average) == 1 else ()
     grid, zone = _grid(client, receipts)
-    return html(Contents(report, grouped, receipts, made_at, likenesses, grid, zone))
+    contents = Contents(report, grouped, receipts, made_at, likenesses, grid, zone, subject=scope.subject)
+    return html(contents)
 
 
 def _grid(client: Client, receipts: Sequence["Facts"]) -> tuple[list["GridStep"], str]:
@@ -221,5 +229,8 @@ def _grid(client: Client, receipts: Sequence["Facts"]) -> tuple[list["GridStep"]
         if zone and when is not None:
             found = client.observed(zone, signal, *when)
             hours = [(datetime.fromtimestamp(ms / 1000, UTC), level) for ms, level in found["steps"]]
-            return grid_use.steps(hours, receipts, zone, signal), f"{found['zone_name']} ({zone}), {signal}"
+            others = grid_use.other_zones(receipts, signal, zone)
+            aside = f"; most energy was used here, and not drawn are {', '.join(others)}" if others else ""
+            name = f"{found['zone_name']} ({zone}), {signal}{aside}"
+            return grid_use.steps(hours, receipts, zone, signal), name
     return [], ""

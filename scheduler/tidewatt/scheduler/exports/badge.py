@@ -4,6 +4,7 @@ from html import escape
 
 from tidewatt.scheduler.accounting.quantity import mass
 from tidewatt.scheduler.accounting.report_schema import Report, SignalTotal
+from tidewatt.scheduler.accounting.report_words import STARTS
 
 LABEL = "training CO₂"
 LEFT, PLAIN, SOUND, UNSURE = "#3d4650", "#2f6f9f", "#1f6f54", "#7a5a00"  # white text: 4.5 to 1 at least
@@ -45,11 +46,11 @@ def statement(report: Report, signal: str = "") -> tuple[str, str]:
     if saved is None or not baseline:
         return emitted, PLAIN
     if saved < 0 and total.grade != "inconclusive":
-        return f"{emitted} | {-saved / baseline:.0%} more than at once".replace("%", " %"), UNSURE
+        return f"{emitted} | {mass(-saved)} more than {STARTS[report.baseline]}", UNSURE
     if total.grade not in ("verified", "estimated"):
         return f"{emitted} | saving inconclusive", UNSURE
     colour = SOUND if total.grade == "verified" else PLAIN
-    return f"{emitted} | {total.grade} saving {saved / baseline:.0%}".replace("%", " %"), colour
+    return f"{emitted} | {total.grade} saving {mass(saved)}", colour
 
 
 def _total(report: Report, signal: str) -> SignalTotal | None:

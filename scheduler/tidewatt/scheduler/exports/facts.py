@@ -145,7 +145,8 @@ def embodied(receipts: Iterable[Facts]) -> str:
         mass(sum(getattr(each, f"{bound}_g") for each in known)) for bound in ("low", "central", "high")
     )
     share = f"the share of {counted(len(known), 'job')} in making the hardware"
-    return f"{share}: {low} to {high}, central {central}, in no total"
+    range_ = "no range was published" if low == high else f"{low} to {high}"
+    return f"{share}: {central} ({range_}), in no total"
 
 
 def facts(jobs: Iterable[JobView]) -> list[Facts]:

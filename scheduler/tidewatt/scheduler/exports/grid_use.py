@@ -19,6 +19,11 @@ def main_zone(receipts: Iterable[Facts], signal: str) -> str:
     return max(sorted(used), key=lambda zone: used[zone], default="")
 
 
+def other_zones(receipts: Iterable[Facts], signal: str, zone: str) -> list[str]:
+    """The other zones in which jobs ran, in order."""
+    return sorted({each for receipt in receipts for each in receipt.zones(signal)} - {zone})
+
+
 def span(receipts: Iterable[Facts], longest: timedelta) -> tuple[datetime, datetime] | None:
     """Whole hours from the first start to the last end, the latest `longest` of them; None without any."""
     runs = [run for each in receipts for run in _runs(each)]

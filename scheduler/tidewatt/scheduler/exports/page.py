@@ -50,6 +50,7 @@ class Contents:
     grid: Sequence[GridStep] = ()
     zone: str = ""
     sources: Sequence[str] = field(default=())
+    subject: str = ""  # of which jobs, where it is not all of them: "project nlp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def html(contents: Contents) -> str:
     report = contents.report
     said, support = headline(report)
     return _template().render(
-        title="Energy and carbon of training",
+        title="Energy and carbon of training" + (f": {contents.subject}" if contents.subject else ""),
         period=_period(contents),
         made_at=f"{contents.made_at:%Y-%m-%d %H:%M} UTC",
         version=version("tidewatt"),
@@ -158,7 +159,7 @@ def _grid(contents: Contents) -> Grid | None:
     words = f"Mean of the grid {mean:.0f} g/kWh"
     if used:
         weighed = sum(level * used_kwh for level, used_kwh in used) / sum(used_kwh for _, used_kwh in used)
-        words += f"; of the energy used {weighed:.0f} g/kWh"
+        words += f"; of the energy used in it {weighed:.0f} g/kWh"
     return Grid(
         zone=contents.zone,
         chart=charts.timeline(steps),

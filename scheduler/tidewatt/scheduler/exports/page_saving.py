@@ -4,11 +4,19 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from tidewatt.scheduler.accounting.difference import less, share
 from tidewatt.scheduler.accounting.quantity import counted, mass
 from tidewatt.scheduler.accounting.report_schema import Report, SignalTotal
-from tidewatt.scheduler.accounting.report_words import STARTS, band, known, saved_g, titles_of
+from tidewatt.scheduler.accounting.report_words import (
+    STARTS,
+    band,
+    known,
+    saved_g,
+    titles_of,
+    with_own,
+)
 from tidewatt.scheduler.exports import charts
-from tidewatt.scheduler.exports.page_table import Cell, Table, percent
+from tidewatt.scheduler.exports.page_table import Cell, Table
 from tidewatt.scheduler.schemas import LeversView
 
 NAMES = {
@@ -53,15 +61,15 @@ def headline(report: Report) -> tuple[str, str]:
         )
     first = next((each for each in known if each.signal == "average"), known[0])
     value = saved_g(first, report.baseline) or 0.0
-    share = percent(abs(value), getattr(first, f"{report.baseline}_g")).lstrip("+")
-    share = f" ({share})" if share else ""
+    of = share(value, getattr(first, f"{report.baseline}_g"))
+    of = f" ({of})" if of else ""
     if first.grade == "inconclusive":
-        said = f"Inconclusive: {mass(value, sign=True)} saved{share}, within the error of the numbers."
+        said = f"Inconclusive: {less(value)}{of}, within the error of the numbers."
     elif value < 0:
-        said = f"{mass(-value)} more{share} emitted than by {_against(report)}."
+        said = f"{mass(-value)} more{of} emitted than by {_against(report)}."
     else:
         estimated = "" if first.grade == "verified" else "An estimated "
-        said = f"{estimated}{mass(value)} saved{share} against {_against(report)}."
+        said = f"{estimated}{mass(value)} saved{of} against {_against(report)}."
     return said, _support(first)
 
 
@@ -118,7 +126,8 @@ def forecasts(report: Report) -> Table | None:
         for each, promised, realised in both
     ]
     note = (
-        "Promised: by the plan that a job was launched with, against starting at once. Realised: as settled."
+        "Promised: by the plan that a job was launched with, at the power expected, against starting at "
+        "once. Realised: as settled, of the energy metered, against starting in turn."
     )
     return Table("Forecast beside realised", ("Signal", "Promised", "Realised"), tuple(rows), note)
 
@@ -131,15 +140,15 @@ def _card(total: SignalTotal, report: Report, kind: str) -> Card:
         chart = charts.interval(interval.low_g, value, interval.high_g)
     facts = [
         ("Emitted in all, idle draw and PUE included", mass(total.emissions_g)),
-        ("Actual, above idle", mass(total.actual_g)),
+        (f"Actual, above idle{with_own(report, total)}", mass(total.actual_g)),
         (f"Baseline, {_against(report)}", mass(baseline)),
         ("Settled jobs", f"{total.settled} of {total.jobs}"),
     ]
     lacks = "" if interval is None else "; ".join(interval.not_quantified)
     return Card(
         title=NAMES.get(total.signal, total.signal) + (f": {kind}" if kind else ""),
-        saving="not settled" if value is None else mass(value, sign=True),
-        percent="" if value is None else percent(value, baseline),
+        saving="not settled" if value is None else less(value),
+        percent="" if value is None else share(value, baseline),
         grade=(total.grade or "not graded") if claimed else "no claim" if value is not None else "",
         range=f"90 % interval {band(total)}" if value is not None else "",
         chart=chart,

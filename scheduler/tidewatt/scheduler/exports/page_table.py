@@ -69,7 +69,7 @@ def jobs(receipts: Sequence[Facts], report: Report) -> Table:
     most = max((each.facility_kwh or 0 for each in ranked), default=0.0)
     head = ["Job", "Ended", "Energy, with PUE"]
     for signal in signals:
-        head += [f"Emitted, {signal}", f"Baseline to actual, {signal}"]
+        head += [f"Emitted, {signal}", f"Saved, {signal} (baseline to actual)"]
     rows = []
     for each in ranked:
         ended = "" if each.ended is None else f"{each.ended:%Y-%m-%d %H:%M}"

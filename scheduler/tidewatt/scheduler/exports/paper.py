@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from tidewatt.scheduler.accounting.difference import less, named, share
 from tidewatt.scheduler.accounting.experiment import Fate
 from tidewatt.scheduler.accounting.quantity import counted, hours, kwh, mass
 from tidewatt.scheduler.accounting.report_schema import Report, SignalTotal
-from tidewatt.scheduler.accounting.report_words import STARTS, band, quantified, saved_g
+from tidewatt.scheduler.accounting.report_words import STARTS, band, quantified, saved_g, with_own
 from tidewatt.scheduler.exports.facts import Facts, embodied
 from tidewatt.scheduler.exports.words import few, pues, zones
 
@@ -133,17 +134,12 @@ def _saving(total: SignalTotal, report: Report) -> str:
     value, baseline = saved_g(total, report.baseline), getattr(total, f"{report.baseline}_g")
     if value is None or not baseline:
         return ""
-    before = f"starting {STARTS[report.baseline]} would have emitted {mass(baseline)} above idle"
-    if value < 0:
-        said = f"what was emitted is {mass(-value)} more"
-    elif total.signal == "marginal":
-        said = f"the estimated avoided emissions are {mass(value)}"
-    else:
-        said = f"the location-based footprint is {mass(value)} lower"
-    found = f"{100 * abs(value) / baseline:.1f} %; {_range(total)}; grade: {total.grade or 'none'}"
+    found = filter(None, [share(value, baseline), _range(total), f"grade: {total.grade or 'none'}"])
     return (
-        f"By the {total.signal} signal, {before} with the same metered power profile, and {said} ({found};"
-        f" {counted(total.settled, 'settled job')})."
+        f"By the {total.signal} signal, the settled jobs emitted {mass(total.actual_g)} above idle"
+        f"{with_own(report, total)}, where starting {STARTS[report.baseline]} would have emitted"
+        f" {mass(baseline)} with the same metered power profile: {named(total.signal, value)}"
+        f" ({'; '.join(found)}; {counted(total.settled, 'settled job')})."
     )
 
 
@@ -157,7 +153,12 @@ def _saving_lines(total: SignalTotal, report: Report) -> list[Line]:
         why = "not settled" if value is None else "the signals disagree"
         return [Line(f"Saving, {total.signal}", "none claimed", why)]
     how = f"{total.grade or 'no grade'}; {_range(total)}"
-    return [Line(f"Saving, {total.signal}", mass(value, sign=True), how)]
+    baseline = mass(getattr(total, f"{report.baseline}_g"))
+    before = f"settled jobs{with_own(report, total)}; starting {STARTS[report.baseline]}: {baseline}"
+    return [
+        Line(f"Emissions above idle, {total.signal}", mass(total.actual_g), before),
+        Line(f"Saving, {total.signal}", less(value), how),
+    ]
 
 
 def _own(report: Report) -> list[str]:
@@ -171,9 +172,9 @@ def _own(report: Report) -> list[str]:
 def _not_covered(report: Report, receipts: Sequence[Facts]) -> str:
     found = list(dict.fromkeys(each.account.boundary for each in receipts if each.account.boundary))
     found += (
-        [f"{report.total.unverified} unverified jobs are in no saving"] if report.total.unverified else []
+        [f"{_are(report.total.unverified, 'unverified job')} in no saving"] if report.total.unverified else []
     )
-    found += [f"{report.total.unsettled} jobs are not settled"] if report.total.unsettled else []
+    found += [f"{_are(report.total.unsettled, 'job')} not settled"] if report.total.unsettled else []
     lacking = "disposing of the hardware, networks, storage elsewhere and people"
     made = embodied(receipts)
     found += [made, lacking] if made else [f"making and {lacking}"]
@@ -186,6 +187,11 @@ def _not_covered(report: Report, receipts: Sequence[Facts]) -> str:
         f"Method: Tidewatt {version('tidewatt')}, metered energy x observed intensity x PUE; average and"
         f" marginal are never added. Not covered: {'; '.join(found)}."
     )
+
+
+def _are(count: int, thing: str) -> str:
+    """For example `1 job is`, `3 jobs are`."""
+    return f"{counted(count, thing)} {'is' if count == 1 else 'are'}"
 
 
 def _states(report: Report) -> str:

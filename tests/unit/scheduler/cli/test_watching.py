@@ -87,8 +87,9 @@ def test_show_tells_how_every_number_was_got(tidewatt: Tidewatt, fake_daemon: Fa
     assert "gpu: 20.0 Wh (measured: NVML energy counter)" in out
     assert "dram: not measured (missing: no dram meter, 0 % of the run covered)" in out
     assert "average 12.0 g CO2 in all" in out
-    assert "change of the location-based footprint -10.0 g (-50.0%) against starting in its turn" in out
-    assert "change of the location-based footprint +2.00 g (+25.0%) against starting at submission" in out
+    assert "10.0 g above idle instead of 20.0 g by starting in its turn: location-based footprint" in out
+    assert "footprint 10.0 g less (50.0 % of the draw above idle)" in out
+    assert "instead of 8.00 g by starting at submission: location-based footprint 2.00 g more (25.0 %" in out
     assert "settled provisional" in out
     assert "waited 2 h, 1 GPU-hours left idle meanwhile" in out
     assert "today 18:00:00 CET submitted: by ada" in out
@@ -104,7 +105,7 @@ def test_marginal_saving_has_its_own_name_and_keeps_its_sign(
     )  # fmt: skip
     fake_daemon.jobs[1] = job(1, state="done", settlement=settlement(ledgers=(ledger,)))
     out = " ".join(tidewatt("show", "1").out.split())  # lines are wrapped
-    assert "estimated avoided emissions -1.00 g (-50.0%) against starting in its turn" in out
+    assert "no avoided emissions: an estimated 1.00 g more (50.0 % of the draw above idle)" in out
     assert "against starting at submission: not known" in out
 
 
@@ -118,6 +119,7 @@ def test_show_takes_a_saving_apart_within_80_columns(tidewatt: Tidewatt, fake_da
     )
     told = {"levers": levers, "interval": interval, "grade": "estimated", "forecast_saved_g": 12.0}
     ledger = settlement().ledgers[0].model_copy(update=told)
+    lost = settlement().ledgers[0].model_copy(update={"signal": "marginal", "saved_feasible_g": -1.0})
     phases = (
         PhaseView(phase="waiting", seconds=7200, energy_j=None, active_j=None),
         PhaseView(phase="running", label="train", seconds=3600, energy_j=60000, active_j=50000),
@@ -129,7 +131,7 @@ def test_show_takes_a_saving_apart_within_80_columns(tidewatt: Tidewatt, fake_da
         state="done",
         attempts=(attempt(0),),
         settlement=settlement(
-            ledgers=(ledger,), phases=phases, counts={"tokens": 10**6}, boundary="components only",
+            ledgers=(ledger, lost), phases=phases, counts={"tokens": 10**6}, boundary="components only",
             signals_disagree=True,
         ),
     )  # fmt: skip
@@ -137,15 +139,19 @@ def test_show_takes_a_saving_apart_within_80_columns(tidewatt: Tidewatt, fake_da
     account = out[out.index("  energy") : out.index("  note")]
     assert max(map(len, account.splitlines())) <= 80
     said = " ".join(account.split())
-    assert "-11.0 g to -9.00 g with 90 % confidence, covers 96 % of what is at stake, 2 errors not" in said
-    assert "of it by waiting -14.0 g, pauses +3.00 g, work that was lost +1.00 g" in said
-    assert "efficiency, unverified: -5.00 g by stated speed and power, in no number here" in said
-    assert "the plan at launch promised -12.0 g" in said
+    assert "9.00 g to 11.0 g less with 90 % confidence, covers 96 % of what is at stake, 2 errors not" in said
+    assert "not quantified; estimated, as the signals disagree" in said
+    assert "of it by waiting 14.0 g less, pauses 3.00 g more, work that was lost 1.00 g more" in said
+    assert "efficiency, unverified: 5.00 g less by stated speed and power, in no number here" in said
+    assert "the plan at launch promised 12.0 g less than at once" in said
     assert 'phases running "train" 1 h, 16.7 Wh suspended 10 min, not measured' in said
     assert "running 2 min, 2.00 Wh, lost: no later attempt kept its work" in said
     assert "reported 1,000,000 tokens" in said
     assert "components only" in said
-    assert "signals disagree: by one of them carbon was saved, by another it was lost" in said
+    assert (
+        "signals disagree: waiting saved carbon by the average signal, and cost carbon by the marginal"
+        in said
+    )
 
 
 def test_energy_that_was_not_measured_is_never_zero(tidewatt: Tidewatt, fake_daemon: FakeDaemon) -> None:

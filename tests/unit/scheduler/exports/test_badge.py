@@ -14,8 +14,8 @@ def said(**more: Any) -> str:
 
 
 def test_verified_and_estimated_savings_are_named_so() -> None:
-    assert said() == "800 g | verified saving 30 %"
-    assert said(grade="estimated") == "800 g | estimated saving 30 %"
+    assert said() == "800 g | verified saving 300 g"
+    assert said(grade="estimated") == "800 g | estimated saving 300 g"
 
 
 @pytest.mark.parametrize("grade", ["inconclusive", ""])
@@ -24,7 +24,7 @@ def test_saving_that_may_be_none_is_no_saving(grade: str) -> None:
 
 
 def test_loss_is_a_loss() -> None:
-    assert said(saved_feasible_g=-200.0, grade="estimated") == "800 g | 20 % more than at once"
+    assert said(saved_feasible_g=-200.0, grade="estimated") == "800 g | 200 g more than in turn"
 
 
 def test_signals_that_disagree_are_no_saving() -> None:
@@ -39,7 +39,7 @@ def test_nothing_known_is_said() -> None:
 
 
 def test_other_baseline_is_the_reports_own() -> None:
-    assert "22 %" in statement(report(group("total", total()), baseline="hypothetical"))[0]
+    assert "saving 200 g" in statement(report(group("total", total()), baseline="hypothetical"))[0]
 
 
 def test_several_kinds_of_one_signal_have_no_sum() -> None:
@@ -48,5 +48,5 @@ def test_several_kinds_of_one_signal_have_no_sum() -> None:
 
 def test_badge_is_an_image_with_a_label() -> None:
     image = ElementTree.fromstring(svg(report()))
-    assert image.get("aria-label") == "training CO₂: 800 g | verified saving 30 %"
+    assert image.get("aria-label") == "training CO₂: 800 g | verified saving 300 g"
     assert image.tag.endswith("svg")

@@ -12,7 +12,7 @@ from tidewatt.backends.clock import time_ms
 from tidewatt.forecasting.series import Steps
 from tidewatt.scheduler.accounting.units import HOUR_MS
 from tidewatt.scheduler.daemon.observing import hourly
-from tidewatt.scheduler.exports.grid_use import main_zone, span, steps
+from tidewatt.scheduler.exports.grid_use import main_zone, other_zones, span, steps
 
 HOUR = timedelta(hours=1)
 GRID = [(NOON + hour * HOUR, 100.0 * hour) for hour in range(4)]
@@ -77,3 +77,9 @@ def test_hourly_means_hold_the_integral_of_what_is_known(
             mean = sum((b - a) * v for a, b, v in inside) / sum(b - a for a, b, v in inside)
             assert found.pop(hour) == pytest.approx(mean, abs=1e-6)
     assert found == {}
+
+
+def test_zones_that_are_not_drawn_are_named() -> None:
+    here, there = receipt(1), receipt(2, attempts=(attempt(zones={"average": "SE"}),))
+    assert other_zones([here, there], "average", "SE") == ["DE"]
+    assert other_zones([here], "average", "DE") == []

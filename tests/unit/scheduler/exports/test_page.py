@@ -78,8 +78,8 @@ def test_page_holds_all_that_it_needs() -> None:
 
 def test_headline_has_interval_and_grade_and_absolute_numbers_beside() -> None:
     text = text_of(page())
-    assert "300 g saved (30.0 %) against starting in turn." in text
-    assert "Grade: verified; 90 % interval +120 g to +460 g" in text
+    assert "300 g saved (30.0 % of the draw above idle) against starting in turn." in text
+    assert "Grade: verified; 90 % interval 120 g to 460 g less" in text
     assert "Energy with PUE 3.25 kWh" in text
     assert "Emitted, average 800 g" in text
 
@@ -99,10 +99,16 @@ def test_signals_that_disagree_leave_no_headline() -> None:
     [
         (
             {"saved_feasible_g": -40.0, "grade": "estimated"},
-            "40.0 g more (4.0 %) emitted than by starting in turn.",
+            "40.0 g more (4.0 % of the draw above idle) emitted than by starting in turn.",
         ),
-        ({"grade": "estimated"}, "An estimated 300 g saved (30.0 %) against starting in turn."),
-        ({"grade": "inconclusive"}, "Inconclusive: +300 g saved (30.0 %), within the error of the numbers."),
+        (
+            {"grade": "estimated"},
+            "An estimated 300 g saved (30.0 % of the draw above idle) against starting in turn.",
+        ),
+        (
+            {"grade": "inconclusive"},
+            "Inconclusive: 300 g less (30.0 % of the draw above idle), within the error of the numbers.",
+        ),
         ({"saved_feasible_g": None, "feasible_g": None}, "No saving is settled yet."),
     ],
 )
@@ -123,7 +129,7 @@ def test_levers_forecast_beside_and_method_are_there() -> None:
         "Hold-out, 10% of flexible jobs: 12 ran at once, 98 shifted; effect -120 g/kWh (-180 to -55)",
         "Tidewatt's own use: 2.00 Wh",
         "Method",
-        "The share of 1 job in making the hardware: 10.0 g to 35.0 g, central 20.0 g, in no total",
+        "The share of 1 job in making the hardware: 20.0 g (10.0 g to 35.0 g), in no total",
         "gpu: measured (NVML energy counter)",
         "Not quantified grid.csv", "components only: node overhead not measured",
     ):  # fmt: skip
@@ -194,7 +200,7 @@ def test_grid_and_what_ran_in_it_are_said_in_words() -> None:
         GridStep(NOON + 2 * hour, NOON + 3 * hour, 100.0, 2.0),
     ]
     text = text_of(page(grid=steps, zone="Germany (DE)"))
-    assert "Mean of the grid 250 g/kWh; of the energy used 100 g/kWh, Germany (DE)" in text
+    assert "Mean of the grid 250 g/kWh; of the energy used in it 100 g/kWh, Germany (DE)" in text
     assert timeline(steps).count("M") == 2  # a gap stays a gap
 
 

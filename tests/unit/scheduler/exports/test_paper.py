@@ -16,9 +16,9 @@ def test_statement_tells_energy_emissions_method_hardware_hours_region_and_limit
         "2.60 kWh at the machines", "3.25 kWh with a PUE of 1.25 (site meter 2025)", "NVIDIA A100-SXM4-40GB",
         "Germany (DE)", "cpu modelled, dram measured, gpu measured", "1.0 h", "800 g CO₂eq",
         "average lifecycle",
-        "90 % interval +120 g to +460 g", "grade: verified", "node overhead not measured",
+        "90 % interval 120 g to 460 g less", "grade: verified", "node overhead not measured",
         "errors of grid.csv",
-        "The scheduler itself used 2.00 Wh", "in making the hardware: 10.0 g to 35.0 g, central 20.0 g",
+        "The scheduler itself used 2.00 Wh", "in making the hardware: 20.0 g (10.0 g to 35.0 g)",
     ):  # fmt: skip
         assert said in text, said
 
@@ -34,7 +34,9 @@ def test_signals_that_disagree_leave_no_claim_anywhere() -> None:
 
 def test_loss_is_more() -> None:
     whole = group("total", total(saved_feasible_g=-50.0, grade="estimated"))
-    assert "what was emitted is 50.0 g more (5.0 %" in plain_text(report(whole), [receipt()])
+    assert "location-based footprint 50.0 g more (5.0 % of the draw above idle;" in plain_text(
+        report(whole), [receipt()]
+    )
 
 
 def test_error_that_nobody_knows_is_said() -> None:
@@ -49,7 +51,7 @@ def test_failed_runs_unmetered_and_unverified_jobs_are_told() -> None:
     text = plain_text(report(whole), [receipt(1), receipt(2, state="failed")])
     assert "3 training runs, 1 of them failed or cancelled," in text
     assert "1 of the runs were not metered" in text
-    assert "1 unverified jobs are in no saving" in text
+    assert "1 unverified job is in no saving" in text
     assert "of 1 of 3 jobs" in text
 
 
@@ -71,3 +73,19 @@ def test_hostile_words_are_text_in_every_form(name: str) -> None:
     table = [line for line in markdown(report(), [got]).splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {4}
     assert "<b>" not in markdown(report(), [got]).replace(r"\<b\>", "")
+
+
+def test_baseline_less_actual_is_the_saving_and_both_are_there() -> None:
+    text = plain_text(report(), [receipt()])
+    assert (
+        "the settled jobs emitted 700 g above idle, Tidewatt's own use included, where starting in turn would"
+        " have emitted 1.00 kg" in text
+    )
+    assert "location-based footprint 300 g less (30.0 % of the draw above idle;" in text
+    assert "| Emissions above idle, average | 700 g |" in markdown(report(), [receipt()])
+
+
+def test_one_is_not_told_in_the_plural() -> None:
+    text = plain_text(report(group("total", total(), jobs=3, unsettled=1, unverified=2)), [receipt()])
+    assert "1 job is not settled" in text
+    assert "2 unverified jobs are in no saving" in text
