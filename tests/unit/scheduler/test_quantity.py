@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidewatt.scheduler.accounting.quantity import counted, energy, hours, kwh, mass
+from tidewatt.scheduler.accounting.quantity import counted, energy, hours, kwh, least, mass
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,19 @@ def test_one_thing_is_not_several(number: int, text: str) -> None:
 @pytest.mark.parametrize(("value", "text"), [(None, "not measured"), (0.001, "1.00 Wh"), (2.5, "2.50 kWh")])
 def test_kilowatt_hours_read_like_energy(value: float | None, text: str) -> None:
     assert kwh(value) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.0, "0 %"),
+        (0.00001, "<1 %"),
+        (0.57, "57 %"),
+        (0.9499, "94 %"),
+        (0.95, "95 %"),
+        (0.9999, "99 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_a_share_that_has_to_be_large_is_rounded_down(share: float, text: str) -> None:
+    assert least(share) == text

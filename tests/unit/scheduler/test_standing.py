@@ -1,10 +1,13 @@
-"""Where a single job's saving stands: its interval, what that covers, and its grade."""
+"""Where a saving stands, of a job and of a total: its interval, what that covers, and its grade."""
 
 from dataclasses import replace
 
-from tests.unit.scheduler.test_totals import CPU, GPU, G, ledger, receipt
+import pytest
+
+from tests.unit.scheduler.test_totals import CPU, GPU, G, average, by_meter, ledger, own, receipt, row
 from tidewatt.scheduler.accounting.levers import Exposure
 from tidewatt.scheduler.accounting.receipt_view import settlement_view
+from tidewatt.scheduler.accounting.report import report
 from tidewatt.scheduler.accounting.standing import standings
 from tidewatt.scheduler.accounting.uncertainty import IDLE
 
@@ -44,7 +47,40 @@ def test_a_job_whose_gpu_is_nearly_all_of_it_is_verified_with_its_list_of_what_i
 
 
 def test_a_small_saving_is_estimated_by_the_baseline_that_it_is_compared_with() -> None:
-    job = receipt(ledger(2))  # of 102 g in its turn, 4 of 104 g since submission
-    grades = [standings(job, kind)["average"].grade for kind in ("feasible", "hypothetical")]
+    far = ledger(0, feasible_ug=200 * G, hypothetical_ug=103 * G)  # 3 g of 103 g since submission
+    far = replace(far, exposures=(Exposure(GPU, *HERE, 100 * G, 200 * G, 103 * G),))
+    assert standings(receipt(far), "hypothetical")["average"].grade == "verified"
+    assert average(report([row(1, far)], None, baseline="hypothetical")).grade == "verified"
+    near = ledger(2)  # of 102 g in its turn, 4 g of 104 g since submission
+    grades = [standings(receipt(near), kind)["average"].grade for kind in ("feasible", "hypothetical")]
     assert grades == ["estimated", "verified"]
+
+
+def test_a_saving_without_a_baseline_has_no_grade() -> None:
     assert standings(receipt(replace(ledger(2), feasible_ug=None)))["average"].grade == ""
+
+
+def test_what_tidewatt_used_itself_is_at_stake_and_covered_by_nothing() -> None:
+    band = average(report([row(1, ledger(50))], None, own=[own(1, 10)])).interval
+    assert band is not None
+    assert band.covered == 0.833333  # of 50 g saved and 10 g lost; of 250 g and 10 g at stake it is more
+    assert band.low_g == pytest.approx(50 / 1.045 - 10, rel=0.003)
+
+
+def test_jobs_of_an_earlier_method_are_at_stake_and_covered_by_nothing() -> None:
+    old = ledger(50, levers=None, exposures=())
+    band = average(report([row(1, ledger(50)), row(2, old)], None)).interval
+    assert band is not None
+    assert band.covered == 0.5
+    none = average(report([row(1, ledger(50)), row(2, ledger(0, levers=None, exposures=()))], None)).interval
+    assert none is not None
+    assert none.covered == pytest.approx(250 / 450, abs=1e-6)  # it saved nothing, of 200 g
+
+
+def test_a_total_of_groups_covers_what_its_groups_cover_together() -> None:
+    rows = [row(1, ledger(50), project="a"), row(2, by_meter(CPU), project="b"), row(3, ledger(50))]
+    by_project, whole = report(rows, None, "project"), report(rows, None)
+    assert average(by_project).interval == average(whole).interval
+    band = average(by_project).interval
+    assert band is not None
+    assert band.covered == 0.666666
