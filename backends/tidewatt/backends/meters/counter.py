@@ -10,11 +10,10 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from tidewatt.backends.clock import moment
 from tidewatt.backends.meters.columns import CODES, Amounts, Codes
 from tidewatt.backends.meters.journal import Header
 from tidewatt.backends.meters.reading import Device, How
-from tidewatt.backends.meters.taken import Column, Excerpt
+from tidewatt.backends.meters.taken import Column, Excerpt, utc
 
 NODE = "node"
 UNKNOWN = -1  # energy that is not known
@@ -230,7 +229,7 @@ class _Track:
                 said = f"implausible difference of {energy_uj / 1e6:.0f} J in {passed_s:.1f} s"
             case _:
                 said = "counter stands still"
-        until = f"{moment(int(self.taken.time_ms[last])):%Y-%m-%d %H:%M:%S} UTC"
+        until = utc(int(self.taken.time_ms[last]))
         told = f"{self.key}: {said} before {until}, {'filled from power' if known else 'energy not known'}"
         flags = (Flag(fault, first, last, told),)
         if len(filled.first):

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tidewatt.backends.clock import moment
 from tidewatt.backends.meters.columns import CODES, Amounts, Codes
 from tidewatt.backends.meters.counter import Increments
 from tidewatt.backends.meters.reading import Device, How
 from tidewatt.backends.meters.share import Share, idle_of, parted
-from tidewatt.backends.meters.taken import Column, Excerpt
+from tidewatt.backends.meters.taken import Column, Excerpt, utc
 
 OVERHEAD = "node overhead"
 RULE = "less the metered components, shared by their active and idle energy"
@@ -135,7 +134,7 @@ def _less(taken: Excerpt, node: Device, beyond_uj: Amounts, last: NDArray[np.int
     rows = last[beyond_uj < 0]
     if not len(rows):
         return ""
-    until = f"{moment(int(taken.time_ms[rows[-1]])):%Y-%m-%d %H:%M:%S} UTC"
+    until = utc(int(taken.time_ms[rows[-1]]))
     lacking_j = -int(beyond_uj[beyond_uj < 0].sum()) / 1e6
     return (
         f"{node.key}: {len(rows)} of {len(last)} times less than its components together, by "

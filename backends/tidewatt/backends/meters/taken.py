@@ -241,6 +241,11 @@ def _shifts(time_ms: Column, mono_ms: Column, factor: NDArray[np.float64]) -> Co
 
 def _told(time_ms: Column, shifts: Sequence[int] | Column) -> Iterator[str]:
     for row in np.flatnonzero(np.diff(shifts)).tolist():
-        told = f"{moment(int(time_ms[row + 1])):%Y-%m-%d %H:%M:%S} UTC"
+        told = utc(int(time_ms[row + 1]))
         by = f"{(int(shifts[row + 1]) - int(shifts[row])) / 1000:+.0f} s"
         yield f"the clock was set by {by} before {told}: times go by the monotonic clock"
+
+
+def utc(time_ms: int) -> str:
+    """A moment as notes tell it."""
+    return f"{moment(time_ms):%Y-%m-%d %H:%M:%S} UTC"

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tidewatt.backends.clock import moment
 from tidewatt.backends.meters.columns import Columns
 from tidewatt.backends.meters.counter import Fault, Flag, Increments
 from tidewatt.backends.meters.reading import How, Span
 from tidewatt.backends.meters.share import Share
-from tidewatt.backends.meters.taken import Excerpt
+from tidewatt.backends.meters.taken import Excerpt, utc
 
 _ONE_BY_ONE = 3  # flags of one kind are told singly up to here, more of them together
 
@@ -92,8 +91,3 @@ def gaps_told(taken: Excerpt, start_ms: int, end_ms: int) -> Iterator[str]:
 def longest_ms(taken: Excerpt) -> float:
     """The longest interval between regular readings, on the attempt's clock."""
     return max(header.interval_ms * max(1.0, header.clock.factor) for header in taken.headers)
-
-
-def utc(time_ms: int) -> str:
-    """A moment as notes tell it."""
-    return f"{moment(time_ms):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,8 +1,9 @@
 """Jobs that ran on other hardware than home's: what home's would have needed, where that was measured."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median_low
+from typing import Any
 
 FEWEST = 3  # runs on each side of a pair
 PPM = 1_000_000
@@ -18,6 +19,15 @@ class Efficiency:
     ratio_ppm: int
     measured: bool
     source: str
+
+    def record(self) -> dict[str, int | str]:
+        """Integers and strings; `restored` reads them."""
+        return {"ratio_ppm": self.ratio_ppm, "measured": int(self.measured), "source": self.source}
+
+    @classmethod
+    def restored(cls, record: Mapping[str, Any]) -> "Efficiency":
+        """What `record` wrote."""
+        return cls(record["ratio_ppm"], bool(record["measured"]), record["source"])
 
 
 @dataclass(frozen=True, slots=True)

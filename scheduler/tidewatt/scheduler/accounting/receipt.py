@@ -143,7 +143,7 @@ class Settlement:
             phases=[_phase_record(use) for use in self.phases] or None,
             counts={name: _exact(count) for name, count in self.counts.items()} or None,
             boundary=self.boundary or None,
-            efficiency={name: _efficiency_record(each) for name, each in self.efficiency.items()} or None,
+            efficiency={name: each.record() for name, each in self.efficiency.items()} or None,
         )
 
     @classmethod
@@ -170,7 +170,9 @@ class Settlement:
             phases=tuple(_phase(each) for each in record.get("phases", ())),
             counts={name: int(count) for name, count in record.get("counts", {}).items()},
             boundary=record.get("boundary", ""),
-            efficiency={name: _efficiency(each) for name, each in record.get("efficiency", {}).items()},
+            efficiency={
+                name: Efficiency.restored(each) for name, each in record.get("efficiency", {}).items()
+            },
         )
 
     def view(self) -> SettlementView:
@@ -210,14 +212,6 @@ def productive_ms_of(phases: Iterable[Mapping[str, Any]]) -> int | None:
     """The running time that counts, from the phases of a record; None of a job that has none."""
     running = [each for each in phases if each["phase"] == str(Phase.RUNNING)]
     return sum(each["ms"] for each in running if not each.get("lost")) if running else None
-
-
-def _efficiency_record(each: Efficiency) -> Record:
-    return {"ratio_ppm": each.ratio_ppm, "measured": int(each.measured), "source": each.source}
-
-
-def _efficiency(record: Record) -> Efficiency:
-    return Efficiency(record["ratio_ppm"], bool(record["measured"]), record["source"])
 
 
 def _component(record: Record) -> Component:

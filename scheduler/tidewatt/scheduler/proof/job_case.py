@@ -1,7 +1,7 @@
 """What a job's account stands on beside its events, readings and intensity; and computing it again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,10 +40,7 @@ class JobCase:
             "job_id": self.job_id,
             "key": self.key,
             "queue": [_row(each) for each in self.queue],
-            "efficiencies": {
-                attempt_id: asdict(each) | {"measured": int(each.measured)}
-                for attempt_id, each in self.efficiencies.items()
-            },
+            "efficiencies": {attempt_id: each.record() for attempt_id, each in self.efficiencies.items()},
             "idle_mw": {attempt_id: dict(draws) for attempt_id, draws in self.idle_mw.items()},
             "final_after_ms": self.final_after_ms,
             "unverified_after_ms": self.unverified_after_ms,
@@ -56,10 +53,7 @@ class JobCase:
             form["job_id"],
             form["key"],
             tuple(_replayed(row) for row in form["queue"]),
-            {
-                attempt_id: Efficiency(each["ratio_ppm"], bool(each["measured"]), each["source"])
-                for attempt_id, each in form["efficiencies"].items()
-            },
+            {attempt_id: Efficiency.restored(each) for attempt_id, each in form["efficiencies"].items()},
             form["idle_mw"],
             form["final_after_ms"],
             form["unverified_after_ms"],
