@@ -326,6 +326,26 @@ def test_account_without_emissions_does_not_go_unsaid(
     assert any("in no saving" in each.found for each in outcome.findings if each.verdict == "open")
 
 
+def test_intervals_of_another_version_are_left_to_that_version_but_sums_are_not(
+    tmp_path: Path, owned: tuple[dict[str, dict[str, bytes]], SigningKey]
+) -> None:
+    from tests.property.scheduler.test_bundle_mutations import signed_by
+
+    bundles, key = owned
+    for name, value, verdict in (("interval", {"low_g": 1.0}, "open"), ("actual_g", 1.0, "broken")):
+        files = dict(bundles["report by none"])
+        report = json.loads(files[bundle.PUBLISHED])
+        report["total"]["signals"][0][name] = value
+        files[bundle.PUBLISHED] = json.dumps(report).encode()
+        signed_by(key, files, chain=True)
+        same = checked(tmp_path, packed(files), Trust(key.public))
+        assert "report" in by_verdict(same)["broken"]
+        statement = opened_envelope(files[bundle.STATEMENT], key.public)
+        claim = {**statement.predicate, "software": "tidewatt 99.0"}
+        files[bundle.STATEMENT] = sign(Statement(statement.kind, statement.subjects, claim), key)
+        assert "report" in by_verdict(checked(tmp_path, packed(files), Trust(key.public)))[verdict]
+
+
 def test_bundle_that_calls_itself_something_else_is_told(
     tmp_path: Path, owned: tuple[dict[str, dict[str, bytes]], SigningKey]
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 from tidewatt.backends.clock import moment
@@ -17,6 +18,8 @@ from tidewatt.scheduler.proof.outcome import Outcome
 from tidewatt.scheduler.proof.prices import Place, Prices
 from tidewatt.scheduler.proof.report_case import OWN, JobTold, ReportCase, computed, counted, told
 from tidewatt.scheduler.proof.supplied import Supplied, bundled
+
+_BY_VERSION = (".interval", ".grade", "hold_out")
 
 
 def check(opened: Opened, supplied: Supplied, outcome: Outcome) -> None:
@@ -158,6 +161,14 @@ def _totals(opened: Opened, jobs: Sequence[JobTold], case: ReportCase, outcome: 
     report = computed(jobs, opened.chain.events, case)
     published = json.loads(opened.files[bundle.PUBLISHED])
     wrong = differences(published, json.loads(report.model_dump_json()))
+    made_by, ours = opened.statement.predicate.get("software"), f"tidewatt {version('tidewatt')}"
+    if made_by != ours:  # sums are sums, but how intervals and grades are got is each version's own
+        later = [each for each in wrong if each.endswith(": not told") or any(w in each for w in _BY_VERSION)]
+        wrong = [each for each in wrong if each not in later]
+        if later:
+            outcome.open(
+                "report", f"its intervals and grades are those of {made_by}: that version checks them"
+            )
     outcome.told(
         "report",
         not wrong,
