@@ -33,9 +33,9 @@ def report(
         str | None, typer.Option(metavar="30d", help="Jobs that ended within this time.")
     ] = None,
     by: Annotated[
-        str,
+        list[str] | None,
         typer.Option(metavar="WORD", help="Group by project, user, region, day, month, experiment or job."),
-    ] = "none",
+    ] = None,
     baseline: Annotated[
         str,
         typer.Option(
@@ -86,7 +86,11 @@ def report(
         receipts=receipts, hours=hours, bundle=bundle,
     )  # fmt: skip
     forms = {"--csv": as_csv, "--json": as_json, "--metrics": metrics, "--hugging-face": hugging_face}
-    _refuse(forms, files, baseline, by, project, experiment)
+    if hugging_face is None and (training_type or location):
+        word = "--training-type" if training_type else "--location"
+        raise BadInput(f"{word} is of the model card: give --hugging-face, too")
+    group = _one(by)
+    _refuse(forms, files, baseline, group, project, experiment)
     scope = Scope(_seconds(since), baseline, project, experiment)
     client = daemon()
     if hugging_face is not None:
@@ -96,7 +100,14 @@ def report(
     elif files.wanted():
         export(client, scope, files)
     else:
-        _show(client, scope, by, as_csv, as_json)
+        _show(client, scope, group, as_csv, as_json)
+
+
+def _one(by: list[str] | None) -> str:
+    """The word to group by; two are refused, where otherwise the last would win without a word."""
+    if by is not None and len(by) > 1:
+        raise BadInput(f"a report is grouped by one word: choose one of {', '.join(by)}")
+    return by[0] if by else "none"
 
 
 def _refuse(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.session import daemon, own_paths
 from tidewatt.scheduler.cli.text import painted, say, say_json, shown, write
@@ -79,7 +80,7 @@ def _end(outcome: "Outcome") -> str:
     """The last line: what it comes to."""
     wrong = sum(finding.verdict == "broken" for finding in outcome.findings)
     if wrong:
-        return painted(f"{wrong} checks failed", "red")
+        return painted(f"{counted(wrong, 'check')} failed", "red")
     if not outcome.vouched:
         return painted("nothing is wrong with it, but nobody here vouches for who signed it", "yellow")
     return painted("nothing is wrong", "green")
@@ -177,7 +178,7 @@ def _check(as_json: bool) -> int:
     if as_json:
         say_json({"events": found.events, "heads": found.heads, "wrong": list(found.wrong)})
     else:
-        say(f"{found.events} events, {found.heads} signed heads")
+        say(f"{counted(found.events, 'event')}, {counted(found.heads, 'signed head')}")
         for sentence in found.wrong:
             say(f"{painted('WRONG', 'red')}  {sentence}")
         if not found.wrong:

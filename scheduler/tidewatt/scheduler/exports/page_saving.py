@@ -142,7 +142,7 @@ def _card(total: SignalTotal, report: Report, kind: str) -> Card:
         ("Emitted in all, idle draw and PUE included", mass(total.emissions_g)),
         (f"Actual, above idle{with_own(report, total)}", mass(total.actual_g)),
         (f"Baseline, {_against(report)}", mass(baseline)),
-        ("Settled jobs", f"{total.settled} of {total.jobs}"),
+        ("Settled jobs", f"{total.settled} of {report.total.jobs} that ended"),
     ]
     lacks = "" if interval is None else "; ".join(interval.not_quantified)
     return Card(

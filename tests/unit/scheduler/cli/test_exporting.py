@@ -1,11 +1,12 @@
 """Which jobs an export is of: a job, an array, a project, an experiment, or all."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
 
 from tests.exports.made import group, job, report, total
+from tests.unit.scheduler.cli.fake_daemon import FakeDaemon
 from tidewatt.scheduler.array import Key
 from tidewatt.scheduler.cli.exporting import Scope, model_card
 from tidewatt.scheduler.client import Client
@@ -102,3 +103,22 @@ def test_project_without_jobs_and_groups_within_one_are_refused(client: Client) 
 
 def test_receipts_are_those_of_the_experiment(client: Client) -> None:
     assert [each.key for each in Scope(experiment="sweep").receipts(client)] == ["2", "4_0"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            ["--training-type", "fine-tuning"],
+            "--training-type is of the model card: give --hugging-face",
+        ),
+        (["--location", "Bonn"], "--location is of the model card: give --hugging-face, too"),
+        (["--by", "month", "--by", "project"], "grouped by one word: choose one of month, project"),
+    ],
+)
+def test_report_ignores_no_option_silently(
+    tidewatt: Callable[..., Any], fake_daemon: FakeDaemon, given: list[str], told: str
+) -> None:
+    said = tidewatt("report", *given)
+    assert (said.code, said.out) == (2, "")
+    assert told in said.err
