@@ -111,7 +111,7 @@ def _difference(total: SignalTotal, report: Report, saved: float, immediate: flo
 
 def _certainty(total: SignalTotal, *, agree: bool) -> str:
     """Grade and interval of a saving, and the errors that nobody knows."""
-    why = "" if agree else ", as the signals disagree"
+    why = ", as the signals disagree" if total.grade == "inconclusive" and not agree else ""
     text = f"{total.grade}{why}. " if total.grade else ""
     if total.interval is None or not quantified(total):
         text += "How far the saving may be off is not known: no error of it is published."

@@ -130,7 +130,7 @@ def _ledger_lines(ledger: Json, *, agree: bool) -> Iterator[str]:
 def _standing_lines(ledger: Json, *, agree: bool) -> Iterator[str]:
     """How sure that is, and what it is made of."""
     levers, interval, grade = ledger.get("levers"), ledger.get("interval"), ledger.get("grade")
-    if grade and not agree:
+    if grade == "inconclusive" and not agree:
         grade = f"{grade}, as the signals disagree"
     if interval and interval["quantified"]:
         left_out = len(interval["not_quantified"])

@@ -122,3 +122,16 @@ def test_report_ignores_no_option_silently(
     said = tidewatt("report", *given)
     assert (said.code, said.out) == (2, "")
     assert told in said.err
+
+
+@pytest.mark.parametrize(
+    ("scope", "subject"),
+    [
+        (Scope(), ""),
+        (Scope(project="nlp"), "project nlp"),
+        (Scope(project=""), "project (none)"),
+        (Scope(experiment="sweep"), "experiment sweep"),
+    ],
+)
+def test_page_of_some_jobs_says_of_which(scope: Scope, subject: str) -> None:
+    assert scope.subject == subject

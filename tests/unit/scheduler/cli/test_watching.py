@@ -117,7 +117,7 @@ def test_show_takes_a_saving_apart_within_80_columns(tidewatt: Tidewatt, fake_da
     interval = IntervalView(
         low_g=9.0, high_g=11.0, draws=2000, quantified=("NVML",), not_quantified=("PUE", "grid"), covered=0.96
     )
-    told = {"levers": levers, "interval": interval, "grade": "estimated", "forecast_saved_g": 12.0}
+    told = {"levers": levers, "interval": interval, "grade": "inconclusive", "forecast_saved_g": 12.0}
     ledger = settlement().ledgers[0].model_copy(update=told)
     lost = settlement().ledgers[0].model_copy(update={"signal": "marginal", "saved_feasible_g": -1.0})
     phases = (
@@ -140,7 +140,7 @@ def test_show_takes_a_saving_apart_within_80_columns(tidewatt: Tidewatt, fake_da
     assert max(map(len, account.splitlines())) <= 80
     said = " ".join(account.split())
     assert "9.00 g to 11.0 g less with 90 % confidence, covers 96 % of what is at stake, 2 errors not" in said
-    assert "not quantified; estimated, as the signals disagree" in said
+    assert "not quantified; inconclusive, as the signals disagree" in said
     assert "of it by waiting 14.0 g less, pauses 3.00 g more, work that was lost 1.00 g more" in said
     assert "efficiency, unverified: 5.00 g less by stated speed and power, in no number here" in said
     assert "the plan at launch promised 12.0 g less than at once" in said

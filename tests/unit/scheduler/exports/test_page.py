@@ -219,3 +219,16 @@ def test_any_name_leaves_the_page_as_it_is(name: str) -> None:
     named = Checked(page(receipts=[receipt(1, name=name, project=name)]))
     assert named.open == []
     assert [tag for tag in named.tags if tag != "small"] == [tag for tag in plain.tags if tag != "small"]
+
+
+def test_title_and_heading_say_of_which_jobs_the_page_is() -> None:
+    made = page(subject="project nlp")
+    assert "<title>Energy and carbon of training: project nlp" in made
+    assert "<h1>Energy and carbon of training: project nlp</h1>" in made
+    assert "<h1>Energy and carbon of training</h1>" in page()
+
+
+def test_saving_of_a_card_is_in_words_and_its_jobs_are_of_all_that_ended() -> None:
+    text = text_of(page(group("total", total(saved_feasible_g=-40.0, grade="estimated"), jobs=13)))
+    assert "Location-based footprint (average signal) 40.0 g more 4.0 % of the draw above idle" in text
+    assert "Settled jobs 1 of 13 that ended" in text
