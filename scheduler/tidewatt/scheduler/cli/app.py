@@ -46,7 +46,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "ledger": ("verifying", "ledger", "Show the signed head of all events, or check them."),
     "doctor": ("checking", "doctor", "Show what works here, and what to do about the rest."),
     "config": ("checking", "configuration", "Show each setting and where it comes from."),
-    "demo": ("reports", "demo", "See it work: two recorded days in under three minutes."),
+    "demo": ("demonstrating", "demo", "See it work: two recorded days in under three minutes."),
 }
 
 

@@ -1,8 +1,6 @@
-"""`report` and `demo`: energy, emissions and savings over many jobs."""
+"""`report`: energy, emissions and savings over many jobs."""
 
-import sys
 from collections.abc import Mapping
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -163,20 +161,3 @@ def _show(client: Client, scope: Scope, by: str, as_csv: bool, as_json: bool) ->
         say()
     for line in folded(lines(found), "  "):
         say(line)
-
-
-def demo(
-    picture: Annotated[Path, typer.Option(metavar="FILE", help="Where the picture goes.")] = Path(
-        "tidewatt-demo.png"
-    ),
-    as_json: given.AsJson = False,
-) -> None:
-    """Replay two recorded days of a real grid while real training runs and is metered (under 3 minutes)."""
-    from tidewatt.scheduler.demo.play import play
-
-    if not as_json:
-        play(picture)
-        return
-    with redirect_stdout(sys.stderr):  # what there is to watch
-        jobs = play(picture)
-    say_json({"picture": str(picture.resolve()), "jobs": jobs})

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tidewatt.backends.backend import BackendError
-from tidewatt.backends.clock import moment
+from tidewatt.backends.clock import moment, time_ms
 from tidewatt.backends.meters.energy import usage
 from tidewatt.backends.meters.reading import Usage
 from tidewatt.forecasting.errors import ForecastError
@@ -113,7 +113,7 @@ def _numbers(
     told_ms = record.get("feasible_start_ms")
     outcome.told(
         "turn",
-        (None if start is None else start.timestamp() * 1000) == told_ms,
+        (None if start is None else time_ms(start)) == told_ms,
         f"its turn in the queue of {frozen.home}, replayed with {counted(len(case.queue), 'job')}, "
         "is the receipt's",
         f"its turn in the queue of {frozen.home} is {start}, not what the receipt says",
