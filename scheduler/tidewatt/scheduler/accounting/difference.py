@@ -10,6 +10,11 @@ def less(saved_g: float) -> str:
     return f"{mass(abs(saved_g))} {'less' if saved_g > 0 else 'more'}" if saved_g else SAME
 
 
+def less_than(saved_g: float, other: str) -> str:
+    """For example `82.2 mg less than starting at once`, `the same as starting at once`."""
+    return f"{less(saved_g)} than {other}" if saved_g else f"the same as {other}"
+
+
 def less_between(low_g: float, high_g: float) -> str:
     """Two savings as a range, for example `80.6 mg to 83.8 mg less`, `1.00 g more to 3.00 g less`."""
     if low_g * high_g <= 0:
@@ -21,7 +26,7 @@ def less_between(low_g: float, high_g: float) -> str:
 def named(signal: str, saved_g: float) -> str:
     """A saving by the name of its signal: emissions avoided by the marginal one, else a changed footprint."""
     if signal != "marginal":
-        return f"location-based footprint{':' * (not saved_g)} {less(saved_g)}"
+        return f"location-based footprint {less(saved_g) if saved_g else 'unchanged'}"
     if saved_g > 0:
         return f"estimated avoided emissions {mass(saved_g)}"
     return f"no avoided emissions: an estimated {less(saved_g)}" if saved_g else "no avoided emissions"

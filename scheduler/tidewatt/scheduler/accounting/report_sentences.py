@@ -1,6 +1,6 @@
 """What a report says in sentences, from the message alone."""
 
-from tidewatt.scheduler.accounting.difference import less, named, share
+from tidewatt.scheduler.accounting.difference import less, less_than, named, share
 from tidewatt.scheduler.accounting.quantity import counted, hours, kwh, mass
 from tidewatt.scheduler.accounting.report_schema import HoldOut, OwnUse, Report, ReportGroup, SignalTotal
 from tidewatt.scheduler.accounting.report_words import (
@@ -87,8 +87,8 @@ def _saving(title: str, total: SignalTotal, report: Report) -> list[str]:
     if promised is not None and came_true is not None:
         of = "" if total.forecast_jobs == total.settled else f" of {counted(total.forecast_jobs, 'job')}"
         found.append(
-            f"{title}: the plans{of} promised {less(promised)} than starting at once; against starting in "
-            f"turn it became {less(came_true)}. Plans count the power expected, accounts the energy metered."
+            f"{title}: the plans{of} promised {less_than(promised, 'starting at once')}; against starting in "
+            f"turn it came to {less(came_true)}. Plans count the power expected, accounts the energy metered."
         )
     return found
 

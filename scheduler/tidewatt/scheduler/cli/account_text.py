@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from tidewatt.scheduler.accounting.difference import less, less_between, named, share
+from tidewatt.scheduler.accounting.difference import less, less_between, less_than, named, share
 from tidewatt.scheduler.accounting.published import KNOWN_PPM
 from tidewatt.scheduler.accounting.quantity import least
 from tidewatt.scheduler.cli.text import energy, folded, grams, lasting, local, percent, shown
@@ -124,7 +124,8 @@ def _ledger_lines(ledger: Json, *, agree: bool) -> Iterator[str]:
         if kind == "feasible" and saved is not None:
             yield from _standing_lines(ledger, agree=agree)
     if ledger.get("forecast_saved_g") is not None:
-        yield f"{_INDENT}the plan at launch promised {less(ledger['forecast_saved_g'])} than at once"
+        promised = less_than(ledger["forecast_saved_g"], "starting at once")
+        yield f"{_INDENT}the plan at launch promised {promised}"
 
 
 def _standing_lines(ledger: Json, *, agree: bool) -> Iterator[str]:

@@ -60,6 +60,7 @@ class _Planned(NamedTuple):
 def history_lines(job: Json, now: datetime) -> Iterator[str]:
     """A job's events, oldest first; plans with what became of the one before."""
     before: _Planned | None = None
+    told: set[str] = set()
     for event in job["events"]:
         reason = f": {event['reason']}" if event["reason"] else ""
         if event["kind"] == "plan":
@@ -70,6 +71,9 @@ def history_lines(job: Json, now: datetime) -> Iterator[str]:
             reason = f": {_changes(event['reason'])}"
         elif event["kind"] == "attempt.ended" and "exit_code" in event["detail"]:
             reason = f" with exit code {event['detail']['exit_code']}{reason}"
+        if event["kind"].startswith("settlement.") and event["kind"] in told:
+            reason = f", restated{reason}"
+        told.add(event["kind"])
         yield f"  {local(event['time'], now, seconds=True)}  {_happened(event['kind'])}{reason}"
 
 

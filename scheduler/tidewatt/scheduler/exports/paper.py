@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from tidewatt.backends.meters.energy import COMPONENTS_ONLY
 from tidewatt.scheduler.accounting.difference import less, named, share
 from tidewatt.scheduler.accounting.experiment import Fate
 from tidewatt.scheduler.accounting.quantity import counted, hours, kwh, mass
@@ -170,7 +171,9 @@ def _own(report: Report) -> list[str]:
 
 
 def _not_covered(report: Report, receipts: Sequence[Facts]) -> str:
-    found = list(dict.fromkeys(each.account.boundary for each in receipts if each.account.boundary))
+    bounds = list(dict.fromkeys(each.account.boundary for each in receipts if each.account.boundary))
+    found = [each for each in bounds if each.startswith(COMPONENTS_ONLY)]
+    within = "".join(f" Covered: {each}." for each in bounds if each not in found)
     found += (
         [f"{_are(report.total.unverified, 'unverified job')} in no saving"] if report.total.unverified else []
     )
@@ -185,7 +188,7 @@ def _not_covered(report: Report, receipts: Sequence[Facts]) -> str:
         found.append(f"in no interval are the errors of {few(errors, _MOST)}")
     return (
         f"Method: Tidewatt {version('tidewatt')}, metered energy x observed intensity x PUE; average and"
-        f" marginal are never added. Not covered: {'; '.join(found)}."
+        f" marginal are never added.{within} Not covered: {'; '.join(found)}."
     )
 
 

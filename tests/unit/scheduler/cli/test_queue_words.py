@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from tests.unit.scheduler.cli.fake_daemon import NOW, FakeDaemon, job
-from tidewatt.scheduler.schemas import Problem
+from tidewatt.scheduler.schemas import EventView, Problem
 
 Tidewatt = Callable[..., Any]
 
@@ -44,3 +44,13 @@ def test_release_says_how_a_passed_deadline_is_changed(tidewatt: Tidewatt, fake_
     said = tidewatt("release", "3")
     assert said.code == 2
     assert "give a later time with `tidewatt update 3 --finish-by 18h`" in said.err
+
+
+def test_account_that_is_settled_again_is_restated(tidewatt: Tidewatt, fake_daemon: FakeDaemon) -> None:
+    events = tuple(EventView(time=NOW, kind="settlement.provisional", reason="") for _ in range(2))
+    fake_daemon.jobs[1] = job(1, state="done", events=events)
+    history = tidewatt("show", "1").out.partition("history\n")[2].splitlines()
+    assert [line.partition("account")[2] for line in history] == [
+        " settled, provisionally",
+        " settled, provisionally, restated",
+    ]

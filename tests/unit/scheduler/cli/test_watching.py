@@ -143,7 +143,7 @@ def test_show_takes_a_saving_apart_within_80_columns(tidewatt: Tidewatt, fake_da
     assert "not quantified; inconclusive, as the signals disagree" in said
     assert "of it by waiting 14.0 g less, pauses 3.00 g more, work that was lost 1.00 g more" in said
     assert "efficiency, unverified: 5.00 g less by stated speed and power, in no number here" in said
-    assert "the plan at launch promised 12.0 g less than at once" in said
+    assert "the plan at launch promised 12.0 g less than starting at once" in said
     assert 'phases running "train" 1 h, 16.7 Wh suspended 10 min, not measured' in said
     assert "running 2 min, 2.00 Wh, lost: no later attempt kept its work" in said
     assert "reported 1,000,000 tokens" in said

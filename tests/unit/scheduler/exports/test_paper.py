@@ -89,3 +89,10 @@ def test_one_is_not_told_in_the_plural() -> None:
     text = plain_text(report(group("total", total(), jobs=3, unsettled=1, unverified=2)), [receipt()])
     assert "1 job is not settled" in text
     assert "2 unverified jobs are in no saving" in text
+
+
+def test_what_is_covered_is_not_among_what_is_not() -> None:
+    within = "components and node overhead: node meter, less the metered components"
+    text = plain_text(report(), [receipt(settlement=account(ledger(), boundary=within))])
+    assert f"Covered: {within}. Not covered: " in text
+    assert within not in text.partition("Not covered:")[2]
