@@ -80,9 +80,14 @@ def test_report_is_written_in_every_format_and_read_back(settled: Any) -> None:
         "emissions.csv",
         "--parquet",
         "r.parquet",
+        "--hours",
+        "hours.csv",
+        "--bundle",
+        "bundle.zip",
+        "--paper",
+        "paper.tex",
     )
-    files += ("--hours", "hours.csv", "--bundle", "bundle.zip")
-    done = house.tidewatt("report", *files, "--paper", "paper.tex")
+    done = house.tidewatt("report", *files)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     total = house.client().report(None, "none")["total"]
     average = next(each for each in total["signals"] if each["signal"] == "average")
