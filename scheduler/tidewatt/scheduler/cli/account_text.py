@@ -10,6 +10,7 @@ from tidewatt.scheduler.cli.text import energy, folded, grams, lasting, local, p
 from tidewatt.scheduler.client import Json
 
 _INDENT = " " * 11  # what a label and its gap take
+_HARDLY = 0.01  # of what is at stake: an interval by known errors of less says nothing
 _LEVERS = (
     ("region_g", "another region"),
     ("efficiency_g", "other hardware"),
@@ -133,7 +134,9 @@ def _standing_lines(ledger: Json, *, agree: bool) -> Iterator[str]:
     levers, interval, grade = ledger.get("levers"), ledger.get("interval"), ledger.get("grade")
     if grade == "inconclusive" and not agree:
         grade = f"{grade}, as the signals disagree"
-    if interval and interval["quantified"]:
+    if interval and interval["quantified"] and interval["covered"] < _HARDLY:
+        yield f"{_INDENT}how far it may be off is not known: published errors cover under 1 % of it; {grade}"
+    elif interval and interval["quantified"]:
         left_out = len(interval["not_quantified"])
         beside = f", {left_out} {'error' if left_out == 1 else 'errors'} not quantified" if left_out else ""
         known = interval["covered"] >= KNOWN_PPM / 1e6

@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from tests.unit.scheduler.cli.fake_daemon import NOW, FakeDaemon, job
-from tidewatt.scheduler.schemas import EventView, Problem
+from tests.unit.scheduler.cli.test_watching import settlement
+from tidewatt.scheduler.schemas import EventView, IntervalView, Problem
 
 Tidewatt = Callable[..., Any]
 
@@ -54,3 +55,15 @@ def test_account_that_is_settled_again_is_restated(tidewatt: Tidewatt, fake_daem
         " settled, provisionally",
         " settled, provisionally, restated",
     ]
+
+
+def test_interval_by_next_to_no_known_error_is_not_shown(tidewatt: Tidewatt, fake_daemon: FakeDaemon) -> None:
+    band = IntervalView(
+        low_g=9.9, high_g=10.1, draws=2000, quantified=("x",), not_quantified=(), covered=0.004
+    )
+    told = {"interval": band, "grade": "estimated"}
+    ledger = settlement().ledgers[0].model_copy(update=told)
+    fake_daemon.jobs[1] = job(1, state="done", settlement=settlement(ledgers=(ledger,)))
+    out = " ".join(tidewatt("show", "1").out.split())
+    assert "how far it may be off is not known: published errors cover under 1 % of it; estimated" in out
+    assert "9.90 g" not in out
