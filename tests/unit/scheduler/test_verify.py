@@ -24,7 +24,7 @@ from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.proof import archive, bundle
 from tidewatt.scheduler.proof.archive import BadBundle, packed
 from tidewatt.scheduler.proof.canonical import canonical
-from tidewatt.scheduler.proof.chain import Tip, link, seal
+from tidewatt.scheduler.proof.chain import Tip, label, link, seal
 from tidewatt.scheduler.proof.envelope import STATEMENT, Statement, sign
 from tidewatt.scheduler.proof.envelope import opened as opened_envelope
 from tidewatt.scheduler.proof.keys import SigningKey, signing_key
@@ -262,6 +262,53 @@ def fewer(_head: dict[str, Any], _rows: Rows, inputs: dict[str, Any]) -> None:
     inputs["queue"] = inputs["queue"][1:]
 
 
+def labelled(_head: dict[str, Any], rows: Rows, inputs: dict[str, Any]) -> None:
+    """Of the job that came first nothing is shown but that there is one; it is left out of the queue."""
+    inputs["queue"] = [row for row in inputs["queue"] if row["job_id"] == 2]
+    for row in rows:
+        if row["job_id"] == 1 and "payload" in row:
+            told = label(row)
+            row.clear()
+            row.update(told)
+
+
+def kept_back(_head: dict[str, Any], _rows: Rows, inputs: dict[str, Any]) -> None:
+    """A series that may be handed on is not in the bundle, so that nothing can be computed."""
+    for entry in inputs["intensity"]:
+        entry.pop("file")
+
+
+def relabelled(_head: dict[str, Any], _rows: Rows, inputs: dict[str, Any]) -> None:
+    """A series claims to be of somebody else."""
+    for entry in inputs["intensity"]:
+        entry["source"] = "EIA"
+
+
+def undigested(_head: dict[str, Any], _rows: Rows, inputs: dict[str, Any]) -> None:
+    """The digest of a series is none."""
+    inputs["intensity"][0]["sha256"] = "0" * 64
+
+
+def more_energy(_head: dict[str, Any], rows: Rows, inputs: dict[str, Any]) -> None:
+    """An account says more energy than its cells hold, and nobody has the intensity."""
+    for entry in inputs["intensity"]:
+        entry.pop("file")
+        entry["source"] = "WattTime"
+    for row in rows:
+        if row["kind"].startswith("settlement.") and "payload" in row:
+            row["payload"]["energy_uj"] += 1
+
+
+def generous(_head: dict[str, Any], rows: Rows, _inputs: dict[str, Any]) -> None:
+    """Tidewatt itself claims to have kept carbon out of the air."""
+    own = {"hour_ms": rows[0]["time_ms"], "energy_uj": {"cpu": 10}, "actual_ug": {"average": -(10**9)}}
+    last = rows[-1]
+    rows.append(
+        {"seq": last["seq"] + 1, "time_ms": last["time_ms"], "kind": "own", "job_id": 0, "attempt_id": ""}
+        | {"reason": "", "payload": own}
+    )
+
+
 def submitted(rows: Rows) -> dict[str, Any]:
     return next(row for row in rows if row["kind"] == "submitted" and row["job_id"] == 2)
 
@@ -271,6 +318,13 @@ def submitted(rows: Rows) -> dict[str, Any]:
     [
         ("report by none", later, "jobs"),
         ("report by none", to_next_year, "jobs"),
+        ("report by none", kept_back, "intensity"),
+        ("report by none", relabelled, "intensity"),
+        ("report by none", undigested, "intensity"),
+        ("report by none", more_energy, "accounts"),
+        ("report by none", generous, "own use"),
+        ("job 2", labelled, "queue"),
+        ("job 2", relabelled, "intensity"),
         ("report by none", postdated, "order"),
         ("report by none", early_account, "order"),
         ("job 2", later, "queue"),
@@ -278,7 +332,7 @@ def submitted(rows: Rows) -> dict[str, Any]:
         ("job 2", earlier_baseline, "order"),
         ("job 2", early_account, "order"),
         ("job 2", fewer, "queue"),
-        ("job 2", idle, "idle draw"),
+        ("job 2", idle, "account"),
     ],
     ids=lambda value: getattr(value, "__name__", value).replace(" ", "-"),
 )
@@ -305,6 +359,28 @@ def test_what_its_owner_forged_is_seen_from_the_rest(
         files[bundle.RECEIPT] = canonical(accounts[-1])
     signed_by(key, files, chain=True)
     assert subject in by_verdict(checked(tmp_path, packed(files), Trust(key.public)))["broken"]
+
+
+@pytest.mark.parametrize("edited", [{"pue": 1.1}, {"zones": {"average": "FR", "marginal": "FR"}}], ids=str)
+def test_home_that_was_edited_while_a_job_waited_is_one_home_in_its_bundles(
+    tmp_path: Path, edited: dict[str, Any]
+) -> None:
+    with worked(tmp_path / "day", random.Random(5), 1) as at:
+        lines = (tmp_path / "day" / "grid.csv").read_text(encoding="utf-8").splitlines()
+        more = [line.replace("DE,", "FR,", 1) for line in lines[1:]]
+        (tmp_path / "day" / "grid.csv").write_text("\n".join(lines + more) + "\n", encoding="utf-8")
+        at.submit(gpus=1, duration_s=1500.0)
+        at.site = replace(at.site, regions=(replace(at.site.regions[0], **edited),))
+        ledger = at.service.ledger
+        at.store.close()
+        at.open()
+        at.service.ledger = ledger
+        while at.job(2).state != "done":
+            at.shift(200)
+        settle(at)
+        bundles = Bundles(at.service).job("2", {}), Bundles(at.service).report(None, "job", "feasible")
+    for content in bundles:
+        assert by_verdict(checked(tmp_path, content, Trust()))["broken"] == []
 
 
 def test_account_without_emissions_does_not_go_unsaid(

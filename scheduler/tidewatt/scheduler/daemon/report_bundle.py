@@ -15,6 +15,7 @@ from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.proof import bundle, cells_check, intensity, lines
 from tidewatt.scheduler.proof.chain import EMPTY
+from tidewatt.scheduler.proof.factors import factors_of
 from tidewatt.scheduler.proof.heads import Head
 from tidewatt.scheduler.proof.intensity import Answer
 from tidewatt.scheduler.proof.prices import Place, Prices
@@ -117,17 +118,17 @@ def _needed(job: JobTold) -> dict[Place, Stretch]:
     length_ms = max(cell[2] + cell[1] - cell[0] for row in record["profile"] for cell in row["cells"])
     begins = [job.frozen["submitted_ms"], record.get("feasible_start_ms")]
     baselines = [(begin, begin + length_ms) for begin in begins if begin is not None]
-    launched = [each for each in job.events if each["kind"] == "attempt.launching"]
+    factors = factors_of(job)
     found: dict[Place, Stretch] = {}
-    zones = [job.frozen["home_zones"], *(each["payload"]["zones"] for each in launched)]
+    zones = [factors.home_zones, *(each["zones"] for each in factors.attempts.values())]
     for signal in sorted({signal for each in zones for signal in each}):
-        for each in launched:
-            at_ms, factors = each["time_ms"], each["payload"]
-            _widen(found, (factors["zones"].get(signal, ""), signal), (min(ran[0], at_ms), ran[1]))
-            origin = factors.get("transfer", {}).get("zones", {}).get(signal, "")
+        for attempt_id, launched in factors.attempts.items():
+            at_ms = factors.launched_ms[attempt_id]
+            _widen(found, (launched["zones"].get(signal, ""), signal), (min(ran[0], at_ms), ran[1]))
+            origin = launched.get("transfer", {}).get("zones", {}).get(signal, "")
             _widen(found, (origin, signal), (at_ms, at_ms + 1))
         for stretch in baselines:
-            _widen(found, (job.frozen["home_zones"].get(signal, ""), signal), stretch)
+            _widen(found, (factors.home_zones.get(signal, ""), signal), stretch)
     return found
 
 

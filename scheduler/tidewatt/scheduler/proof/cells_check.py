@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tidewatt.scheduler.accounting.emission import micrograms
 from tidewatt.scheduler.accounting.frozen import METHOD_VERSION
+from tidewatt.scheduler.proof.factors import Factors, factors_of
 from tidewatt.scheduler.proof.prices import Place, Price, Prices, Ticket
 from tidewatt.scheduler.proof.report_case import JobTold
 
@@ -58,8 +59,8 @@ def check(jobs: Iterable[JobTold], prices: Prices, withheld: Collection[Place] =
     while some := list(islice(rest, AT_ONCE)):
         ledgers = []
         for job in some:
-            if job.record is not None and _computable(job, job.record, withheld, found):
-                ledgers += list(_ledgers(job, job.record, prices, found))
+            if job.record is not None and _computable(job, job.record, prices, withheld, found):
+                ledgers += list(_ledgers(job, job.record, prices))
         prices.resolve()
         for ledger in ledgers:
             if sentences := list(_compared(ledger)):
@@ -67,58 +68,73 @@ def check(jobs: Iterable[JobTold], prices: Prices, withheld: Collection[Place] =
     return found
 
 
-def _computable(job: JobTold, record: Record, withheld: Collection[Place], found: Checked) -> bool:
-    if not record["ledgers"]:
-        zones = [job.frozen["home_zones"], *(each["zones"] for each in _launched(job).values())]
-        if record["state"] != "none" and "energy_uj" in record and any(zones):
-            found.lacking[job.job_id] = "it was metered and its zones are known, but it tells no emissions"
-        return False
-    for ledger in record["ledgers"]:
-        if job.frozen["home_zones"].get(ledger["signal"]) and not {"feasible_ug", "hypothetical_ug"} <= set(
-            ledger
-        ):
-            found.lacking[job.job_id] = f"it tells no saving by the {ledger['signal']} signal"
+def _computable(
+    job: JobTold, record: Record, prices: Prices, withheld: Collection[Place], found: Checked
+) -> bool:
+    """Compares what needs no intensity, and says whether the rest can be computed."""
+    factors = factors_of(job)
     if record["method_version"] != METHOD_VERSION:
         found.unknown[job.job_id] = f"its account is of method {record['method_version']}"
         return False
-    places = {place for ledger in record["ledgers"] for place in _places(job, ledger["signal"])}
+    wrong = list(_alone(record, found))
+    if not record["ledgers"]:
+        zones = [factors.home_zones, *(each["zones"] for each in factors.attempts.values())]
+        if record["state"] != "none" and "energy_uj" in record and any(zones):
+            found.lacking[job.job_id] = "it was metered and its zones are known, but it tells no emissions"
+    places: set[Place] = set()
+    for ledger in record["ledgers"]:
+        signal = ledger["signal"]
+        known = {"feasible_ug", "hypothetical_ug"} <= set(ledger)
+        if factors.home_zones.get(signal) and not known:
+            found.lacking[job.job_id] = f"it tells no saving by the {signal} signal"
+        here = set(_places(factors, signal)) if known else set(_ran(factors, signal))
+        places |= here
+        labels = {prices.label(job.job_id, place) for place in here}
+        if labels - {None, (ledger["source"], ledger["kind"])}:
+            wrong.append(f"{signal}: its source or kind is not that of the intensity")
+    if wrong:
+        found.wrong.setdefault(job.job_id, []).extend(wrong)
     if places & set(withheld):
         found.unknown[job.job_id] = "it needs your own key"
         return False
-    found.jobs += 1
-    return True
+    found.jobs += bool(record["ledgers"])
+    return bool(record["ledgers"])
 
 
-def _places(job: JobTold, signal: str) -> Iterator[Place]:
-    for launched in _launched(job).values():
-        if signal in launched["zones"]:
-            yield launched["zones"][signal], signal
-    if home := job.frozen["home_zones"].get(signal):
+def _alone(record: Record, found: Checked) -> Iterator[str]:
+    """What must agree within an account."""
+    rows = [_Energy.of(row) for row in record.get("profile", ())]
+    energy_uj = sum(energy.total() for energy in rows)
+    found.cells += sum(len(energy.cells) for energy in rows)
+    if energy_uj != record.get("energy_uj", 0):
+        yield f"its cells hold {energy_uj} uJ"
+    for told in record["ledgers"]:
+        yield from _parts(told)
+
+
+def _places(factors: Factors, signal: str) -> Iterator[Place]:
+    yield from _ran(factors, signal)
+    if home := factors.home_zones.get(signal):
         yield home, signal
 
 
-def _launched(job: JobTold) -> dict[str, Record]:
-    return {each["attempt_id"]: each["payload"] for each in job.events if each["kind"] == "attempt.launching"}
+def _ran(factors: Factors, signal: str) -> Iterator[Place]:
+    for launched in factors.attempts.values():
+        if signal in launched["zones"]:
+            yield launched["zones"][signal], signal
 
 
-def _ledgers(job: JobTold, record: Record, prices: Prices, found: Checked) -> Iterator[_Ledger]:
-    """The questions of each ledger of an account; sums over its cells that need none are compared at once."""
+def _ledgers(job: JobTold, record: Record, prices: Prices) -> Iterator[_Ledger]:
+    """The questions of each ledger of an account."""
+    factors = factors_of(job)
     rows = [(row, _Energy.of(row)) for row in record.get("profile", ())]
-    energy_uj = sum(energy.total() for _, energy in rows)
-    found.cells += sum(len(energy.cells) for _, energy in rows)
-    if energy_uj != record.get("energy_uj", 0):
-        found.wrong.setdefault(job.job_id, []).append(f"its cells hold {energy_uj} uJ")
-    launched = _launched(job)
     for told in record["ledgers"]:
         yield _Ledger(
             job,
             told,
-            [
-                _group(job, record, row, cells, told, launched[row["attempt_id"]], prices)
-                for row, cells in rows
-            ],
-            list(_moves(job, told["signal"], launched, prices)),
-            job.frozen["home_pue_micro"],
+            [_group(job, record, row, energy, told, factors, prices) for row, energy in rows],
+            list(_moves(job, told["signal"], factors, prices)),
+            factors.home_pue_micro,
         )
 
 
@@ -158,19 +174,20 @@ def _group(
     row: Record,
     energy: _Energy,
     told: Record,
-    factors: Record,
+    factors: Factors,
     prices: Prices,
 ) -> _Group:
     start_ms, end_ms, at_ms = energy.cells[:, 0], energy.cells[:, 1], energy.cells[:, 2]
     signal = told["signal"]
     moved = {}
     if row["productive"]:
-        home = job.frozen["home_zones"].get(signal, "")
+        home = factors.home_zones.get(signal, "")
         for name, begin_ms in _begins(job, record, told).items():
             first = at_ms + begin_ms
             moved[name] = prices.ask(job.job_id, (home, signal), first, first + (end_ms - start_ms))
-    there = prices.ask(job.job_id, (factors["zones"][signal], signal), start_ms, end_ms)
-    return _Group(energy, factors["pue_micro"], there, moved)
+    launched = factors.attempts[row["attempt_id"]]
+    there = prices.ask(job.job_id, (launched["zones"][signal], signal), start_ms, end_ms)
+    return _Group(energy, launched["pue_micro"], there, moved)
 
 
 def _begins(job: JobTold, record: Record, told: Record) -> dict[str, int]:
@@ -182,18 +199,14 @@ def _begins(job: JobTold, record: Record, told: Record) -> dict[str, int]:
 
 
 def _moves(
-    job: JobTold, signal: str, launched: Mapping[str, Record], prices: Prices
+    job: JobTold, signal: str, factors: Factors, prices: Prices
 ) -> Iterator[tuple[int, Sequence[Ticket]]]:
-    at_ms = {
-        each["attempt_id"]: each["time_ms"] for each in job.events if each["kind"] == "attempt.launching"
-    }
     ran = {each["attempt_id"] for each in job.events if each["kind"] == "attempt.running"}
-    for attempt_id, factors in launched.items():
-        moved = factors.get("transfer")
+    for attempt_id, launched in factors.attempts.items():
+        moved = launched.get("transfer")
         if moved is not None and attempt_id in ran:
-            zones = [moved["zones"].get(signal), factors["zones"].get(signal)]
-            when = at_ms[attempt_id]
-            at = np.array([when], np.int64)
+            zones = [moved["zones"].get(signal), launched["zones"].get(signal)]
+            at = np.array([factors.launched_ms[attempt_id]], np.int64)
             ends = [prices.ask(job.job_id, (zone, signal), at, at + 1) for zone in zones if zone]
             yield moved["energy_uj"], ends
 
@@ -205,6 +218,11 @@ def _compared(ledger: _Ledger) -> Iterator[str]:
             yield f"{signal}: the intensity for {name} is not there"
         elif computed != told[name]:
             yield f"{signal}: {name} is {told[name]}, computed {computed}"
+
+
+def _parts(told: Record) -> Iterator[str]:
+    """Whether a ledger's parts add up to it."""
+    signal = told["signal"]
     if exposures := told.get("exposures"):
         for place, name in enumerate(("actual_ug", "feasible_ug", "hypothetical_ug"), start=3):
             if name in told and sum(each[place] for each in exposures) != told[name]:

@@ -9,7 +9,7 @@ from tidewatt.scheduler.proof.job_case import JobCase
 from tidewatt.scheduler.proof.outcome import Outcome
 
 _FOREVER_MS = 253_400_000_000_000  # in the year 9999
-_TIMES, _MORE_MW = 2, 5_000  # beyond so many times the lowest draw seen, and so much more, it is wrong
+_TIMES, _MORE_MW = 2, 5_000  # beyond so many times the lowest draw seen, and so much more, it is told
 
 
 def check(inputs: Mapping[str, Any], case: JobCase, readings: Path, outcome: Outcome) -> None:
@@ -24,8 +24,10 @@ def check(inputs: Mapping[str, Any], case: JobCase, readings: Path, outcome: Out
         for key, mw in by_device.items()
         if (lowest := _lowest_mw(readings / attempt_id, key)) and mw > _TIMES * lowest + _MORE_MW
     ]
-    if wrong:
-        outcome.broken("idle draw", "; ".join(wrong))
+    if wrong:  # a rule of the account may be at fault, or somebody: the reader should look
+        outcome.open(
+            "idle draw", "; ".join(wrong) + ": too much may count as idle, and too little as the job's"
+        )
     for attempt_id, each in sorted(case.efficiencies.items()):
         ratio = f"{each.ratio_ppm / 1e6:g} times the energy of attempt {attempt_id}"
         outcome.open("efficiency", f"home's hardware would need {ratio}: {each.source}, not in this bundle")

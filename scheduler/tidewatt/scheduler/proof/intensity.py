@@ -93,7 +93,7 @@ def series_of(form: Mapping[str, Any]) -> Series:
     start_ms, end_ms = (np.array(form[name], dtype=np.int64).reshape(-1) for name in ("start_ms", "end_ms"))
     gco2_per_kwh = np.array(form["mg_per_kwh"], dtype=np.int64).reshape(-1) / 1000
     gco2_per_kwh[np.array(form["unknown"], dtype=np.int64)] = np.nan
-    return Series(form["zone"], _kind(form), form["source"], stepped(start_ms, end_ms, gco2_per_kwh))
+    return Series(form["zone"], kind_of(form), form["source"], stepped(start_ms, end_ms, gco2_per_kwh))
 
 
 class Replayed:
@@ -147,5 +147,6 @@ def _kind_form(series: Series) -> dict[str, Any]:
     }
 
 
-def _kind(form: Mapping[str, Any]) -> Kind:
+def kind_of(form: Mapping[str, Any]) -> Kind:
+    """The kind of series that is told."""
     return Kind(Signal(form["signal"]), Basis(form["basis"]), Boundary(form["boundary"]), form["gas"])

@@ -10,7 +10,7 @@ from tidewatt.scheduler.accounting.baseline import ReplayJob, first_feasible, pr
 from tidewatt.scheduler.accounting.frozen import Frozen
 from tidewatt.scheduler.accounting.pairs import Efficiency
 from tidewatt.scheduler.accounting.receipt import Settlement
-from tidewatt.scheduler.accounting.runs import Usages, promised_ug, runs_of
+from tidewatt.scheduler.accounting.runs import Usages, overdue_ms, promised_ug, runs_of
 from tidewatt.scheduler.accounting.settlement import Observations, settle
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.proof.chain import Event
@@ -88,16 +88,18 @@ def account(
 ) -> Settlement:
     """The job's account, computed again from its events before the account, as of when it was settled."""
     frozen = Frozen.restored(frozen_of(events))
+    turn = feasible_start(case, frozen)
     return settle(
         frozen,
         runs_of(events, usages, case.efficiencies),
-        feasible_start(case, frozen),
+        turn,
         observations,
         moment(settled_ms),
         timedelta(milliseconds=case.final_after_ms),
         timedelta(milliseconds=case.unverified_after_ms),
         predecessors_ended=predecessors_ended(case.queue, case.job_id),
         forecast_saved_ug=promised_ug(events),
+        overdue_ms=overdue_ms(events, turn),
     )
 
 

@@ -16,7 +16,7 @@ from tidewatt.scheduler.accounting.frozen import METHOD_VERSION, Frozen
 from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.errors import SchedulerError
-from tidewatt.scheduler.proof import bundle, declared_check, queue_check, times_check
+from tidewatt.scheduler.proof import bundle, declared_check, intensity_check, queue_check, times_check
 from tidewatt.scheduler.proof.canonical import canonical
 from tidewatt.scheduler.proof.differences import differences
 from tidewatt.scheduler.proof.intensity import Replayed
@@ -48,6 +48,7 @@ def check(opened: Opened, supplied: Supplied, outcome: Outcome) -> None:
         times_check.backwards(opened.chain.events, opened.heads, apart_ms, outcome)
         times_check.chained_late(opened.chain.events, outcome)
         series = bundled(opened.files)
+        intensity_check.check(opened.inputs["intensity"], opened.files, series, outcome)
         with TemporaryDirectory(prefix="tidewatt-verify-") as folder:
             _numbers(opened, case, before, record, series, supplied, Path(folder), outcome)
     except FAULTS as error:

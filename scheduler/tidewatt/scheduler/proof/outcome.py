@@ -32,6 +32,7 @@ class Outcome:
     subject: str = ""
     signed_by: str = ""
     vouched: bool = False  # the reader has that key from elsewhere
+    partial: bool = False  # some accounts could not be computed again
     findings: list[Finding] = field(default_factory=list)
     needs_key: list[str] = field(default_factory=list)
 

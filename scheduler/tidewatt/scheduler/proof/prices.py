@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tidewatt.forecasting.series import Series
 
 Place = tuple[str, str]  # zone, signal
+Label = tuple[str, str]  # source, kind
 Instants = NDArray[np.int64]
 SMALL_MG = 1 << 23  # 8 kg a kWh
 NONE = np.iinfo(np.int64).min  # where no one step holds a stretch
@@ -65,10 +66,23 @@ class Prices:
     `special` are series of one job only, by its number: as it knew them.
     """
 
-    def __init__(self, general: Mapping[Place, Series], special: Mapping[tuple[int, Place], Series]) -> None:
+    def __init__(
+        self,
+        general: Mapping[Place, Series],
+        special: Mapping[tuple[int, Place], Series],
+        told: Mapping[Place, Label] | None = None,
+    ) -> None:
+        """`told` are source and kind of places whose numbers are not there."""
+        self._labels = {(0, place): each for place, each in (told or {}).items()}
+        self._labels |= {(0, place): (each.source, str(each.kind)) for place, each in general.items()}
+        self._labels |= {key: (each.source, str(each.kind)) for key, each in special.items()}
         self._general = {place: _steps(series) for place, series in general.items()}
         self._special = {key: _steps(series) for key, series in special.items()}
         self._asked: dict[tuple[int, Place], _Asked] = {}
+
+    def label(self, job_id: int, place: Place) -> Label | None:
+        """Source and kind of the series that a job's question is answered from; None where there is none."""
+        return self._labels.get((job_id, place)) or self._labels.get((0, place))
 
     def ask(self, job_id: int, place: Place, start_ms: Instants, end_ms: Instants) -> Ticket:
         """Asks for the intensity of stretches."""

@@ -16,6 +16,7 @@ from tidewatt.scheduler.proof.outcome import Outcome
 NEED = ("gpus", "gpu_kind", "cpus", "mem_mb")
 REPLAYED_MS = 7 * 86_400_000  # the queue is replayed from so long before a job was submitted
 _RUN = frozenset({"attempt.running", "attempt.ended"})
+_NEEDED = frozenset({*NEED, "frozen", "started_ms", "ended_ms"})
 _SLACK, _DRIFT = timedelta(minutes=1), 1.05  # between the clocks of an attempt and of its meter
 
 
@@ -57,6 +58,9 @@ def check(chain: Chain, case: JobCase, outcome: Outcome) -> None:
     told = _told(chain.events)
     wrong = [sentence for job in case.queue if (sentence := _wrong(job, told.get(job.job_id)))]
     own = next((job for job in case.queue if job.job_id == case.job_id), None)
+    if hidden := [str(e["seq"]) for e in chain.events if _kept_back(e, case.job_id)] or chain.sealed:
+        which = "" if isinstance(hidden, int) else f" {', '.join(hidden[:3])}"
+        wrong.append(f"events{which} are kept back: jobs may be missing")
     if not _seen_whole(chain, case.job_id):
         wrong.append("the ledger is not shown from so long before it on: jobs may be missing")
     if own is not None:
@@ -67,6 +71,17 @@ def check(chain: Chain, case: JobCase, outcome: Outcome) -> None:
         f"{counted(len(case.queue), 'job')}, asked for and come as the ledger says; none left out",
         "; ".join(wrong[:5]) + (" ..." if len(wrong) > 5 else ""),
     )
+
+
+def _kept_back(event: Mapping[str, Any], job_id: int) -> bool:
+    """Whether another job's event does not show what the queue needs to know of it."""
+    kind = event["kind"]
+    if event["job_id"] in (0, job_id) or not (kind in FROZEN or kind in _RUN or kind == "updated"):
+        return False
+    if "payload" not in event or _NEEDED & set(event.get("hidden", ())):
+        return True
+    lacks = {*NEED, "frozen"} - set(event["payload"]) if kind == "submitted" else set()
+    return bool(lacks) or (kind in FROZEN and "frozen" not in event["payload"])
 
 
 def _seen_whole(chain: Chain, job_id: int) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from tidewatt.backends.clock import moment
 from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.accounting.report import ReportRow, report
-from tidewatt.scheduler.accounting.report_schema import Report
+from tidewatt.scheduler.accounting.report_schema import NotOver, Report
 from tidewatt.scheduler.proof.chain import Event
 from tidewatt.scheduler.proof.job_case import FROZEN, SETTLED
 from tidewatt.scheduler.proof.lines import LABEL, WHOLE, Shown
@@ -16,6 +16,7 @@ from tidewatt.scheduler.proof.queue_check import NEED
 
 OWN = "own"
 _ENDED = frozenset({"done", "failed", "cancelled"})
+_OVER = frozenset(f"job.{state}" for state in _ENDED)
 _WAITING = frozenset({"waiting", "held"})
 _WHO = frozenset({"user", "project", "array"})
 _ATTEMPT = Shown(None, reason=False)
@@ -71,6 +72,7 @@ class JobTold:
     was_waiting: bool = True
     ran: bool = False
     ended_ms: int | None = None
+    told_ms: int = 0  # when the daemon saw that it had ended
     frozen: Mapping[str, Any] = field(default_factory=dict)
     record: Mapping[str, Any] | None = None
     settled_seq: int = 0
@@ -95,7 +97,7 @@ class JobTold:
         elif kind == "attempt.running":
             self.ran = True
         elif kind == "attempt.ended":
-            self.ended_ms = payload["ended_ms"]
+            self.ended_ms, self.told_ms = payload["ended_ms"], event["time_ms"]
         elif kind.startswith("job."):
             self._move(kind.removeprefix("job."), event["time_ms"])
         elif kind.startswith(SETTLED):
@@ -144,7 +146,33 @@ def counted(jobs: Mapping[int, JobTold], case: ReportCase) -> list[JobTold]:
     ]
 
 
-def computed(jobs: Sequence[JobTold], events: Iterable[Event], case: ReportCase) -> Report:
+def not_over(events: Iterable[Event], case: ReportCase) -> NotOver:
+    """How many jobs ran in the report's time and have not ended, and how many of their tries have."""
+    over: set[int] = set()
+    tries: dict[str, tuple[int, int | None]] = {}  # of each that ran its job and end
+    for event in events:
+        kind, name = event["kind"], event["attempt_id"]
+        if kind in _OVER:
+            over.add(event["job_id"])
+        elif kind == "attempt.running":
+            tries[name] = event["job_id"], None
+        elif kind == "attempt.ended" and name in tries:
+            tries[name] = event["job_id"], event["payload"]["ended_ms"]
+        elif kind == "attempt.poisoned":
+            tries.pop(name, None)
+    since_ms = case.since_ms or 0
+    open_tries = [
+        (number, ended_ms)
+        for number, ended_ms in tries.values()
+        if number not in over and (ended_ms is None or ended_ms >= since_ms)
+    ]
+    return NotOver(
+        jobs=len({number for number, _ in open_tries}),
+        attempts=sum(ended_ms is not None for _, ended_ms in open_tries),
+    )
+
+
+def computed(jobs: Sequence[JobTold], events: Sequence[Event], case: ReportCase) -> Report:
     """The report, from what the ledger tells."""
     since_ms = case.since_ms or 0
     own = [each["payload"] for each in events if each["kind"] == OWN and each["time_ms"] >= since_ms]
@@ -156,6 +184,7 @@ def computed(jobs: Sequence[JobTold], events: Iterable[Event], case: ReportCase)
         until=moment(case.until_ms),
         own=own,
         hold_out_share_ppm=case.hold_out_share_ppm,
+        not_over=not_over(events, case),
     )
 
 

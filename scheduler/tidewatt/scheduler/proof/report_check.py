@@ -1,24 +1,26 @@
 """Checks a report's bundle: no job left out, each account as its cells and the intensity say, all sums."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 from tidewatt.backends.clock import moment
 from tidewatt.forecasting.series import Series
 from tidewatt.scheduler.accounting.quantity import counted as number_of
-from tidewatt.scheduler.proof import bundle, cells_check, lots_check, times_check
+from tidewatt.scheduler.proof import bundle, cells_check, intensity_check, lots_check, times_check
 from tidewatt.scheduler.proof.cells_check import Checked
 from tidewatt.scheduler.proof.chain import EMPTY
 from tidewatt.scheduler.proof.differences import differences
+from tidewatt.scheduler.proof.intensity import kind_of
 from tidewatt.scheduler.proof.job_check import FAULTS
 from tidewatt.scheduler.proof.opening import Opened
 from tidewatt.scheduler.proof.outcome import Outcome
-from tidewatt.scheduler.proof.prices import Place, Prices
+from tidewatt.scheduler.proof.prices import Label, Place, Prices
 from tidewatt.scheduler.proof.report_case import OWN, JobTold, ReportCase, computed, counted, told
 from tidewatt.scheduler.proof.supplied import Supplied, bundled
 
+_MOST_G_PER_KWH = 5_000  # no grid emits more
 _BY_VERSION = (".interval", ".grade", "hold_out")
 
 
@@ -28,8 +30,9 @@ def check(opened: Opened, supplied: Supplied, outcome: Outcome) -> None:
         case = ReportCase.of(opened.inputs)
         if not _whole_ledger(opened, case, outcome):
             return
-        jobs = counted(told(opened.chain.events), case)
-        if not _shown(opened, jobs, outcome):
+        everybody = told(opened.chain.events)
+        jobs = counted(everybody, case)
+        if not _shown(opened, jobs, everybody.values(), case.since_ms or 0, outcome):
             return
         _order(jobs, times_check.apart_ms(opened.inputs), outcome)
         lots_check.check(opened.chain.events, outcome)
@@ -60,7 +63,9 @@ def _whole_ledger(opened: Opened, case: ReportCase, outcome: Outcome) -> bool:
     return True
 
 
-def _shown(opened: Opened, jobs: Sequence[JobTold], outcome: Outcome) -> bool:
+def _shown(
+    opened: Opened, jobs: Sequence[JobTold], everybody: Collection[JobTold], since_ms: int, outcome: Outcome
+) -> bool:
     """Whether every event that counts is shown: kinds and jobs of all events are, so none can hide."""
     if opened.chain.sealed:
         outcome.broken("jobs", f"of {opened.chain.sealed} events not even the kind is shown")
@@ -73,6 +78,10 @@ def _shown(opened: Opened, jobs: Sequence[JobTold], outcome: Outcome) -> bool:
         outcome.broken("jobs", f"accounts or submissions are kept back: {which}")
         return False
     settled = sum(job.record is not None for job in jobs)
+    if before := sum(job.over and (job.ended_ms or 0) < since_ms <= job.told_ms for job in everybody):
+        outcome.open(
+            "jobs", f"{number_of(before, 'job')} ended before its time, as told within it: not counted"
+        )
     outcome.holds(
         "jobs",
         f"all of the ledger that ran and ended in its time: {number_of(len(jobs), 'job')}, "
@@ -114,6 +123,7 @@ def _fixed_late(job: JobTold) -> bool:
 def _accounts(opened: Opened, jobs: Sequence[JobTold], supplied: Supplied, outcome: Outcome) -> None:
     entries: Sequence[Mapping[str, Any]] = opened.inputs["intensity"]
     own, found = bundled(opened.files), supplied.found(entries)
+    intensity_check.check(entries, opened.files, own, outcome)
     prices, withheld = prices_of(entries, own, found)
     outcome.needs_key += [
         supplied.recipe(each) for each in entries if "file" not in each and each.get("sha256") not in found
@@ -134,6 +144,7 @@ def _open(checked: Checked, jobs: Sequence[JobTold], outcome: Outcome) -> None:
     for why in dict.fromkeys(checked.unknown.values()):
         number = sum(each == why for each in checked.unknown.values())
         outcome.open("accounts", f"{number_of(number, 'account')} not computed again: {why}")
+    outcome.partial = bool(checked.unknown)
     if checked.lacking:
         first, why = next(iter(checked.lacking.items()))
         outcome.open(
@@ -156,7 +167,11 @@ def _open(checked: Checked, jobs: Sequence[JobTold], outcome: Outcome) -> None:
 
 
 def _totals(opened: Opened, jobs: Sequence[JobTold], case: ReportCase, outcome: Outcome) -> None:
-    if any(each["kind"] == OWN for each in opened.chain.events):
+    own = [each["payload"] for each in opened.chain.events if each["kind"] == OWN]
+    if odd := [each for each in own if _odd(each)]:
+        told = f"{number_of(len(odd), 'hour')} of Tidewatt's own use"
+        outcome.broken("own use", f"{told} emitted more, or less, than its energy can")
+    if own:
         outcome.open("own use", "what Tidewatt itself used is as its events say; its readings are not here")
     report = computed(jobs, opened.chain.events, case)
     published = json.loads(opened.files[bundle.PUBLISHED])
@@ -177,6 +192,15 @@ def _totals(opened: Opened, jobs: Sequence[JobTold], case: ReportCase, outcome: 
     )
 
 
+def _odd(own: Mapping[str, Any]) -> bool:
+    """Whether energy is below nothing, or emissions beyond what so much energy can cause on any grid."""
+    energy_uj = list((own.get("energy_uj") or {}).values())
+    pue_micro = own.get("pue_micro", 1_000_000)
+    most_ug = sum(energy_uj) * pue_micro * _MOST_G_PER_KWH // 3_600_000_000_000 + 1
+    emitted = [*(own.get("emissions_ug") or {}).values(), *(own.get("actual_ug") or {}).values()]
+    return any(each < 0 for each in energy_uj) or any(abs(each) > most_ug for each in emitted)
+
+
 def prices_of(
     entries: Sequence[Mapping[str, Any]], own: Mapping[str, Series], found: Mapping[str, Series]
 ) -> tuple[Prices, set[Place]]:
@@ -184,13 +208,15 @@ def prices_of(
     general: dict[Place, Series] = {}
     special: dict[tuple[int, Place], Series] = {}
     withheld: set[Place] = set()
+    labels: dict[Place, Label] = {}
     for entry in entries:
         place = entry["zone"], entry["signal"]
         series = own[entry["file"]] if "file" in entry else found.get(entry["sha256"])
         if series is None:
             withheld.add(place)
+            labels[place] = entry["source"], str(kind_of(entry))
         elif number := entry.get("job_id", 0):
             special[number, place] = series
         else:
             general[place] = series
-    return Prices(general, special), withheld
+    return Prices(general, special, labels), withheld
