@@ -75,6 +75,15 @@ def test_a_saving_below_2_percent_is_not_verified_whatever_its_interval_says(
     assert grade(saved, 1000, between(saved, saved), FULL, FULL, agree=True) == expected
 
 
+def test_a_saving_with_a_delay_that_nobody_planned_is_estimated_at_best() -> None:
+    grades = [
+        grade(saved, 1000, between(saved, saved), FULL, FULL, agree=True, planned=False)
+        for saved in (100, -100)
+    ]
+    assert grades == ["estimated", "estimated"]
+    assert grade(100, 1000, between(-1, 110), FULL, FULL, agree=True, planned=False) == "inconclusive"
+
+
 def test_the_least_verified_saving_is_the_one_that_a_plan_waits_for() -> None:
     assert Policy().min_saving * 1_000_000 == LEAST_PPM
 
@@ -105,7 +114,8 @@ def test_metered_is_what_devices_measured_of_the_energy_and_of_the_time(
 @pytest.mark.parametrize(
     ("signal", "source", "expected"),
     [
-        ("average", "file grid.csv", FULL),
+        ("average", "EIA", FULL),
+        ("average", "file grid.csv", 0),
         ("average", "GB carbon intensity", FULL),
         ("average", "ENTSO-E, modelled", 0),
         ("average", "Electricity Maps", 0),

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tidewatt.scheduler.accounting.grade import LEAST_PPM, NEEDED_PPM, Grade
+from tidewatt.scheduler.accounting.grade import LEAST_PPM, NEEDED_PPM, UNPLANNED_PERCENT, Grade, observed_ppm
 from tidewatt.scheduler.accounting.holdout import FEWEST, Arm, draw
 from tidewatt.scheduler.accounting.levers import Exposure
 from tidewatt.scheduler.accounting.published import GRIDS, KNOWN_PPM, METERS, PUES, Row
+from tidewatt.scheduler.accounting.runs import PROMPT_MS, PROMPT_PERCENT
 from tidewatt.scheduler.accounting.uncertainty import DRAWS, IDLE, interval
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "savings.md").read_text(encoding="utf-8")
@@ -28,6 +29,11 @@ def test_draws_and_thresholds_are_those_of_the_page() -> None:
     assert f"a saving of less than {LEAST_PPM // 10_000} % of its baseline" in PAGE
     assert all(f"`{grade}`" in PAGE for grade in Grade)
     assert FEWEST == 10
+    assert PROMPT_MS == 2 * 60_000
+    assert f"Two minutes of real time, and {PROMPT_PERCENT} % of the time since" in PAGE
+    assert f"while such jobs make up {UNPLANNED_PERCENT} % of its saving or less" in PAGE
+    assert "So are savings by a `file` source" in PAGE
+    assert observed_ppm("average", "file grid.csv") == 0
     assert "fewer than ten comparable jobs" in PAGE
 
 

@@ -6,12 +6,13 @@ import pytest
 
 from tests.unit.scheduler.test_totals import CPU, GPU, G, average, by_meter, ledger, own, receipt, row
 from tidewatt.scheduler.accounting.levers import Exposure
+from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.accounting.receipt_view import settlement_view
 from tidewatt.scheduler.accounting.report import report
 from tidewatt.scheduler.accounting.standing import standings
 from tidewatt.scheduler.accounting.uncertainty import IDLE
 
-HERE = ("local (assumed)", "file grid.csv DE")
+HERE = ("local (assumed)", "GB Carbon Intensity DE")
 
 
 def part(meter: str, saved_g: float, actual_g: float) -> Exposure:
@@ -41,7 +42,7 @@ def test_a_job_whose_gpu_is_nearly_all_of_it_is_verified_with_its_list_of_what_i
     assert standing.interval.not_quantified == (
         CPU,
         "PUE of local (assumed)",
-        "grid data of file grid.csv DE",
+        "grid data of GB Carbon Intensity DE",
         IDLE,
     )
 
@@ -54,6 +55,15 @@ def test_a_small_saving_is_estimated_by_the_baseline_that_it_is_compared_with() 
     near = ledger(2)  # of 102 g in its turn, 4 g of 104 g since submission
     grades = [standings(receipt(near), kind)["average"].grade for kind in ("feasible", "hypothetical")]
     assert grades == ["estimated", "verified"]
+
+
+def test_a_job_that_started_later_than_planned_is_estimated_whatever_was_metered() -> None:
+    job = receipt(ledger(50))
+    late = replace(job, overdue_ms=300_000)
+    assert [standings(each)["average"].grade for each in (job, late)] == ["verified", "estimated"]
+    assert Settlement.restored(late.record()) == late
+    assert "overdue_ms" not in job.record()
+    assert Settlement.restored(job.record()).overdue_ms == 0
 
 
 def test_a_saving_without_a_baseline_has_no_grade() -> None:

@@ -29,14 +29,16 @@ def ledger(saved_g: int, signal: str = "average", **changes: Any) -> Ledger:
     levers = Levers(saved_g * G + 3 * G, 2 * saved_g * G + 3 * G, -G, 0, -2 * G, 0, 0)
     made = Ledger(
         signal=signal,
-        source="file grid.csv",
+        source="GB Carbon Intensity",
         kind=f"{signal} lifecycle CO2eq, production",
         emissions_ug=120 * G,
         actual_ug=100 * G,
         feasible_ug=feasible,
         hypothetical_ug=hypothetical,
         levers=levers,
-        exposures=(Exposure(GPU, "local (assumed)", "file grid.csv DE", 100 * G, feasible, hypothetical),),
+        exposures=(
+            Exposure(GPU, "local (assumed)", "GB Carbon Intensity DE", 100 * G, feasible, hypothetical),
+        ),
         forecast_saved_ug=40 * G,
     )
     return replace(made, **changes)
@@ -108,6 +110,21 @@ def test_a_total_of_less_than_2_percent_is_not_verified() -> None:
 def test_a_total_stays_verified_while_95_percent_of_its_energy_is_metered(modelled: int, grade: str) -> None:
     rows = [row(i, ledger(50), how=How.MODELLED if i < modelled else How.MEASURED) for i in range(20)]
     assert average(report(rows, None)).grade == grade
+
+
+@pytest.mark.parametrize(("late", "grade"), [(5, "verified"), (6, "estimated")])
+def test_a_total_is_verified_while_95_percent_of_its_saving_was_planned(late: int, grade: str) -> None:
+    rows = [row(i, ledger(50)) for i in range(100)]
+    rows[:late] = [
+        replace(each, settlement=replace(receipt(ledger(50)), overdue_ms=300_000)) for each in rows[:late]
+    ]
+    assert average(report(rows, None)).grade == grade
+
+
+def test_a_loss_by_a_delay_does_not_hide_a_gain_by_another() -> None:
+    late = [replace(receipt(ledger(saved)), overdue_ms=300_000) for saved in (40, -40)]
+    rows = [replace(row(i), settlement=each) for i, each in enumerate(late)]
+    assert average(report([*rows, row(2, ledger(50))], None)).grade == "estimated"
 
 
 def test_every_settled_job_is_in_the_total_whatever_its_grade() -> None:

@@ -1,9 +1,9 @@
 """How well founded a saving is: verified, estimated or inconclusive.
 
 `verified`: at least 95 % of the energy was metered, the intensity on both sides was observed, no signal says
-the opposite, the 90 % interval is known (of 95 % of what is at stake) and all above zero, and the saving is
-2 % of its baseline or more. `inconclusive`: the interval contains zero, or the signals differ in sign.
-`estimated`: everything between, a loss included.
+the opposite, the 90 % interval is known (of 95 % of what is at stake) and all above zero, the saving is 2 %
+of its baseline or more, and no start was late by its own plan. `inconclusive`: the interval contains zero, or
+the signals differ in sign. `estimated`: everything between, a loss included.
 
 A gain that both sides have in common never turns a sign: with one meter, one PUE and one grid source any
 saving at all has its interval above zero. So a small one is not called verified, whatever its interval says:
@@ -20,11 +20,13 @@ from tidewatt.scheduler.accounting.uncertainty import Interval
 NEEDED_PPM = 950_000  # metered, and observed
 LEAST_PPM = 20_000  # of its baseline: the least saving that a plan, too, waits for unless told otherwise
 BOUNDARY = frozenset({"dram", "node overhead"})  # where a host has no meter for it, receipts say so
+UNPLANNED_PERCENT = 5  # of a total: the most that jobs may have saved which started later than planned
 _ALL_PPM = 1_000_000
 _NOT_OBSERVED = (
     "estimate", "modelled", "profile", "forecast", "own model",
     "electricity maps",  # among its observations are estimates, and a series does not tell which
 )  # fmt: skip
+_STATED = "file "  # how the name of a file's source begins
 
 
 class Grade(StrEnum):
@@ -71,10 +73,12 @@ def metered_ppm(parts: Iterable[Metered]) -> int:
 def observed_ppm(signal: str, source: str) -> int:
     """The share of the intensity that was observed: all, or none as far as its source tells.
 
-    No grid measures what one more kWh causes, so that a marginal signal is always somebody's model.
+    What is in a file its operator wrote, and nothing in it tells where it was had from: that is stated, not
+    observed. No grid measures what one more kWh causes, so that a marginal signal is always somebody's model.
     """
     folded = source.casefold()
-    modelled = signal == "marginal" or not source or any(word in folded for word in _NOT_OBSERVED)
+    told = signal == "marginal" or not source or folded.startswith(_STATED)
+    modelled = told or any(word in folded for word in _NOT_OBSERVED)
     return 0 if modelled else _ALL_PPM
 
 
@@ -94,8 +98,12 @@ def grade(
     observed_ppm: int,
     *,
     agree: bool,
+    planned: bool = True,
 ) -> str:
-    """The grade of a saving by one signal; "" where none is known. `agree`: no other signal contradicts."""
+    """The grade of a saving by one signal; "" where none is known. `agree`: no other signal contradicts.
+
+    `planned`: no delay is in it that was nobody's plan.
+    """
     if saved_ug is None or baseline_ug is None:
         return ""
     low, high = (saved_ug, saved_ug) if found is None else (found.low_ug, found.high_ug)
@@ -103,7 +111,7 @@ def grade(
         return Grade.INCONCLUSIVE
     founded = found is not None and found.known and min(metered_ppm, observed_ppm) >= NEEDED_PPM
     large = saved_ug * _ALL_PPM >= baseline_ug * LEAST_PPM
-    return Grade.VERIFIED if founded and large and low > 0 else Grade.ESTIMATED
+    return Grade.VERIFIED if founded and large and planned and low > 0 else Grade.ESTIMATED
 
 
 def of_all(grades: Mapping[str, str]) -> str:

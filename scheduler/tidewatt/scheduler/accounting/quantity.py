@@ -51,6 +51,14 @@ def hours(value: float) -> str:
     return f"{value:.1f} h"
 
 
+def span(ms: int) -> str:
+    """For example `4 h 55 min`, `5 min`, `40 s`."""
+    if ms < 60_000:
+        return f"{ms / 1000:.3g} s"
+    whole, minutes = divmod(round(ms / 60_000), 60)
+    return " ".join(part for part in (f"{whole} h" * bool(whole), f"{minutes} min" * bool(minutes)) if part)
+
+
 def _scaled(value: float | None, units: tuple[tuple[float, str], ...], sign: bool) -> str:
     if value is None:
         return UNKNOWN

@@ -82,7 +82,8 @@ class Settlement:
     waiting. `digests` are those of the readings, by attempt. `profile` is the energy in cells, of which all
     emissions are sums; while nothing is settled they are cut at phases and hours only. `counts` are what the
     training script reported; `boundary` says what was metered; `efficiency` compares, by attempt, the
-    hardware with home's where that differs. Records of method 1 have neither cells nor phases nor levers.
+    hardware with home's where that differs; `overdue_ms` is how long starts were late by their own plan
+    (`accounting.runs.overdue_ms`). Records of method 1 have neither cells nor phases nor levers.
     """
 
     state: SettlementState
@@ -105,6 +106,7 @@ class Settlement:
     counts: Mapping[str, int] = field(default_factory=dict)
     boundary: str = ""
     efficiency: Mapping[str, Efficiency] = field(default_factory=dict)
+    overdue_ms: int = 0
 
     @property
     def ran(self) -> bool:
@@ -144,6 +146,7 @@ class Settlement:
             counts={name: _exact(count) for name, count in self.counts.items()} or None,
             boundary=self.boundary or None,
             efficiency={name: each.record() for name, each in self.efficiency.items()} or None,
+            overdue_ms=self.overdue_ms or None,
         )
 
     @classmethod
@@ -173,6 +176,7 @@ class Settlement:
             efficiency={
                 name: Efficiency.restored(each) for name, each in record.get("efficiency", {}).items()
             },
+            overdue_ms=record.get("overdue_ms", 0),
         )
 
     def view(self) -> SettlementView:

@@ -1,8 +1,10 @@
 """The attempts of a job as its events tell of them, each with what it used."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+from tidewatt.backends.clock import time_ms
 from tidewatt.backends.meters.reading import Usage
 from tidewatt.scheduler.accounting.emission import rounded
 from tidewatt.scheduler.accounting.frozen import MICRO
@@ -11,6 +13,9 @@ from tidewatt.scheduler.accounting.pairs import Efficiency
 from tidewatt.scheduler.accounting.progress import Event, progress_of
 
 _REAL = 1000  # thousandths: a clock that goes as fast as time
+PROMPT_MS = 120_000  # of real time: a round of planning, a launch, a host that is slow
+PROMPT_PERCENT = 1  # of the time from the first plan to the start
+_NO_PLAN = frozenset({"plan void", "job.held", "job.cancelled", "job.done", "job.failed"})
 
 Usages = Callable[[str, Sequence[str], int, int], Usage]
 """What an attempt used: its id, its GPUs, from start to end in Unix milliseconds."""
@@ -73,6 +78,44 @@ def promised_ug(events: Iterable[Event]) -> dict[str, int]:
         for each in told
         if each is not None and each.get("signal") and {"expected_ug", "immediate_ug"} <= each.keys()
     }
+
+
+def overdue_ms(events: Iterable[Event], turn: datetime | None = None) -> int:
+    """How long the job was past the start of the plan in force, and past its `turn`, without running.
+
+    Summed over its starts, from all its events in their order. A start that is late by no more than a round
+    of planning and a launch take, two minutes of real time and 1 % of the time since its first plan, counts
+    as on time: 0.
+    """
+    since_ms = 0 if turn is None else time_ms(turn)
+    late_ms = total_ms = 0
+    first_ms: int | None = None  # when it was planned first, for the start that comes next
+    due_ms: int | None = None  # from when on the plan in force is overdue
+    factor_milli, runs = _REAL, False
+    for event in events:
+        kind, now_ms = event["kind"], event["time_ms"]
+        if kind == "attempt.launching":
+            factor_milli = event["payload"].get("replay_factor_milli", _REAL)
+        elif kind == "attempt.ended":
+            runs, late_ms, first_ms, due_ms = False, 0, None, None
+        elif kind == "attempt.running" and not runs:
+            started_ms = event["payload"].get("started_ms", now_ms)
+            late_ms += _past_ms(due_ms, started_ms)
+            waited_ms = max(0, started_ms - (started_ms if first_ms is None else first_ms))
+            prompt_ms = PROMPT_MS * factor_milli // _REAL + waited_ms * PROMPT_PERCENT // 100
+            total_ms += late_ms if late_ms > prompt_ms else 0
+            runs, due_ms = True, None
+        elif not runs and (kind == "plan" or kind in _NO_PLAN):
+            late_ms += _past_ms(due_ms, now_ms)
+            due_ms = None
+            if kind == "plan":
+                first_ms = now_ms if first_ms is None else first_ms
+                due_ms = max(event["payload"]["start_ms"], now_ms, since_ms)
+    return total_ms
+
+
+def _past_ms(due_ms: int | None, at_ms: int) -> int:
+    return 0 if due_ms is None else max(0, at_ms - due_ms)
 
 
 def _move(factors: Mapping[str, Any], at_ms: int) -> Move | None:

@@ -15,6 +15,7 @@ from tidewatt.scheduler.accounting.home import at_one_home
 from tidewatt.scheduler.accounting.metered import AttemptRun, Move
 from tidewatt.scheduler.accounting.observed import Observations, Observed
 from tidewatt.scheduler.accounting.phase_uses import phase_uses
+from tidewatt.scheduler.accounting.quantity import span
 from tidewatt.scheduler.accounting.receipt import Component, Settlement
 from tidewatt.scheduler.accounting.units import UJ_PER_KWH
 from tidewatt.scheduler.jobs import SettlementState
@@ -32,6 +33,7 @@ class _Case:
     forecast_saved_ug: Mapping[str, int]
     parts: tuple[Component, ...]
     edited: tuple[str, ...]  # what the operator changed of home, in sentences
+    overdue_ms: int
 
 
 def settle(
@@ -45,20 +47,23 @@ def settle(
     *,
     predecessors_ended: bool = True,
     forecast_saved_ug: Mapping[str, int] | None = None,
+    overdue_ms: int = 0,
 ) -> Settlement:
     """The account of a job that has ended, as far as it can be known at `now`.
 
     `feasible_start` is the job's start in the first-in-first-out replay of the home region, None where that
     could never hold it; `predecessors_ended` tells whether it can still move. `forecast_saved_ug` is what the
-    plan at launch promised, by signal. A provisional account becomes final `final_after` the job's end, one
-    without observations is closed as unverified after `unverified_after`. A job that never ran has nothing to
-    account for and is final at once; one whose energy, zone or baseline can never be known is unverified at
-    once.
+    plan at launch promised, by signal, `overdue_ms` how much later than planned it started. A
+    provisional account becomes final `final_after` the job's end, one without observations is closed as
+    unverified after `unverified_after`. A job that never ran has nothing to account for and is final at once;
+    one whose energy, zone or baseline can never be known is unverified at once.
     """
     in_order = sorted(runs, key=lambda run: (run.usage.start_ms, run.attempt_id))
     frozen, runs, edited = at_one_home(frozen, in_order)
     parts = metered.components(runs)
-    case = _Case(frozen, runs, feasible_start, forecast_saved_ug or {}, parts, tuple(edited))
+    case = _Case(
+        frozen, runs, feasible_start, forecast_saved_ug or {}, parts, tuple(edited), overdue_ms if runs else 0
+    )
     found = _observed(case, observations)
     cells = cut(runs, _borders(case, found))
     accounts = {each.signal: account(each, frozen, runs, cells) for each in found}
@@ -146,6 +151,7 @@ def _settlement(
         counts=_counts(runs),
         boundary=metered.boundary(parts) if runs else "",
         efficiency={run.attempt_id: run.efficiency for run in runs if run.efficiency is not None},
+        overdue_ms=case.overdue_ms,
     )
 
 
@@ -173,6 +179,11 @@ def _notes(case: _Case, accounts: Mapping[str, Account]) -> tuple[str, ...]:
         if each.signal == frozen.signal or each.ledger is not None:  # nobody asked for one that no source has
             found += each.lacks
     found += case.edited
+    if case.overdue_ms:
+        found.append(
+            f"it started {span(case.overdue_ms)} after its plan said: that delay was nobody's plan, "
+            "and is in the saving"
+        )
     found += [_moved(run.move) for run in runs if run.move is not None]
     found += [f"hardware: {run.efficiency.source}" for run in runs if run.efficiency is not None]
     if frozen.method_version != METHOD_VERSION:

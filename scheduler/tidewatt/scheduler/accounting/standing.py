@@ -30,7 +30,8 @@ def standings(settlement: "Settlement", baseline: Baseline = "feasible") -> Mapp
         band = None if saved is None or not each.exposures else interval(each.exposures, baseline)
         observed = observed_ppm(each.signal, each.source)
         immediate = each.feasible_ug if baseline == "feasible" else each.hypothetical_ug
-        graded = grade(saved, immediate, band, metered, observed, agree=agree)
+        planned = not settlement.overdue_ms
+        graded = grade(saved, immediate, band, metered, observed, agree=agree, planned=planned)
         found[each.signal] = Standing(band, graded)
     return found
 

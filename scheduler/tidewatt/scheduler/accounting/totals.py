@@ -4,7 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
-from tidewatt.scheduler.accounting.grade import NEEDED_PPM, disagree, grade, metered_ppm, observed_ppm
+from tidewatt.scheduler.accounting.grade import (
+    NEEDED_PPM,
+    UNPLANNED_PERCENT,
+    disagree,
+    grade,
+    metered_ppm,
+    observed_ppm,
+)
 from tidewatt.scheduler.accounting.levers import Levers
 from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.accounting.receipt import Ledger, Settlement
@@ -27,7 +34,8 @@ class Tally:
     `jobs` and `emissions` are of all of them, all else of the `settled` ones, of which both baselines are
     known. `plain` of these have no exposures, so that nothing is known of the errors in `plain_saved`, of
     `plain_at_stake` on both sides.
-    `metered` and `observed` are the energy, out of `energy`, of jobs that pass for that.
+    `metered` and `observed` are the energy, out of `energy`, of jobs that pass for that,
+    `unplanned` the savings, or losses, of those that started later than planned.
     """
 
     baseline: Baseline
@@ -51,6 +59,7 @@ class Tally:
         counts["feasible"] += ledger.feasible_ug
         counts["hypothetical"] += ledger.hypothetical_ug
         counts["energy"] += energy
+        counts["unplanned"] += abs(saved) * bool(receipt.overdue_ms)
         at_stake = ledger.actual_ug or ledger.feasible_ug or ledger.hypothetical_ug
         if ledger.exposures or not at_stake:
             summed(ledger.exposures, self.baseline, self.parts)
@@ -86,6 +95,11 @@ class Tally:
     def saved_ug(self) -> int | None:
         """The saving of all together; None where none is known."""
         return self.counts[self.baseline] - self.counts["actual"] if self.counts["settled"] else None
+
+    @property
+    def planned(self) -> bool:
+        """False where too much of the saving is of jobs that started later than planned."""
+        return self.counts["unplanned"] * 100 <= max(0, self.saved_ug or 0) * UNPLANNED_PERCENT
 
     def interval(self) -> Interval:
         """The interval of the saving; what has no exposures is in it without error, uncovered, and named."""
@@ -155,7 +169,15 @@ def _total(signal: str, kind: str, found: Tally, *, agree: bool) -> SignalTotal:
     counts = found.counts
     band = found.interval() if counts["settled"] else None
     metered, observed = found.share_ppm("metered"), found.share_ppm("observed")
-    graded = grade(found.saved_ug, counts[found.baseline], band, metered, observed, agree=agree)
+    graded = grade(
+        found.saved_ug,
+        counts[found.baseline],
+        band,
+        metered,
+        observed,
+        agree=agree,
+        planned=found.planned,
+    )
     actual, feasible, hypothetical = _grams(counts, ("actual", "feasible", "hypothetical"), "settled")
     promised, came_true = _grams(counts, ("promised", "came_true"), "forecast")
     return SignalTotal(

@@ -15,7 +15,7 @@ from tidewatt.scheduler.accounting.baseline import ReplayJob, first_feasible, pr
 from tidewatt.scheduler.accounting.frozen import Frozen
 from tidewatt.scheduler.accounting.pairs import Efficiency
 from tidewatt.scheduler.accounting.receipt import Settlement, productive_ms_of
-from tidewatt.scheduler.accounting.runs import promised_ug, runs_of
+from tidewatt.scheduler.accounting.runs import overdue_ms, promised_ug, runs_of
 from tidewatt.scheduler.accounting.settlement import settle
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.hardware import efficiencies
@@ -133,6 +133,7 @@ class Settler:
             final_after=self._site.final_after,
             unverified_after=settings.unverified_after,
             forecast_saved_ug=promised_ug(case.events),
+            overdue_ms=overdue_ms(case.events, case.feasible_start),
         )
         if self._says_more(settlement, job):
             with self._store.transaction() as transaction:
