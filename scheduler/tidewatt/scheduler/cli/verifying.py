@@ -83,6 +83,8 @@ def _end(outcome: "Outcome") -> str:
         return painted(f"{counted(wrong, 'check')} failed", "red")
     if not outcome.vouched:
         return painted("nothing is wrong with it, but nobody here vouches for who signed it", "yellow")
+    if outcome.needs_key or outcome.partial:
+        return painted("nothing is wrong in what could be checked", "yellow")
     return painted("nothing is wrong", "green")
 
 
