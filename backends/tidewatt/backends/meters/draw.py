@@ -7,10 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tidewatt.backends.clock import moment
-from tidewatt.backends.meters.cputime import OWN
 from tidewatt.backends.meters.stored import blocks, files
 from tidewatt.backends.meters.taken import Column, Taken
 
@@ -20,29 +18,19 @@ _WINDOW_MS = 5000  # counters move in steps of 100 ms: over this an average is g
 
 @dataclass(frozen=True, slots=True)
 class Lowest:
-    """Lowest draws of a device in milliwatts: averages by its counter, and single looks; 0: none seen.
+    """Lowest draws of a device in milliwatts: averages by its counter, and single looks; 0: none seen."""
 
-    `free` ones are of times in which no attempt was registered on the host.
-    """
-
-    free_mean_mw: int = 0
-    free_look_mw: int = 0
     mean_mw: int = 0
     look_mw: int = 0
 
     def least(self, other: "Lowest") -> "Lowest":
         """The lower of each."""
-        return Lowest(
-            _least(self.free_mean_mw, other.free_mean_mw),
-            _least(self.free_look_mw, other.free_look_mw),
-            _least(self.mean_mw, other.mean_mw),
-            _least(self.look_mw, other.look_mw),
-        )
+        return Lowest(_least(self.mean_mw, other.mean_mw), _least(self.look_mw, other.look_mw))
 
     @property
     def idle_mw(self) -> int:
         """The best estimate of the idle draw, 0 where nothing is known."""
-        return self.free_mean_mw or self.free_look_mw or _least(self.mean_mw, self.look_mw)
+        return self.mean_mw or self.look_mw
 
 
 _NOTHING = Lowest()
@@ -55,7 +43,8 @@ def _least(one: int, other: int) -> int:
 def idle_mw(folder: Path, key: str, until_ms: int) -> int:
     """The device's idle draw by its readings of the seven days up to then, in milliwatts; 0: not known.
 
-    The lowest average while no attempt was registered on the host, else the lowest draw seen at all.
+    The lowest average by its counter, else the lowest look at its power, whoever used it then: nothing draws
+    less than when it idles.
     """
     lowest = Lowest()
     first, last = _day(until_ms - _DAYS_MS), _day(until_ms)
@@ -84,18 +73,13 @@ def _file_lowest(path: Path, _size: int, until_ms: int | None) -> dict[str, Lowe
         taken.add(block)
     seen = taken.ordered(0, 0, "")
     within = seen.time_ms <= (2**62 if until_ms is None else until_ms)
-    free = np.ones(len(seen), dtype=bool)
-    for name, column in seen.cpu_ms.items():
-        free &= (column < 0) | (name in ("host", OWN))
     lowest: dict[str, Lowest] = {}
     for key, column in seen.power_mw.items():
         drawn = within & (column > 0)
-        look = Lowest(look_mw=_smallest(column[drawn]), free_look_mw=_smallest(column[drawn & free]))
-        lowest[key] = lowest.get(key, _NOTHING).least(look)
+        lowest[key] = lowest.get(key, _NOTHING).least(Lowest(look_mw=_smallest(column[drawn])))
     for key, column in seen.energy_uj.items():
         rows = np.flatnonzero(within & (column >= 0))
-        mean_mw, was_free = _means(seen.mono_ms[rows], column[rows], free[rows])
-        mean = Lowest(mean_mw=_smallest(mean_mw), free_mean_mw=_smallest(mean_mw[was_free]))
+        mean = Lowest(mean_mw=_smallest(_means(seen.mono_ms[rows], column[rows])))
         lowest[key] = lowest.get(key, _NOTHING).least(mean)
     return lowest
 
@@ -104,8 +88,8 @@ def _smallest(amounts: Column) -> int:
     return int(amounts.min()) if len(amounts) else 0
 
 
-def _means(mono_ms: Column, energy_uj: Column, free: NDArray[np.bool_]) -> tuple[Column, NDArray[np.bool_]]:
-    """Average milliwatts of windows one after the other that are as short as may be, and which were free."""
+def _means(mono_ms: Column, energy_uj: Column) -> Column:
+    """Average milliwatts of windows one after the other that are as short as may be."""
     edges: list[int] = []
     for part in _growing(energy_uj):
         following = np.searchsorted(mono_ms[part], mono_ms[part] + _WINDOW_MS).tolist()
@@ -116,8 +100,7 @@ def _means(mono_ms: Column, energy_uj: Column, free: NDArray[np.bool_]) -> tuple
     start, end = np.array(edges, dtype=np.int64).reshape(-1, 2).T
     used_uj = energy_uj[end] - energy_uj[start]
     start, end, used_uj = start[used_uj > 0], end[used_uj > 0], used_uj[used_uj > 0]
-    busy = np.concatenate([[0], np.cumsum(~free)])
-    return used_uj // (mono_ms[end] - mono_ms[start]), busy[end + 1] == busy[start]
+    return used_uj // (mono_ms[end] - mono_ms[start])
 
 
 def _growing(energy_uj: Column) -> Iterator[slice]:
