@@ -8,7 +8,7 @@ import pytest
 
 from tidewatt.scheduler.accounting.receipt import Ledger, Settlement
 from tidewatt.scheduler.accounting.report import BY, ReportRow, report
-from tidewatt.scheduler.accounting.report_schema import Report
+from tidewatt.scheduler.accounting.report_schema import NotOver, Report
 from tidewatt.scheduler.accounting.report_text import csv_text, lines, tables
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import SettlementState
@@ -180,6 +180,35 @@ def test_sentences_name_each_saving_by_its_signal() -> None:
 
 def test_report_of_nothing_says_so() -> None:
     assert lines(report([], None)) == ["No job ran and ended in this time."]
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (
+            NotOver(jobs=2, attempts=3),
+            "2 jobs have run and are not over: in no number yet (of their attempts 3 ended).",
+        ),
+        (
+            NotOver(jobs=1, attempts=0),
+            "1 job has run and is not over: in no number yet (of its attempts none ended).",
+        ),
+        (
+            NotOver(jobs=1, attempts=1, of="any project"),
+            "1 job (of any project) has run and is not over: in no number yet (of its attempts 1 ended).",
+        ),
+    ],
+)
+def test_jobs_that_are_not_over_are_told_and_in_no_sum(found: NotOver, sentence: str) -> None:
+    made = report(ROWS, None, not_over=found)
+    assert made.total == report(ROWS, None).total
+    assert lines(made)[1] == sentence
+    assert lines(report([], None, not_over=found))[1:] == [sentence]
+
+
+@pytest.mark.parametrize("found", [None, NotOver(jobs=0, attempts=0)])
+def test_nothing_is_said_of_jobs_that_are_not_over_where_there_is_none(found: NotOver | None) -> None:
+    assert not [line for line in lines(report(ROWS, None, not_over=found)) if "not over" in line]
 
 
 def test_tables_have_a_row_for_each_group_and_the_total() -> None:

@@ -11,7 +11,14 @@ from tidewatt.scheduler.accounting.experiment import experiment_of
 from tidewatt.scheduler.accounting.holdout import Arm, Outcome, compare
 from tidewatt.scheduler.accounting.own import latest
 from tidewatt.scheduler.accounting.receipt import Settlement
-from tidewatt.scheduler.accounting.report_schema import HoldOut, OwnUse, Report, ReportGroup, SignalTotal
+from tidewatt.scheduler.accounting.report_schema import (
+    HoldOut,
+    NotOver,
+    OwnUse,
+    Report,
+    ReportGroup,
+    SignalTotal,
+)
 from tidewatt.scheduler.accounting.totals import (
     SETTLED,
     Tallies,
@@ -72,11 +79,13 @@ def report(
     until: datetime | None = None,
     own: Iterable[Mapping[str, Any]] = (),
     hold_out_share_ppm: int = 0,
+    not_over: NotOver | None = None,
 ) -> Report:
     """Totals of the jobs that ran and ended at or after `since`, grouped by a word of `BY`.
 
     One kind of baseline holds for the whole of it. `own` are the payloads of events "own", in their order: of
     each hour the last counts. What Tidewatt used is on the actual side of the total, and in no group.
+    `not_over` counts the jobs that ran and have not ended: they are told, and in no sum.
     """
     if by not in BY:
         raise BadInput(f"reports are not grouped by {by!r}: choose one of {', '.join(BY)}")
@@ -100,6 +109,7 @@ def report(
         total=_group("total", ran, together(sums.values(), kind, used.actual_ug)),
         own=used.view() if used.hours else None,
         hold_out=_hold_out(ended, hold_out_share_ppm / 1e6),
+        not_over=not_over,
     )
 
 

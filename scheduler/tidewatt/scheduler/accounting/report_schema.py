@@ -64,6 +64,18 @@ class HoldOut(Message):
     note: str
 
 
+class NotOver(Message):
+    """Jobs that ran in the report's time and have not ended for good: they are in no other number.
+
+    They run, are paused, or wait or are held between two tries. `attempts` of theirs ended in that time. `of`
+    says whose jobs they are where the report is of fewer: "any project".
+    """
+
+    jobs: int
+    attempts: int
+    of: str = ""
+
+
 class ReportGroup(Message):
     """The jobs that ran and ended, of one project, user, region, day or of all.
 
@@ -102,3 +114,4 @@ class Report(Message):
     until: AwareDatetime | None = None
     own: OwnUse | None = None
     hold_out: HoldOut | None = None
+    not_over: NotOver | None = None  # None where nobody counted

@@ -7,6 +7,7 @@ from tidewatt.scheduler.accounting.report_words import (
     STARTS,
     band,
     known,
+    not_over,
     quantified,
     saved_g,
     titles_of,
@@ -18,8 +19,8 @@ def lines(report: Report) -> list[str]:
     """Sentences to stand below the tables: what is counted, what was saved, what it cost in waiting."""
     total = report.total
     if not total.jobs:
-        return ["No job ran and ended in this time."]
-    found = [_counts(total), _energy(total)]
+        return ["No job ran and ended in this time.", *not_over(report)]
+    found = [_counts(total), *not_over(report), _energy(total)]
     if total.signals_disagree:
         found.append(f"The signals disagree: {_sides(report)}. So no saving is claimed.")
     titles = titles_of(report)

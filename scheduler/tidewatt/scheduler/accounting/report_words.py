@@ -2,7 +2,7 @@
 
 from tidewatt.scheduler.accounting.difference import less_between
 from tidewatt.scheduler.accounting.published import KNOWN_PPM
-from tidewatt.scheduler.accounting.quantity import least, mass
+from tidewatt.scheduler.accounting.quantity import counted, least, mass
 from tidewatt.scheduler.accounting.report_schema import Report, ReportGroup, SignalTotal
 
 STARTS = {"feasible": "in turn", "hypothetical": "at submission"}
@@ -47,6 +47,17 @@ def band(total: SignalTotal) -> str:
     alone = "" if known(total) else " by known errors alone"
     words = less_between(total.interval.low_g, total.interval.high_g)
     return f"{words}{alone} (covers {least(total.interval.covered)} of what is at stake)"
+
+
+def not_over(report: Report) -> list[str]:
+    """A sentence on the jobs that ran and have not ended; none where there is none, or nobody counted."""
+    found = report.not_over
+    if found is None or not found.jobs:
+        return []
+    whose = f" (of {found.of})" if found.of else ""
+    verbs, their = ("has run and is", "its") if found.jobs == 1 else ("have run and are", "their")
+    tries = f"of {their} attempts {found.attempts or 'none'} ended"
+    return [f"{counted(found.jobs, 'job')}{whose} {verbs} not over: in no number yet ({tries})."]
 
 
 def with_own(report: Report, total: SignalTotal) -> str:

@@ -17,7 +17,7 @@ from tidewatt.scheduler.client import Client, Json
 from tidewatt.scheduler.errors import BadInput
 
 if TYPE_CHECKING:
-    from tidewatt.scheduler.accounting.report_schema import Report
+    from tidewatt.scheduler.accounting.report_schema import NotOver, Report
     from tidewatt.scheduler.exports.charts import GridStep
     from tidewatt.scheduler.exports.facts import Facts
 
@@ -89,14 +89,18 @@ class Scope:
         if group is None:
             raise BadInput(f"no job of the {word} {name!r} ran and ended in this time")
         # What the scheduler used and the hold-out are of all jobs, and of none in particular.
-        return whole.model_copy(
-            update={"by": "none", "groups": (group,), "total": group, "own": None, "hold_out": None}
-        )
+        beside = {"own": None, "hold_out": None, "not_over": _of_any(whole, word)}
+        return whole.model_copy(update={"by": "none", "groups": (group,), "total": group, **beside})
 
     def receipts(self, client: Client) -> list["Facts"]:
         """The receipts of these jobs, newest first."""
         found = _facts(list(client.receipts(self.since_s, self.project)))
         return [each for each in found if self.experiment in (None, each.experiment)]
+
+
+def _of_any(whole: "Report", word: str) -> "NotOver | None":
+    """The jobs that are not over, whosever they are: what a job belongs to may change until it ends."""
+    return whole.not_over and whole.not_over.model_copy(update={"of": f"any {word}"})
 
 
 def export(client: Client, scope: Scope, files: Files) -> None:

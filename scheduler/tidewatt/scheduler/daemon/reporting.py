@@ -6,7 +6,7 @@ from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.accounting.frozen import MICRO
 from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.accounting.report import ReportRow, report
-from tidewatt.scheduler.accounting.report_schema import Report
+from tidewatt.scheduler.accounting.report_schema import NotOver, Report
 from tidewatt.scheduler.daemon import lookback
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.garbage import uncollected
@@ -22,6 +22,7 @@ def ended_since(site: Site, store: Store, since_s: float | None, by: str, baseli
     """
     now = site.clock.now()
     since = lookback.since(since_s, now)
+    open_jobs, tries = store.not_over(0 if since is None else time_ms(since))
     return report(
         rows(store, since),
         since,
@@ -30,6 +31,7 @@ def ended_since(site: Site, store: Store, since_s: float | None, by: str, baseli
         until=now,
         own=[event["payload"] for event in store.events_of("own", 0 if since is None else time_ms(since))],
         hold_out_share_ppm=round(site.settings.hold_out * MICRO),
+        not_over=NotOver(jobs=open_jobs, attempts=tries),
     )
 
 

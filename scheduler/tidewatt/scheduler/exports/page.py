@@ -16,6 +16,7 @@ from markupsafe import Markup
 from tidewatt.scheduler.accounting.equivalence import Equivalence
 from tidewatt.scheduler.accounting.quantity import hours, kwh, mass
 from tidewatt.scheduler.accounting.report_schema import HoldOut, Report
+from tidewatt.scheduler.accounting.report_words import not_over
 from tidewatt.scheduler.exports import charts
 from tidewatt.scheduler.exports.charts import GridStep
 from tidewatt.scheduler.exports.facts import Facts, embodied
@@ -174,7 +175,7 @@ def _grid(contents: Contents) -> Grid | None:
 def _beside(report: Report, receipts: Sequence[Facts]) -> list[str]:
     """What is in no saving, or in no number at all."""
     total = report.total
-    found = []
+    found = not_over(report)
     if total.unverified:
         found.append(
             f"{total.unverified} unverified: their energy is in the totals, their saving is not, as no"

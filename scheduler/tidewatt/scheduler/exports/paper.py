@@ -9,7 +9,7 @@ from tidewatt.scheduler.accounting.difference import less, named, share
 from tidewatt.scheduler.accounting.experiment import Fate
 from tidewatt.scheduler.accounting.quantity import counted, hours, kwh, mass
 from tidewatt.scheduler.accounting.report_schema import Report, SignalTotal
-from tidewatt.scheduler.accounting.report_words import STARTS, band, quantified, saved_g, with_own
+from tidewatt.scheduler.accounting.report_words import STARTS, band, not_over, quantified, saved_g, with_own
 from tidewatt.scheduler.exports.facts import Facts, embodied
 from tidewatt.scheduler.exports.words import few, pues, zones
 
@@ -34,12 +34,13 @@ class Line:
 def statement(report: Report, receipts: Sequence[Facts]) -> list[str]:
     """The sentences, in order; each says how its numbers were got, and the last what is not covered."""
     if not report.total.jobs:
-        return ["No job ran and ended in this time, so there is nothing to state."]
+        return ["No job ran and ended in this time, so there is nothing to state.", *not_over(report)]
     return [
         _used(report, receipts),
         *(_emitted(each, report) for each in report.total.signals),
         *_headline(report),
         *_own(report),
+        *not_over(report),
         _not_covered(report, receipts),
     ]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tidewatt.scheduler.jobs import ENDED, AttemptState
 from tidewatt.scheduler.store import schema
 
 Rows = Callable[[sa.Select[Any]], Sequence[sa.Row[Any]]]
@@ -50,3 +51,22 @@ def accounts_since(rows: Rows, since_ms: int) -> list[AccountRecord]:
         )
         for row in rows(query.where(job.ended_ms >= since_ms).order_by(job.id))
     ]  # fmt: skip
+
+
+def not_over(rows: Rows, since_ms: int) -> tuple[int, int]:
+    """Jobs that ran at or after a time and have not ended for good, and how many tries of theirs did then."""
+    job, attempt = schema.job.c, schema.attempt.c
+    counts: list[Any] = [
+        sa.func.count(attempt.job_id.distinct()).label("jobs"),
+        sa.func.count(attempt.ended_ms).label("tries"),
+    ]
+    query = sa.select(*counts).join_from(schema.job, schema.attempt)
+    [found] = rows(
+        query.where(
+            job.state.not_in([str(state) for state in ENDED]),
+            attempt.started_ms.is_not(None),
+            attempt.state != str(AttemptState.POISONED),
+            sa.or_(attempt.ended_ms.is_(None), attempt.ended_ms >= since_ms),
+        )
+    )
+    return found.jobs, found.tries

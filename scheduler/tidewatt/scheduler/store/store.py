@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from tidewatt.scheduler.jobs import ENDED, AttemptState, JobState, SettlementState
 from tidewatt.scheduler.proof.chain import Tip
 from tidewatt.scheduler.store import database, schema
-from tidewatt.scheduler.store.accounts import AccountRecord, accounts_since
+from tidewatt.scheduler.store.accounts import AccountRecord, accounts_since, not_over
 from tidewatt.scheduler.store.chained import Chained
 from tidewatt.scheduler.store.database import StoreError
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, kind_of, plan_of
@@ -128,6 +128,10 @@ class Store(Chained):
     def accounts_since(self, since_ms: int) -> list[AccountRecord]:
         """What reports need of the jobs that ended at or after a time, oldest first."""
         return accounts_since(self._rows, since_ms)
+
+    def not_over(self, since_ms: int) -> tuple[int, int]:
+        """How many jobs ran at or after a time and have not ended for good; how many tries of theirs have."""
+        return not_over(self._rows, since_ms)
 
     def turns_since(self, since_ms: int) -> list[TurnRecord]:
         """Jobs submitted at or after a time, oldest first, as the replay of their queue needs them."""

@@ -7,6 +7,7 @@ import pytest
 
 from tests.exports.made import group, job, report, total
 from tests.unit.scheduler.cli.fake_daemon import FakeDaemon
+from tidewatt.scheduler.accounting.report_schema import NotOver
 from tidewatt.scheduler.array import Key
 from tidewatt.scheduler.cli.exporting import Scope, model_card
 from tidewatt.scheduler.client import Client
@@ -46,7 +47,8 @@ class Answers:
         groups = [
             group(key, total(), jobs=count) for key, count in (("nlp", 3), ("vision", 2), ("(none)", 1))
         ]
-        return report(groups=groups, by=by, baseline=baseline).model_dump(mode="json")
+        beside = NotOver(jobs=2, attempts=3)
+        return report(groups=groups, by=by, baseline=baseline, not_over=beside).model_dump(mode="json")
 
 
 def _json(view: JobView) -> dict[str, Any]:
@@ -87,6 +89,7 @@ def test_report_of_a_project_is_its_group_without_what_belongs_to_all(client: Cl
     found = Scope(60.0, "hypothetical", project="vision").report(client)
     assert (found.total.key, found.total.jobs, found.baseline) == ("vision", 2, "hypothetical")
     assert (found.by, found.own, found.hold_out) == ("none", None, None)
+    assert found.not_over == NotOver(jobs=2, attempts=3, of="any project")
     assert cast(Answers, client).asked == [(60.0, "project", "hypothetical")]
 
 

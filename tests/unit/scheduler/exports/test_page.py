@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.exports.made import NOON, account, group, hold_out, job, ledger, receipt, report, total
 from tidewatt.scheduler.accounting.equivalence import Equivalence
-from tidewatt.scheduler.accounting.report_schema import Report, ReportGroup
+from tidewatt.scheduler.accounting.report_schema import NotOver, Report, ReportGroup
 from tidewatt.scheduler.exports.charts import GridStep, diverging, dumbbell, interval, timeline
 from tidewatt.scheduler.exports.facts import Facts, facts
 from tidewatt.scheduler.exports.page import Contents, html
@@ -118,6 +118,12 @@ def test_headline_claims_no_more_than_is_known(more: dict[str, Any], headline: s
 
 def test_nothing_ran() -> None:
     assert "No job ran and ended in this time." in text_of(page(group("total", jobs=0, final=0), []))
+
+
+def test_jobs_that_have_run_and_are_not_over_are_told() -> None:
+    for whole in (None, group("total", jobs=0, final=0)):
+        text = text_of(page(report=report(whole, not_over=NotOver(jobs=2, attempts=3))))
+        assert "2 jobs have run and are not over: in no number yet (of their attempts 3 ended)." in text
 
 
 def test_levers_forecast_beside_and_method_are_there() -> None:

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.exports.made import account, attempt, group, ledger, receipt, report, total
+from tidewatt.scheduler.accounting.report_schema import NotOver
 from tidewatt.scheduler.exports.paper import latex, markdown, plain_text, statement
 
 FORMS = (plain_text, markdown, latex)
@@ -53,6 +54,12 @@ def test_failed_runs_unmetered_and_unverified_jobs_are_told() -> None:
     assert "1 of the runs were not metered" in text
     assert "1 unverified job is in no saving" in text
     assert "of 1 of 3 jobs" in text
+
+
+def test_jobs_that_have_run_and_are_not_over_are_told() -> None:
+    for whole in (None, group("total", jobs=0)):
+        text = plain_text(report(whole, not_over=NotOver(jobs=2, attempts=3)), [receipt()])
+        assert "2 jobs have run and are not over: in no number yet (of their attempts 3 ended)." in text
 
 
 def test_nothing_ran() -> None:
