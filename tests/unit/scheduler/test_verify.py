@@ -68,7 +68,7 @@ def test_receipt_of_a_job_is_computed_again_from_its_readings(today: Day, tmp_pa
     assert by_verdict(outcome) == {
         "holds": ["signature", "files", "chain", "order", "head", "queue", "turn", "readings", "account"],
         "broken": [],
-        "open": ["idle draw"],
+        "open": ["queue", "idle draw"],
     }
 
 
@@ -243,7 +243,7 @@ def earlier_baseline(_head: dict[str, Any], rows: Rows, _inputs: dict[str, Any])
 def early_account(_head: dict[str, Any], rows: Rows, _inputs: dict[str, Any]) -> None:
     """The account is of a time before its job's end."""
     account = next(row for row in rows if row["kind"].startswith("settlement.") and "payload" in row)
-    account["payload"]["settled_at_ms"] = account["time_ms"] = 1_700_000_000_000
+    account["payload"]["settled_at_ms"] = 1_700_000_000_000
 
 
 def to_next_year(_head: dict[str, Any], _rows: Rows, inputs: dict[str, Any]) -> None:
@@ -359,6 +359,24 @@ def test_what_its_owner_forged_is_seen_from_the_rest(
         files[bundle.RECEIPT] = canonical(accounts[-1])
     signed_by(key, files, chain=True)
     assert subject in by_verdict(checked(tmp_path, packed(files), Trust(key.public)))["broken"]
+
+
+def test_jobs_that_are_not_over_and_clocks_that_were_set_back_do_no_harm(tmp_path: Path) -> None:
+    with worked(tmp_path / "day", random.Random(3), 1, hold_out=0.5) as at:
+        at.backend.scripts["2.1"] = at.backend.scripts["3.1"] = script(random.Random(1), fails=True)
+        for _ in range(2):
+            at.submit(gpus=1, duration_s=1500.0, retries=3)
+        at.wait(timedelta(minutes=-20))
+        at.round()
+        while at.job(2).retried == 0:
+            at.wait(timedelta(minutes=1))
+            at.watcher.look()
+        at.changes.hold("2")
+        settle(at)
+        content = Bundles(at.service).report(None, "job", "feasible")
+    outcome = checked(tmp_path, content, Trust())
+    assert by_verdict(outcome)["broken"] == []
+    assert "time" in by_verdict(outcome)["open"]
 
 
 @pytest.mark.parametrize("edited", [{"pue": 1.1}, {"zones": {"average": "FR", "marginal": "FR"}}], ids=str)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from tidewatt.scheduler.accounting.frozen import MICRO
@@ -15,12 +16,15 @@ LOTS = "holdout"  # the kind of the event with the seed, and of one for each lot
 def check(events: Iterable[Mapping[str, Any]], outcome: Outcome) -> None:
     """Adds whether every lot is the one that the seed gives its place; nothing where none was drawn."""
     found = list(events)
-    frozen = {
-        each["job_id"]: Lot.of(each["payload"]["frozen"]) for each in found if each["kind"] == "submitted"
-    }
+    submitted = [each for each in found if each["kind"] == "submitted" and "payload" in each]
+    frozen = {each["job_id"]: Lot.of(each["payload"].get("frozen", {})) for each in submitted}
     lots = sum(lot is not None for lot in frozen.values())
     if not lots:
         return
+    seeds = [each["payload"]["share_ppm"] for each in found if each["kind"] == LOTS and not each["job_id"]]
+    if any(one == other for one, other in pairwise(seeds)):
+        told = f"{counted(len(seeds), 'seed')} for {counted(lots, 'lot')}: a new seed for the same share"
+        outcome.open("lots", f"{told}: lots might have been tried until they pleased")
     wrong = list(_wrong(found, frozen))
     outcome.told(
         "lots",

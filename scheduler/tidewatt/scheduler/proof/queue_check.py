@@ -58,6 +58,9 @@ def check(chain: Chain, case: JobCase, outcome: Outcome) -> None:
     told = _told(chain.events)
     wrong = [sentence for job in case.queue if (sentence := _wrong(job, told.get(job.job_id)))]
     own = next((job for job in case.queue if job.job_id == case.job_id), None)
+    if others := len([job for job in case.queue if job.job_id != case.job_id]):
+        ran = f"how long {counted(others, 'other job')} ran is declared"
+        outcome.open("queue", f"{ran}: no longer than their attempts")
     if hidden := [str(e["seq"]) for e in chain.events if _kept_back(e, case.job_id)] or chain.sealed:
         which = "" if isinstance(hidden, int) else f" {', '.join(hidden[:3])}"
         wrong.append(f"events{which} are kept back: jobs may be missing")

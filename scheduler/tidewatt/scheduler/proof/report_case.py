@@ -206,7 +206,7 @@ class Choice:
         if kind in ("attempt.running", "attempt.ended"):
             return _ATTEMPT
         if number not in self._newest:
-            return LABEL
+            return Shown(frozenset({"frozen"}), reason=False) if kind == "submitted" else LABEL
         if event["seq"] == self._newest[number]:
             return WHOLE
         if kind == "submitted":
