@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tidewatt.scheduler.jobs import ENDED, AttemptState
+from tidewatt.scheduler.jobs import ENDED, AttemptState, JobState
 from tidewatt.scheduler.store import schema
 
 Rows = Callable[[sa.Select[Any]], Sequence[sa.Row[Any]]]
@@ -63,7 +63,7 @@ def not_over(rows: Rows, since_ms: int) -> tuple[int, int]:
     query = sa.select(*counts).join_from(schema.job, schema.attempt)
     [found] = rows(
         query.where(
-            job.state.not_in([str(state) for state in ENDED]),
+            job.state.in_([str(state) for state in JobState if state not in ENDED]),  # by its index
             attempt.started_ms.is_not(None),
             attempt.state != str(AttemptState.POISONED),
             sa.or_(attempt.ended_ms.is_(None), attempt.ended_ms >= since_ms),
