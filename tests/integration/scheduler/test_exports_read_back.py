@@ -114,12 +114,10 @@ def test_prometheus_reads_both_forms_alike(tmp_path: Path) -> None:
     assert len(read["plain"]) == sum(1 for line in plain.splitlines() if line and line[0] != "#")
 
 
-def test_promtool_finds_nothing(tmp_path: Path) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not here: metric_rules holds its rules")
+def test_linters_of_metrics_find_nothing(tmp_path: Path) -> None:
     page = openmetrics.text([job(1), job(2, project=HOSTILE)], report())
-    done = subprocess.run(
-        [promtool, "check", "metrics"], input=page, capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    assert (done.returncode, done.stdout + done.stderr) == (0, ""), json.dumps(page)
+    assert mistakes(page) == []  # the rules of promtool, which need not be here
+    if promtool := shutil.which("promtool"):
+        command = [promtool, "check", "metrics"]
+        done = subprocess.run(command, input=page, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert (done.returncode, done.stdout + done.stderr) == (0, ""), json.dumps(page)
