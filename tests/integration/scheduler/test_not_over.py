@@ -50,6 +50,7 @@ def test_job_that_is_held_after_a_failure_is_told_until_it_is_over(tmp_path: Pat
         assert second == "1 job has run and is not over: in no number yet (of its attempts 1 ended)."
         at.changes.cancel(str(number))
         assert not_over(at) == (0, 0)
+        assert ended_since(at.site, at.store, None, "none", "feasible").total.jobs == 1
 
 
 def test_jobs_that_run_are_told_and_those_that_never_ran_are_not(tmp_path: Path) -> None:
@@ -105,7 +106,14 @@ def test_bundle_proves_how_many_jobs_are_not_over(tmp_path: Path, since_s: float
         content = Bundles(at.service).report(since_s, "none", "feasible")
     assert shown.not_over == (NotOver(jobs=1, attempts=1) if since_s == 900 else NotOver(jobs=2, attempts=2))
     assert json.loads(unzipped(content)[bundle.PUBLISHED]) == json.loads(shown.model_dump_json())
-    assert by_verdict(checked(tmp_path, content, Trust()))["broken"] == []
+    outcome = checked(tmp_path, content, Trust())
+    assert by_verdict(outcome)["broken"] == []
+    counted = "1 job has" if since_s == 900 else "2 jobs have"
+    assert any(
+        each.subject == "jobs" and each.found.startswith(f"{counted} run and")
+        for each in outcome.findings
+        if each.verdict == "open"
+    )
 
 
 @pytest.mark.parametrize("told", [None, {"jobs": 0, "attempts": 0, "of": ""}])

@@ -8,6 +8,7 @@ from typing import Any
 from tidewatt.backends.clock import moment
 from tidewatt.forecasting.series import Series
 from tidewatt.scheduler.accounting.quantity import counted as number_of
+from tidewatt.scheduler.accounting.report_words import not_over
 from tidewatt.scheduler.proof import bundle, cells_check, intensity_check, lots_check, times_check
 from tidewatt.scheduler.proof.cells_check import Checked
 from tidewatt.scheduler.proof.chain import EMPTY
@@ -174,6 +175,8 @@ def _totals(opened: Opened, jobs: Sequence[JobTold], case: ReportCase, outcome: 
     if own:
         outcome.open("own use", "what Tidewatt itself used is as its events say; its readings are not here")
     report = computed(jobs, opened.chain.events, case)
+    for sentence in not_over(report):
+        outcome.open("jobs", sentence)
     published = json.loads(opened.files[bundle.PUBLISHED])
     wrong = differences(published, json.loads(report.model_dump_json()))
     made_by, ours = opened.statement.predicate.get("software"), f"tidewatt {version('tidewatt')}"
