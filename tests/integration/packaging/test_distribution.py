@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PORTIONS = tuple(f"tidewatt/{area}/" for area in ("scheduler", "forecasting", "backends"))
 PIP = ("-m", "pip", "install", "-q", "--no-deps", "--no-index", "--disable-pip-version-check")
-DATA = (".csv", ".typed", ".mako", ".ini")
+DATA = ("templates/report.html", "templates/report.css", ".csv", ".typed", ".mako", ".ini")
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,7 @@ def test_wheel_holds_the_data_that_it_works_with(built: Path) -> None:
         names = wheel.namelist()
     assert "tidewatt/scheduler/demo/examples/grid_california_2days.csv" in names
     assert "tidewatt/scheduler/demo/examples/train_digits.py" in names
+    assert {f"tidewatt/scheduler/exports/templates/report.{kind}" for kind in ("html", "css")} <= set(names)
     data = {
         path.name for path in (ROOT / "forecasting/tidewatt/forecasting/data").iterdir() if path.is_file()
     }
