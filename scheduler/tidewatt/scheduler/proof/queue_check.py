@@ -98,10 +98,15 @@ def _seen_whole(chain: Chain, job_id: int) -> bool:
 def _told(events: Iterable[Mapping[str, Any]]) -> dict[int, _Told]:
     found: dict[int, _Told] = {}
     for event in events:
-        if not event["job_id"] or "payload" not in event:
+        if not event["job_id"]:
             continue
         job = found.setdefault(event["job_id"], _Told())
-        kind, payload, attempt_id = event["kind"], event["payload"], event["attempt_id"]
+        kind, attempt_id = event["kind"], event["attempt_id"]
+        if kind.startswith("job."):  # a label tells it, too
+            job.state = kind.removeprefix("job.")
+        if "payload" not in event:
+            continue
+        payload = event["payload"]
         if kind in FROZEN or kind == "updated":
             job.need |= {name: payload[name] for name in NEED if name in payload}
             job.frozen = payload.get("frozen", job.frozen)
@@ -111,8 +116,6 @@ def _told(events: Iterable[Mapping[str, Any]]) -> dict[int, _Told]:
             job.started_ms.setdefault(attempt_id, payload["started_ms"])
         elif kind == "attempt.ended" and "ended_ms" in payload:
             job.ended_ms[attempt_id] = payload["ended_ms"]
-        elif kind.startswith("job."):
-            job.state = kind.removeprefix("job.")
     return found
 
 

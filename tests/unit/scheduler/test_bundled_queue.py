@@ -1,0 +1,28 @@
+"""The queue in a job's bundle: those who came before it, and those who asked nothing of it after all."""
+
+import random
+from pathlib import Path
+
+import pytest
+import structlog
+
+from tests.integration.scheduler.ledger_day import settle, worked
+from tidewatt.scheduler.daemon.bundles import Bundles
+from tidewatt.scheduler.proof.opening import Trust
+from tidewatt.scheduler.proof.verify import verify
+
+
+@pytest.mark.parametrize("verb", ["cancel", "hold"])
+def test_jobs_that_never_ran_are_not_missed_in_the_queue_of_a_later_one(tmp_path: Path, verb: str) -> None:
+    structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
+    with worked(tmp_path / "day", random.Random(3), 1) as at:
+        at.submit(gpus=2, duration_s=1500.0)
+        getattr(at.changes, verb)("2")
+        at.shift(60)
+        at.submit(gpus=1, duration_s=1500.0)
+        while at.job(3).state != "done":
+            at.shift(200)
+        settle(at)
+        (tmp_path / "bundle.zip").write_bytes(Bundles(at.service).job("3", {}))
+    outcome = verify(tmp_path / "bundle.zip", Trust(), ())
+    assert outcome.sound, [each.found for each in outcome.findings if each.verdict == "broken"]
