@@ -1,6 +1,8 @@
 """`verify` says what holds, what does not and what it cannot tell; bad files cost a sentence, no more."""
 
+import hashlib
 import json
+import os
 import random
 import sqlite3
 import zipfile
@@ -30,6 +32,7 @@ from tidewatt.scheduler.proof.envelope import opened as opened_envelope
 from tidewatt.scheduler.proof.keys import SigningKey, signing_key
 from tidewatt.scheduler.proof.opening import Trust
 from tidewatt.scheduler.proof.outcome import Outcome
+from tidewatt.scheduler.proof.outputs import read
 from tidewatt.scheduler.proof.verify import verify
 
 Found = dict[str, list[str]]
@@ -679,3 +682,83 @@ def test_command_line_says_it_all_with_its_exit_code(
     assert run("verify", str(good), "--json") == 0
     answer: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert (answer["sound"], answer["kind"], answer["subject"]) == (True, "job", "1")
+
+
+def bound(tmp_path: Path) -> Path:
+    """A bundle that binds two files of this folder."""
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    (tmp_path / "log.txt").write_bytes(b"loss")
+    made = [read(tmp_path / name) for name in ("model.bin", "log.txt")]
+    with worked(tmp_path / "day", random.Random(1), 1) as at:
+        content = Bundles(at.service).job("1", {each.name: each.sha256 for each in made})
+    (tmp_path / "bound.zip").write_bytes(content)
+    return tmp_path / "bound.zip"
+
+
+def test_outputs_are_named_and_compared_with_files_of_the_reader(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(bound(tmp_path))
+    model = hashlib.sha256(b"weights").hexdigest()
+    assert run("verify", file) == 0
+    told = f"open   output: model.bin is bound, no file was given to compare: sha256 {model}"
+    assert told in capsys.readouterr().out
+    renamed = tmp_path / "received.bin"
+    renamed.write_bytes(b"weights")
+    assert run("verify", file, "--output", str(renamed), "--output", str(tmp_path / "log.txt")) == 0
+    said = capsys.readouterr().out
+    assert f"received.bin is model.bin, which is bound, and the file given is it: sha256 {model}" in said
+    assert "ok     output: log.txt is bound, and the file given is it" in said
+    assert "to compare" not in said
+    (tmp_path / "model.bin").write_bytes(b"other weights")
+    assert run("verify", file, "--output", str(tmp_path / "model.bin"), "--json") == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["outputs"] == {"model.bin": model, "log.txt": hashlib.sha256(b"loss").hexdigest()}
+    assert [each["found"] for each in answer["findings"] if each["verdict"] == "broken"] == [
+        f"model.bin is bound with sha256 {model}, and the file given has "
+        f"{hashlib.sha256(b'other weights').hexdigest()}"
+    ]
+
+
+def test_file_that_no_bundle_binds_is_wrong_and_one_that_is_not_there_costs_a_sentence(
+    today: Day, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("job 1", "report by none"):
+        (tmp_path / "any.zip").write_bytes(today.bundles[name])
+        assert run("verify", str(tmp_path / "any.zip"), "--output", str(tmp_path / "any.zip")) == 1
+        assert "any.zip is not bound" in capsys.readouterr().out
+    assert run("verify", str(tmp_path / "any.zip"), "--output", str(tmp_path / "none.bin")) == 2
+    assert "none.bin cannot be read: No such file" in capsys.readouterr().err
+    assert run("verify", str(tmp_path / "any.zip"), "--output", str(tmp_path)) == 2
+    assert "is no file that could be read whole" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_what_is_no_regular_file_is_refused_at_once(
+    tmp_path: Path, make: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path / "odd.zip")
+    assert run("verify", str(tmp_path / "odd.zip")) == 2
+    assert "odd.zip is no regular file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("subject", "name"),
+    [("job 1", bundle.INPUTS), ("job 1", bundle.CHAIN), ("job 1", "intensity/"),
+     ("report by none", bundle.PUBLISHED)],
+)  # fmt: skip
+def test_name_that_is_there_twice_could_be_read_in_two_ways_and_is_refused(
+    tmp_path: Path, today: Day, subject: str, name: str
+) -> None:
+    from tests.property.scheduler.test_bundle_mutations import signed_by
+
+    files = unzipped(today.bundles[subject])
+    found = next(each for each in sorted(files) if each.startswith(name))
+    text = files[found].decode()
+    field = text[1 : text.index(":")]  # its first name, once more in front of itself
+    files[found] = ("{" + field + ":0," + text[1:]).encode()
+    mine = signing_key(tmp_path / "keys")
+    signed_by(mine, files, chain=False)
+    outcome = checked(tmp_path, packed(files), Trust(mine.public))
+    assert any("twice, which is not canonical" in each.found for each in outcome.findings)
+    assert not outcome.sound

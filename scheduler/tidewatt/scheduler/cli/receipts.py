@@ -1,5 +1,6 @@
 """`receipt`: what one job used, emitted and saved, and everything it stands on in one file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
@@ -13,7 +14,6 @@ from tidewatt.scheduler.cli.text import painted, say, say_json, tell
 from tidewatt.scheduler.client import Client, Json
 from tidewatt.scheduler.errors import BadInput, Refused
 
-LARGEST_OUTPUT = 1 << 40  # bytes; what is larger is not read for its digest
 _PATIENT_S = 300.0  # a bundle of a year takes longer than other answers
 
 
@@ -40,9 +40,7 @@ def receipt(
     if "settlement" not in answer:
         raise BadInput(f"{job} is an array: name one of its tasks, as {job}_0")
     if bundle is not None:
-        digests = [f"{_digest(path)}:{path.name}" for path in outputs or ()]
-        query = f"?{urlencode({'output': digests}, doseq=True)}" if digests else ""
-        _write(client, f"bundle/job/{job}{query}", bundle)
+        _write(client, f"bundle/job/{job}{_query(outputs or ())}", bundle)
         answer = client.job(job)  # making the bundle may have settled it anew
     _show(client, answer, as_json, bundle)
 
@@ -76,13 +74,17 @@ def _show(client: Client, answer: Json, as_json: bool, bundle: Path | None) -> N
         say(line)
 
 
-def _digest(path: Path) -> str:
-    import hashlib
+def _query(paths: Sequence[Path]) -> str:
+    """What asks the daemon to bind these files' digests to a bundle.
 
-    try:
-        if path.stat().st_size > LARGEST_OUTPUT or not path.is_file():
-            raise BadInput(f"the output {path} is no file that could be read whole")
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise BadInput(f"the output {path} cannot be read: {error.strerror}") from None
+    Raises:
+        BadInput: where one cannot be read, or two have one name.
+    """
+    from tidewatt.scheduler.proof.outputs import read
+
+    made: dict[str, str] = {}
+    for each in map(read, paths):
+        if made.setdefault(each.name, each.sha256) != each.sha256:
+            raise BadInput(f"two outputs are called {each.name}: a bundle binds each by its name, rename one")
+    digests = [f"{sha256}:{name}" for name, sha256 in made.items()]
+    return f"?{urlencode({'output': digests}, doseq=True)}" if digests else ""

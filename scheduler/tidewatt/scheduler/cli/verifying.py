@@ -42,19 +42,25 @@ def verify(
             "--head", metavar="FILE", help="A head of that ledger that you got earlier: `ledger head --json`."
         ),
     ] = None,
+    outputs: Annotated[
+        list[Path] | None,
+        typer.Option("--output", metavar="FILE", help="What the job made, to compare with what is bound."),
+    ] = None,
     as_json: given.AsJson = False,
 ) -> int:
     """Check every number of a bundle, offline; exit 1 if one does not hold."""
     from tidewatt.scheduler.proof.keys import own_key, verifying_key
     from tidewatt.scheduler.proof.opening import Trust
+    from tidewatt.scheduler.proof.outputs import read
     from tidewatt.scheduler.proof.verify import UNPROVEN
     from tidewatt.scheduler.proof.verify import verify as check
 
     expected = None if key is None else verifying_key(key)
     trust = Trust(expected, own_key(own_paths().keys), None if head is None else _seen(head))
+    made = [read(path) for path in outputs or ()]
     try:
         with _limited_memory():
-            outcome = check(file, trust, intensity or ())
+            outcome = check(file, trust, intensity or (), made)
     except MemoryError:
         raise BadInput(f"{file} needs more memory than any bundle: do not trust it") from None
     if as_json:

@@ -42,6 +42,8 @@ def unpacked(path: Path) -> dict[str, bytes]:
             than a bundle could hold).
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe may never end
+            raise BadBundle(f"{path} is no regular file: name the bundle's file itself")
         with zipfile.ZipFile(path) as archive:
             return _read(archive, path)
     except OSError as error:

@@ -77,6 +77,8 @@ def _statement(payload: bytes) -> Statement:
     form = json.loads(payload)
     subjects = {each["name"]: each["digest"]["sha256"] for each in form["subject"]}
     found = Statement(form["predicateType"], subjects, form["predicate"])
+    if not all(isinstance(each, str) for pair in subjects.items() for each in pair):
+        raise Forged("it names things, or digests, by what is no text")
     if canonical(found.form()) != payload:
         raise Forged("it is no statement of this version")
     return found

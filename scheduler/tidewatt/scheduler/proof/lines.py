@@ -1,11 +1,10 @@
 """The chain as it travels in a bundle: some events whole, some in part, of others digests only."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tidewatt.scheduler.proof.canonical import canonical, digest
+from tidewatt.scheduler.proof.canonical import canonical, digest, parsed
 from tidewatt.scheduler.proof.chain import Event, Tip, label, link, seal
 
 _SEALED_AT_ONCE = 500
@@ -78,13 +77,13 @@ def read(content: bytes) -> Chain:
         ValueError: where a line is not what a bundle writes.
     """
     first, *rest = content.splitlines()
-    opening = json.loads(first)
+    opening = parsed(first)
     before = tip = Tip(_whole(opening["after_seq"]), str(opening["after_hash"]))
     events: list[dict[str, Any]] = []
     hashes = {before.seq: before.hash}
     sealed = 0
     for line in rest:
-        form = json.loads(line)
+        form = parsed(line)
         for found in _digests(form, events):
             tip = Tip(tip.seq + 1, link(tip.hash, found))
             hashes[tip.seq] = tip.hash

@@ -9,7 +9,7 @@ from tidewatt.forecasting.series import instant
 from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.proof import bundle, envelope, heads, keys, lines
 from tidewatt.scheduler.proof.archive import BadBundle
-from tidewatt.scheduler.proof.canonical import sha256
+from tidewatt.scheduler.proof.canonical import once, sha256
 from tidewatt.scheduler.proof.chain import Tip
 from tidewatt.scheduler.proof.envelope import Forged, Statement
 from tidewatt.scheduler.proof.heads import Head
@@ -78,7 +78,7 @@ def opened(files: Mapping[str, bytes], trust: Trust, outcome: Outcome) -> Opened
 
 def parsed(content: bytes) -> dict[str, Any]:
     """An object of integers and strings; raises ValueError where there is another number, or none."""
-    form = json.loads(content, parse_float=_refused, parse_constant=_refused)
+    form = json.loads(content.decode(), parse_float=_refused, parse_constant=_refused, object_pairs_hook=once)
     if not isinstance(form, dict):
         raise ValueError("it is no object")
     return form

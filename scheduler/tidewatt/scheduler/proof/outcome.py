@@ -25,7 +25,8 @@ class Finding:
 class Outcome:
     """The findings of a bundle in the order of the checks; `signed_by` is the fingerprint of its key.
 
-    `needs_key` are the series that it only has the digests of, in words.
+    `needs_key` are the series that it only has the digests of, in words. `outputs` are the SHA-256 digests of
+    what its job made, by name, where they are bound.
     """
 
     kind: str = ""
@@ -35,6 +36,7 @@ class Outcome:
     partial: bool = False  # some accounts could not be computed again
     findings: list[Finding] = field(default_factory=list)
     needs_key: list[str] = field(default_factory=list)
+    outputs: dict[str, str] = field(default_factory=dict)
 
     @property
     def sound(self) -> bool:

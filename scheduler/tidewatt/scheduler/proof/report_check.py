@@ -10,6 +10,7 @@ from tidewatt.forecasting.series import Series
 from tidewatt.scheduler.accounting.quantity import counted as number_of
 from tidewatt.scheduler.accounting.report_words import not_over
 from tidewatt.scheduler.proof import bundle, cells_check, intensity_check, lots_check, times_check
+from tidewatt.scheduler.proof.canonical import parsed
 from tidewatt.scheduler.proof.cells_check import Checked
 from tidewatt.scheduler.proof.chain import EMPTY
 from tidewatt.scheduler.proof.differences import differences
@@ -177,7 +178,7 @@ def _totals(opened: Opened, jobs: Sequence[JobTold], case: ReportCase, outcome: 
     report = computed(jobs, opened.chain.events, case)
     for sentence in not_over(report):
         outcome.open("jobs", sentence)
-    published = json.loads(opened.files[bundle.PUBLISHED])
+    published = parsed(opened.files[bundle.PUBLISHED])
     wrong = differences(published, json.loads(report.model_dump_json()))
     made_by, ours = opened.statement.predicate.get("software"), f"tidewatt {version('tidewatt')}"
     if made_by != ours:  # sums are sums, but how intervals and grades are got is each version's own

@@ -1,6 +1,5 @@
 """Series of intensity that a bundle holds, and those that its reader fetched with a key of their own."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,13 @@ from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.recording import read
 from tidewatt.forecasting.series import Series, Steps, touching
 from tidewatt.scheduler.errors import BadInput
-from tidewatt.scheduler.proof.canonical import sha256
+from tidewatt.scheduler.proof.canonical import parsed, sha256
 from tidewatt.scheduler.proof.intensity import FOLDER, content_of, recipe, series_of
 
 
 def bundled(files: Mapping[str, bytes]) -> dict[str, Series]:
     """The series in a bundle by the names of their files."""
-    return {
-        name: series_of(json.loads(content)) for name, content in files.items() if name.startswith(FOLDER)
-    }
+    return {name: series_of(parsed(content)) for name, content in files.items() if name.startswith(FOLDER)}
 
 
 class Supplied:

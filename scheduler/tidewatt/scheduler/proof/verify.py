@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tidewatt.scheduler.garbage import uncollected
-from tidewatt.scheduler.proof import bundle, job_check, report_check
+from tidewatt.scheduler.proof import bundle, job_check, outputs, report_check
 from tidewatt.scheduler.proof.archive import BadBundle, unpacked
 from tidewatt.scheduler.proof.opening import Trust, opened
 from tidewatt.scheduler.proof.outcome import Outcome
+from tidewatt.scheduler.proof.outputs import Output
 from tidewatt.scheduler.proof.supplied import Supplied
 
 UNPROVEN = (
@@ -19,18 +20,20 @@ UNPROVEN = (
 """What no bundle can prove."""
 
 
-def verify(path: Path, trust: Trust, intensity: Sequence[Path] = ()) -> Outcome:
-    """Everything that can be found out about a bundle; `intensity`: the reader's own recordings of the grid.
+def verify(path: Path, trust: Trust, intensity: Sequence[Path] = (), given: Sequence[Output] = ()) -> Outcome:
+    """Everything that can be found out about a bundle.
+
+    `intensity` are the reader's own recordings of the grid, `given` files that may be what the job made.
 
     Raises:
         BadInput: where the file is no bundle, or a recording cannot be read.
     """
     supplied = Supplied(intensity)
     with uncollected():
-        return _verified(path, trust, supplied)
+        return _verified(path, trust, supplied, given)
 
 
-def _verified(path: Path, trust: Trust, supplied: Supplied) -> Outcome:
+def _verified(path: Path, trust: Trust, supplied: Supplied, given: Sequence[Output]) -> Outcome:
     files = unpacked(path)
     outcome = Outcome()
     try:
@@ -39,6 +42,7 @@ def _verified(path: Path, trust: Trust, supplied: Supplied) -> Outcome:
         raise BadBundle(f"{path}: {error}") from None
     if found is None:
         return outcome
+    outputs.check(found.statement.subjects, given, outcome)
     match outcome.kind:
         case bundle.JOB:
             job_check.check(found, supplied, outcome)
