@@ -1,6 +1,7 @@
 """Events are chained as they are written; whatever is done to them afterwards is told."""
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,8 +12,10 @@ import pytest
 import sqlalchemy as sa
 from alembic.config import Config
 
+from tidewatt.scheduler.proof import lines
 from tidewatt.scheduler.proof.canonical import LARGEST, canonical
 from tidewatt.scheduler.proof.chain import EMPTY, START, ChainBroken, Tip, follow
+from tidewatt.scheduler.proof.lines import WHOLE
 from tidewatt.scheduler.store import Store, database
 
 
@@ -152,6 +155,20 @@ def test_integer_that_not_every_reader_can_hold_is_refused(store: Store, value: 
         transaction.append(1, "kind", {"value": value})
 
 
-def test_text_that_is_no_unicode_is_refused() -> None:
-    with pytest.raises(ValueError, match="UTF-8"):
-        canonical({"a": "\ud800"})
+def test_half_a_surrogate_pair_is_escaped_and_read_back() -> None:
+    value = {"a": "\ud800", "b": "😀\\udc00", "\udfff": "é"}
+    assert canonical({"a": "\ud800"}) == rb'{"a":"\ud800"}'
+    assert json.loads(canonical(value)) == value
+
+
+def test_event_of_an_older_release_with_half_a_surrogate_pair_is_chained_too(tmp_path: Path) -> None:
+    path = tmp_path / "tidewatt.db"
+    old_store(path, "0002", events=1)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("update event set payload = ?", ('{"a":"\\ud83d","b":"😀"}',))
+        connection.commit()
+    store = Store(path)
+    assert store.events()[0]["payload"] == {"a": "\ud83d", "b": "😀"}
+    written = lines.written(store.chain(0), EMPTY, lambda _event: WHOLE)
+    assert lines.read(written).end == follow(store.chain(0)) == store.tip()
+    store.close()
