@@ -17,7 +17,9 @@ def check(inputs: Mapping[str, Any], case: JobCase, readings: Path, outcome: Out
     draws = {key: mw for by_device in case.idle_mw.values() for key, mw in by_device.items()}
     if draws:
         told = ", ".join(f"{mw / 1000:g} W of {key}" for key, mw in sorted(draws.items()))
-        outcome.open("idle draw", f"{told}: declared, from readings of other days")
+        outcome.open(
+            "idle draw", f"{told}: declared, from up to seven days of readings, not all in this bundle"
+        )
     wrong = [
         f"{key} is declared to draw {mw / 1000:g} W when idle and drew {lowest / 1000:g} W while the job ran"
         for attempt_id, by_device in case.idle_mw.items()
