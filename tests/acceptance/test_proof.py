@@ -48,6 +48,10 @@ def test_claims_are_checked_elsewhere_and_a_changed_ledger_is_told(house: Any, t
     model.write_bytes(b"weights")
     made = house.tidewatt("receipt", str(job), "--bundle", str(receipt), "--output", str(model))
     assert made.returncode == 0, made.stderr
+    (tmp_path / "model.pt").write_bytes(b"other weights")
+    both = "--output", str(model), "--output", str(tmp_path / "model.pt")
+    doubled = house.tidewatt("receipt", str(job), "--bundle", str(tmp_path / "two.zip"), *both)
+    assert (doubled.returncode, "two outputs are called model.pt" in doubled.stderr) == (2, True)
     assert house.tidewatt("report", "--bundle", str(report)).returncode == 0
     key.write_text(house.tidewatt("ledger", "key").stdout, encoding="utf-8")
     head = house.ask("ledger", "head")
@@ -60,6 +64,10 @@ def test_claims_are_checked_elsewhere_and_a_changed_ledger_is_told(house: Any, t
         assert answer["signed_by"] == head["fingerprint"]
     stranger = elsewhere(tmp_path, "verify", str(receipt))
     assert "nobody here vouches for that key" in stranger.stdout
+    assert "output: model.pt is bound, no file was given to compare" in stranger.stdout
+    for path, code, told in ((model, 0, "the file given is it"), (tmp_path / "model.pt", 1, "WRONG  output")):
+        compared = elsewhere(tmp_path, "verify", str(receipt), "--output", str(path))
+        assert (compared.returncode, told in compared.stdout) == (code, True), compared.stdout
 
     assert house.tidewatt("ledger", "check").returncode == 0
     with closing(sqlite3.connect(house.home / "tidewatt.db")) as store:
