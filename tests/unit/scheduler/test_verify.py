@@ -762,3 +762,26 @@ def test_name_that_is_there_twice_could_be_read_in_two_ways_and_is_refused(
     outcome = checked(tmp_path, packed(files), Trust(mine.public))
     assert any("twice, which is not canonical" in each.found for each in outcome.findings)
     assert not outcome.sound
+
+
+def test_statement_about_things_without_names_is_refused(tmp_path: Path, today: Day) -> None:
+    mine = signing_key(tmp_path / "keys")
+    files = unzipped(today.bundles["job 1"]) | {bundle.KEY: mine.public.pem}
+    nameless: Any = {1: "ab" * 32}
+    files[bundle.STATEMENT] = sign(Statement("urn:tidewatt:bundle:1", nameless, {"format": 1}), mine)
+    outcome = checked(tmp_path, packed(files), Trust(mine.public))
+    assert [each.found for each in outcome.findings if each.verdict == "broken"] == [
+        "statement.json was not signed like this: it names things, or digests, by what is no text"
+    ]
+
+
+def test_name_of_an_output_does_no_harm_to_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with worked(tmp_path / "day", random.Random(1), 1) as at:
+        content = Bundles(at.service).job("1", {"a\x1b[2Jb\nok     output: all": "ab" * 32})
+    (tmp_path / "bound.zip").write_bytes(content)
+    assert run("verify", str(tmp_path / "bound.zip")) == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert not any(line.startswith("ok     output") for line in said.splitlines())
