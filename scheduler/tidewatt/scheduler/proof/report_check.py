@@ -80,6 +80,9 @@ def _shown(
         outcome.broken("jobs", f"accounts or submissions are kept back: {which}")
         return False
     settled = sum(job.record is not None for job in jobs)
+    if settled < len(jobs):
+        without = number_of(len(jobs) - settled, "job")
+        outcome.open("jobs", f"{without} ended and had no account yet: in no total")
     if before := sum(job.over and (job.ended_ms or 0) < since_ms <= job.told_ms for job in everybody):
         outcome.open(
             "jobs", f"{number_of(before, 'job')} ended before its time, as told within it: not counted"
