@@ -165,12 +165,13 @@ class Settler:
 
     def _queue(self, since_ms: int) -> _Queue:
         """All jobs that asked something of their home, to be replayed first in, first out."""
-        turns = [each for each in self._store.turns_since(since_ms) if each.state is not JobState.HELD]
+        turns = self._store.turns_since(since_ms)
         attempts = self._store.attempts([each.job_id for each in turns])
         homes: dict[str, list[ReplayJob]] = {}
         for each in turns:
             own = attempts[each.job_id]
-            if each.state is not JobState.CANCELLED or any(attempt.started_ms for attempt in own):
+            asked = each.state not in (JobState.HELD, JobState.CANCELLED)
+            if asked or any(attempt.started_ms for attempt in own):
                 homes.setdefault(each.home, []).append(self._replayed(each, own))
         return _Queue(homes)
 

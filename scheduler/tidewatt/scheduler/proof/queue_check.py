@@ -8,6 +8,7 @@ from typing import Any
 from tidewatt.backends.clock import moment
 from tidewatt.scheduler.accounting.baseline import ReplayJob
 from tidewatt.scheduler.accounting.quantity import counted
+from tidewatt.scheduler.jobs import ENDED
 from tidewatt.scheduler.proof.chain import EMPTY
 from tidewatt.scheduler.proof.job_case import FROZEN, JobCase
 from tidewatt.scheduler.proof.lines import Chain, Shown
@@ -39,6 +40,7 @@ class _Told:
     need: dict[str, Any] = field(default_factory=dict)
     frozen: Mapping[str, Any] = field(default_factory=dict)
     state: str = ""
+    revived: bool = False  # it moved on after its end
     submitted: bool = False  # that event is in the chain, too
     started_ms: dict[str, int] = field(default_factory=dict)
     ended_ms: dict[str, int] = field(default_factory=dict)
@@ -57,6 +59,7 @@ def check(chain: Chain, case: JobCase, outcome: Outcome) -> None:
     """Adds whether the ledger tells of every job of the queue as it stands there, and none is left out."""
     told = _told(chain.events)
     wrong = [sentence for job in case.queue if (sentence := _wrong(job, told.get(job.job_id)))]
+    wrong += [f"job {number} moved on after its end" for number, job in told.items() if job.revived]
     own = next((job for job in case.queue if job.job_id == case.job_id), None)
     if others := len([job for job in case.queue if job.job_id != case.job_id]):
         ran = f"how long {counted(others, 'other job')} ran is declared"
@@ -103,6 +106,7 @@ def _told(events: Iterable[Mapping[str, Any]]) -> dict[int, _Told]:
         job = found.setdefault(event["job_id"], _Told())
         kind, attempt_id = event["kind"], event["attempt_id"]
         if kind.startswith("job."):  # a label tells it, too
+            job.revived |= job.state in ENDED
             job.state = kind.removeprefix("job.")
         if "payload" not in event:
             continue
@@ -141,6 +145,6 @@ def _left_out(case: JobCase, own: ReplayJob, told: Mapping[int, _Told]) -> Itera
     for number, job in told.items():
         if number in there or not job.submitted or job.frozen.get("home") != home:
             continue
-        asked = job.state != "held" and (job.state != "cancelled" or job.started_ms)
+        asked = job.started_ms or job.state not in ("held", "cancelled")
         if asked and (moment(job.frozen["submitted_ms"]), number) < turn:
             yield number

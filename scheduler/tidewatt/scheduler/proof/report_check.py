@@ -9,6 +9,7 @@ from tidewatt.backends.clock import moment
 from tidewatt.forecasting.series import Series
 from tidewatt.scheduler.accounting.quantity import counted as number_of
 from tidewatt.scheduler.accounting.report_words import not_over
+from tidewatt.scheduler.jobs import SettlementState
 from tidewatt.scheduler.proof import bundle, cells_check, intensity_check, lots_check, times_check
 from tidewatt.scheduler.proof.canonical import parsed
 from tidewatt.scheduler.proof.cells_check import Checked
@@ -25,6 +26,8 @@ from tidewatt.scheduler.proof.supplied import Supplied, bundled
 _MOST_G_PER_KWH = 5_000  # no grid emits more
 _BY_VERSION = (".interval", ".grade", "hold_out")
 
+NOT_SETTLED = str(SettlementState.NONE)
+
 
 def check(opened: Opened, supplied: Supplied, outcome: Outcome) -> None:
     """Computes the report again, and adds what was found."""
@@ -37,6 +40,7 @@ def check(opened: Opened, supplied: Supplied, outcome: Outcome) -> None:
         if not _shown(opened, jobs, everybody.values(), case.since_ms or 0, outcome):
             return
         _order(jobs, times_check.apart_ms(opened.inputs), outcome)
+        times_check.vouched_for([job.events for job in jobs], opened.heads, outcome)
         lots_check.check(opened.chain.events, outcome)
         _accounts(opened, jobs, supplied, outcome)
         _totals(opened, jobs, case, outcome)
@@ -79,7 +83,7 @@ def _shown(
         which = ", ".join(f"job {number}" if number else "its own use" for number in [*hidden, *unknown][:5])
         outcome.broken("jobs", f"accounts or submissions are kept back: {which}")
         return False
-    settled = sum(job.record is not None for job in jobs)
+    settled = sum(job.record is not None and job.record["state"] != NOT_SETTLED for job in jobs)
     if settled < len(jobs):
         without = number_of(len(jobs) - settled, "job")
         outcome.open("jobs", f"{without} ended and had no account yet: in no total")

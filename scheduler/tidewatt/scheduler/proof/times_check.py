@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tidewatt.backends.clock import moment
+from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.proof.heads import Head
 from tidewatt.scheduler.proof.job_case import FROZEN, SETTLED
 from tidewatt.scheduler.proof.outcome import Outcome
@@ -84,6 +85,19 @@ def vouched(own: Sequence[Mapping[str, Any]], heads: Sequence[Head], outcome: Ou
         outcome.holds("head", f"the submission was signed for at {at}, before the job ended")
     else:
         outcome.open("head", f"the first head signed after the submission is at {at}, after the job's end")
+
+
+def vouched_for(jobs: Sequence[Sequence[Mapping[str, Any]]], heads: Sequence[Head], outcome: Outcome) -> None:
+    """Adds how many jobs were submitted and ended between two heads, so that one head vouches for both."""
+    late = 0
+    for events in jobs:
+        first = next((head.seq for head in heads if head.seq >= events[0]["seq"]), None)
+        ended = [each["seq"] for each in events if each["kind"] == "attempt.ended"]
+        late += bool(ended) and (first is None or first >= ended[-1])
+    if late:
+        outcome.open(
+            "head", f"of {late} of {counted(len(jobs), 'job')} no head was signed between submission and end"
+        )
 
 
 def chained_late(events: Events, outcome: Outcome) -> None:
