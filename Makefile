@@ -30,7 +30,7 @@ soak: dev  ## 200 kills at random instants of a scripted day, mutated bundles an
 	@TIDEWATT_SOAK_ENERGY=2000 $(BIN)/python -m pytest tests/property/backends/meters -s --timeout=3600
 	@TIDEWATT_SOAK_TRIALS=2000 $(BIN)/python -m pytest tests/unit/scheduler/test_holdout.py -s -k nine_times --timeout=3600
 
-engines:  ## installs what some tests drive: a C compiler (apt-get, as root or through sudo), other clients of grid services
+engines:  ## installs what some tests drive: a C compiler, Chromium (apt-get, as root or through sudo), clients of services and formats
 	@./requirements/engines
 
 lock: dev  ## pins the newest packages that fit pyproject.toml, with their hashes
