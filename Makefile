@@ -27,7 +27,7 @@ lint: dev  ## ruff, mypy and the direction of dependencies
 soak: dev  ## 200 kills at random instants of a scripted day, mutated bundles and readings, drawn lots; prints its counts
 	@TIDEWATT_SOAK_KILLS=200 $(BIN)/python -m pytest tests/acceptance/test_crash_soak.py -s --timeout=3600
 	@TIDEWATT_SOAK_MUTATIONS=1000 $(BIN)/python -m pytest tests/property/scheduler/test_bundle_mutations.py -s --timeout=3600
-	@TIDEWATT_SOAK_ENERGY=2000 $(BIN)/python -m pytest tests/property/backends/meters -s --timeout=3600
+	@TIDEWATT_SOAK_ENERGY=2000 TIDEWATT_SOAK_FAULTS=5000 $(BIN)/python -m pytest tests/property/backends/meters -s --timeout=3600
 	@TIDEWATT_SOAK_TRIALS=2000 $(BIN)/python -m pytest tests/unit/scheduler/test_holdout.py -s -k nine_times --timeout=3600
 
 engines:  ## installs what some tests drive: a C compiler, Chromium (apt-get, as root or through sudo), clients of services and formats
