@@ -23,8 +23,8 @@ def check(inputs: Mapping[str, Any], case: JobCase, readings: Path, outcome: Out
     wrong = [
         f"{key} is declared to draw {mw / 1000:g} W when idle and drew {lowest / 1000:g} W while the job ran"
         for attempt_id, by_device in case.idle_mw.items()
-        for key, mw in by_device.items()
-        if (lowest := _lowest_mw(readings / attempt_id, key)) and mw > _TIMES * lowest + _MORE_MW
+        for key, lowest in _lowest_mw(readings / attempt_id).items()
+        if (mw := by_device.get(key, 0)) > _TIMES * lowest + _MORE_MW
     ]
     if wrong:  # a rule of the account may be at fault, or somebody: the reader should look
         outcome.open(
@@ -38,10 +38,10 @@ def check(inputs: Mapping[str, Any], case: JobCase, readings: Path, outcome: Out
             outcome.open("intensity", f"no {entry['signal']} intensity of {entry['zone']} was known, as told")
 
 
-def _lowest_mw(folder: Path, key: str) -> int:
-    """The lowest momentary draw in an attempt's readings; 0 where none tells it."""
+def _lowest_mw(folder: Path) -> dict[str, int]:
+    """The lowest momentary draw of each device in an attempt's readings; only of those that tell it."""
     if not folder.is_dir():
-        return 0
-    power_mw = excerpt(folder, 0, _FOREVER_MS).power_mw.get(key)
-    seen = None if power_mw is None else power_mw[power_mw > 0]
-    return 0 if seen is None or not seen.size else int(seen.min())
+        return {}
+    shown = excerpt(folder, 0, _FOREVER_MS).power_mw.items()
+    drawn = {key: power_mw[power_mw > 0] for key, power_mw in shown}
+    return {key: int(power_mw.min()) for key, power_mw in drawn.items() if power_mw.size}
