@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from tidewatt.backends import durable, lock
-from tidewatt.backends.backend import AttemptStatus, Launch, Phase, StopReason
+from tidewatt.backends.backend import AttemptStatus, Launch, Limits, Owner, PauseTerms, Phase, StopReason
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.identity import Identity
 
+_PARTS = {"owner": Owner, "pausing": PauseTerms, "limits": Limits}
 MARKS = "TIDEWATT_MARKS"  # the variable by which a job finds the folder of its marks
-_PATHS = ("folder", "cwd", "environment_file", "stdout", "stderr", "snapshot", "readings")
+_PATHS = ("folder", "cwd", "environment_file", "stdout", "stderr", "snapshot", "readings", "resumes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ class Attempt:
             values["argv"] = tuple(values["argv"])
             values["gpu_uuids"] = tuple(values["gpu_uuids"])
             values["clock"] = Clock(**values["clock"])
+            for name, kind in _PARTS.items():
+                values[name] = _part(kind, values.get(name))
             return Launch(**values)
         except (KeyError, TypeError) as error:
             raise durable.CorruptError(f"{self.folder / 'launch.json'} is not a launch: {error!r}") from error
@@ -166,3 +169,12 @@ def ended(outcome: Outcome, started_ms: int | None, warnings: tuple[str, ...]) -
         warnings=warnings,
         stopped=outcome.stopped,
     )
+
+
+def _part(kind: type[Any], content: dict[str, Any] | None) -> Any:
+    """A part of a launch; JSON knows lists only where we have tuples."""
+    if content is None:
+        return None
+    known = {field.name for field in fields(kind)}
+    lists = {name: tuple(value) for name, value in content.items() if isinstance(value, list)}
+    return kind(**{name: value for name, value in (content | lists).items() if name in known})

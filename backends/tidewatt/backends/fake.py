@@ -72,6 +72,10 @@ class FakeBackend:
             self._withdraw(folder, "withdrawn before it started")
             return True
 
+    def logs(self, _folder: Path, _offset: int = 0, _limit: int = 1_000_000) -> bytes:
+        """No attempt here has output."""
+        return b""
+
     def processes(self, _folder: Path) -> frozenset[int]:
         """No attempt here has processes."""
         return frozenset()

@@ -94,6 +94,20 @@ class LocalBackend:
             Attempt(folder).make()
             return claim.poison(folder, "withdrawn before it started")
 
+    def logs(self, folder: Path, offset: int = 0, limit: int = 1_000_000) -> bytes:
+        """The job's output from this byte on; b"" where there is no more yet.
+
+        Raises:
+            BackendError: It cannot be read.
+        """
+        with _told(f"the output of the attempt in {folder} cannot be read"):
+            launch = Attempt(folder).launch()
+            if launch is None or not (launch.cwd / launch.stdout).exists():
+                return b""
+            with open(launch.cwd / launch.stdout, "rb") as file:
+                file.seek(offset)
+                return file.read(limit)
+
     def processes(self, folder: Path) -> frozenset[int]:
         """The pids of the attempt's job that live now, without its supervisor; empty where none is known."""
         attempt = Attempt(folder)

@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import secrets
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +103,24 @@ def paths(environ: Mapping[str, str], home: Path | None = None) -> Paths:
         home = Path(given) if given else _base(environ, "XDG_STATE_HOME", ".local/state") / "tidewatt"
     # realpath, so that one folder reached by two names has one socket
     return Paths(home=Path(os.path.realpath(home.expanduser())), runtime=_runtime(environ))
+
+
+def mark(place: Paths) -> str:
+    """The state folder's own mark, `tw-1f8e2a9c`, by which engines tell its attempts from those of others.
+
+    It is drawn once and kept, so that it stays the same wherever the folder is moved.
+    """
+    file = place.home / "mark"
+    with suppress(FileNotFoundError):
+        return file.read_text(encoding="utf-8").strip()
+    draft = place.home / f".mark.{os.getpid()}.{secrets.token_hex(4)}"
+    draft.write_text(f"tw-{secrets.token_hex(4)}\n", encoding="utf-8")
+    try:
+        with suppress(FileExistsError):
+            os.link(draft, file)
+    finally:
+        draft.unlink()
+    return file.read_text(encoding="utf-8").strip()
 
 
 def user_config(environ: Mapping[str, str]) -> Path:

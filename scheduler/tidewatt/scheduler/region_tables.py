@@ -14,29 +14,36 @@ if TYPE_CHECKING:
 
 
 def regions(settings: Settings, host: "Host") -> tuple[Region, ...]:
-    """The regions on this host; without any configured there is one, `local`, with all that the host has.
+    """The regions; without any configured there is one, `local`, with all that this host has.
 
-    Exactly one is home: the one that says so, else `local`, else the first.
+    Those with another backend than "local" are taken as their tables describe them. Exactly one is home: the
+    one that says so, else `local`, else the first.
 
     Raises:
         BadInput: for a GPU that the host does not have or that two regions claim, and for a region that
             counts its GPUs itself.
     """
     tables = settings.regions or (RegionTable(name="local"),)
-    for table in tables:
+    here = [table for table in tables if table.backend == "local"]
+    for table in here:
         if table.counted:
             raise BadInput(
                 f"the region {table.name!r} counts GPUs in its pools, but it is on this host, whose GPUs are"
                 " counted here: take gpus out of pools, and give the region its gpus"
             )
-        if table.cpus is None and len(tables) > 1:
+        if table.cpus is None and len(here) > 1:
             raise BadInput(
                 f"the region {table.name!r} does not say how many cores it has, and the host's cannot be"
                 " counted for several regions: add cpus"
             )
-    shares = _gpu_shares(tables, host)
+    shares = _gpu_shares(here, host)
     home = _home(tables)
-    return tuple(_on_host(table, shares[table.name], home, settings, host) for table in tables)
+    return tuple(
+        _on_host(table, shares[table.name], home, settings, host)
+        if table in here
+        else _described(table, home, settings)
+        for table in tables
+    )
 
 
 def described(settings: Settings) -> tuple[Region, ...]:

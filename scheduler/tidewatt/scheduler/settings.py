@@ -66,6 +66,14 @@ def _moment(value: Any) -> Any:
     return value
 
 
+def _backend(value: Any) -> Any:
+    from tidewatt.backends.engines import names  # only here: most files have no such key
+
+    if isinstance(value, str) and value not in names():
+        raise ValueError(f"there is no backend {value!r}: there are {', '.join(names())}")
+    return value
+
+
 Duration = Annotated[timedelta, Field(gt=timedelta()), BeforeValidator(_duration)]
 Pause = Annotated[timedelta, Field(ge=timedelta()), BeforeValidator(_duration)]  # may be nothing
 ZoneKey = Annotated[str, BeforeValidator(_zone)]
@@ -150,11 +158,13 @@ class RegionTable(Table):
     has all of them and all cores; of several regions each states its own. `power_limit_kw` holds for the IT
     power of all jobs together, `price_per_kwh` is in any one currency, `signal` decides here instead of the
     general one. `site` is where its machines stand and `cloud` whose they are ("" for your own), for reports.
+    `backend` is what runs its jobs, `options` are that backend's own.
     `pue_class` says where its PUE is from: a survey of others, the site's stated figure, or a meter.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    backend: Literal["local"] = "local"
+    backend: Annotated[str, BeforeValidator(_backend)] = "local"
+    options: dict[str, Any] = Field(default_factory=dict)
     zone: ZoneKey = ""
     zones: ZonesTable | None = None
     gpus: Annotated[int | tuple[str, ...] | None, BeforeValidator(_gpus)] = None

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pytest
 
 from tidewatt.backends import claim, durable
 from tidewatt.backends.attempt import Attempt
-from tidewatt.backends.backend import AttemptStatus, Backend, Launch, Phase
+from tidewatt.backends.backend import AttemptStatus, Backend, Launch, Phase, Withdraw
 from tidewatt.backends.fake import FakeBackend, Script
 from tidewatt.backends.local import LocalBackend
 from tidewatt.backends.processes import Tree
@@ -21,11 +21,15 @@ PATIENCE_S = 30.0
 T = TypeVar("T")
 
 
+class HostBackend(Backend, Withdraw, Protocol):
+    """Runs attempts, and can tell at once whether one has started."""
+
+
 @dataclass
 class Stage:
     """Launches attempts below `root` and waits for what becomes of them."""
 
-    backend: Backend
+    backend: HostBackend
     root: Path
     pass_time: Callable[[], None]
     folders: list[Path] = field(default_factory=list)

@@ -21,6 +21,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from tidewatt.backends.backend import BackendError
 from tidewatt.backends.clock import Clock, time_ms
+from tidewatt.backends.engines import Setting
 from tidewatt.backends.host import GpuHost
 from tidewatt.backends.local import LocalBackend
 from tidewatt.backends.meters import node_source
@@ -28,6 +29,7 @@ from tidewatt.forecasting.shrinkage import Shrinker
 from tidewatt.scheduler import config
 from tidewatt.scheduler.daemon import api
 from tidewatt.scheduler.daemon.doors import Doors, tcp_socket
+from tidewatt.scheduler.daemon.engines import others
 from tidewatt.scheduler.daemon.gathering import Gatherer
 from tidewatt.scheduler.daemon.guarding import Guardian
 from tidewatt.scheduler.daemon.launching import Launcher
@@ -42,7 +44,7 @@ from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.daemon.sweeping import sweep
 from tidewatt.scheduler.daemon.watching import Watcher
 from tidewatt.scheduler.errors import BadInput, SchedulerError
-from tidewatt.scheduler.paths import Paths, paths
+from tidewatt.scheduler.paths import Paths, mark, paths
 from tidewatt.scheduler.settings import Settings
 from tidewatt.scheduler.store import Store
 
@@ -162,6 +164,10 @@ def _site(place: Paths, settings: Settings, options: Options, gpus: GpuHost, kno
         chain=PatientChain(Shrinker(known.chain)),
         backend=LocalBackend(),
         hindsight=options.hindsight or any(source.hindsight for source in settings.sources),
+        others=others(
+            settings.regions,
+            Setting(place.home, options.clock, mark(place), settings.meter_interval_s),
+        ),
     )
 
 

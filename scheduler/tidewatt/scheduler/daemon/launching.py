@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from tidewatt.backends import lease
-from tidewatt.backends.backend import BackendError, Launch
+from tidewatt.backends.backend import BackendError, Launch, Withdraw
 from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.accounting.frozen import MICRO
 from tidewatt.scheduler.daemon.carriage import transfer_factors
@@ -17,10 +17,10 @@ from tidewatt.scheduler.daemon.occupancy import blocked
 from tidewatt.scheduler.daemon.predecessors import waits
 from tidewatt.scheduler.daemon.premises import place_factors
 from tidewatt.scheduler.daemon.replanning import Queue
-from tidewatt.scheduler.daemon.site import Site
+from tidewatt.scheduler.daemon.site import HOST, Site
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.jobs import AttemptState, JobState
-from tidewatt.scheduler.paths import Paths
+from tidewatt.scheduler.paths import Paths, mark
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
@@ -89,7 +89,11 @@ class Launcher:
         return waits(job, self._store) or blocked(job, region, pool, found.live, found.jobs)
 
     def _free_gpus(self, job: JobRecord, region: Region, pool: str, found: Queue) -> tuple[str, ...]:
+        """UUIDs on this host; of other places, whose engine chooses them, only their number is looked at."""
         if not job.gpus:
+            return ()
+        if region.backend != HOST:
+            _count(job, region, pool, found)
             return ()
         ours = {
             uuid: f"{uuid} is used by job {each.job_id}" for each in found.live for uuid in each.gpu_uuids
@@ -137,7 +141,7 @@ class Launcher:
         self, job: JobRecord, region: Region, pool: str, earlier: list[AttemptRecord]
     ) -> dict[str, Any]:
         """What its account will need of the place, as it is now; models of hardware only where known."""
-        cpu_model = self._site.host.cpu_name if region.backend == "local" else ""
+        cpu_model = self._site.host.cpu_name if region.backend == HOST else ""
         factor = self._site.clock.factor
         return {
             "zones": dict(region.zones),
@@ -146,17 +150,20 @@ class Launcher:
             **({"gpu_model": pool} if job.gpus and pool else {}),
             **({"cpu_model": cpu_model} if cpu_model else {}),
             **({"replay_factor_milli": round(1000 * factor)} if factor != 1 else {}),
+            **({"backend": region.backend} if region.backend != HOST else {}),
             **place_factors(self._site, region.name),
             **transfer_factors(job, earlier, region, self._site),
         }
 
     def _submit(self, job: JobRecord, attempt: AttemptRecord) -> None:
+        backend = self._site.backend_of(attempt.backend)
         try:
-            self._site.backend.submit(self._launch(job, attempt))
+            backend.submit(self._launch(job, attempt))
         except (BackendError, OSError) as error:
             log.error("attempt.not_launched", attempt=attempt.id, error=str(error))
-            with suppress(BackendError):
-                self._site.backend.poison(attempt_folder(self._site.paths, attempt))
+            if isinstance(backend, Withdraw):  # else its status tells whether the engine has it
+                with suppress(BackendError):
+                    backend.poison(attempt_folder(self._site.paths, attempt))
 
     def _launch(self, job: JobRecord, attempt: AttemptRecord) -> Launch:
         paths, settings = self._site.paths, self._site.settings
@@ -181,7 +188,23 @@ class Launcher:
             meter_interval_s=settings.meter_interval_s,
             clock=self._site.clock,
             variables=_variables(job) | _whereabouts(job, attempt),
+            token=f"{mark(paths)}-{attempt.id.replace('.', '-')}",
+            region=attempt.region,
+            name=job.name,
+            gpus=job.gpus,
+            gpu_kind=attempt.pool,
+            cpus=job.cpus,
+            mem_mb=job.mem_mb,
         )
+
+
+def _count(job: JobRecord, region: Region, pool: str, found: Queue) -> None:
+    """Raises NotFree where our own attempts leave too few GPUs of a place whose engine counts for itself."""
+    there = [each for each in found.live if (each.region, each.pool) == (region.name, pool)]
+    has = sum(each.gpus for each in region.pools if each.name == pool)
+    free = has - sum(found.jobs[each.job_id].gpus for each in there if each.job_id in found.jobs)
+    if free < job.gpus:
+        raise NotFree(f"it needs {job.gpus} GPUs and {free} of {has} are free in {region.name}")
 
 
 def _whereabouts(job: JobRecord, attempt: AttemptRecord) -> dict[str, str]:

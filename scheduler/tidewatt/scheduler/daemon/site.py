@@ -1,12 +1,12 @@
 """What the daemon knows of its place: this host, its regions, their grids, and who is on its GPUs."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from tidewatt.backends.backend import Backend
+from tidewatt.backends.backend import Backend, Withdraw
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.host import ForeignUse, Host
 from tidewatt.backends.meters.journal import LONGEST_INTERVAL_S, followed_ms
@@ -14,6 +14,7 @@ from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.series import Outlook, Series
 from tidewatt.scheduler.config import policy_of
 from tidewatt.scheduler.daemon.patience import PatientChain
+from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.paths import Paths
 from tidewatt.scheduler.planning.estimate import Estimate, estimate
@@ -23,10 +24,11 @@ from tidewatt.scheduler.planning.signals import beside, binds, deciding
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.settings import RegionTable, Settings
 
+HOST = "local"  # the kind of backend that runs jobs on the daemon's own host
 LOOKAHEAD = timedelta(days=2)  # at least this much intensity ahead is asked for
 
 
-class HostBackend(Backend, Protocol):
+class HostBackend(Backend, Withdraw, Protocol):
     """A backend on this host, which knows the processes of its attempts."""
 
     def processes(self, folder: Path) -> frozenset[int]:
@@ -36,7 +38,10 @@ class HostBackend(Backend, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Everything about the place that does not change while the daemon runs."""
+    """Everything about the place that does not change while the daemon runs.
+
+    `backend` runs jobs on this host; `others` are the backends of other kinds, by kind.
+    """
 
     paths: Paths
     settings: Settings
@@ -46,6 +51,21 @@ class Site:
     chain: PatientChain
     backend: HostBackend
     hindsight: bool = False
+    others: Mapping[str, Backend] = field(default_factory=dict)
+
+    def backend_of(self, kind: str) -> Backend:
+        """The backend of a kind ("local", "slurm").
+
+        Raises:
+            Refused: where no region of that kind is configured any more.
+        """
+        if kind == HOST:
+            return self.backend
+        if kind not in self.others:
+            raise Refused(
+                f"no region has the backend {kind!r} any more: bring one back, for jobs still there"
+            )
+        return self.others[kind]
 
     @property
     def policy(self) -> Policy:

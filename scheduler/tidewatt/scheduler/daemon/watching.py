@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from tidewatt.backends.backend import AttemptStatus, Phase, StopReason
+from tidewatt.backends.backend import AttemptStatus, Phase, StopReason, Withdraw
 from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.daemon.environments import forget
 from tidewatt.scheduler.daemon.faults import told
@@ -16,7 +16,7 @@ from tidewatt.scheduler.daemon.moving import STATES, Moves, ran_ms
 from tidewatt.scheduler.daemon.occupancy import ask, fares
 from tidewatt.scheduler.daemon.predecessors import settle_followers
 from tidewatt.scheduler.daemon.retrying import Retry, retry
-from tidewatt.scheduler.daemon.site import Site
+from tidewatt.scheduler.daemon.site import HOST, Site
 from tidewatt.scheduler.jobs import AttemptState, JobState
 from tidewatt.scheduler.planning.precedence import dues
 from tidewatt.scheduler.planning.speeds import Speeds
@@ -49,17 +49,21 @@ class Watcher:
         """Records what changed; returns, in words, what may move the plans of others."""
         live = self._store.live_attempts()
         folders = {attempt.id: self._folder(attempt) for attempt in live}
-        statuses = self._site.backend.status(folders.values()) if live else {}
         causes = []
-        for attempt in live:
-            with told("watch", attempt=attempt.id):
-                cause = self._record(attempt, statuses[folders[attempt.id]])
-                causes += [cause] if cause else []
+        for kind in dict.fromkeys(attempt.backend for attempt in live):
+            theirs = [attempt for attempt in live if attempt.backend == kind]
+            with told("poll", backend=kind):
+                statuses = self._site.backend_of(kind).status([folders[each.id] for each in theirs])
+                for attempt in theirs:
+                    with told("watch", attempt=attempt.id):
+                        cause = self._record(attempt, statuses[folders[attempt.id]])
+                        causes += [cause] if cause else []
         return causes
 
     def processes(self) -> frozenset[int]:
         """Pids of all jobs that run now."""
-        folders = [self._folder(attempt) for attempt in self._store.live_attempts()]
+        here = [attempt for attempt in self._store.live_attempts() if attempt.backend == HOST]
+        folders = [self._folder(attempt) for attempt in here]
         return frozenset().union(*(self._site.backend.processes(folder) for folder in folders))
 
     def stop(self, job: JobRecord) -> None:
@@ -71,12 +75,17 @@ class Watcher:
     def _recover(self, attempt: AttemptRecord) -> None:
         if any(event["kind"] == "overrun" for event in self._store.events(attempt.job_id)):
             self._overran.add(attempt.id)
-        if attempt.state is AttemptState.LAUNCHING and self._site.backend.poison(self._folder(attempt)):
+        if attempt.state is AttemptState.LAUNCHING and self._withdrawn(attempt):
             self._poisoned(attempt, "the daemon was restarted before it came up")
 
     def _stop(self, attempt: AttemptRecord) -> None:
-        self._site.backend.stop(self._folder(attempt), StopReason.CANCELLED)
+        self._site.backend_of(attempt.backend).stop(self._folder(attempt), StopReason.CANCELLED)
         self._stopped.add(attempt.id)
+
+    def _withdrawn(self, attempt: AttemptRecord) -> bool:
+        """Makes sure that an attempt which has not started never will, where that can be told at once."""
+        backend = self._site.backend_of(attempt.backend)
+        return isinstance(backend, Withdraw) and backend.poison(self._folder(attempt))
 
     def _record(self, attempt: AttemptRecord, status: AttemptStatus) -> str:
         match status.phase:
@@ -97,9 +106,7 @@ class Watcher:
 
     def _launching(self, attempt: AttemptRecord) -> str:
         since = self._launching_since.setdefault(attempt.id, time.monotonic())
-        if time.monotonic() - since < LAUNCH_TIMEOUT_S or not self._site.backend.poison(
-            self._folder(attempt)
-        ):
+        if time.monotonic() - since < LAUNCH_TIMEOUT_S or not self._withdrawn(attempt):
             return ""
         return self._poisoned(attempt, f"it did not come up within {LAUNCH_TIMEOUT_S:.0f} s")
 

@@ -105,6 +105,11 @@ class AttemptRecord:
     reason: str = ""
 
     @property
+    def backend(self) -> str:
+        """The kind of backend that runs it."""
+        return str(self.factors.get("backend", "local"))
+
+    @property
     def number(self) -> int:
         """1 for the job's first attempt."""
         return int(self.id.partition(".")[2])
