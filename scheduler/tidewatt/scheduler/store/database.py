@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from tidewatt.scheduler.errors import SchedulerError
 
-HEAD = "0003"  # the newest migration
+HEAD = "0004"  # the newest migration
 
 
 class StoreError(SchedulerError):

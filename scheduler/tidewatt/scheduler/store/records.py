@@ -68,6 +68,10 @@ class JobRecord:
     postponed: int = 0  # how often a plan moved its start later
     guard_ms: int | None = None  # the duration that its deadline is kept with; None: `duration_ms`
     estimate_ms: int | None = None  # the owner's own, where there is one
+    pausing: dict[str, Any] | None = None  # how it may be interrupted; None: it may not
+    progress_ms: int = 0  # work of its paused attempts that was kept, as on hardware of speed 1
+    paused: str = ""  # who paused it: "plan" or "owner"
+    uid: int | None = None  # the system user it runs as; None: the daemon's own
 
     @property
     def key(self) -> str:

@@ -103,6 +103,10 @@ job = sa.Table(
     sa.Column("postponed", sa.Integer, nullable=False),  # how often a plan moved its start later
     sa.Column("guard_ms", Time, nullable=True),  # the duration that its deadline is kept with
     sa.Column("estimate_ms", Time, nullable=True),  # the owner's own, where earlier runs suggest another
+    sa.Column("pausing", Json, nullable=True),  # how it may be interrupted; null: it may not
+    sa.Column("progress_ms", Time, nullable=False),  # work of its paused attempts that was kept, at speed 1
+    sa.Column("paused", sa.Text, nullable=False),  # who paused it: "plan", "owner"; "": nobody
+    sa.Column("uid", sa.Integer, nullable=True),  # the system user it runs as; null: the daemon's
     sqlite_strict=True,
     sqlite_autoincrement=True,  # an id is never used twice
 )
@@ -124,5 +128,15 @@ attempt = sa.Table(
     sa.Column("exit_code", sa.Integer, nullable=True),
     sa.Column("signal", sa.Integer, nullable=True),
     sa.Column("reason", sa.Text, nullable=False),
+    sqlite_strict=True,
+)
+
+decision = sa.Table(  # what operators decided while the daemon ran; each also stands in the event table
+    "decision",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),  # "drain:eu", "drain:GPU-1b2c", "shifting"
+    sa.Column("value", Json, nullable=False),
+    sa.Column("since_ms", Time, nullable=False),
+    sa.Column("user", sa.Text, nullable=False),
     sqlite_strict=True,
 )
