@@ -23,10 +23,14 @@ CLIENTS = (
     "electricitymaps==0.0.1",
     "entsoe-py==0.8.1",
     "huggingface-hub==2.4.0",
+    "kubernetes==35.0.0",
+    "moto[batch,ec2,server]==5.2.5",
     "prometheus-client==0.26.0",
+    "ray[default]==2.60.0",
+    "submitit==1.5.4",
     "watttime==1.4.0",
 )
-"""Other people's clients of grid services and readers of exports: their versions are part of the tests."""
+"""Other people's clients of grids and engines, readers of exports, and engines: part of the tests."""
 TRACKERS = ("codecarbon==3.3.2", "carbontracker==2.4.7", "zeus==0.16.0")
 """Other meters, which a benchmark runs beside ours: their versions stand with its figures."""
 QUIET = (

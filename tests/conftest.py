@@ -12,10 +12,19 @@ import structlog
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT / ".." / "shared"
 CLIENTS = ROOT / ".engines" / "bin" / "python"  # other people's clients and readers
+SERVERS = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # servers lie where not every user looks
+
+
+def _commands(*names: str) -> Callable[[], bool]:
+    return lambda: all(shutil.which(name, path=SERVERS) for name in names)
+
+
 ENGINES: dict[str, Callable[[], bool]] = {
-    "gcc": lambda: shutil.which("gcc") is not None,
-    "chromium": lambda: shutil.which("chromium") is not None,
+    "gcc": _commands("gcc"),
+    "chromium": _commands("chromium"),
     "clients": lambda: (ROOT / ".engines" / ".tidewatt-clients").is_file() and CLIENTS.exists(),
+    "slurm": _commands("slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd", "sbatch"),
+    "ssh": _commands("sshd", "ssh", "rsync"),
 }
 
 
