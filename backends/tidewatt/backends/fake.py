@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import AttemptStatus, BackendError, Launch, Phase, StopReason
-from tidewatt.backends.fake_readings import FakeMeter, Load
+from tidewatt.backends.fake_readings import FakeMeter
+from tidewatt.backends.fake_run import FakeRun
 from tidewatt.backends.fake_script import Leg, Script, Told
 
 __all__ = ["FakeBackend", "FakeMeter", "Leg", "Script", "Told"]
@@ -28,7 +28,7 @@ class FakeBackend:
     failing: BackendError | None = None
     meter: FakeMeter | None = None
     submitted: list[Launch] = field(default_factory=list)
-    _attempts: dict[Path, "_Attempt"] = field(default_factory=dict)
+    _attempts: dict[Path, FakeRun] = field(default_factory=dict)
     _poisoned: dict[Path, str] = field(default_factory=dict)
     _guard: threading.RLock = field(default_factory=threading.RLock)
 
@@ -42,7 +42,7 @@ class FakeBackend:
             if script.refusal:
                 self._poisoned[launch.folder] = script.refusal
                 return
-            self._attempts[launch.folder] = _Attempt(launch, script, self.now_ms())
+            self._attempts[launch.folder] = FakeRun(launch, script, self.now_ms())
 
     def status(self, folders: Iterable[Path]) -> dict[Path, AttemptStatus]:
         """Each attempt as it stands at `now_ms`."""
@@ -85,7 +85,7 @@ class FakeBackend:
         with self._guard:
             return tuple(attempt.launch.attempt_id for attempt in self._begun(self.now_ms()))
 
-    def _begun(self, now_ms: int) -> list["_Attempt"]:
+    def _begun(self, now_ms: int) -> list[FakeRun]:
         return [attempt for attempt in self._attempts.values() if attempt.has_started(now_ms)]
 
     def _withdraw(self, folder: Path, reason: str) -> None:
@@ -104,93 +104,3 @@ class FakeBackend:
         if self.failing is not None:
             raise self.failing
         return self._guard
-
-
-@dataclass(slots=True)
-class _Attempt:
-    launch: Launch
-    script: Script
-    submitted_ms: int
-    stopped: StopReason | None = None
-    stops_ms: int = 0
-    killed: bool = False
-    told: bool = False
-
-    def starts_ms(self) -> int:
-        return self.submitted_ms + round(self.script.starts_after_s * 1000)
-
-    def has_started(self, now_ms: int) -> bool:
-        return now_ms >= self.starts_ms()
-
-    def natural_end_ms(self) -> int:
-        return self.starts_ms() + round(self.script.lasts_s * 1000)
-
-    def stop(self, reason: StopReason, at_ms: int) -> None:
-        self.stopped = reason
-        self.killed = self.script.stops_after_s is None
-        after_s = self.launch.grace_s if self.script.stops_after_s is None else self.script.stops_after_s
-        self.stops_ms = at_ms + round(after_s * 1000)
-
-    def ends_ms(self) -> int:
-        ends = self.natural_end_ms()
-        return min(ends, self.stops_ms) if self.stopped is not None else ends
-
-    def runs(self, now_ms: int) -> bool:
-        self._limit(now_ms)
-        return now_ms < self.ends_ms()
-
-    def status(self, now_ms: int) -> AttemptStatus:
-        if self.script.unknown:
-            return AttemptStatus(Phase.UNKNOWN, reason=self.script.unknown)
-        if not self.has_started(now_ms):
-            return AttemptStatus(Phase.LAUNCHING)
-        if not self.runs(now_ms):
-            return self._ended()
-        moves = self.script.moves(self.starts_ms(), now_ms + 1)
-        phase = moves[-1].phase if moves else Phase.RUNNING
-        return AttemptStatus(phase, started_ms=self.starts_ms(), warnings=self.script.warnings, moves=moves)
-
-    def load(self, now_ms: int) -> Load:
-        """What the meter sees of it by now."""
-        self._limit(now_ms)
-        legs = tuple(self.script.timed(self.starts_ms()))
-        return Load(self.launch.attempt_id, self.launch.gpu_uuids, self.starts_ms(), self.ends_ms(), legs)
-
-    def tell(self, now_ms: int) -> None:
-        """Once it has ended: leaves what its training script told."""
-        if self.script.told is None or self.told or self.runs(now_ms):
-            return
-        self.told = True
-        marks = Attempt(self.launch.folder).marks
-        self.script.told.write(marks, self.launch.clock, self.starts_ms(), self.ends_ms())
-
-    def _limit(self, now_ms: int) -> None:
-        limit_s = self.launch.time_limit_s
-        if limit_s is None or self.stopped is not None:
-            return
-        limit_ms = self.starts_ms() + round(limit_s * 1000)
-        if now_ms >= limit_ms and limit_ms < self.natural_end_ms():
-            self.stop(StopReason.TIME_LIMIT, limit_ms)
-
-    def _ended(self) -> AttemptStatus:
-        code, number, reason = self.script.exit_code, self.script.signal, self.script.reason
-        paused = self.stopped is None and self.script.ends_paused
-        if self.stopped is not None:
-            code = None if self.killed else self.script.stop_exit_code
-            number = 9 if self.killed else 15 if code is None else None
-            reason = f"stopped: {self.stopped}"
-        elif paused:
-            reason = reason or "paused"
-        elif code is None and number is None and not reason:
-            reason = "exit status lost"
-        return AttemptStatus(
-            Phase.ENDED,
-            started_ms=self.starts_ms(),
-            ended_ms=self.ends_ms(),
-            exit_code=code,
-            signal=number,
-            reason=reason,
-            warnings=self.script.warnings,
-            stopped=StopReason.PAUSED if paused else self.stopped,
-            moves=self.script.moves(self.starts_ms(), self.ends_ms()),
-        )
