@@ -171,7 +171,7 @@ class AttemptStatus:
     warnings: tuple[str, ...] = ()  # "the code changed since it was submitted"
     stopped: StopReason | None = None
     moves: tuple[Move, ...] = ()
-    gpu_uuids: tuple[str, ...] = ()  # that it got elsewhere, where that is known; on this host `Launch` says it
+    gpu_uuids: tuple[str, ...] = ()  # that it got elsewhere, where known; on this host `Launch` says it
 
 
 @dataclass(frozen=True, slots=True)
