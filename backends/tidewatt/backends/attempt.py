@@ -79,9 +79,14 @@ class Attempt:
     def launch(self) -> Launch | None:
         """What to start, None where nothing was submitted."""
         content = durable.read(self.folder / "launch.json")
-        return None if content is None else self._parsed(content)
+        return None if content is None else self.parsed(content)
 
-    def _parsed(self, content: dict[str, Any]) -> Launch:
+    def parsed(self, content: dict[str, Any]) -> Launch:
+        """The launch that `write_launch` wrote so.
+
+        Raises:
+            durable.CorruptError: It is none.
+        """
         known = {field.name for field in fields(Launch)}
         try:
             values = {name: value for name, value in content.items() if name in known}
