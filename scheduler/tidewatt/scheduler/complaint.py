@@ -26,15 +26,18 @@ def complaint(
     origins: Mapping[str, str],
     file: tuple[str, str],
     known: Mapping[str, Iterable[str]],
+    inside: Location = (),
 ) -> str:
     """The sentence about the first thing that is wrong.
 
     `origins` maps a top-level key to the variable, flag or place in the file that set it; `file` is the
-    file's name and text; `known` are the keys of each table, "" for the top.
+    file's name and text; `known` are the keys of each table, "" for the top. `inside` is the table that
+    was looked at, where it was not the whole file.
     """
     name, text = file
     first = error.errors()[0]
-    location = tuple(part for part in first["loc"] if not _is_union_branch(part))
+    found = tuple(part for part in first["loc"] if not _is_union_branch(part))
+    location = (*inside, *first.get("ctx", {}).get("at", found))
     origin = origins.get(str(location[0]), name) if location else name
     if origin.startswith(name):
         origin = placed(name, text, location)
@@ -52,12 +55,15 @@ def _sentence(error: ErrorDetails, location: Location, known: Mapping[str, Itera
     match error["type"]:
         case "extra_forbidden":
             table = ".".join(str(part) for part in location[:-1] if isinstance(part, str))
-            return f"unknown key {key}{near(str(location[-1]), known.get(table, ()))}"
+            choices = known.get(table) or known.get(f"{table.partition('.')[0]}.*", ())
+            return f"unknown key {key}{near(str(location[-1]), choices)}"
         case "missing":
             return f"{key} is missing: add it"
         case "value_error":
             message = error["msg"].removeprefix("Value error, ")
             return f"{key}: {message}" if key else message
+        case "misplaced":
+            return error["msg"]
         case "literal_error":
             return f"{key} must be {error['ctx']['expected']}, it is {_shown(error['input'])}"
         case "string_pattern_mismatch":

@@ -20,10 +20,12 @@ from tidewatt.scheduler.node_table import NodeTable
 from tidewatt.scheduler.paths import Paths, user_config
 from tidewatt.scheduler.place import placed
 from tidewatt.scheduler.planning.policy import Link, Policy
+from tidewatt.scheduler.policy_schema import PolicyTable, ProjectTable, TransferTable
 from tidewatt.scheduler.region_tables import described as described
 from tidewatt.scheduler.region_tables import regions as regions
 from tidewatt.scheduler.settings import (
     ClosedTable,
+    HostLimitsTable,
     LinkTable,
     PoolTable,
     RegionTable,
@@ -154,7 +156,7 @@ def zones_of(settings: Settings) -> tuple[str, ...]:
     """Keys of the zones that are configured, for any signal."""
     named = [settings.zone]
     for region in settings.regions:
-        tables = (region.zones.average, region.zones.marginal) if region.zones else (region.zone,)
+        tables = (region.zones.average, region.zones.marginal) if region.zones else (region.one_zone,)
         named += tables
     return tuple(dict.fromkeys(zone for zone in named if zone))
 
@@ -205,7 +207,8 @@ def _link(table: LinkTable) -> Link:
 
 
 _KEYS = tuple(field.alias or name for name, field in Settings.model_fields.items())
-_SCALARS = tuple(key for key in _KEYS if key not in ("source", "region", "link", "shares", "budget", "node"))
+_TABLES = frozenset({"source", "region", "link", "shares", "budget", "node", "policy", "project", "transfer"})
+_SCALARS = tuple(key for key in _KEYS if key not in _TABLES)
 _LISTS = ("env_deny",)
 _OPTIONAL = ("default_slack", "tdp_w", "credentials", "max_postponed")
 _KNOWN: dict[str, tuple[str, ...]] = {
@@ -216,6 +219,10 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "region.pools": tuple(PoolTable.model_fields),
     "region.closed": tuple(ClosedTable.model_fields),
     "region.embodied": tuple(EmbodiedTable.model_fields),
+    "region.host_limits": tuple(HostLimitsTable.model_fields),
+    "policy": tuple(PolicyTable.model_fields),
+    "project.*": tuple(ProjectTable.model_fields),
+    "transfer": tuple(field.alias or name for name, field in TransferTable.model_fields.items()),
     "link": tuple(LinkTable.model_fields),
     "node": tuple(NodeTable.model_fields),
     "budget": tuple(BudgetTable.model_fields),

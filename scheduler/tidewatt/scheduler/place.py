@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 Location = tuple[int | str, ...]
 
-_HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.-]+)\s*\]")
+_HEADER = re.compile(r"\s*(\[\[?)\s*((?:[A-Za-z0-9_.-]|\"[^\"]*\"|'[^']*')+)\s*\]")
+_PART = re.compile(r"\"[^\"]*\"|'[^']*'|[^.]+")
 _KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+?)\s*=")
 
 
@@ -39,7 +40,7 @@ def line_of(text: str, location: Location) -> int:
 
 
 def _table(name: str, repeated: bool, counts: dict[str, int]) -> Location:
-    head, *rest = name.split(".")
+    head, *rest = (part.strip("\"'") for part in _PART.findall(name))
     if repeated:
         counts[name] = counts.get(name, -1) + 1
         return (name, counts[name])

@@ -157,7 +157,7 @@ def _zones(table: RegionTable, default: str) -> dict[str, str]:
     if table.zones is not None:
         zones = {"average": table.zones.average, "marginal": table.zones.marginal}
     else:
-        zones = dict.fromkeys(("average", "marginal"), table.zone or default)
+        zones = dict.fromkeys(("average", "marginal"), table.one_zone or default)
     return {signal: zone for signal, zone in zones.items() if zone}
 
 

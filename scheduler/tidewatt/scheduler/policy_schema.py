@@ -1,0 +1,60 @@
+"""The tables of the operator's policies in the configuration: rules, defaults of projects, ways for data."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from tidewatt.scheduler.account_tables import Table
+from tidewatt.scheduler.setting_types import Amount, Duration
+
+Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]
+ANYWHERE = "*"
+
+
+class PolicyTable(Table):
+    """A rule, `[[policy]]`: of those that fit a job and a region, the first decides.
+
+    It fits jobs of any of its `users`, `groups` and `projects`, and with any of its `labels` ("key" or
+    "key=value"), where these are given; `*` in them stands for any letters. It fits its `regions`, or all.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    users: Names = ()
+    groups: Names = ()
+    projects: Names = ()
+    labels: Names = ()
+    regions: Names = ()
+    verdict: Literal["allow", "prefer", "forbid"]
+    because: Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class ProjectTable(Table):
+    """What jobs of a project ask for where they do not say it themselves, `[project.NAME]`.
+
+    `slack` is for jobs without a deadline: they finish by their duration and so much more, or as early as
+    they can. `pausing` is spelt as in a `tidewatt.toml`.
+    """
+
+    regions: Names = ()
+    exclude_regions: Names = ()
+    slack: Duration | None = None
+    priority: Annotated[int, Field(ge=-100, le=100)] | None = None
+    retries: Annotated[int, Field(ge=0, le=100)] | None = None
+    pausing: dict[str, Any] | None = None
+
+
+class TransferTable(Table):
+    """A way for data from one region to another, `[[transfer]]`, where it differs from `[link]`.
+
+    `from` and `to` are regions, or "*" for any. Where it is not `allowed`, jobs that bring data along
+    (`--data`) do not go that way.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+    from_: Annotated[str, Field(alias="from", min_length=1)]
+    to: Annotated[str, Field(min_length=1)]
+    gbit_per_s: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)] | None = None
+    kwh_per_gb: Amount | None = None
+    price_per_gb: Amount | None = None
+    allowed: bool = True
