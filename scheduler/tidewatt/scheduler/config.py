@@ -18,8 +18,9 @@ from tidewatt.scheduler.complaint import complaint
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.node_table import NodeTable
 from tidewatt.scheduler.paths import Paths, user_config
-from tidewatt.scheduler.place import placed
+from tidewatt.scheduler.place import Location, placed
 from tidewatt.scheduler.planning.policy import Link, Policy
+from tidewatt.scheduler.policies.rules import NO_RULES, Rules, rules_of
 from tidewatt.scheduler.policy_schema import PolicyTable, ProjectTable, TransferTable
 from tidewatt.scheduler.region_tables import described as described
 from tidewatt.scheduler.region_tables import regions as regions
@@ -49,11 +50,15 @@ PUBLISHED_BY = "Aslan et al. 2018: fixed networks in 2015"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings, and where each key's value came from: `default`, `TIDEWATT_ZONE`, `--zone`, `FILE:3`."""
+    """Settings, and where each key's value came from: `default`, `TIDEWATT_ZONE`, `--zone`, `FILE:3`.
+
+    `rules` are its policies, each with its place in the file.
+    """
 
     settings: Settings
     origins: dict[str, str]
     path: Path | None
+    rules: Rules = NO_RULES
 
 
 def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Loaded:
@@ -79,7 +84,30 @@ def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise BadInput(complaint(error, origins, (str(path or "the configuration"), text), _KNOWN)) from None
-    return Loaded(settings, {key: origins.get(key, "default") for key in _KEYS}, path)
+    file = str(path or "the configuration"), text
+    for number, region in enumerate(settings.regions):
+        _check_options(region, ("region", number, "options"), origins, file)
+    rules = rules_of(settings, file)
+    return Loaded(settings, {key: origins.get(key, "default") for key in _KEYS}, path, rules)
+
+
+def _check_options(
+    region: RegionTable, where: Location, origins: Mapping[str, str], file: tuple[str, str]
+) -> None:
+    """Refuses options that the region's backend does not take."""
+    if region.backend == "local" and not region.options:
+        return
+    from tidewatt.backends.backend import BackendError
+    from tidewatt.backends.engines import engine
+
+    try:
+        options = engine(region.backend).Options
+        options.model_validate(region.options)
+    except ValidationError as error:
+        known = {"region.options": tuple(options.model_fields)}
+        raise BadInput(complaint(error, origins, file, known, where)) from None
+    except BackendError as error:
+        raise BadInput(f"{placed(*file, (*where[:2], 'backend'))}: {error}") from None
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:

@@ -135,7 +135,9 @@ class Settings(Table):
     @model_validator(mode="after")
     def _policies_name_regions(self) -> "Settings":
         known = [region.name for region in self.regions] or ["local"]
-        named = [(("policy", n, "regions"), each.regions) for n, each in enumerate(self.policies)]
+        named: list[tuple[tuple[int | str, ...], tuple[str, ...]]] = [
+            (("policy", n, "regions"), each.regions) for n, each in enumerate(self.policies)
+        ]
         for key, project in self.projects.items():
             named += [(("project", key, "regions"), project.regions)]
             named += [(("project", key, "exclude_regions"), project.exclude_regions)]
