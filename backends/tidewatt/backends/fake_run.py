@@ -1,5 +1,6 @@
 """One attempt of a fake backend: what its script makes of it, told at any time that is asked for."""
 
+import math
 from dataclasses import dataclass
 
 from tidewatt.backends.attempt import Attempt
@@ -27,7 +28,13 @@ class FakeRun:
         return now_ms >= self.starts_ms()
 
     def natural_end_ms(self) -> int:
-        return self.starts_ms() + round(self.script.lasts_s * 1000)
+        return self.starts_ms() + round(min(self.script.lasts_s, self.taken_after_s) * 1000)
+
+    @property
+    def taken_after_s(self) -> float:
+        """When the engine takes its place away, since its start; infinite where it does not."""
+        after_s = self.script.preempted_after_s
+        return math.inf if after_s is None else after_s
 
     def stop(self, reason: StopReason, at_ms: int) -> None:
         self.stopped = reason
@@ -78,11 +85,14 @@ class FakeRun:
 
     def _ended(self) -> AttemptStatus:
         code, number, reason = self.script.exit_code, self.script.signal, self.script.reason
-        paused = self.stopped is None and self.script.ends_paused
+        paused, stopped = self.stopped is None and self.script.ends_paused, self.stopped
         if self.stopped is not None:
             code = None if self.killed else self.script.stop_exit_code
             number = 9 if self.killed else 15 if code is None else None
             reason = f"stopped: {self.stopped}"
+        elif self.taken_after_s < self.script.lasts_s:
+            code, number, reason = None, 15, "its place was taken away"
+            paused, stopped = False, StopReason.PREEMPTED
         elif paused:
             reason = reason or "paused"
         elif code is None and number is None and not reason:
@@ -95,6 +105,6 @@ class FakeRun:
             signal=number,
             reason=reason,
             warnings=self.script.warnings,
-            stopped=StopReason.PAUSED if paused else self.stopped,
+            stopped=StopReason.PAUSED if paused else stopped,
             moves=self.script.moves(self.starts_ms(), self.ends_ms()),
         )

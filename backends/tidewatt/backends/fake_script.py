@@ -76,7 +76,11 @@ class Script:
     `exit_code` None with `signal` None is a lost exit status. `stops_after_s` is how long it takes to end
     when asked to, with `stop_exit_code` or else by the signal; None for one that ignores the stop signal
     and is killed after its grace period. `refusal` poisons it, as a supervisor does when a GPU is leased by
-    somebody else; `unknown` says why nothing can be told of it.
+    somebody else; `unknown` says why nothing can be told of it. `preempted_after_s` is when the engine takes
+    its place away, `vanishes_after_s` when it forgets all of the attempt: both since the start.
+
+    Of a fake cluster, which is asked over a line that can fail: `loses` a submit before it gets there, or
+    takes it and `mutes` the answer; what was taken is found by nobody for `hidden_s`.
     """
 
     starts_after_s: float = 0.0
@@ -91,6 +95,11 @@ class Script:
     unknown: str = ""
     course: tuple[Leg, ...] = ()
     told: Told | None = None
+    preempted_after_s: float | None = None
+    vanishes_after_s: float | None = None
+    loses: bool = False
+    mutes: bool = False
+    hidden_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Raises BackendError for a course that no attempt can go through."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.backends.troupes import HostTroupe
 from tidewatt.backends import claim, durable, lease
 from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import BackendError, Phase, StopReason
@@ -243,7 +244,7 @@ def test_supervisor_that_cannot_be_started_poisons_the_attempt(
     local: "Stage", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidewatt.backends.local._START_S", 0.05)
-    local.backend = LocalBackend(python="/bin/false")
+    local.troupe = HostTroupe(LocalBackend(python="/bin/false"))
     folder = local.submit("true")
     status = local.ended(folder)
     assert status.phase is Phase.POISONED
@@ -251,7 +252,7 @@ def test_supervisor_that_cannot_be_started_poisons_the_attempt(
 
 
 def test_host_without_the_interpreter_refuses_to_submit(local: "Stage") -> None:
-    local.backend = LocalBackend(python="/no/such/python")
+    local.troupe = HostTroupe(LocalBackend(python="/no/such/python"))
     with pytest.raises(BackendError, match="cannot be started"):
         local.submit("true")
 
