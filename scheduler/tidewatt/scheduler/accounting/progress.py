@@ -23,6 +23,8 @@ class History:
     ended_ms: int | None = None
     paused: bool = False  # it wrote its checkpoint and made room: its job was paused, not tried again
     marks: Mapping[str, Any] = field(default_factory=dict)
+    resumes: str = ""  # the attempt whose work it was given to go on with
+    kept_until_ms: int | None = None  # of its work, as found when it was paused; None: nobody looked
 
     @property
     def checkpoints(self) -> list[tuple[int, int]]:
@@ -45,7 +47,7 @@ def progress_of(events: Iterable[Event]) -> dict[str, Progress]:
 
     The last attempt counts to its end. Of an earlier one counts what a later one went on from: up to the
     checkpoint of the step that this said it resumed from; where it said nothing, nothing, unless the earlier
-    one ended by a pause with a checkpoint: then up to that pause.
+    one ended by a pause with a checkpoint: then up to that pause, or to the last whole checkpoint before it.
     """
     histories = [each for each in _histories(events).values() if _started(each)]
     kept_ms = _kept(histories)
@@ -72,9 +74,12 @@ def _histories(events: Iterable[Event]) -> dict[str, History]:
         history = found.setdefault(attempt_id, History(attempt_id))
         if kind == "marks":
             history.marks = payload
+        elif kind == "progress":
+            history.kept_until_ms = payload["kept_until_ms"]
         elif kind == "attempt.ended":
             history.ended_ms = payload.get("ended_ms", event["time_ms"])
         elif kind in _PHASES:
+            history.resumes = payload.get("resumes", history.resumes)
             _enter(history, _PHASES[kind], event)
         last = history if kind.startswith("attempt.") else last
     return found
@@ -117,8 +122,23 @@ def _origin(later: History, earlier: Sequence[History]) -> tuple[History, int] |
         return None
     if step is not None and saved:
         return _checkpoint(saved, step)
+    if later.resumes:
+        return _given(later, earlier)
     paused_ms = earlier[-1].paused_ms()
     return None if paused_ms is None else (earlier[-1], paused_ms)
+
+
+def _given(later: History, earlier: Sequence[History]) -> tuple[History, int] | None:
+    """The attempt whose work was handed on to a later one; of one that kept nothing, where that began."""
+    known = {each.attempt_id: each for each in earlier}
+    wanted = later.resumes
+    while wanted in known:
+        history = known.pop(wanted)
+        until_ms = history.paused_ms() if history.kept_until_ms is None else history.kept_until_ms
+        if until_ms is not None and until_ms > _start_ms(history):
+            return history, until_ms
+        wanted = history.resumes
+    return None
 
 
 def _checkpoint(saved: Sequence[tuple[History, int, int]], step: int) -> tuple[History, int] | None:
