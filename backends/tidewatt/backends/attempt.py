@@ -18,6 +18,7 @@ from tidewatt.backends.clock import Clock
 from tidewatt.backends.identity import Identity
 
 _PARTS = {"owner": Owner, "pausing": PauseTerms, "limits": Limits}
+LONGEST_SIGNATURE = 1000
 MARKS = "TIDEWATT_MARKS"  # the variable by which a job finds the folder of its marks
 _PATHS = ("folder", "cwd", "environment_file", "stdout", "stderr", "snapshot", "readings", "resumes")
 
@@ -142,8 +143,8 @@ class Attempt:
     def signature(self) -> str:
         """What the last supervisor that came to work signed with; "" where none ever did."""
         try:
-            return self.lock.read_text()
-        except FileNotFoundError:
+            return (durable.read_bytes(self.lock, LONGEST_SIGNATURE) or b"").decode(errors="replace")
+        except durable.CorruptError:  # none of ours
             return ""
 
     def write(self, path: Path, outcome: Outcome) -> None:

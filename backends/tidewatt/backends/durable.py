@@ -1,12 +1,15 @@
 """Small files that are wholly there after a crash, or not at all."""
 
+import errno
 import json
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 MODE = 0o600
+MOST_BYTES = 16_000_000  # of a file that is read back
 
 
 class CorruptError(Exception):
@@ -45,23 +48,48 @@ def create(path: Path, content: dict[str, Any]) -> bool:
 def read(path: Path) -> dict[str, Any] | None:
     """The object that is written there, None where nothing is.
 
+    A job's own user can put anything in the place of such a file: whatever it is, reading it ends soon.
+
     Raises:
-        CorruptError: The file does not hold a JSON object.
+        CorruptError: The file does not hold a JSON object, or is no plain file.
         OSError: It cannot be read.
     """
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
+    data = read_bytes(path)
+    if data is None:
         return None
-    except UnicodeDecodeError as error:
-        raise CorruptError(f"{path} is not text: {error}") from error
     try:
-        content = json.loads(text)
-    except ValueError as error:
+        content = json.loads(data.decode())
+    except UnicodeDecodeError as error:
+        raise CorruptError(f"{path} is not text: {error.reason}") from error
+    except (ValueError, RecursionError) as error:
         raise CorruptError(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise CorruptError(f"{path} does not hold a JSON object")
     return content
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes | None:
+    """What a plain file holds, None where there is none.
+
+    Raises:
+        CorruptError: It is a link, a pipe or another special file, or longer than `most` bytes.
+        OSError: It cannot be read.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise CorruptError(f"{path} is not a plain file") from error
+        raise
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise CorruptError(f"{path} is not a plain file")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise CorruptError(f"{path} has more than {most} bytes")
+    return data
 
 
 def sync_folder(folder: Path) -> None:

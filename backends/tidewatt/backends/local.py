@@ -181,10 +181,19 @@ class LocalBackend:
     def _supervise(self, folder: Path) -> None:
         """Starts a supervisor; where one works already the new one ends at once."""
         log, signature = os.fspath(Attempt(folder).log), Attempt(folder).signature()
+        pid = self._spawn([self.python, "-P", "-m", "tidewatt.backends.supervisor", os.fspath(folder)], log)
+        with self._guard:
+            self._children.add(pid)
+            before = self._starts.get(folder)
+            count = 1 if before is None else before.count + 1
+            self._starts[folder] = _Starts(signature, count, time.monotonic())
+
+    def _spawn(self, argv: list[str], log: str) -> int:
+        """Starts a process of our own user in a session of its own; its pid."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-        pid = os.posix_spawn(
-            self.python,
-            [self.python, "-P", "-m", "tidewatt.backends.supervisor", os.fspath(folder)],
+        return os.posix_spawn(
+            argv[0],
+            argv,
             os.environ,
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -195,11 +204,6 @@ class LocalBackend:
             setsigmask=(),
             setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD),
         )
-        with self._guard:
-            self._children.add(pid)
-            before = self._starts.get(folder)
-            count = 1 if before is None else before.count + 1
-            self._starts[folder] = _Starts(signature, count, time.monotonic())
 
     def _reap(self) -> None:
         """Takes the exits of the processes that supervisors have forked away from."""

@@ -25,7 +25,7 @@ def take(fd: int) -> bool:
 def held(path: Path) -> bool:
     """Whether anybody has the file locked; False where there is no such file."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
     try:
