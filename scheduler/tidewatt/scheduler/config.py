@@ -7,7 +7,7 @@ come from the file alone.
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -216,7 +216,7 @@ def policy_of(settings: Settings) -> Policy:
         max_postponed=settings.max_postponed,
         g_per_price=settings.g_per_price,
         g_per_hour=settings.g_per_hour,
-        link=_link(settings.link),
+        link=replace(_link(settings.link), ways=_ways(settings)),
     )
 
 
@@ -232,6 +232,19 @@ def _link(table: LinkTable) -> Link:
         source=table.source or ("stated" if stated else PUBLISHED_BY),
         price_per_gb=table.price_per_gb,
     )
+
+
+def _ways(settings: Settings) -> tuple[tuple[str, str, Link], ...]:
+    """The ways that differ from the link in anything; what they leave out is the link's."""
+    keys = ("gbit_per_s", "kwh_per_gb", "price_per_gb")
+    ways = []
+    for table in settings.transfers:
+        own = {key: getattr(table, key) for key in keys if getattr(table, key) is not None}
+        if own:
+            whole = settings.link.model_dump(exclude_unset=True) | own
+            whole |= {"low": None, "high": None, "source": "stated"} if table.kwh_per_gb is not None else {}
+            ways.append((table.from_, table.to, _link(LinkTable.model_validate(whole))))
+    return tuple(ways)
 
 
 _KEYS = tuple(field.alias or name for name, field in Settings.model_fields.items())

@@ -106,6 +106,8 @@ class Ask:
     project: str = ""
     power_steps: tuple[PowerStep, ...] = ()
     by_lot: bool = False
+    prefer: tuple[str, ...] = ()  # regions that come first: others only where none of these is in time
+    unshifted: bool = False  # the operator has switched shifting off
 
     @property
     def peak_w(self) -> float:
@@ -160,6 +162,7 @@ class Why(StrEnum):
     NO_SIGNAL = "no signal"  # no zone, or no intensity known for it
     LATE = "late"  # the deadline cannot be met and `late` was accepted
     ASKED = "asked"  # `tidewatt start`: as soon as it fits
+    UNSHIFTED = "unshifted"  # the operator has switched shifting off: as soon as it fits
     HELD_OUT = "held out"  # by lot, for the comparison with jobs that wait: as soon as it fits
     GUARD = "guard"  # its latest start has come
     FOLLOWED = "followed"  # a job that waits for its end would be late otherwise: starts as soon as it fits

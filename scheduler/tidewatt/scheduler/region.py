@@ -41,4 +41,6 @@ class Region:
     price_per_kwh: float = 0.0
     closed: tuple[Window, ...] = ()
     signal: str = ""
+    data: tuple[str, ...] = ()  # places and labels of data that may be worked on there
+    queue_wait_s: float | None = None  # how long its engine keeps jobs waiting, as its operator states it
     gpu_uuids: tuple[str, ...] = ()  # those of this host that belong to the region, in pool order

@@ -143,6 +143,8 @@ def _region(
         price_per_kwh=table.price_per_kwh,
         closed=tuple(Window(each.start, each.end) for each in table.closed),
         signal=table.signal,
+        data=table.data,
+        queue_wait_s=None if table.queue_wait is None else table.queue_wait.total_seconds(),
         gpu_uuids=uuids,
     )
 

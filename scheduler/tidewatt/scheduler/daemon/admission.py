@@ -9,6 +9,7 @@ from tidewatt.scheduler.planning import ladder
 from tidewatt.scheduler.planning.first_come import last_start_ms
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms
 from tidewatt.scheduler.planning.planner import Infeasible
+from tidewatt.scheduler.planning.preferring import first_narrow
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import check
 from tidewatt.scheduler.planning.triage import misses
@@ -33,6 +34,10 @@ def admit_all(newcomers: Sequence[Ask], situation: Situation) -> Admitted:
         [newcomer] = newcomers
         admission = ladder.admit(newcomer, situation)
         return Admitted({newcomer.job_id: admission.plan}, admission.moved)
+    return first_narrow(newcomers, situation, _admit_all)
+
+
+def _admit_all(newcomers: Sequence[Ask], situation: Situation) -> Admitted:
     for terms in {replace(each, job_id=0): each for each in newcomers}.values():
         check(terms, situation.regions, situation.now)
     known = {ask.job_id for ask in newcomers}

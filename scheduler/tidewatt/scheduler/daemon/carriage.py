@@ -22,7 +22,7 @@ def transfer_factors(
     """
     came_up = [each for each in earlier if each.state is not AttemptState.POISONED]
     origin = came_up[-1].region if came_up else str(job.frozen["home"])
-    link = site.policy.link
+    link = site.policy.link.between(origin, region.name)
     moved = transfer_of(replace(ask(job), home=origin), region.name, link)
     if not moved.kwh:
         return {}

@@ -15,6 +15,7 @@ from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.room import EVERYTHING, Amounts, Room
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import ASSUMED, allowed
+from tidewatt.scheduler.planning.transfer import transfer_of
 from tidewatt.scheduler.region import Region
 
 REASON = "as soon as it fits, first come, first served: no better plan could be made"
@@ -172,7 +173,7 @@ class _Hall:
         release = 0 if ask.release is None else ceil_ms(ask.release)
         moving = 0
         if ask.data_gb > 0 and region.name != ask.home:
-            moving = round(ask.data_gb * 8_000 / self._situation.policy.link.gbit_per_s)
+            moving = transfer_of(ask, region.name, self._situation.policy.link).ms
         return max([self._now, release, *ends]) + moving
 
     def _put(self, ask: Ask, spot: Spot, spots: dict[int, Spot]) -> None:

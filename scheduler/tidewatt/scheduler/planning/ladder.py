@@ -11,7 +11,7 @@ from functools import partial
 from tidewatt.scheduler.errors import Refused, SchedulerError
 from tidewatt.scheduler.plan import Ask, Plan, Why
 from tidewatt.scheduler.planning import newcomers as array
-from tidewatt.scheduler.planning import queue
+from tidewatt.scheduler.planning import preferring, queue
 from tidewatt.scheduler.planning.bounded import NoAnswerError, bounded
 from tidewatt.scheduler.planning.first_come import late_by_priority, plan_first_come
 from tidewatt.scheduler.planning.planner import Infeasible
@@ -52,10 +52,19 @@ LAST = "first come, first served"
 def plan(situation: Situation, rungs: Sequence[Rung] = DEFAULT, seconds: float = PATIENCE_S) -> QueuePlan:
     """The plans of the first planner that answers within `seconds`, soundly, and keeps as many deadlines.
 
-    Its plans must stand up to `plan_faults`, and no more of its jobs be late than first come, first served,
-    those of a higher priority counted first. That one is also what is left where all others fail. Never
-    raises; with no planner left there are no plans, and the guard alone keeps the deadlines.
+    Jobs keep to the regions that are preferred for them, but for those that would be late there. The plans
+    must stand up to `plan_faults`, and no more jobs be late than first come, first served, those of a higher
+    priority counted first. That one is also what is left where all others fail. Never raises; with no planner
+    left there are no plans, and the guard alone keeps the deadlines.
     """
+    close = preferring.narrow(situation)
+    made = _planned(close, rungs, seconds)
+    wide = frozenset() if close is situation else preferring.lost(close, made.plans)
+    return _planned(preferring.narrow(situation, wide), rungs, seconds) if wide else made
+
+
+def _planned(situation: Situation, rungs: Sequence[Rung], seconds: float) -> QueuePlan:
+    """The same, with all regions that each job names open to it."""
     troubles: list[str] = []
     plainly = _Plainly(situation)
     for name, planner in rungs:
@@ -75,12 +84,21 @@ def plan(situation: Situation, rungs: Sequence[Rung] = DEFAULT, seconds: float =
 def admit(newcomer: Ask, situation: Situation, seconds: float = PATIENCE_S) -> Admission:
     """The newcomer's plan, and those that move for it, as `queue.admit`; also where that one fails or hangs.
 
-    Then without any forecast; and where that fails too, as soon as it fits beside the plans made before.
+    In the regions that are preferred for it, where it can be in time there. Where planning fails, without
+    any forecast; and where that fails too, as soon as it fits beside the plans made before.
 
     Raises:
         BadInput: the job could not be done as asked even if nothing else ran.
         Refused: there is no room before the deadline, and `late` was not accepted.
     """
+
+    def one(asked: list[Ask], around: Situation) -> Admission:
+        return _admitted(asked[0], around, seconds)
+
+    return preferring.first_narrow([newcomer], situation, one)
+
+
+def _admitted(newcomer: Ask, situation: Situation, seconds: float) -> Admission:
     blind = replace(situation, outlooks={}, beside={})
     for seen in (situation, blind):
         try:

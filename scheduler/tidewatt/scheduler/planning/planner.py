@@ -144,7 +144,8 @@ def _plan(ask: Ask, terms: Terms, decision: Decision, firsts: Sequence[Choice], 
         return plan
     if option.moved_g:
         moved = transfer_of(ask, option.region, policy.link)
-        notes = (*notes, reasons.moved(ask, moved, option.moved_g * ask.power_w / 1000, policy.link.source))
+        whose = policy.link.between(ask.home, option.region).source
+        notes = (*notes, reasons.moved(ask, moved, option.moved_g * ask.power_w / 1000, whose))
     if ask.power_steps:
         notes = (*notes, reasons.changing(ask.power_w * option.power, ask.peak_w * option.power))
     searched_to = end if terms.shift_ms is None else max(end, terms.shift_ms + terms.duration_ms)

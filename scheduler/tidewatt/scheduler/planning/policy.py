@@ -9,7 +9,7 @@ class Link:
     """What it takes to bring a job's data to another region.
 
     `kwh_per_gb` with its range `low` to `high`, and whose figure it is; `price_per_gb` in the operator's
-    currency.
+    currency. `ways` are those that differ, from one region to another ("*" for any), the first that fits.
     """
 
     gbit_per_s: float = 1.0
@@ -18,6 +18,15 @@ class Link:
     high: float = 0.0
     source: str = ""
     price_per_gb: float = 0.0
+    ways: "tuple[tuple[str, str, Link], ...]" = ()
+
+    def between(self, origin: str, region: str) -> "Link":
+        """The link from one region to another; of a region that is not named ("") the slowest there is."""
+        if not region:
+            ways = [link for a, _, link in self.ways if a in ("*", origin)]
+            return min([self, *ways], key=lambda link: link.gbit_per_s)
+        fitting = (link for a, b, link in self.ways if a in ("*", origin) and b in ("*", region))
+        return next(fitting, self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ AT_ONCE = {
     Why.NO_DURATION: "a deadline, but neither a duration nor a time limit: starts as soon as it fits"
     " (with --duration, or once it has run twice, it could wait for cleaner hours)",
     Why.ASKED: "asked to start as soon as it fits",
+    Why.UNSHIFTED: "shifting is switched off here: starts as soon as it fits",
     Why.HELD_OUT: "held out by lot: starts as soon as it fits, to be compared with jobs that wait",
 }
 NOW_IS_CLEANEST = "the first free moment is already the cleanest that the deadline allows"

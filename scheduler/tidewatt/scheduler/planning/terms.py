@@ -87,6 +87,8 @@ def _shift(
     """How late the job may start for the grid's sake, or why it may not wait."""
     if ask.at_once:
         return None, Why.HELD_OUT if ask.by_lot else Why.ASKED
+    if ask.unshifted:
+        return None, Why.UNSHIFTED
     if ask.finish_by is None and ask.start_by is None:
         if default_slack is None:
             return None, Why.NO_DEADLINE

@@ -25,7 +25,7 @@ def transfer_of(ask: Ask, region: str, link: Link) -> Transfer:
     """What moving the job's data from home to `region` takes."""
     if ask.data_gb <= 0 or region == ask.home:
         return NONE
-    gb = ask.data_gb
+    gb, link = ask.data_gb, link.between(ask.home, region)
     low, high = min(link.low or link.kwh_per_gb, link.kwh_per_gb), max(link.high, link.kwh_per_gb)
     return Transfer(
         ms=round(gb * 8_000 / link.gbit_per_s),

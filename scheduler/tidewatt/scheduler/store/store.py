@@ -14,6 +14,7 @@ from tidewatt.scheduler.store import database, schema
 from tidewatt.scheduler.store.accounts import AccountRecord, accounts_since, not_over
 from tidewatt.scheduler.store.chained import Chained
 from tidewatt.scheduler.store.database import StoreError
+from tidewatt.scheduler.store.decisions import DecisionRecord, decisions
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, kind_of, plan_of
 from tidewatt.scheduler.store.transaction import Transaction
 from tidewatt.scheduler.store.turns import TurnRecord, turns_since
@@ -241,6 +242,10 @@ class Store(Chained):
         return {
             row.id for row in self._rows(sa.select(schema.job.c.id).where(*over, schema.job.c.id.in_(ran)))
         }
+
+    def decisions(self) -> dict[str, DecisionRecord]:
+        """What operators decided that holds, by name."""
+        return decisions(self._rows)
 
     def tip(self) -> Tip:
         """The last number ever given to an event, and the hash of the last one that is there."""

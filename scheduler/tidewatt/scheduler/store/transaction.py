@@ -141,6 +141,13 @@ class Transaction:
         self.append(time_ms, "settlement." + state, record, job_id=job_id)
         self.change_job(job_id, settlement_state=state, settlement=record)
 
+    def put_decision(self, name: str, value: dict[str, Any] | None, time_ms: int, user: str) -> None:
+        """Stores what operators decided by this name; None takes it away."""
+        self._connection.execute(schema.decision.delete().where(schema.decision.c.name == name))
+        if value is not None:
+            row = {"name": name, "value": value, "since_ms": time_ms, "user": user}
+            self._connection.execute(schema.decision.insert(), row)
+
     def tip(self) -> Tip:
         """The last number ever given, which a removed event leaves unused, and the hash of what is there."""
         if self._tip is not None:
