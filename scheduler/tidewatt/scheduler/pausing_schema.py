@@ -11,7 +11,7 @@ from pydantic import Field
 from tidewatt.backends.backend import PauseTerms
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.plan import Pausing
-from tidewatt.scheduler.schemas import Message
+from tidewatt.scheduler.plan_schema import Message
 
 ASSUMED_CHECKPOINT_S = 120.0  # of a job that does not say how long its checkpoints take
 ASSUMED_RESTART_S = 120.0

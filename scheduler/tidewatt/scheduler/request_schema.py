@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
+from tidewatt.scheduler.pausing_schema import PausingRequest
 from tidewatt.scheduler.schemas import ArrayView, JobView, KindView, Message, PlanView
 
 LONGEST_S = 366 * 86_400.0  # of a duration or a time limit
@@ -28,7 +29,7 @@ class PlanRequest(Message):
     """When, where and with what a job may run.
 
     `after` names jobs that have to be done before, `after_any` those that have to have ended, however: by
-    number ("12"), or as a task of an array ("12_3").
+    number ("12"), or as a task of an array ("12_3"). Without `pausing` it runs in one piece.
     """
 
     duration_s: Annotated[float, Field(gt=0, le=LONGEST_S)] | None = None
@@ -47,6 +48,7 @@ class PlanRequest(Message):
     data_gb: Annotated[float, Field(ge=0, le=1e9)] = 0.0
     after: tuple[str, ...] = ()
     after_any: tuple[str, ...] = ()
+    pausing: PausingRequest | None = None
 
 
 class SubmitRequest(PlanRequest):

@@ -1,50 +1,12 @@
 """Records as they travel between the daemon and its clients; also the form of `--json`."""
 
-from typing import Annotated
+from pydantic import AwareDatetime, Field
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-
-
-class Message(BaseModel):
-    """A frozen message; unknown fields are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class KindView(Message):
-    """A kind of GPU that a job accepts, see `scheduler.plan.GpuKind`."""
-
-    kind: Annotated[str, Field(min_length=1)]
-    speed: Annotated[float, Field(gt=0, le=1000)] = 1.0
-    power: Annotated[float, Field(gt=0, le=1000)] = 1.0
-
-
-class BesideView(Message):
-    """What a plan means by the other signal; never added to the first."""
-
-    signal: str
-    expected_g: float
-    immediate_g: float
-
-
-class PlanView(Message):
-    """A plan, see `scheduler.plan.Plan`."""
-
-    region: str
-    pool: str
-    start: AwareDatetime
-    end: AwareDatetime
-    why: str
-    reason: str
-    signal: str
-    note: str
-    mean_gco2_per_kwh: float | None
-    immediate_start: AwareDatetime | None
-    immediate_gco2_per_kwh: float | None
-    expected_g: float | None
-    immediate_g: float | None
-    sources: tuple[str, ...]
-    beside: BesideView | None = None
+from tidewatt.scheduler.plan_schema import BesideView as BesideView
+from tidewatt.scheduler.plan_schema import KindView as KindView
+from tidewatt.scheduler.plan_schema import Message as Message
+from tidewatt.scheduler.plan_schema import PlanView as PlanView
+from tidewatt.scheduler.plan_schema import StintView as StintView
 
 
 class AttemptView(Message):
@@ -64,7 +26,7 @@ class AttemptView(Message):
     exit_code: int | None
     signal: int | None
     reason: str
-    zones: dict[str, str] = {}
+    zones: dict[str, str] = Field(default_factory=dict)
     gpu_model: str = ""
     cpu_model: str = ""
     site: str = ""
@@ -78,7 +40,7 @@ class EventView(Message):
     time: AwareDatetime
     kind: str
     reason: str
-    detail: dict[str, int | str] = {}
+    detail: dict[str, int | str] = Field(default_factory=dict)
 
 
 class ComponentView(Message):
@@ -189,7 +151,7 @@ class SettlementView(Message):
     feasible_start: AwareDatetime | None
     notes: tuple[str, ...]
     phases: tuple[PhaseView, ...] = ()
-    counts: dict[str, int] = {}
+    counts: dict[str, int] = Field(default_factory=dict)
     embodied: EmbodiedView | None = None
     grade: str = ""
     signals_disagree: bool = False
@@ -239,7 +201,7 @@ class JobView(Message):
     array_task: int = 0
     array_size: int = 0
     array_limit: int = 0
-    tasks: dict[str, int] = {}
+    tasks: dict[str, int] = Field(default_factory=dict)
     after: tuple[str, ...] = ()
     after_any: tuple[str, ...] = ()
     priority: int = 0
@@ -249,6 +211,9 @@ class JobView(Message):
     kinds: tuple[KindView, ...] = ()
     data_gb: float = 0.0
     postponed: int = 0
+    pausable: bool = False
+    paused: str = ""  # who paused it, or asked for that: "plan", "owner"
+    progress_s: float = 0.0  # of work that its paused attempts have done, as on hardware of speed 1
     guard_s: float | None = None
     also: tuple[str, ...] = ()  # in the answer to `cancel`: the jobs that go with it, as they run after it
     lot: str = ""  # what a lot decided for the comparison of jobs that wait with jobs that run at once

@@ -21,6 +21,7 @@ from tidewatt.scheduler.array import check_size
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import JobState, SettlementState
+from tidewatt.scheduler.pausing_schema import record_of
 from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.request_schema import SubmitRequest
 from tidewatt.scheduler.store import Transaction
@@ -225,6 +226,7 @@ def _record(site: Site, request: SubmitRequest, ask: Ask) -> JobRecord:
         data_mb=round(request.data_gb * 1000),
         guard_ms=None if ask.guard_duration is None else round(ask.guard_duration.total_seconds() * 1000),
         estimate_ms=None if request.duration_s is None else round(request.duration_s * 1000),
+        pausing=None if request.pausing is None else record_of(request.pausing),
     )
 
 
@@ -236,6 +238,7 @@ def _told(record: JobRecord) -> Mapping[str, Any]:
         "time_limit_ms": record.time_limit_ms,
         "guard_ms": record.guard_ms,
         "estimate_ms": record.estimate_ms,
+        "pausing": record.pausing,
     }
     array = {
         "array": record.array,

@@ -27,6 +27,7 @@ from tidewatt.scheduler.daemon.views import array_view, job_views, whole_view
 from tidewatt.scheduler.daemon.watching import Watcher
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import ENDED
+from tidewatt.scheduler.pausing_schema import request_of
 from tidewatt.scheduler.plan import Ask
 from tidewatt.scheduler.planning import ladder
 from tidewatt.scheduler.planning.preview import answer, offer_views
@@ -220,6 +221,7 @@ def _again(jobs: list[JobRecord], request: RerunRequest, now: datetime) -> Submi
         late=job.late,
         priority=job.priority,
         retries=job.retries,
+        pausing=request_of(job.pausing),
         array=tuple(each.array_task for each in jobs) if job.array else (),
         array_limit=job.array_limit,
         stdout=job.outputs["stdout"],

@@ -76,6 +76,9 @@ def job_view(
         kinds=tuple(KindView(kind=each.kind, speed=each.speed, power=each.power) for each in job.kinds),
         data_gb=job.data_mb / 1000,
         postponed=job.postponed,
+        pausable=bool(job.pausing and job.pausing.get("by")),
+        paused=job.paused,
+        progress_s=job.progress_ms / 1000,
         guard_s=None if job.guard_ms is None else job.guard_ms / 1000,
         lot="" if lot is None else lot.arm.told,
     )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import Need
+from tidewatt.scheduler.pausing_schema import pausing_of, record_of
 from tidewatt.scheduler.plan import Ask, GpuKind, Plan
 from tidewatt.scheduler.planning import ladder
 from tidewatt.scheduler.planning.estimate import Estimate
@@ -14,7 +15,7 @@ from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import ASSUMED
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.request_schema import PlanReply, PlanRequest, SlackOffer
-from tidewatt.scheduler.schemas import BesideView, PlanView
+from tidewatt.scheduler.schemas import BesideView, PlanView, StintView
 
 PREVIEW_ID = 0  # no job has it
 
@@ -59,6 +60,7 @@ def ask_of(
         priority=request.priority,
         kinds=tuple(GpuKind(each.kind, each.speed, each.power) for each in request.kinds),
         data_gb=request.data_gb,
+        pausing=None if request.pausing is None else pausing_of(record_of(request.pausing)),
     )
 
 
@@ -68,6 +70,10 @@ def plan_view(plan: Plan) -> PlanView:
     values |= {"start": plan.window.start, "end": plan.window.end, "why": str(plan.why)}
     if plan.beside is not None:
         values["beside"] = BesideView(**asdict(plan.beside))
+    values["stints"] = tuple(
+        StintView(region=each.region, pool=each.pool, start=each.window.start, end=each.window.end)
+        for each in plan.stints
+    )
     return PlanView(**values)
 
 
