@@ -160,7 +160,7 @@ def _site(place: Paths, settings: Settings, options: Options, gpus: GpuHost, kno
         settings=settings,
         clock=options.clock,
         host=host,
-        regions=config.regions(settings, host),
+        stated_regions=config.regions(settings, host),
         chain=PatientChain(Shrinker(known.chain)),
         backend=LocalBackend(),
         hindsight=options.hindsight or any(source.hindsight for source in settings.sources),

@@ -71,7 +71,7 @@ class Queue:
             self.bookings,
             self.now,
             site.policy,
-            self.asks,
+            site.board.asks(self.planned, self.asks),
             self.plans,
             beside or {},
             self.ends,
@@ -101,7 +101,7 @@ def queue(site: Site, store: Store, foreign: tuple[Foreign, ...], now: datetime)
     live = tuple(store.live_attempts())
     moving = store.jobs([JobState.WAITING, JobState.HELD, JobState.RUNNING, JobState.PAUSED])
     running = {job.id: job for job in moving if job.state in (JobState.RUNNING, JobState.PAUSED)}
-    waiting = tuple(job for job in moving if job.state is JobState.WAITING)
+    waiting = tuple(site.board.steered(job) for job in moving if job.state is JobState.WAITING)
     return Queue(
         now,
         waiting,

@@ -1,6 +1,6 @@
 """What the daemon knows of its place: this host, its regions, their grids, and who is on its GPUs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,8 +12,9 @@ from tidewatt.backends.host import ForeignUse, Host
 from tidewatt.backends.meters.journal import LONGEST_INTERVAL_S, followed_ms
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.series import Outlook, Series
-from tidewatt.scheduler.config import policy_of
+from tidewatt.scheduler.config import Loaded, policy_of
 from tidewatt.scheduler.daemon.patience import PatientChain
+from tidewatt.scheduler.daemon.region_board import RegionBoard
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.paths import Paths
@@ -21,6 +22,7 @@ from tidewatt.scheduler.planning.estimate import Estimate, estimate
 from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.preview import home_of
 from tidewatt.scheduler.planning.signals import beside, binds, deciding
+from tidewatt.scheduler.policies.rules import NO_RULES, Rules
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.settings import RegionTable, Settings
 
@@ -40,18 +42,32 @@ class HostBackend(Backend, Withdraw, Protocol):
 class Site:
     """Everything about the place that does not change while the daemon runs.
 
-    `backend` runs jobs on this host; `others` are the backends of other kinds, by kind.
+    `stated_regions` are those that are configured; `board` knows what becomes of them, by opening hours,
+    drains and `rules`. `backend` runs jobs on this host; `others` are the backends of other kinds, by kind.
     """
 
     paths: Paths
     settings: Settings
     clock: Clock
     host: Host
-    regions: tuple[Region, ...]
+    stated_regions: tuple[Region, ...]
     chain: PatientChain
     backend: HostBackend
     hindsight: bool = False
     others: Mapping[str, Backend] = field(default_factory=dict)
+    rules: Rules = NO_RULES
+    reload: Callable[[], Loaded] | None = None  # reads the configuration again
+    board: RegionBoard = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Makes the board."""
+        board = RegionBoard(self.stated_regions, self.settings, self.rules, self.clock.now)
+        object.__setattr__(self, "board", board)
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The regions as of now."""
+        return self.board.regions
 
     def backend_of(self, kind: str) -> Backend:
         """The backend of a kind ("local", "slurm").
@@ -70,7 +86,7 @@ class Site:
     @property
     def policy(self) -> Policy:
         """What the operator decided, as the planner takes it."""
-        return policy_of(self.settings)
+        return policy_of(self.board.settings)
 
     @property
     def home(self) -> Region:
@@ -127,9 +143,9 @@ class Site:
         return estimate(need, limits, host.cpus, host.tdp_w, host.tdp_source, earlier_w, earlier_of)
 
     def gpus_of(self, region: Region, pool: str) -> list[str]:
-        """UUIDs of a region's GPUs of one kind."""
+        """UUIDs of a region's GPUs of one kind, without those that are drained."""
         names = {gpu.uuid: gpu.name for gpu in self.host.gpus}
-        return [uuid for uuid in region.gpu_uuids if names.get(uuid) == pool]
+        return [uuid for uuid in region.gpu_uuids if names.get(uuid) == pool and not self.board.drained(uuid)]
 
     def _outlook(self, region: Region, signal: Signal, now: datetime, until: datetime) -> Outlook | None:
         zone = region.zones.get(signal) or region.zones.get(Signal.AVERAGE)
