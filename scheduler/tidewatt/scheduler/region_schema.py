@@ -101,6 +101,8 @@ class RegionTable(Table):
     the zone up. Jobs start and end in its `open` hours, by the clock of `time_zone`, and never in `closed`
     stretches. `data` are the places and labels of data that may be worked on there; `queue_wait` is how long
     its engine keeps jobs waiting, until enough of that was seen. `host_limits` hold for jobs on this host.
+    `checkpoints` is where it keeps those of jobs that pause: a folder, `host:/folder`, or a URL of an object
+    storage; "" for the job's own folder.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -126,6 +128,7 @@ class RegionTable(Table):
     data: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = ()
     queue_wait: Duration | None = None
     host_limits: HostLimitsTable | None = None
+    checkpoints: Annotated[str, Field(max_length=1000)] = ""
     signal: Literal["", "average", "marginal", "both"] = ""
     site: Annotated[str, Field(max_length=100)] = ""
     cloud: Annotated[str, Field(max_length=100)] | None = None

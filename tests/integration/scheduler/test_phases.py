@@ -92,7 +92,7 @@ def test_suspended_attempt_keeps_its_gpu_and_its_state_is_shown(tmp_path: Path) 
         at.shift(700)
         (attempt,) = at.store.live_attempts()
         assert (attempt.job_id, attempt.state) == (1, AttemptState.SUSPENDED)
-        assert at.states() == "rw"
+        assert at.states() == "pw"  # the second one waits for its GPU
 
 
 def test_time_in_a_pause_is_no_overrun(tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ def test_job_paused_by_checkpoint_goes_on_in_another_attempt(tmp_path: Path) -> 
         assert (first.reason, first.state, second.state) == ("paused", AttemptState.ENDED, AttemptState.ENDED)
         kinds = [event["kind"] for event in at.store.events(1)]
         here = kinds.index("attempt.pausing")
-        assert kinds[here : here + 5] == [
-            "attempt.pausing", "marks", "attempt.ended", "job.paused", "job.waiting"
+        assert kinds[here : here + 6] == [
+            "attempt.pausing", "marks", "attempt.ended", "progress", "job.paused", "job.waiting"
         ]  # fmt: skip
         (before,), (after,) = marks(at), marks(at, "1.2")
         assert before["kept"] == {"steps": 400}

@@ -17,6 +17,7 @@ from tidewatt.scheduler.daemon.occupancy import blocked
 from tidewatt.scheduler.daemon.predecessors import waits
 from tidewatt.scheduler.daemon.premises import place_factors
 from tidewatt.scheduler.daemon.replanning import Queue
+from tidewatt.scheduler.daemon.resuming import origin_factors, prepared
 from tidewatt.scheduler.daemon.site import HOST, Site
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.jobs import AttemptState, JobState
@@ -153,17 +154,24 @@ class Launcher:
             **({"backend": region.backend} if region.backend != HOST else {}),
             **place_factors(self._site, region.name),
             **transfer_factors(job, earlier, region, self._site),
+            **origin_factors(job),
         }
 
     def _submit(self, job: JobRecord, attempt: AttemptRecord) -> None:
         backend = self._site.backend_of(attempt.backend)
         try:
-            backend.submit(self._launch(job, attempt))
+            backend.submit(self._prepared(job, attempt))
         except (BackendError, OSError) as error:
             log.error("attempt.not_launched", attempt=attempt.id, error=str(error))
             if isinstance(backend, Withdraw):  # else its status tells whether the engine has it
                 with suppress(BackendError):
                     backend.poison(attempt_folder(self._site.paths, attempt))
+
+    def _prepared(self, job: JobRecord, attempt: AttemptRecord) -> Launch:
+        """With what it goes on from, and what is left of its time limit."""
+        earlier = [each for each in self._store.attempts([job.id])[job.id] if each.id != attempt.id]
+        place = self._site.stated(attempt.region).checkpoints
+        return prepared(self._launch(job, attempt), job, earlier, self._site.paths, place)
 
     def _launch(self, job: JobRecord, attempt: AttemptRecord) -> Launch:
         paths, settings = self._site.paths, self._site.settings

@@ -1,11 +1,13 @@
 """What is taken in the regions now: by running attempts, and by processes that are not ours."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from tidewatt.backends.clock import moment
 from tidewatt.scheduler.accounting.holdout import Arm, Lot
+from tidewatt.scheduler.daemon import resuming
 from tidewatt.scheduler.daemon.site import Foreign, Site
+from tidewatt.scheduler.daemon.stints import stint_end
 from tidewatt.scheduler.plan import Ask, Booking, Window
 from tidewatt.scheduler.planning.capacity import names
 from tidewatt.scheduler.planning.kinds import ALIKE, Ratios, ratios
@@ -24,7 +26,7 @@ def ask(job: JobRecord, unfinished: Collection[int] = ()) -> Ask:
     """
     lot = Lot.of(job.frozen)
     held_out = lot is not None and lot.arm is Arm.HELD_OUT
-    return Ask(
+    asked = Ask(
         job_id=job.id,
         submitted=moment(job.submitted_ms),
         need=job.need,
@@ -52,6 +54,7 @@ def ask(job: JobRecord, unfinished: Collection[int] = ()) -> Ask:
         user=job.user,
         project=job.project,
     )
+    return resuming.rest(job, asked)
 
 
 def accepts(job: JobRecord, pool: str) -> bool:
@@ -73,10 +76,15 @@ def fares(job: JobRecord, attempt: AttemptRecord, site: Site) -> Ratios:
 
 
 def expected_end(job: JobRecord, attempt: AttemptRecord, site: Site, now: datetime) -> datetime:
-    """When a running attempt should be over; one that overran is given a twentieth of its estimate more."""
+    """When a job that runs should be done; one that overran is given a twentieth of its estimate more.
+
+    One that is to pause on its way is done when its plan says.
+    """
+    if job.plan is not None and stint_end(job, attempt.region, attempt.pool) is not None:
+        return max(job.plan.window.end, now + timedelta(minutes=1))
     start = moment(attempt.started_ms or attempt.launched_ms)
     speed, _ = fares(job, attempt, site)
-    duration = timedelta(milliseconds=job.duration_ms) / speed
+    duration = timedelta(milliseconds=resuming.rest_ms(job)) / speed
     return max(start + duration, now + max(duration / 20, timedelta(minutes=1)))
 
 
@@ -88,7 +96,7 @@ def bookings(
     now: datetime,
 ) -> list[Booking]:
     """What running attempts and foreign processes occupy, from now on."""
-    taken = [_running(attempt, jobs[attempt.job_id], site, now) for attempt in live]
+    taken = [each for attempt in live for each in _running(attempt, jobs[attempt.job_id], site, now)]
     pools = {
         uuid: (region.name, pool.name)
         for region in site.regions
@@ -126,20 +134,26 @@ def blocked(
     return ""
 
 
-def _running(attempt: AttemptRecord, job: JobRecord, site: Site, now: datetime) -> Booking:
-    window = Window(min(now, moment(attempt.launched_ms)), expected_end(job, attempt, site, now))
+def _running(attempt: AttemptRecord, job: JobRecord, site: Site, now: datetime) -> Iterator[Booking]:
+    """What an attempt holds until its end or its next pause, and what is planned for it after that."""
     _, draws = fares(job, attempt, site)
-    return Booking(
-        attempt.region,
-        attempt.pool,
-        window,
-        job.gpus,
-        job.cpus,
-        job.mem_mb,
-        f"job {job.id}",
-        draws * job.power_mw / 1000,
-        str(job.array) if job.array else "",
-    )
+    pauses = stint_end(job, attempt.region, attempt.pool)
+    end = expected_end(job, attempt, site, now) if pauses is None else max(pauses, now)
+    parts = [(attempt.region, attempt.pool, Window(min(now, moment(attempt.launched_ms)), end))]
+    if pauses is not None and job.plan is not None:
+        parts += [(each.region, each.pool, each.window) for each in job.plan.stints[1:]]
+    for region, pool, window in parts:
+        yield Booking(
+            region,
+            pool,
+            window,
+            job.gpus,
+            job.cpus,
+            job.mem_mb,
+            f"job {job.id}",
+            draws * job.power_mw / 1000,
+            str(job.array) if job.array else "",
+        )
 
 
 def _moment(time_ms: int | None) -> datetime | None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tidewatt.backends.backend import PauseMode
-from tidewatt.backends.clock import moment, time_ms
+from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.daemon.resuming import rest_ms
 from tidewatt.scheduler.jobs import AttemptState
 from tidewatt.scheduler.store.records import JobRecord
@@ -53,10 +53,7 @@ def in_time(job: JobRecord, ran_ms: int, start: datetime, margin: timedelta) -> 
 
 
 def stint_end(job: JobRecord, region: str, pool: str) -> datetime | None:
-    """When a running attempt is to be paused, or one that stands still is to go on; None for neither."""
-    until_ms = (job.pausing or {}).get("until_ms")
-    if job.paused and until_ms is not None:
-        return moment(until_ms)
+    """When an attempt that runs there is planned to pause; None for one that is to run to its end."""
     plan = job.plan
     if plan is None or len(plan.stints) < 2 or job.paused:
         return None

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -15,6 +16,7 @@ from tidewatt.scheduler.daemon.marking import told as told_by_script
 from tidewatt.scheduler.daemon.moving import STATES, Moves, ran_ms
 from tidewatt.scheduler.daemon.occupancy import ask, fares
 from tidewatt.scheduler.daemon.predecessors import settle_followers
+from tidewatt.scheduler.daemon.resuming import after, awake, follow, rest_ms
 from tidewatt.scheduler.daemon.retrying import Retry, retry
 from tidewatt.scheduler.daemon.site import HOST, Site
 from tidewatt.scheduler.jobs import AttemptState, JobState
@@ -121,6 +123,7 @@ class Watcher:
                 if starting:
                     self._started(transaction, attempt, status)
                 self._moves.record(transaction, attempt, new)
+                follow(transaction, job, STATES[status.phase], self._now_ms())
                 if not starting and not new:
                     self._seen_again(transaction, attempt, status)
                 self._warned(transaction, job, attempt, status)
@@ -157,7 +160,7 @@ class Watcher:
         if attempt.id in self._overran or attempt.started_ms is None:
             return ""
         speed, _ = fares(job, attempt, self._site)
-        if ran_ms(status, attempt.started_ms, self._now_ms()) <= job.duration_ms / speed:
+        if ran_ms(status, attempt.started_ms, self._now_ms()) <= rest_ms(job) / speed:
             return ""
         self._overran.add(attempt.id)
         sentence = f"job {job.key} runs longer than its estimate ({job.duration_source})"
@@ -180,6 +183,7 @@ class Watcher:
             if attempt.started_ms is None and status.started_ms is not None:
                 self._started(transaction, attempt, status)
             self._moves.record(transaction, attempt, self._moves.new(attempt, status))
+            awake(transaction, job, self._now_ms())
             self._warned(transaction, job, attempt, status)
             if marks:
                 words = in_words(marks)
@@ -195,13 +199,30 @@ class Watcher:
                 exit_code=status.exit_code,
                 signal=status.signal,
             )
-            over = self._after(transaction, job, state, reason, ended_ms, again)
+            if state is JobState.PAUSED:
+                self._paused(transaction, job, attempt, status, marks)
+                over = []
+            else:
+                over = self._after(transaction, job, state, reason, ended_ms, again)
         self._moves.forget(attempt)
         forget(self._store, self._site.paths, over)
         log.info("job.ended", job=job.id, state=str(state), reason=reason, again=again is not None)
         if state is JobState.PAUSED:
             return f"job {job.key} is paused"
         return f"job {job.key} failed and is tried again" if again is not None else f"job {job.key} ended"
+
+    def _paused(
+        self,
+        transaction: Transaction,
+        job: JobRecord,
+        attempt: AttemptRecord,
+        status: AttemptStatus,
+        marks: dict[str, Any],
+    ) -> None:
+        """The job waits for its next attempt, or for its owner; what this one did is kept."""
+        speed, _ = fares(job, attempt, self._site)
+        folder = self._folder(attempt)
+        after(transaction, job, attempt, status, marks, folder, speed=speed, now_ms=self._now_ms())
 
     def _after(
         self,
@@ -214,11 +235,6 @@ class Watcher:
     ) -> list[int]:
         """Moves the job after its attempt; returns the jobs that are over with it."""
         now_ms = self._now_ms()
-        if state is JobState.PAUSED:
-            transaction.move_job(job.id, state, reason, now_ms)
-            words = "its work is kept: another attempt goes on with it"
-            transaction.move_job(job.id, JobState.WAITING, words, now_ms, plan=None, at_risk="")
-            return []
         if again is not None:
             transaction.move_job(
                 job.id, JobState.WAITING, again.reason, now_ms,
