@@ -10,6 +10,7 @@ from tidewatt.scheduler.region import Pool, Region
 from tidewatt.scheduler.settings import PoolTable, RegionTable, Settings
 
 if TYPE_CHECKING:
+    from tidewatt.backends.backend import Limits
     from tidewatt.backends.host import Gpu, Host
 
 
@@ -58,6 +59,16 @@ def described(settings: Settings) -> tuple[Region, ...]:
         raise BadInput("no region is described: add a [[region]] table for each place where jobs may run")
     home = _home(settings.regions)
     return tuple(_described(table, home, settings) for table in settings.regions)
+
+
+def limits_of(table: RegionTable) -> "Limits | None":
+    """What a job on this host may take; None where nothing is limited."""
+    limits = table.host_limits
+    if limits is None:
+        return None
+    from tidewatt.backends.backend import Limits
+
+    return Limits(limits.nice, limits.io_idle, limits.memory, limits.cores, limits.log_mb)
 
 
 def _home(tables: Sequence[RegionTable]) -> str:

@@ -8,6 +8,7 @@ import structlog
 
 from tidewatt.backends.clock import time_ms
 from tidewatt.forecasting.series import Outlook
+from tidewatt.scheduler.daemon.drained_gpus import drained
 from tidewatt.scheduler.daemon.occupancy import ask, bookings, expected_end
 from tidewatt.scheduler.daemon.predecessors import held_back
 from tidewatt.scheduler.daemon.sharing import shares
@@ -29,7 +30,9 @@ LONGEST_LOOK = timedelta(days=31)  # no source says anything of later than its p
 class Queue:
     """The queue at one instant, as the planner takes it.
 
-    Jobs that start after held ones wait too, but cannot be planned: `stuck` holds their numbers.
+    Jobs that start after held ones wait too, but cannot be planned: `stuck` holds their numbers. A job that
+    waits may be `parked` in its engine's queue with an attempt that has not begun: that is none of `live`,
+    books nothing, and its job is planned on like any other.
     """
 
     now: datetime
@@ -42,6 +45,7 @@ class Queue:
     stuck: frozenset[int] = frozenset()
     shares: Mapping[str, float] = field(default_factory=dict)
     ends: Mapping[int, datetime] = field(default_factory=dict)  # of running jobs, as expected
+    parked: Mapping[int, AttemptRecord] = field(default_factory=dict)  # by job, also of held ones
 
     @property
     def planned(self) -> tuple[JobRecord, ...]:
@@ -78,8 +82,10 @@ class Queue:
             self.shares,
         )
 
-    def started(self, job: JobRecord, attempt: AttemptRecord) -> "Queue":
-        """The queue after a job's start."""
+    def started(self, job: JobRecord, attempt: AttemptRecord, *, parked: bool = False) -> "Queue":
+        """The queue after a job's start, or after it was parked with its engine."""
+        if parked:
+            return replace(self, parked={**self.parked, job.id: attempt})
         rest = tuple(each for each in self.waiting if each.id != job.id)
         return replace(self, waiting=rest, live=(*self.live, attempt), jobs={**self.jobs, job.id: job})
 
@@ -98,21 +104,25 @@ class Queue:
 
 def queue(site: Site, store: Store, foreign: tuple[Foreign, ...], now: datetime) -> Queue:
     """The queue as it is stored now."""
-    live = tuple(store.live_attempts())
+    attempts = store.live_attempts()
     moving = store.jobs([JobState.WAITING, JobState.HELD, JobState.RUNNING, JobState.PAUSED])
     running = {job.id: job for job in moving if job.state in (JobState.RUNNING, JobState.PAUSED)}
-    waiting = tuple(site.board.steered(job) for job in moving if job.state is JobState.WAITING)
+    live = tuple(attempt for attempt in attempts if attempt.job_id in running)
+    waiting = tuple(
+        site.board.steered(job) for job in moving if job.state is JobState.WAITING and not job.stopping
+    )
     return Queue(
         now,
         waiting,
         live,
         running,
         foreign,
-        tuple(bookings(live, running, foreign, site, now)),
+        (*bookings(live, running, foreign, site, now), *drained(live, running, site, now)),
         {job.id: job for job in moving},
         frozenset(held_back(waiting, (job.id for job in moving if job.state is JobState.HELD))),
         shares(store, site.settings.shares, now),
         {each.job_id: expected_end(running[each.job_id], each, site, now) for each in live},
+        {attempt.job_id: attempt for attempt in attempts if attempt.job_id not in running},
     )
 
 
