@@ -23,6 +23,7 @@ from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.jobs import AttemptState, JobState
 from tidewatt.scheduler.paths import Paths, mark
 from tidewatt.scheduler.region import Region
+from tidewatt.scheduler.region_tables import limits_of
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
@@ -87,7 +88,8 @@ class Launcher:
         now_ms = time_ms(self._site.clock.now())
         if job.not_before_ms is not None and now_ms < job.not_before_ms:
             return f"it failed, and is tried again at {moment(job.not_before_ms):%H:%M:%S} UTC"
-        return waits(job, self._store) or blocked(job, region, pool, found.live, found.jobs)
+        barrier = self._site.board.barrier(job, region.name)
+        return waits(job, self._store) or barrier or blocked(job, region, pool, found.live, found.jobs)
 
     def _free_gpus(self, job: JobRecord, region: Region, pool: str, found: Queue) -> tuple[str, ...]:
         """UUIDs on this host; of other places, whose engine chooses them, only their number is looked at."""
@@ -203,6 +205,7 @@ class Launcher:
             gpu_kind=attempt.pool,
             cpus=job.cpus,
             mem_mb=job.mem_mb,
+            limits=limits_of(self._site.stated(attempt.region)),
         )
 
 
