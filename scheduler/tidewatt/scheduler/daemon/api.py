@@ -16,7 +16,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tidewatt.backends.backend import BackendError
 from tidewatt.forecasting.errors import ForecastError
-from tidewatt.scheduler.daemon import budgeting, bundles, hours, observing, receipts
+from tidewatt.scheduler.daemon import budgeting, bundles, hours, interrupting, observing, receipts
+from tidewatt.scheduler.daemon.callers import root_only
 from tidewatt.scheduler.daemon.changing import Changes
 from tidewatt.scheduler.daemon.overview import Overview
 from tidewatt.scheduler.daemon.service import Service
@@ -88,7 +89,9 @@ def app(service: Service, overview: Overview, shutdown: Callable[[], None]) -> F
     _refusals(api)
     _looking(api, overview)
     _asking(api, service)
-    _changing(api, service, Changes(service))
+    changes = Changes(service)
+    interrupting.routes(api, service, changes)  # before the verbs without a body
+    _changing(api, service, changes)
     receipts.routes(api, service, overview)
     observing.routes(api, service)
     bundles.routes(api, service)
@@ -97,6 +100,7 @@ def app(service: Service, overview: Overview, shutdown: Callable[[], None]) -> F
 
     @api.post("/api/v1/shutdown")
     def stop() -> dict[str, str]:
+        root_only("end the shared daemon")
         shutdown()
         return {}
 

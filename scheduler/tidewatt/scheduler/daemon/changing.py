@@ -11,6 +11,7 @@ from tidewatt.scheduler.daemon.admission import Admitted, admit_all
 from tidewatt.scheduler.daemon.environments import forget
 from tidewatt.scheduler.daemon.naming import named
 from tidewatt.scheduler.daemon.occupancy import ask
+from tidewatt.scheduler.daemon.pausing import let_go
 from tidewatt.scheduler.daemon.predecessors import lost_with, settle_followers, too_late
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.errors import BadInput, Refused
@@ -69,8 +70,9 @@ class Changes:
             going = [job for job in jobs if job.state not in ENDED]
             if not going:
                 raise Refused(f"job {key} is {jobs[0].state} already: there is nothing to cancel")
-            running = [job for job in going if job.state not in NOT_STARTED]
-            waiting = {job.id: job for job in going if job.state in NOT_STARTED}
+            live = {each.job_id for each in self._store.live_attempts()}
+            running = [job for job in going if job.id in live]
+            waiting = {job.id: job for job in going if job.id not in live}  # or paused without an attempt
             also = lost_with(self._store, [job.id for job in going])
             now_ms, over = self._now_ms(), list(waiting)
             tries = self._store.attempts(waiting)
@@ -90,6 +92,8 @@ class Changes:
                 over += settle_followers(transaction, self._store, ended, now_ms)
             for job in running:
                 self._service.watcher.stop(job)
+            for job in waiting.values():
+                let_go(self._site, self._store, job)
             forget(self._store, self._site.paths, over)
         done = self._done(key, "cancelled")
         return done.model_copy(update={"also": tuple(job.key for job in also)})

@@ -15,6 +15,7 @@ from tidewatt.backends.meters.client import MeterClient
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import Launcher, NotFree
 from tidewatt.scheduler.daemon.own_use import OwnUse
+from tidewatt.scheduler.daemon.pausing import Pauser
 from tidewatt.scheduler.daemon.polishing import SEARCH_S, QueuePlanner
 from tidewatt.scheduler.daemon.replanning import Queue, queue, replan
 from tidewatt.scheduler.daemon.service import Service
@@ -46,6 +47,7 @@ class Rounds:
         self._site, self._store, self._service = site, store, service
         self._watcher, self._launcher, self._gpus = watcher, launcher, gpus
         self._settler = Settler(site, store)
+        self._pauser = Pauser(site, store)
         self._own_use = OwnUse(site, store)
         self.turned_at = time.monotonic()  # of the last round, whatever the wall clock does
         self._lock = lock
@@ -66,6 +68,7 @@ class Rounds:
             _step("watch", lambda: self._causes.extend(self._watcher.look()))
             _step("search", self._planner.look)
             _step("plan", self._plan)
+            _step("pause", lambda: self._causes.extend(self._pauser.turn()))
             _step("launch", self._launch)
         _step("meter", self._keep_meter)
         self.turned_at = time.monotonic()
