@@ -2,28 +2,29 @@
 
 import time
 from contextlib import suppress
-from pathlib import Path
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
 
 from tidewatt.backends import lease
-from tidewatt.backends.backend import BackendError, Launch, Withdraw
-from tidewatt.backends.clock import moment, time_ms
+from tidewatt.backends.backend import Backend, BackendError, StopReason, Withdraw
+from tidewatt.backends.clock import Clock, moment, time_ms
 from tidewatt.scheduler.accounting.frozen import MICRO
 from tidewatt.scheduler.daemon.carriage import transfer_factors
-from tidewatt.scheduler.daemon.environments import environment_file
 from tidewatt.scheduler.daemon.occupancy import blocked
+from tidewatt.scheduler.daemon.orders import order
+from tidewatt.scheduler.daemon.polling import Polls
+from tidewatt.scheduler.daemon.polling import attempt_folder as attempt_folder
 from tidewatt.scheduler.daemon.predecessors import waits
 from tidewatt.scheduler.daemon.premises import place_factors
 from tidewatt.scheduler.daemon.replanning import Queue
-from tidewatt.scheduler.daemon.resuming import origin_factors, prepared
+from tidewatt.scheduler.daemon.resuming import origin_factors
 from tidewatt.scheduler.daemon.site import HOST, Site
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.jobs import AttemptState, JobState
-from tidewatt.scheduler.paths import Paths, mark
 from tidewatt.scheduler.region import Region
-from tidewatt.scheduler.region_tables import limits_of
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
@@ -35,17 +36,14 @@ class NotFree(Refused):
     """A job cannot start at this instant: what it needs is in use."""
 
 
-def attempt_folder(paths: Paths, attempt: AttemptRecord) -> Path:
-    """The attempt's own folder."""
-    return paths.job(attempt.job_id) / str(attempt.number)
-
-
 class Launcher:
     """Launches attempts on the site's backend."""
 
     def __init__(self, site: Site, store: Store) -> None:
         self._site = site
         self._store = store
+        self.polls = Polls(site, store)
+        self.refused: dict[str, str] = {}  # attempts that their engine would not take, and why
         self._poisoned: dict[
             int, tuple[int, float]
         ] = {}  # job -> (launches that came to nothing, try again at)
@@ -57,20 +55,28 @@ class Launcher:
         pool: str,
         found: Queue,
         reason: str,
+        begin: datetime | None = None,
     ) -> AttemptRecord:
-        """Starts the job's next attempt.
+        """Starts the job's next attempt, or has its engine start it when it may begin (None: now).
+
+        An engine that keeps jobs gets it at once and the job is parked: it runs when the engine says so.
 
         Raises:
             NotFree: where what it needs is in use at this instant, or jobs have to end before it.
         """
+        if job.id in found.parked:
+            raise NotFree(f"it waits in the queue of {found.parked[job.id].region} already")
         _, again_at = self._poisoned.get(job.id, (0, 0.0))
         if time.monotonic() < again_at:
             raise NotFree("its last launch came to nothing: it is tried again within a minute")
-        if sentence := self._blocked(job, region, pool, found):
+        later = begin is not None and begin > self._site.clock.now()
+        sentence = waits(job, self._store) if later else self._blocked(job, region, pool, found)
+        if sentence:
             raise NotFree(sentence)
-        gpus = self._free_gpus(job, region, pool, found)
-        attempt = self._commit(job, region, pool, gpus, reason)
-        self._submit(job, attempt)
+        gpus = () if later else self._free_gpus(job, region, pool, found)
+        begin = begin if later else None
+        attempt = self._commit(job, region, pool, gpus, reason, begin)
+        self.submit(job, attempt, None if begin is None else real_ms(self._site.clock, begin))
         log.info("job.launched", job=job.id, attempt=attempt.id, region=region.name, reason=reason)
         return attempt
 
@@ -119,10 +125,40 @@ class Launcher:
             )
         return tuple(free[: job.gpus])
 
+    def submit(self, job: JobRecord, attempt: AttemptRecord, not_before_ms: int | None = None) -> None:
+        """Hands the attempt to its backend; one elsewhere is told over its line. Safe to repeat."""
+        backend = self._site.backend_of(attempt.backend)
+        launch = order(self._site, self._store, job, attempt, not_before_ms)
+        if attempt.backend != HOST:
+            failed = partial(self._not_sent, attempt, backend)
+            self.polls.tell(attempt.backend, partial(backend.submit, launch), failed)
+            return
+        try:
+            backend.submit(launch)
+        except (BackendError, OSError) as error:
+            log.error("attempt.not_launched", attempt=attempt.id, error=str(error))
+            if isinstance(backend, Withdraw):
+                with suppress(BackendError):
+                    backend.poison(launch.folder)
+
+    def _not_sent(self, attempt: AttemptRecord, backend: Backend, error: Exception) -> None:
+        """Its status finds out what came of it; what was refused for good is withdrawn."""
+        if isinstance(error, BackendError) and error.transient:
+            return
+        self.refused[attempt.id] = str(error)
+        with suppress(BackendError, OSError):
+            backend.stop(attempt_folder(self._site.paths, attempt), StopReason.CANCELLED)
+
     def _commit(
-        self, job: JobRecord, region: Region, pool: str, gpus: tuple[str, ...], reason: str
+        self,
+        job: JobRecord,
+        region: Region,
+        pool: str,
+        gpus: tuple[str, ...],
+        reason: str,
+        begin: datetime | None,
     ) -> AttemptRecord:
-        now_ms = time_ms(self._site.clock.now())
+        now_ms, keeps = time_ms(self._site.clock.now()), self._site.keeps(region.backend)
         earlier = self._store.attempts([job.id])[job.id]
         attempt = AttemptRecord(
             id=f"{job.id}.{len(earlier) + 1}",
@@ -133,11 +169,13 @@ class Launcher:
             pool=pool,
             gpu_uuids=gpus,
             launched_ms=now_ms,
-            factors=self._factors(job, region, pool, earlier),
+            factors=self._factors(job, region, pool, earlier)
+            | ({"begin_ms": now_ms if begin is None else time_ms(begin)} if keeps else {}),
         )
         with self._store.transaction() as transaction:
             transaction.add_attempt(attempt)
-            transaction.move_job(job.id, JobState.RUNNING, reason, now_ms, at_risk="")
+            if not keeps:
+                transaction.move_job(job.id, JobState.RUNNING, reason, now_ms, at_risk="")
         return attempt
 
     def _factors(
@@ -159,54 +197,10 @@ class Launcher:
             **origin_factors(job),
         }
 
-    def _submit(self, job: JobRecord, attempt: AttemptRecord) -> None:
-        backend = self._site.backend_of(attempt.backend)
-        try:
-            backend.submit(self._prepared(job, attempt))
-        except (BackendError, OSError) as error:
-            log.error("attempt.not_launched", attempt=attempt.id, error=str(error))
-            if isinstance(backend, Withdraw):  # else its status tells whether the engine has it
-                with suppress(BackendError):
-                    backend.poison(attempt_folder(self._site.paths, attempt))
 
-    def _prepared(self, job: JobRecord, attempt: AttemptRecord) -> Launch:
-        """With what it goes on from, and what is left of its time limit."""
-        earlier = [each for each in self._store.attempts([job.id])[job.id] if each.id != attempt.id]
-        place = self._site.stated(attempt.region).checkpoints
-        return prepared(self._launch(job, attempt), job, earlier, self._site.paths, place)
-
-    def _launch(self, job: JobRecord, attempt: AttemptRecord) -> Launch:
-        paths, settings = self._site.paths, self._site.settings
-        folder = attempt_folder(paths, attempt)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        snapshot = Path(job.source["snapshot"]) if job.snapshot else None
-        return Launch(
-            attempt_id=attempt.id,
-            folder=folder,
-            argv=job.argv,
-            cwd=Path(job.cwd),
-            environment_file=environment_file(paths, job) if job.keeps_env else None,
-            stdout=Path(job.stdout),
-            stderr=Path(job.stderr),
-            gpu_uuids=attempt.gpu_uuids,
-            time_limit_s=None if job.time_limit_ms is None else job.time_limit_ms / 1000,
-            grace_s=settings.grace_s,
-            source_digest="" if snapshot else str(job.source.get("digest", "")),
-            snapshot=snapshot,
-            umask=job.umask,
-            readings=paths.readings,
-            meter_interval_s=settings.meter_interval_s,
-            clock=self._site.clock,
-            variables=_variables(job) | _whereabouts(job, attempt),
-            token=f"{mark(paths)}-{attempt.id.replace('.', '-')}",
-            region=attempt.region,
-            name=job.name,
-            gpus=job.gpus,
-            gpu_kind=attempt.pool,
-            cpus=job.cpus,
-            mem_mb=job.mem_mb,
-            limits=limits_of(self._site.stated(attempt.region)),
-        )
+def real_ms(clock: Clock, at: datetime) -> int:
+    """The real Unix milliseconds of a moment of the jobs' clock."""
+    return clock.real_ms + round((time_ms(at) - clock.replay_ms) / clock.factor)
 
 
 def _count(job: JobRecord, region: Region, pool: str, found: Queue) -> None:
@@ -216,24 +210,3 @@ def _count(job: JobRecord, region: Region, pool: str, found: Queue) -> None:
     free = has - sum(found.jobs[each.job_id].gpus for each in there if each.job_id in found.jobs)
     if free < job.gpus:
         raise NotFree(f"it needs {job.gpus} GPUs and {free} of {has} are free in {region.name}")
-
-
-def _whereabouts(job: JobRecord, attempt: AttemptRecord) -> dict[str, str]:
-    """Where and for when it was planned, as it may tell it to whoever keeps track of its runs."""
-    zones = ",".join(dict.fromkeys(attempt.factors["zones"].values()))
-    told = {"TIDEWATT_JOB_REGION": attempt.region, "TIDEWATT_JOB_ZONE": zones}
-    if job.plan is not None:
-        window = (job.plan.window.start, job.plan.window.end)
-        told["TIDEWATT_JOB_WINDOW"] = "/".join(f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in window)
-    return {name: value for name, value in told.items() if value}
-
-
-def _variables(job: JobRecord) -> dict[str, str]:
-    """What a task of an array learns of it."""
-    if not job.array:
-        return {}
-    return {
-        "TIDEWATT_ARRAY_JOB_ID": str(job.array),
-        "TIDEWATT_ARRAY_TASK_ID": str(job.array_task),
-        "TIDEWATT_ARRAY_COUNT": str(job.array_size),
-    }

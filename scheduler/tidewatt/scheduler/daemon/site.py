@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from tidewatt.backends.backend import Backend, Withdraw
+from tidewatt.backends.backend import Backend, BackendError, Reschedule, Withdraw
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.host import ForeignUse, Host
 from tidewatt.backends.meters.journal import LONGEST_INTERVAL_S, followed_ms
@@ -15,7 +15,7 @@ from tidewatt.forecasting.series import Outlook, Series
 from tidewatt.scheduler.config import Loaded, policy_of
 from tidewatt.scheduler.daemon.patience import PatientChain
 from tidewatt.scheduler.daemon.region_board import RegionBoard
-from tidewatt.scheduler.errors import Refused
+from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.paths import Paths
 from tidewatt.scheduler.planning.estimate import Estimate, estimate
@@ -77,11 +77,17 @@ class Site:
         """
         if kind == HOST:
             return self.backend
-        if kind not in self.others:
+        try:
+            return self.others[kind]
+        except (KeyError, BackendError, BadInput) as error:
             raise Refused(
-                f"no region has the backend {kind!r} any more: bring one back, for jobs still there"
-            )
-        return self.others[kind]
+                f"no region has the backend {kind!r} any more, and it cannot be made ({error}):"
+                " bring one back, for jobs still there"
+            ) from error
+
+    def keeps(self, kind: str) -> bool:
+        """Whether engines of that kind keep jobs that are not to start yet, and start them without us."""
+        return kind != HOST and isinstance(self.backend_of(kind), Reschedule)
 
     @property
     def policy(self) -> Policy:
