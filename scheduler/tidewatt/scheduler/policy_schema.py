@@ -1,10 +1,11 @@
 """The tables of the operator's policies in the configuration: rules, defaults of projects, ways for data."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
 from tidewatt.scheduler.account_tables import Table
+from tidewatt.scheduler.pausing_schema import PausingRequest
 from tidewatt.scheduler.setting_types import Amount, Duration
 
 Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]
@@ -32,7 +33,7 @@ class ProjectTable(Table):
     """What jobs of a project ask for where they do not say it themselves, `[project.NAME]`.
 
     `slack` is for jobs without a deadline: they finish by their duration and so much more, or as early as
-    they can. `pausing` is spelt as in a `tidewatt.toml`.
+    they can. `pausing = { signal = "USR1", checkpoint_s = 60 }` says that they may be paused, and how.
     """
 
     regions: Names = ()
@@ -40,7 +41,7 @@ class ProjectTable(Table):
     slack: Duration | None = None
     priority: Annotated[int, Field(ge=-100, le=100)] | None = None
     retries: Annotated[int, Field(ge=0, le=100)] | None = None
-    pausing: dict[str, Any] | None = None
+    pausing: Annotated[PausingRequest | None, Field(strict=False)] = None
 
 
 class TransferTable(Table):

@@ -49,6 +49,8 @@ class PlanRequest(Message):
     after: tuple[str, ...] = ()
     after_any: tuple[str, ...] = ()
     pausing: PausingRequest | None = None
+    project: str = ""
+    labels: dict[str, str] = Field(default_factory=dict)
 
 
 class SubmitRequest(PlanRequest):
@@ -62,8 +64,6 @@ class SubmitRequest(PlanRequest):
     cwd: str
     env: dict[str, str] | None = None
     name: str = ""
-    project: str = ""
-    labels: dict[str, str] = Field(default_factory=dict)
     stdout: str = ""
     stderr: str = ""
     hold: bool = False
@@ -117,6 +117,7 @@ class PlanReply(Message):
     duration_source: str
     empty_queue: bool = False
     hindsight: bool = False
+    notes: tuple[str, ...] = ()  # defaults of its project, and what the operator's rules say
 
 
 class SubmitReply(Message):
@@ -130,3 +131,4 @@ class SubmitReply(Message):
     power_w: float
     power_source: str
     array: ArrayView | None = None
+    notes: tuple[str, ...] = ()  # defaults of its project, and what the operator's rules say

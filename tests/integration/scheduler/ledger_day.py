@@ -59,7 +59,7 @@ def worked(
         )
         provider = FileProvider(folder / "grid.csv")
         provider.name = source or provider.name
-        at.site = replace(at.site, chain=PatientChain(Chain((provider,))), regions=(region,))
+        at.site = replace(at.site, chain=PatientChain(Chain((provider,))), stated_regions=(region,))
         at.open()
         at.service.ledger = Ledger(at.site, at.store)
         at.service.ledger.begin()

@@ -292,7 +292,7 @@ def two_kinds(at: Office) -> tuple[Region, Region]:
     """Home has the a100 alone, the north the h100, which is stated to be 4 x as fast at twice the power."""
     home = replace(at.site.regions[0], pools=(Pool("a100", 1),), gpu_uuids=("GPU-0",))
     north = replace(NORTH, pools=(Pool("h100", 1, speed=4.0, power=2.0),), gpu_uuids=("GPU-1",), pue=1.0)
-    at.site = replace(at.site, regions=(home, north))
+    at.site = replace(at.site, stated_regions=(home, north))
     at.open()
     start_ms = time_ms(NOW)
     idle_w = {"GPU-0": IDLE_W, "GPU-1": IDLE_W}

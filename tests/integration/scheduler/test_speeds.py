@@ -55,7 +55,7 @@ def test_job_that_only_faster_gpus_finish_in_time_after_others_is_taken(
 ) -> None:
     with office(tmp_path, "A100", "H100") as at:
         home = replace(at.site.home, pools=(Pool("A100", 1), Pool("H100", 1, 0, 2.0, 1.5)))
-        at.service.site = at.site = replace(at.site, regions=(home,))
+        at.service.site = at.site = replace(at.site, stated_regions=(home,))
         at.submit(gpus=1, gpu_kind="A100", duration_s=3600)
         later = {"gpus": 1, "kinds": kinds, "duration_s": 4 * 3600, "after": ("1",)}
         with pytest.raises(BadInput, match="and then 2h do not fit before --finish-by"):

@@ -391,7 +391,7 @@ def test_home_that_was_edited_while_a_job_waited_is_one_home_in_its_bundles(
         more = [line.replace("DE,", "FR,", 1) for line in lines[1:]]
         (tmp_path / "day" / "grid.csv").write_text("\n".join(lines + more) + "\n", encoding="utf-8")
         at.submit(gpus=1, duration_s=1500.0)
-        at.site = replace(at.site, regions=(replace(at.site.regions[0], **edited),))
+        at.site = replace(at.site, stated_regions=(replace(at.site.regions[0], **edited),))
         ledger = at.service.ledger
         at.store.close()
         at.open()
