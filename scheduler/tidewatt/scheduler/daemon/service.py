@@ -11,7 +11,7 @@ import structlog
 from tidewatt.backends import source
 from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.array import parse_key
-from tidewatt.scheduler.daemon import intake
+from tidewatt.scheduler.daemon import intake, policing
 from tidewatt.scheduler.daemon.admission import Admitted, admit_all
 from tidewatt.scheduler.daemon.budgeting import Budgets
 from tidewatt.scheduler.daemon.drafting import draft
@@ -62,6 +62,7 @@ class Service:
         self._holding_out = HoldingOut(site, store)
         self.budgets = Budgets(site, store)
         self.foreign: tuple[Foreign, ...] = ()  # kept up to date by the rounds
+        site.board.decided(store.decisions())
         self.certificate: CertificateView | None = None  # of the newest plan of the queue, by the rounds
         self.ledger: Ledger | None = None  # where the daemon keeps one
         self.wake: Callable[[str], None] = lambda cause: None  # asks for a round at once
@@ -80,11 +81,13 @@ class Service:
 
     def submit(self, request: SubmitRequest) -> SubmitReply:
         """Takes a job in, or all tasks of an array. When this returns, they are durable and will run."""
+        request, told = policing.defaulted(self.site, request, self.site.clock.now())
         intake.check(request)
         learnt = self._experience.of(request)  # before others have to wait for us
         with intake.staged(self.site, request) as folder, self.lock:
             found = self.queue()
             asked = draft(self.site, self.store, request, found.now, learnt)
+            asked = policing.opened(self.site, asked, request)
             check(asked, self.site.regions, found.now)
             if sentence := too_late(asked, found.not_ended, found.ends, found.now, self.site.regions):
                 raise BadInput(sentence)
@@ -93,7 +96,8 @@ class Service:
             situation = self.situation(found, [asked])
             # one that starts after held jobs is planned when those are let go
             planned = not request.hold and not _after_held(asked, found)
-            admitted = admit_all(newcomers, situation) if planned else Admitted()
+            with policing.shut_told(self.site, asked):
+                admitted = admit_all(newcomers, situation) if planned else Admitted()
             verdict = self.budgets.judge(asked, request, list(admitted.plans.values()), found.now)
             if verdict.holds:
                 request, admitted = request.model_copy(update={"hold": True}), Admitted()
@@ -117,16 +121,20 @@ class Service:
             power_w=asked.power_w,
             power_source=asked.power_source,
             array=array_view(jobs, ()) if request.array else None,
+            notes=(*told, *policing.notes(self.site, request)),
         )
 
     def plan(self, request: PlanRequest) -> PlanReply:
         """The decision that `submit` would make now."""
+        request, told = policing.defaulted(self.site, request, self.site.clock.now())
         with self.lock:
             found = self.queue()
-            asked = draft(self.site, self.store, request, found.now)
+            asked = policing.opened(self.site, draft(self.site, self.store, request, found.now), request)
             if sentence := too_late(asked, found.not_ended, found.ends, found.now, self.site.regions):
                 raise BadInput(sentence)
-            return answer(asked, self.situation(found, [asked]), hindsight=self.site.hindsight)
+            with policing.shut_told(self.site, asked):
+                made = answer(asked, self.situation(found, [asked]), hindsight=self.site.hindsight)
+        return made.model_copy(update={"notes": (*told, *policing.notes(self.site, request))})
 
     def rerun(self, key: str, request: RerunRequest) -> SubmitReply:
         """Submits ended jobs again: same command and slack, the caller's environment, today's code.
