@@ -7,6 +7,7 @@ from inspect import Parameter, Signature, signature
 from typing import Any
 
 from tidewatt.scheduler.cli import options as given
+from tidewatt.scheduler.cli.pausing_options import FLAGS as PAUSING
 from tidewatt.scheduler.cli.wish import Wish
 
 
@@ -44,6 +45,7 @@ _WISH: dict[str, Any] = {
     "region": given.Regions,
     "exclude_region": given.ExcludeRegions,
     "snapshot": given.Snapshot,
+    **PAUSING,
 }
 _ORDER: dict[str, Any] = {
     "after": given.After,
@@ -61,7 +63,7 @@ _FALSE = frozenset({"no_env", "hold", "late", "over_budget"})
 
 WHERE_AND_WHEN = frozenset(
     {"finish_by", "start_by", "duration", "time", "gpus", "gpu_kind", "cpus", "mem", "data", "priority"}
-    | {"region", "exclude_region", "after", "late"}
+    | {"region", "exclude_region", "after", "late", *PAUSING}
 )  # what a decision without a job depends on
 OF_ONE_JOB = (frozenset(_WISH) | frozenset(_ORDER)) - {"array", "hold"}  # for who waits for it
 

@@ -10,6 +10,7 @@ from typing import Any
 from tidewatt.scheduler.cli.wording import cpus_of, data_of, gpus_of, kind_of, memory_of, priority_of
 from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.pausing_words import NAMES, pausing_fields
 from tidewatt.scheduler.place import near, placed
 from tidewatt.scheduler.when import parse_duration, parse_moment, parse_time_limit
 
@@ -38,6 +39,23 @@ class Wish:
     priority: int | None = None
     retries: int | None = None
     data: str | None = None
+    pausable: bool | None = None
+    pause_by: str | None = None
+    preset: str | None = None
+    pause_signal: str | None = None
+    pause_grace: str | None = None
+    checkpoint_dir: str | None = None
+    done_when: Sequence[str] | None = None
+    resume_arg: Sequence[str] | None = None
+    resume_env: Sequence[str] | None = None
+    checkpoint_time: str | None = None
+    restart_time: str | None = None
+    checkpoint_wh: float | None = None
+    restart_wh: float | None = None
+    suspended_w: float | None = None
+    min_stint: str | None = None
+    max_pauses: int | None = None
+    moves: bool | None = None
 
     def over(self, defaults: "Wish") -> "Wish":
         """This wish, with the defaults where it says nothing; --no-env is a word on all the environment."""
@@ -56,10 +74,11 @@ _VARIABLES = ("finish_by", "start_by", "duration", "time", "gpus", "mem", "proje
 _TYPES: dict[str, tuple[type, ...]] = {
     "gpus": (str, int),
     "mem": (str, int),
-    **dict.fromkeys(("cpus", "priority", "retries"), (int,)),
-    "no_env": (bool,),
-    "snapshot": (bool,),
+    **dict.fromkeys(("cpus", "priority", "retries", "max_pauses"), (int,)),
+    **dict.fromkeys(("no_env", "snapshot", "pausable", "moves"), (bool,)),
     **dict.fromkeys(("region", "exclude_region", "label", "env", "gpu_kind"), (list,)),
+    **dict.fromkeys(("done_when", "resume_arg", "resume_env"), (list,)),
+    **dict.fromkeys(("checkpoint_wh", "restart_wh", "suspended_w"), (float, int)),
 }
 
 
@@ -96,7 +115,9 @@ def _from_file(folder: Path) -> Wish:
         strings = not isinstance(value, list) or all(isinstance(item, str) for item in value)
         if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted) or not strings:
             words = " or ".join(
-                {str: "text", int: "a number", list: "a list of texts"}.get(t, "true or false")
+                {str: "text", int: "a number", float: "a number", list: "a list of texts"}.get(
+                    t, "true or false"
+                )
                 for t in wanted
             )
             raise BadInput(f"{where}: {key} must be {words}, it is {value!r}")
@@ -122,6 +143,8 @@ def plan_request(wish: Wish, now: Callable[[], datetime]) -> Json:
         request["cpus"] = cpus_of(wish.cpus)
     if wish.mem is not None:
         request["mem_mb"] = memory_of(str(wish.mem))
+    if (pausing := pausing_fields({name: getattr(wish, name) for name in NAMES})) is not None:
+        request["pausing"] = pausing
     return request
 
 

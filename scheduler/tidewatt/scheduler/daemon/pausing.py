@@ -47,8 +47,18 @@ class Pauser:
             del self._asked_at[attempt_id]
         return causes
 
-    def pause(self, job: JobRecord, mode: PauseMode | None, lasts: timedelta | None = None) -> None:
-        """As its owner asks: by checkpoint where it can and that is worth it, unless a `mode` is named.
+    def pause(
+        self,
+        job: JobRecord,
+        mode: PauseMode | None,
+        lasts: timedelta | None = None,
+        *,
+        by: str = OWNER,
+        reason: str = "its owner asked for a pause",
+    ) -> None:
+        """As somebody asks: by checkpoint where it can and that is worth it, unless a `mode` is named.
+
+        What its owner paused waits for `resume`; `by` the plan it goes on as it is planned then.
 
         Raises:
             Refused: where this attempt cannot be paused so.
@@ -63,7 +73,7 @@ class Pauser:
         chosen = mode or (PauseMode.CHECKPOINT if can and not short(job, lasts) else PauseMode.STOP)
         now = self._site.clock.now()
         until_ms = None if lasts is None else time_ms(now + lasts)
-        self._ask(job, attempt, chosen, OWNER, "its owner asked for a pause", until_ms)
+        self._ask(job, attempt, chosen, by, reason, until_ms)
 
     def resume(self, job: JobRecord) -> None:
         """Lets a paused job go on: at once where it stands still, else as it is planned now."""
