@@ -5,7 +5,9 @@ Answers are the plain JSON of `schemas`: checking them again would cost a comman
 
 import http.client
 import json
+import os
 import socket
+import struct
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +42,11 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
+        size = struct.calcsize("3i")
+        peer = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        if struct.unpack("3i", peer)[1] not in (os.getuid(), 0):
+            # a job's environment would go there
+            raise Refused(f"the socket {self._path} is served by another user: nothing was sent there")
 
 
 class Client:
@@ -87,6 +94,14 @@ class Client:
     def act(self, key: Key | int, verb: str) -> Json:
         """The JobView, or ArrayView, after `cancel`, `hold`, `release` or `start`."""
         return self._ask("POST", f"jobs/{key}/{verb}", {})
+
+    def pause(self, key: Key | int, request: Mapping[str, Any]) -> Json:
+        """The JobView, or ArrayView, after a PauseRequest."""
+        return self._ask("POST", f"jobs/{key}/pause", request)
+
+    def signal(self, key: Key | int, name: str) -> Json:
+        """The JobView, or ArrayView, after its processes were sent a signal."""
+        return self._ask("POST", f"jobs/{key}/signal", {"name": name})
 
     def rerun(self, key: Key | int, request: Mapping[str, Any]) -> Json:
         """The SubmitReply of a new job like that one."""

@@ -11,15 +11,22 @@ from pathlib import Path
 
 from tidewatt.scheduler.errors import BadInput
 
+SYSTEM_HOME, SYSTEM_RUNTIME = "var/lib/tidewatt", "run/tidewatt"  # below /, or TIDEWATT_SYSTEM_ROOT
+SYSTEM_SOCKET = "tidewatt.sock"
 LONGEST_SOCKET = 107  # bytes: sun_path of unix(7), less the closing zero
 
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The files of one state folder, and the socket that belongs to it."""
+    """The files of one state folder, and the socket that belongs to it.
+
+    `system`: of the daemon that serves a group of this host; then `served` is that group, where it is known.
+    """
 
     home: Path
     runtime: Path
+    system: bool = False
+    served: int | None = None
 
     @property
     def database(self) -> Path:
@@ -74,6 +81,8 @@ class Paths:
     @property
     def socket(self) -> Path:
         """The daemon's Unix socket: a short name of its own for each state folder."""
+        if self.system:
+            return self.runtime / SYSTEM_SOCKET
         digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
         return self.runtime / f"{digest}.sock"
 
@@ -82,13 +91,14 @@ class Paths:
         return self.jobs / str(job_id)
 
     def make(self) -> None:
-        """Makes state and runtime folders, for their owner only.
+        """Makes state and runtime folders, for their owner only; others may pass through a system's.
 
         Raises:
             BadInput: where one cannot be made, is somebody else's, or the socket's path would be too long.
         """
+        passed = {self.home: 0o711, self.jobs: 0o711, self.runtime: 0o755} if self.system else {}
         for folder in (self.home, self.jobs, self.readings, self.models, self.log_folder, self.runtime):
-            _make_private(folder)
+            _make_own(folder, passed.get(folder, 0o700))
         if len(os.fsencode(self.socket)) > LONGEST_SOCKET:
             raise BadInput(
                 f"the socket's path {self.socket} has more than {LONGEST_SOCKET} bytes: set"
@@ -103,6 +113,12 @@ def paths(environ: Mapping[str, str], home: Path | None = None) -> Paths:
         home = Path(given) if given else _base(environ, "XDG_STATE_HOME", ".local/state") / "tidewatt"
     # realpath, so that one folder reached by two names has one socket
     return Paths(home=Path(os.path.realpath(home.expanduser())), runtime=_runtime(environ))
+
+
+def system_paths(environ: Mapping[str, str]) -> Paths:
+    """The paths of this host's shared daemon."""
+    root = Path(os.path.realpath(environ.get("TIDEWATT_SYSTEM_ROOT") or "/"))
+    return Paths(home=root / SYSTEM_HOME, runtime=root / SYSTEM_RUNTIME, system=True)
 
 
 def mark(place: Paths) -> str:
@@ -143,9 +159,9 @@ def _runtime(environ: Mapping[str, str]) -> Path:
     return session / "tidewatt" if os.access(session, os.W_OK) else Path(f"/tmp/tidewatt-{os.getuid()}")  # noqa: S108 - made 0700, owner checked
 
 
-def _make_private(folder: Path) -> None:
+def _make_own(folder: Path, mode: int) -> None:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
         found = folder.lstat()
     except OSError as error:
         raise BadInput(
@@ -155,5 +171,5 @@ def _make_private(folder: Path) -> None:
         raise BadInput(
             f"the folder {folder} is not yours or is a link: remove it, or choose another with TIDEWATT_HOME"
         )
-    if stat.S_IMODE(found.st_mode) != 0o700:
-        folder.chmod(0o700)
+    if stat.S_IMODE(found.st_mode) != mode:
+        folder.chmod(mode)

@@ -29,6 +29,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     from tidewatt.scheduler.cli.text import ReaderLeft
     from tidewatt.scheduler.errors import SchedulerError
 
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["--system"]:
+        os.environ["TIDEWATT_SYSTEM"] = "1"
+        arguments = given[1:]
     try:
         from tidewatt.scheduler.cli.app import command
 

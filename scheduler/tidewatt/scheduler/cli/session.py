@@ -1,13 +1,14 @@
 """What a command finds around it: the state folder, the daemon, the time."""
 
 import os
+import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tidewatt.scheduler.client import Client, Json
 from tidewatt.scheduler.errors import BadInput
-from tidewatt.scheduler.paths import Paths, paths
+from tidewatt.scheduler.paths import Paths, paths, system_paths
 
 
 def own_paths() -> Paths:
@@ -15,9 +16,38 @@ def own_paths() -> Paths:
     return paths(os.environ)
 
 
+def daemon_paths() -> Paths:
+    """The paths of the daemon to speak to: this user's own or, where none runs, the host's shared one.
+
+    TIDEWATT_SYSTEM=1 (`tidewatt --system ...`) names the shared one, TIDEWATT_SYSTEM=0 and TIDEWATT_HOME
+    the user's own.
+    """
+    own, shared, asked = own_paths(), system_paths(os.environ), os.environ.get("TIDEWATT_SYSTEM", "")
+    if asked not in ("", "0", "1"):
+        raise BadInput(f"TIDEWATT_SYSTEM={asked} is neither 1 (the shared daemon) nor 0 (your own)")
+    if asked == "1":
+        return shared
+    if asked == "0" or os.environ.get("TIDEWATT_HOME") or not shared.socket.exists():
+        return own
+    return own if listens(own.socket) else shared
+
+
 def daemon() -> Client:
-    """A client of this user's daemon, which may or may not be running."""
-    return Client(own_paths().socket)
+    """A client of the daemon to speak to, which may or may not be running."""
+    return Client(daemon_paths().socket)
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody answers at a socket."""
+    if not path.exists():
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        line.settimeout(1.0)
+        try:
+            line.connect(str(path))
+        except OSError:
+            return False
+        return True
 
 
 def clock() -> datetime:

@@ -15,6 +15,7 @@ from tidewatt.scheduler.accounting.budget import (
     standing,
 )
 from tidewatt.scheduler.accounting.frozen import MICRO
+from tidewatt.scheduler.daemon.callers import current
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import ENDED, JobState
@@ -108,8 +109,13 @@ class Budgets:
         # of an earlier month nothing is kept at hand
         kept = self if first == _first_of(now) else Budgets(self._site, self._store)
         charges = list(kept._charges(now, first)) if self._site.settings.budgets else []
-        name = month_of(time_ms(first))
-        return [standing(each, name, charges).view() for each in self._site.settings.budgets]
+        name, caller = month_of(time_ms(first)), current()
+        own = caller is not None and not caller.operator
+        return [
+            standing(each, name, charges).view()
+            for each in self._site.settings.budgets
+            if not own or (caller is not None and each.user == caller.name)
+        ]
 
     def _charges(self, now: datetime, first: datetime | None = None) -> Iterator[Charge]:
         """Every job that ended since the first of the month, and all that have not ended."""

@@ -25,6 +25,7 @@ from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.accounting.totals import SETTLED
 from tidewatt.scheduler.array import parse_key
 from tidewatt.scheduler.daemon import report_bundle
+from tidewatt.scheduler.daemon.callers import operator_only
 from tidewatt.scheduler.daemon.ledger import Ledger
 from tidewatt.scheduler.daemon.naming import named
 from tidewatt.scheduler.daemon.service import Service
@@ -92,6 +93,7 @@ class Bundles:
         Raises:
             BadInput: where none ended then, or such a report is not made.
         """
+        operator_only("bundle reports, which are over everybody's jobs")
         head, _ = self.ledger.sign()
         case = report_bundle.asked(self._site, since_s, by or "none", baseline or "feasible", head)
         found = report_bundle.gathered(self._site, self._store, case, head)

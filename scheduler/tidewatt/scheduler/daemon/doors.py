@@ -1,5 +1,9 @@
-"""Where the daemon can be spoken to: a Unix socket of its user; TCP on loopback where it was asked for."""
+"""Where the daemon can be spoken to: a Unix socket of its user; TCP on loopback where it was asked for.
 
+On a shared server the socket is the served group's, and whoever connects is known by what the kernel says.
+"""
+
+import os
 import socket
 import threading
 from pathlib import Path
@@ -7,8 +11,10 @@ from typing import Any
 
 import structlog
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from tidewatt.scheduler.daemon.api import PeerCheckedProtocol, TokenChecked
+from tidewatt.scheduler.daemon.api import Asgi, PeerCheckedProtocol, Receive, Scope, Send, TokenChecked
+from tidewatt.scheduler.daemon.callers import Caller, Served, asking
 from tidewatt.scheduler.errors import BadInput
 
 log = structlog.get_logger()
@@ -18,20 +24,30 @@ CLOSING_S = 5.0
 class Doors:
     """Serves the routes, each door in a thread of its own; the main thread is left to signals."""
 
-    def __init__(self, routes: Any, path: Path) -> None:
+    def __init__(self, routes: Any, path: Path, served: Served | None = None) -> None:
         self._routes = routes
         self._path = path
+        self._served = served
         self._open: list[tuple[uvicorn.Server, threading.Thread, socket.socket]] = []
 
     def open_unix(self) -> None:
-        """Opens the Unix socket, 0600; one that is there is a dead daemon's: we hold the folder's lock."""
+        """Opens the Unix socket, 0600, a group's 0660; one that is there is a dead daemon's.
+
+        We hold the folder's lock.
+        """
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path.unlink(missing_ok=True)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listening.bind(str(self._path))
-        self._path.chmod(0o600)
+        if self._served is None:
+            self._path.chmod(0o600)
+        else:
+            self._path.parent.chmod(0o755)
+            os.chown(self._path, 0, self._served.gid)
+            self._path.chmod(0o660)
         listening.listen(128)
-        self._serve(listening, self._routes, http=PeerCheckedProtocol)
+        protocol = PeerCheckedProtocol if self._served is None else _naming(self._served)
+        self._serve(listening, self._routes, http=protocol)
 
     def open_tcp(self, listening: socket.socket, token_sha256: str) -> None:
         """Opens the same routes to whoever has the token."""
@@ -65,6 +81,41 @@ class Doors:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         self._open.append((server, thread, listening))
+
+
+class _Asked:
+    """The routes, as they are asked by one caller."""
+
+    def __init__(self, inner: Asgi, caller: Caller) -> None:
+        self._inner = inner
+        self._caller = caller
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with asking(self._caller):
+            await self._inner(scope, receive, send)
+
+
+def _naming(served: Served) -> type[H11Protocol]:
+    """HTTP on a Unix socket for those who are served, each request with its caller; others are hung up on."""
+
+    class Named(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            try:
+                caller = served.admitted(transport.get_extra_info("socket"))
+            except OSError:  # it has gone again
+                caller = None
+            super().connection_made(transport)
+            if caller is None:
+                self.app: Any = _nobody
+                transport.abort()
+            else:
+                self.app = _Asked(self.app, caller)
+
+    return Named
+
+
+async def _nobody(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """Answers nothing to a connection that is hung up on."""
 
 
 def tcp_socket(listen: str, token_sha256: str) -> socket.socket:

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from datetime import datetime
 
+from tidewatt.scheduler.daemon.callers import user_name
 from tidewatt.scheduler.daemon.experience import mean_power_w, with_experience
-from tidewatt.scheduler.daemon.intake import user_name
 from tidewatt.scheduler.daemon.predecessors import predecessors
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.jobs import Need

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tidewatt.scheduler.accounting.receipt import Settlement
-from tidewatt.scheduler.daemon.intake import user_name
+from tidewatt.scheduler.daemon.callers import user_name
 from tidewatt.scheduler.daemon.occupancy import fares
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import BadInput

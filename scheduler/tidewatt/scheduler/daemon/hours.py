@@ -20,6 +20,7 @@ from tidewatt.scheduler.accounting.own import latest
 from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.accounting.units import UJ_PER_KWH
 from tidewatt.scheduler.daemon import lookback
+from tidewatt.scheduler.daemon.callers import only_uid, sees
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.jobs import SettlementState
 from tidewatt.scheduler.store import Store
@@ -60,7 +61,8 @@ class Inventory:
                 # cells of an account that is still open do not lie within steps yet, so nothing prices them
                 rates = _unknown if account.state is SettlementState.NONE else self._observed
                 parts.append(hours_of(account.profile, _places(attempts), job.project, rates))
-        amounts = together([*parts, dict(self._own(since_ms))])
+        own = dict(self._own(since_ms)) if only_uid() is None else {}
+        amounts = together([*parts, own])
         return Hours(
             hours=views(amounts),
             jobs=jobs,
@@ -72,7 +74,11 @@ class Inventory:
     def _ended(self, since_ms: int) -> Iterator[tuple[JobRecord, list[AttemptRecord]]]:
         """Jobs that ran and have an account."""
         for jobs in self._store.ended(None, _LOOKED_AT):
-            ours = [job for job in jobs if job.settlement is not None and (job.ended_ms or 0) >= since_ms]
+            ours = [
+                job
+                for job in jobs
+                if sees(job) and job.settlement is not None and (job.ended_ms or 0) >= since_ms
+            ]
             attempts = self._store.attempts([job.id for job in ours])
             yield from ((job, attempts[job.id]) for job in ours if (job.settlement or {})["digests"])
 

@@ -1,7 +1,6 @@
 """Takes submitted jobs in: their files first, then their rows and plans in one transaction."""
 
 import os
-import pwd
 import re
 import shutil
 import tempfile
@@ -11,16 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tidewatt.backends import environment
-from tidewatt.backends.backend import BackendError
+from tidewatt.backends import durable, environment
+from tidewatt.backends.backend import BackendError, Owner
 from tidewatt.backends.clock import time_ms
-from tidewatt.backends.source import snapshot
+from tidewatt.backends.owner import acting_as
 from tidewatt.scheduler.accounting.frozen import Frozen
 from tidewatt.scheduler.accounting.holdout import Lot
 from tidewatt.scheduler.array import check_size
+from tidewatt.scheduler.daemon.callers import current, no_root, user_name
+from tidewatt.scheduler.daemon.ownership import check_folder, hand_over, snapshot, submitter
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import JobState, SettlementState
+from tidewatt.scheduler.paths import Paths
 from tidewatt.scheduler.pausing_schema import record_of
 from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.request_schema import SubmitRequest
@@ -33,16 +35,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")  # what a byte that is no UTF-8 becomes in a command line
 
 
-def user_name() -> str:
-    """The name of the daemon's own user, whose jobs these are."""
-    uid = os.getuid()
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def check(request: SubmitRequest) -> None:
+def check(request: SubmitRequest, paths: Paths) -> None:
     """Refuses what could not be run or shown, in one sentence.
 
     Raises:
@@ -56,8 +49,8 @@ def check(request: SubmitRequest) -> None:
         raise BadInput(
             "the command or a path is not text in UTF-8: rename the file, or wrap it into a script"
         )
-    if not Path(request.cwd).is_absolute() or not Path(request.cwd).is_dir():
-        raise BadInput(f"the folder {request.cwd} does not exist here: choose one with --chdir")
+    no_root()
+    check_folder(request.cwd, submitter(paths))
 
 
 def check_names(name: str | None, project: str | None) -> None:
@@ -78,20 +71,22 @@ def staged(site: Site, request: SubmitRequest) -> Iterator[Path]:
     Raises:
         BadInput: where a snapshot was asked for and cannot be taken.
     """
-    folder = None
+    folder, who = None, submitter(site.paths)
     try:
         folder = Path(tempfile.mkdtemp(prefix=STAGING, dir=site.paths.jobs))
-        if request.env is not None:
-            kept = environment.select(request.env, None, False, site.settings.env_deny)
-            environment.write(folder / "env.json", kept)
-        if request.source is not None and request.source.diff:
-            (folder / "source.diff").write_text(
-                request.source.diff, encoding="utf-8", errors="surrogateescape"
-            )
+        hand_over(folder, who)
+        with acting_as(who):
+            if request.env is not None:
+                kept = environment.select(request.env, None, False, site.settings.env_deny)
+                environment.write(folder / "env.json", kept)
+            if request.source is not None and request.source.diff:
+                (folder / "source.diff").write_text(
+                    request.source.diff, encoding="utf-8", errors="surrogateescape"
+                )
         if request.snapshot:
-            (folder / "snapshot.path").write_text(
-                str(snapshot(Path(request.cwd), folder / "source").relative_to(folder)), encoding="utf-8"
-            )
+            copied = snapshot(Path(request.cwd), folder / "source", who).relative_to(folder)
+            with acting_as(who):
+                (folder / "snapshot.path").write_text(str(copied), encoding="utf-8")
         yield folder
     except BackendError as error:
         raise BadInput(str(error)) from error
@@ -127,7 +122,7 @@ def store_jobs(
         if request.array and not numbers:  # its own number is that of the array
             record = replace(record, array=job_id)
             transaction.change_job(job_id, array=job_id)
-        _take(site.paths.job(job_id), None if numbers else folder)
+        _take(site.paths.job(job_id), None if numbers else folder, submitter(site.paths))
         numbers.append(job_id)
         _tell(transaction, site, request, replace(record, id=job_id))
         if lot is not None:  # before its plan
@@ -138,11 +133,12 @@ def store_jobs(
     return numbers
 
 
-def _take(home: Path, folder: Path | None) -> None:
+def _take(home: Path, folder: Path | None, who: Owner | None) -> None:
     """Makes the job's folder, of the staged one for the first; what a crash left there is nobody's."""
     shutil.rmtree(home, ignore_errors=True)
     if folder is None:
         home.mkdir(mode=0o700)
+        hand_over(home, who)
     else:
         folder.rename(home)
 
@@ -156,7 +152,9 @@ def _tell(transaction: Transaction, site: Site, request: SubmitRequest, record: 
     source = dict(record.source)
     if request.snapshot:
         first = site.paths.job(record.array or record.id)
-        source["snapshot"] = str(first / (first / "snapshot.path").read_text(encoding="utf-8"))
+        with acting_as(submitter(site.paths)):
+            copied = durable.read_bytes(first / "snapshot.path") or b""
+        source["snapshot"] = str(first / copied.decode())
     transaction.change_job(record.id, stdout=stdout, stderr=stderr, source=source)
 
 
@@ -182,6 +180,7 @@ def _record(site: Site, request: SubmitRequest, ask: Ask) -> JobRecord:
         since_ms=now_ms,
         reason="held at submit: `tidewatt release` lets it go" if request.hold else "",
         user=user_name(),
+        uid=_uid(),
         name=request.name or _FORBIDDEN.sub("?", Path(request.argv[0]).name),
         project=request.project,
         labels=request.labels,
@@ -228,6 +227,12 @@ def _record(site: Site, request: SubmitRequest, ask: Ask) -> JobRecord:
         estimate_ms=None if request.duration_s is None else round(request.duration_s * 1000),
         pausing=None if request.pausing is None else record_of(request.pausing),
     )
+
+
+def _uid() -> int | None:
+    """The system user that the job runs as; None for the daemon's own."""
+    caller = current()
+    return None if caller is None else caller.uid
 
 
 def _told(record: JobRecord) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.zones import zone as zone_of
 from tidewatt.scheduler.accounting.report_schema import Report
 from tidewatt.scheduler.daemon import reporting
+from tidewatt.scheduler.daemon.callers import only_uid
 from tidewatt.scheduler.daemon.gathering import Gatherer
 from tidewatt.scheduler.daemon.outlook_view import outlook_view
 from tidewatt.scheduler.daemon.service import Service
@@ -35,8 +36,9 @@ class Overview:
     def status(self) -> StatusView:
         """The daemon now."""
         site = self._site
-        running = self._store.jobs([JobState.RUNNING, JobState.PAUSED])
-        waiting = self._store.jobs([JobState.WAITING])
+        uid = only_uid()
+        running = self._store.jobs([JobState.RUNNING, JobState.PAUSED], uid=uid)
+        waiting = self._store.jobs([JobState.WAITING], uid=uid)
         planned = [job for job in waiting if job.plan is not None]
         following = min(planned, key=lambda job: (job.plan and job.plan.window.start, job.id), default=None)
         views = {view.id: view for view in job_views(self._store, [*running, *waiting])}
@@ -57,8 +59,8 @@ class Overview:
                 ForeignView(
                     gpu_uuid=each.use.gpu_uuid,
                     pid=each.use.pid,
-                    command=each.use.command,
-                    user=each.use.user,
+                    command=each.use.command if uid is None else "",
+                    user=each.use.user if uid is None else "",
                     since=each.since,
                 )
                 for each in self._service.foreign
@@ -78,10 +80,10 @@ class Overview:
         unknown = [state for state in states if state not in set(JobState)]
         if unknown:
             raise BadInput(f"there is no job state {unknown[0]!r}: choose from {', '.join(JobState)}")
-        wanted = [JobState(state) for state in states] or None
+        wanted, uid = [JobState(state) for state in states] or None, only_uid()
         if tasks:
-            return job_views(self._store, self._store.jobs(wanted, before=before, limit=limit))
-        lines = self._store.lines(wanted, before=before, limit=limit)
+            return job_views(self._store, self._store.jobs(wanted, before=before, limit=limit, uid=uid))
+        lines = self._store.lines(wanted, before=before, limit=limit, uid=uid)
         counts = {job.id: found for job, found in lines}
         return job_views(self._store, [job for job, _ in lines], counts)
 

@@ -9,6 +9,7 @@ from fastapi.responses import PlainTextResponse
 
 from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.daemon import lookback
+from tidewatt.scheduler.daemon.callers import sees
 from tidewatt.scheduler.daemon.overview import Overview
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.views import job_views
@@ -45,7 +46,8 @@ class Receipts:
         found: list[JobRecord] = []
         for job in chain.from_iterable(self._store.ended(before, LOOKED_AT)):
             if (
-                job.settlement is not None
+                sees(job)
+                and job.settlement is not None
                 and (job.ended_ms or 0) >= since_ms
                 and project in (None, job.project)
                 and user in (None, job.user)

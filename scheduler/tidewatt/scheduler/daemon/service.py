@@ -8,18 +8,20 @@ from pathlib import Path
 
 import structlog
 
-from tidewatt.backends import source
 from tidewatt.backends.clock import time_ms
+from tidewatt.backends.source import SourceRecord
 from tidewatt.scheduler.array import parse_key
 from tidewatt.scheduler.daemon import intake, policing
 from tidewatt.scheduler.daemon.admission import Admitted, admit_all
 from tidewatt.scheduler.daemon.budgeting import Budgets
+from tidewatt.scheduler.daemon.callers import own_only
 from tidewatt.scheduler.daemon.drafting import draft
 from tidewatt.scheduler.daemon.experience import Experience
 from tidewatt.scheduler.daemon.holding_out import HoldingOut, by_lot
 from tidewatt.scheduler.daemon.ledger import Ledger
 from tidewatt.scheduler.daemon.naming import is_array, named
 from tidewatt.scheduler.daemon.occupancy import ask
+from tidewatt.scheduler.daemon.ownership import recorded, submitter
 from tidewatt.scheduler.daemon.predecessors import predecessors, too_late
 from tidewatt.scheduler.daemon.replanning import Queue, queue
 from tidewatt.scheduler.daemon.site import Foreign, Site
@@ -82,12 +84,11 @@ class Service:
     def submit(self, request: SubmitRequest) -> SubmitReply:
         """Takes a job in, or all tasks of an array. When this returns, they are durable and will run."""
         request, told = policing.defaulted(self.site, request, self.site.clock.now())
-        intake.check(request)
+        intake.check(request, self.site.paths)
         learnt = self._experience.of(request)  # before others have to wait for us
         with intake.staged(self.site, request) as folder, self.lock:
             found = self.queue()
             asked = draft(self.site, self.store, request, found.now, learnt)
-            asked = policing.opened(self.site, asked, request)
             check(asked, self.site.regions, found.now)
             if sentence := too_late(asked, found.not_ended, found.ends, found.now, self.site.regions):
                 raise BadInput(sentence)
@@ -146,8 +147,10 @@ class Service:
         for job in jobs:
             if job.state not in ENDED:
                 raise Refused(f"job {job.key} is {job.state}: it can be run again when it has ended")
+        own_only(jobs, "run again")
         now = self.site.clock.now()
-        return self.submit(_again(jobs, request, now))
+        tree = recorded(Path(jobs[0].cwd), submitter(self.site.paths))
+        return self.submit(_again(jobs, request, now, tree))
 
     def queue(self, without: Collection[int] = ()) -> Queue:
         """The queue now, without some of the jobs that wait."""
@@ -201,12 +204,11 @@ def _estimate_s(job: JobRecord) -> float | None:
     return job.duration_ms / 1000 if job.duration_source == "yours" else None
 
 
-def _again(jobs: list[JobRecord], request: RerunRequest, now: datetime) -> SubmitRequest:
+def _again(jobs: list[JobRecord], request: RerunRequest, now: datetime, tree: SourceRecord) -> SubmitRequest:
     """The request that these jobs came from, from now on."""
     job = jobs[0]
     shift = timedelta(milliseconds=time_ms(now) - job.submitted_ms)
     old = ask(job)
-    tree = source.record(Path(job.cwd))
     return SubmitRequest(
         argv=job.argv,
         cwd=job.cwd,

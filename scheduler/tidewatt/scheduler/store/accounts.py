@@ -31,8 +31,8 @@ class AccountRecord:
     settlement: dict[str, Any] | None
 
 
-def accounts_since(rows: Rows, since_ms: int) -> list[AccountRecord]:
-    """Jobs that ended at or after a time, oldest first."""
+def accounts_since(rows: Rows, since_ms: int, uid: int | None = None) -> list[AccountRecord]:
+    """Jobs that ended at or after a time, oldest first; with `uid`, those of that user only."""
     job, attempt = schema.job.c, schema.attempt.c
     parts = (job.id, job.user, job.project, job.labels, job.array, job.ended_ms)
     query = sa.select(
@@ -44,6 +44,8 @@ def accounts_since(rows: Rows, since_ms: int) -> list[AccountRecord]:
     places = sa.select(attempt.job_id, attempt.region).join_from(schema.attempt, schema.job)
     places = places.where(job.ended_ms >= since_ms).order_by(attempt.launched_ms)
     regions = {row.job_id: row.region for row in rows(places)}
+    if uid is not None:
+        query = query.where(job.uid == uid)
     return [
         AccountRecord(
             row.id, row.user, row.project, row.labels, row.array, row.ended_ms,
@@ -53,14 +55,19 @@ def accounts_since(rows: Rows, since_ms: int) -> list[AccountRecord]:
     ]  # fmt: skip
 
 
-def not_over(rows: Rows, since_ms: int) -> tuple[int, int]:
-    """Jobs that ran at or after a time and have not ended for good, and how many tries of theirs did then."""
+def not_over(rows: Rows, since_ms: int, uid: int | None = None) -> tuple[int, int]:
+    """Jobs that ran at or after a time and have not ended for good, and how many tries of theirs did then.
+
+    With `uid`, those of that user only.
+    """
     job, attempt = schema.job.c, schema.attempt.c
     counts: list[Any] = [
         sa.func.count(attempt.job_id.distinct()).label("jobs"),
         sa.func.count(attempt.ended_ms).label("tries"),
     ]
     query = sa.select(*counts).join_from(schema.job, schema.attempt)
+    if uid is not None:
+        query = query.where(job.uid == uid)
     [found] = rows(
         query.where(
             job.state.in_([str(state) for state in JobState if state not in ENDED]),  # by its index

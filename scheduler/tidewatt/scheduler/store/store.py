@@ -58,10 +58,20 @@ class Store(Chained):
         return _job(rows[0]) if rows else None
 
     def jobs(
-        self, states: Iterable[JobState] | None = None, *, before: int | None = None, limit: int | None = None
+        self,
+        states: Iterable[JobState] | None = None,
+        *,
+        before: int | None = None,
+        limit: int | None = None,
+        uid: int | None = None,
     ) -> list[JobRecord]:
-        """Jobs in the given states (None: all), newest first where `limit` is given, else oldest first."""
+        """Jobs in the given states (None: all), newest first where `limit` is given, else oldest first.
+
+        With `uid`, those of that user only.
+        """
         query = sa.select(schema.job)
+        if uid is not None:
+            query = query.where(schema.job.c.uid == uid)
         if states is not None:
             query = query.where(schema.job.c.state.in_([str(state) for state in states]))
         if before is not None:
@@ -76,11 +86,19 @@ class Store(Chained):
             before = jobs[-1].id
 
     def lines(
-        self, states: Iterable[JobState] | None = None, *, before: int | None = None, limit: int = 100
+        self,
+        states: Iterable[JobState] | None = None,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+        uid: int | None = None,
     ) -> list[tuple[JobRecord, dict[str, int]]]:
-        """Jobs in the given states, newest first; of an array its newest, and the number of all by state."""
+        """Jobs in the given states, newest first; of an array its newest, and the number of all by state.
+
+        With `uid`, those of that user only.
+        """
         table = schema.job
-        wanted: list[sa.ColumnElement[bool]] = []
+        wanted: list[sa.ColumnElement[bool]] = [] if uid is None else [table.c.uid == uid]
         wanted += [] if states is None else [table.c.state.in_([str(state) for state in states])]
         wanted += [] if before is None else [table.c.id < before]
         line = sa.case((table.c.array == 0, -table.c.id), else_=table.c.array)
@@ -126,13 +144,13 @@ class Store(Chained):
         found = self.numbered(job_ids)
         return {number for number, job in found.items() if job.state not in ENDED}
 
-    def accounts_since(self, since_ms: int) -> list[AccountRecord]:
-        """What reports need of the jobs that ended at or after a time, oldest first."""
-        return accounts_since(self._rows, since_ms)
+    def accounts_since(self, since_ms: int, uid: int | None = None) -> list[AccountRecord]:
+        """What reports need of jobs that ended at or after a time, oldest first; with `uid`, that user's."""
+        return accounts_since(self._rows, since_ms, uid)
 
-    def not_over(self, since_ms: int) -> tuple[int, int]:
+    def not_over(self, since_ms: int, uid: int | None = None) -> tuple[int, int]:
         """How many jobs ran at or after a time and have not ended for good; how many tries of theirs have."""
-        return not_over(self._rows, since_ms)
+        return not_over(self._rows, since_ms, uid)
 
     def turns_since(self, since_ms: int) -> list[TurnRecord]:
         """Jobs submitted at or after a time, oldest first, as the replay of their queue needs them."""

@@ -1,0 +1,100 @@
+"""Whose a job's files are on a shared server, and work on them with that user's rights."""
+
+import os
+import stat
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from tidewatt.backends import becoming, source
+from tidewatt.backends.backend import BackendError, Owner
+from tidewatt.backends.owner import acting_as, owner
+from tidewatt.backends.source import SourceRecord
+from tidewatt.scheduler.daemon.callers import current
+from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.paths import Paths
+
+_LONGEST_DIGEST = 200
+
+
+def submitter(paths: Paths) -> Owner | None:
+    """Who submits now, as the user database knows them; None where the daemon's own user does."""
+    caller = current()
+    return None if caller is None else _owner(caller.uid, caller.gid, paths)
+
+
+def owner_of(uid: int | None, home: Path, paths: Paths) -> Owner | None:
+    """The owner of a job with the folder `home`; None where it is the daemon's own user.
+
+    Raises:
+        BackendError: The folder is somebody else's.
+    """
+    if uid is None:
+        return None
+    found = home.lstat()
+    if found.st_uid != uid or not stat.S_ISDIR(found.st_mode):
+        raise BackendError(f"{home} is not a folder of user {uid}")
+    return _owner(uid, found.st_gid, paths)
+
+
+def acting(uid: int | None, home: Path, paths: Paths) -> AbstractContextManager[None]:
+    """Within it, files are reached with the rights of the owner of the job."""
+    return acting_as(owner_of(uid, home, paths))
+
+
+def hand_over(folder: Path, who: Owner | None) -> None:
+    """Gives an empty folder, just made in one of root's, to the user."""
+    if who is None:
+        return
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchown(fd, who.uid, who.gid)
+    finally:
+        os.close(fd)
+
+
+def check_folder(cwd: str, who: Owner | None) -> None:
+    """Raises BadInput where the user cannot enter the folder; for them it does not exist then."""
+    folder = Path(cwd)
+    with acting_as(who):
+        try:
+            there = folder.is_absolute() and stat.S_ISDIR((folder / ".").stat().st_mode)
+        except (OSError, ValueError):
+            there = False
+    if not there:
+        raise BadInput(f"the folder {cwd} does not exist here: choose one with --chdir")
+
+
+def recorded(cwd: Path, who: Owner | None) -> SourceRecord:
+    """The code in and around a folder, read with the user's rights: git runs programs of theirs."""
+    if who is None:
+        return source.record(cwd)
+    try:
+        answer = becoming.asked(who, "record", os.fspath(cwd))
+    except BackendError as error:
+        return SourceRecord("", f"nothing could be recorded: {error}")
+    texts = {name: str(answer.get(name, "")) for name in ("digest", "method", "commit", "diff")}
+    return SourceRecord(
+        texts["digest"][:_LONGEST_DIGEST],
+        texts["method"][:1000],
+        texts["commit"][:_LONGEST_DIGEST],
+        answer.get("dirty") is True,
+        texts["diff"][: source.MAX_DIFF_BYTES],
+    )
+
+
+def snapshot(cwd: Path, into: Path, who: Owner | None) -> Path:
+    """A copy of the tracked files, made with the user's rights: the copy of `cwd` in it.
+
+    Raises:
+        BackendError: It cannot be made.
+    """
+    if who is None:
+        return source.snapshot(cwd, into)
+    path = Path(str(becoming.asked(who, "snapshot", os.fspath(cwd), os.fspath(into)).get("path", "")))
+    if into not in (path, *path.parents) or ".." in path.parts:
+        raise BackendError(f"the snapshot {into} was not made where it should be")
+    return path
+
+
+def _owner(uid: int, gid: int, paths: Paths) -> Owner:
+    return owner(uid, gid, paths.served)
