@@ -89,6 +89,7 @@ class Service:
         with intake.staged(self.site, request) as folder, self.lock:
             found = self.queue()
             asked = draft(self.site, self.store, request, found.now, learnt)
+            asked = policing.opened(self.site, asked, request)
             check(asked, self.site.regions, found.now)
             if sentence := too_late(asked, found.not_ended, found.ends, found.now, self.site.regions):
                 raise BadInput(sentence)
