@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tidewatt.backends.backend import AttemptStatus, BackendError, Launch, Phase, StopReason
+from tidewatt.backends.backend import AttemptStatus, BackendError, Launch, PauseMode, Phase, StopReason
 from tidewatt.backends.fake_readings import FakeMeter
 from tidewatt.backends.fake_run import FakeRun
 from tidewatt.backends.fake_script import Leg, Script, Told
@@ -18,8 +18,8 @@ class FakeBackend:
     """Attempts that only exist in this object. `now_ms` is its clock.
 
     `scripts` say what becomes of an attempt by its id, `script` of all others. `failing`, where set, is
-    raised by every call but `status`. `submitted` lists every accepted submit, repetitions too. A `meter`
-    writes what the attempts draw whenever `status` is asked for.
+    raised by every call but `status`. `submitted` lists every accepted submit, repetitions too, `signalled`
+    every signal. A `meter` writes what the attempts draw whenever `status` is asked for.
     """
 
     now_ms: Callable[[], int]
@@ -28,6 +28,7 @@ class FakeBackend:
     failing: BackendError | None = None
     meter: FakeMeter | None = None
     submitted: list[Launch] = field(default_factory=list)
+    signalled: list[tuple[str, str]] = field(default_factory=list)
     _attempts: dict[Path, FakeRun] = field(default_factory=dict)
     _poisoned: dict[Path, str] = field(default_factory=dict)
     _guard: threading.RLock = field(default_factory=threading.RLock)
@@ -42,7 +43,10 @@ class FakeBackend:
             if script.refusal:
                 self._poisoned[launch.folder] = script.refusal
                 return
-            self._attempts[launch.folder] = FakeRun(launch, script, self.now_ms())
+            run = self._attempts[launch.folder] = FakeRun(launch, script, self.now_ms())
+            earlier = None if launch.resumes is None else self._attempts.get(launch.resumes)
+            if earlier is not None and launch.attempt_id not in self.scripts:
+                run.goes_on_from(earlier)
 
     def status(self, folders: Iterable[Path]) -> dict[Path, AttemptStatus]:
         """Each attempt as it stands at `now_ms`."""
@@ -62,6 +66,26 @@ class FakeBackend:
                 self._withdraw(folder, f"{reason} before it started")
             elif attempt.runs(self.now_ms()) and attempt.stopped is None:
                 attempt.stop(reason, self.now_ms())
+
+    def pause(self, folder: Path, mode: PauseMode) -> None:
+        """Asks a running attempt to stand still, or to save its work and end."""
+        with self._working():
+            self._known(folder).pause(mode, self.now_ms())
+
+    def resume(self, folder: Path) -> None:
+        """Lets an attempt that stands still go on."""
+        with self._working():
+            self._known(folder).resume(self.now_ms())
+
+    def signal(self, folder: Path, name: str) -> None:
+        """Notes the signal in `signalled`; nothing comes of it."""
+        with self._working():
+            self.signalled.append((self._known(folder).launch.attempt_id, name))
+
+    def _known(self, folder: Path) -> FakeRun:
+        if folder not in self._attempts:
+            raise BackendError(f"there is no attempt in {folder}")
+        return self._attempts[folder]
 
     def poison(self, folder: Path) -> bool:
         """Makes sure that an attempt which has not started never will; False where it had already started."""

@@ -1,12 +1,13 @@
 """One attempt of a fake backend: what its script makes of it, told at any time that is asked for."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tidewatt.backends import fake_pausing
 from tidewatt.backends.attempt import Attempt
-from tidewatt.backends.backend import AttemptStatus, Launch, Phase, StopReason
+from tidewatt.backends.backend import AttemptStatus, BackendError, Launch, PauseMode, Phase, StopReason
 from tidewatt.backends.fake_readings import Load
-from tidewatt.backends.fake_script import Script
+from tidewatt.backends.fake_script import Leg, Script
 
 
 @dataclass(slots=True)
@@ -20,6 +21,9 @@ class FakeRun:
     stops_ms: int = 0
     killed: bool = False
     told: bool = False
+    restart_s: float = 0.0  # of its running, in which it makes no progress
+    left_s: float = 0.0  # of work, when it was paused by checkpoint
+    waits: tuple[Leg, ...] = ()  # what it has left while it stands still
 
     def starts_ms(self) -> int:
         return self.submitted_ms + round(self.script.starts_after_s * 1000)
@@ -41,6 +45,38 @@ class FakeRun:
         self.killed = self.script.stops_after_s is None
         after_s = self.launch.grace_s if self.script.stops_after_s is None else self.script.stops_after_s
         self.stops_ms = at_ms + round(after_s * 1000)
+
+    def pause(self, mode: PauseMode, now_ms: int) -> None:
+        """Stands still, or saves its work and ends.
+
+        Raises:
+            BackendError: It cannot be paused so, or does not run.
+        """
+        after_s = (now_ms - self.starts_ms()) / 1000
+        if not self.has_started(now_ms) or not self.runs(now_ms) or self.stopped is not None:
+            raise BackendError(f"attempt {self.launch.attempt_id} does not run")
+        if fake_pausing.phase_at(self.script, after_s) is not Phase.RUNNING:
+            return
+        if mode is PauseMode.STOP:
+            self.script, self.waits = fake_pausing.stopped(self.script, after_s)
+            return
+        if self.launch.pausing is None:
+            raise BackendError(f"nobody knows how attempt {self.launch.attempt_id} saves its work")
+        work_s = self.script.runs_s - self.restart_s
+        did_s = max(0.0, fake_pausing.worked_s(self.script, after_s) - self.restart_s)
+        self.left_s = work_s - (did_s if self.script.saves else 0.0)
+        self.script = fake_pausing.saved(self.script, after_s)
+
+    def resume(self, now_ms: int) -> None:
+        """Goes on where it stood still; else nothing."""
+        after_s = (now_ms - self.starts_ms()) / 1000
+        if self.runs(now_ms) and fake_pausing.phase_at(self.script, after_s) is Phase.SUSPENDED:
+            self.script = fake_pausing.woken(self.script, self.waits, after_s)
+
+    def goes_on_from(self, earlier: "FakeRun") -> None:
+        """It needs what the earlier attempt had left, and its restart."""
+        self.restart_s = self.script.restarts_s
+        self.script = replace(self.script, runs_s=earlier.left_s + self.restart_s, course=())
 
     def ends_ms(self) -> int:
         ends = self.natural_end_ms()

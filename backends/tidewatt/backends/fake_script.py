@@ -81,6 +81,10 @@ class Script:
 
     Of a fake cluster, which is asked over a line that can fail: `loses` a submit before it gets there, or
     takes it and `mutes` the answer; what was taken is found by nobody for `hidden_s`.
+
+    Asked for a checkpoint, it ends `saves_s` later; where it does not `save` one, all its work is lost. After
+    a stop it needs `wakes_s` to run again. One that goes on from a paused attempt needs what that one had
+    left, and `restarts_s`.
     """
 
     starts_after_s: float = 0.0
@@ -100,6 +104,10 @@ class Script:
     loses: bool = False
     mutes: bool = False
     hidden_s: float = 0.0
+    saves_s: float = 0.0
+    saves: bool = True
+    wakes_s: float = 0.0
+    restarts_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Raises BackendError for a course that no attempt can go through."""
