@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Content = dict[str, Any]
 
 POLL_S = 0.1
+BEAT_S = 2.0  # between two signs of life
 REFUSED = 75  # sysexits.h: somebody else has the claim, or it was stopped before it began
 MANIFEST = "tidewatt-checkpoint.json"
 OURS = ("CUDA_VISIBLE_DEVICES", "RAY_", "AWS_BATCH_", "SKYPILOT_")  # the engine sets these
@@ -99,7 +100,7 @@ class Escort:
             now = time.monotonic()
             if self.folder is not None:
                 self._pass_on(job)
-                if now > alive_at + 5:
+                if now > alive_at + BEAT_S:
                     alive_at = now
                     (self.folder / "alive").touch()
             asked = self._asked(now >= limit_at)

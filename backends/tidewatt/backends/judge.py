@@ -88,7 +88,7 @@ class Judge:
     def _alive(self, folder: Path) -> bool:
         """Whether its escort gave a sign of life within the time after which it would count as gone."""
         with suppress(OSError):
-            return self.now_ms() / 1000 - (folder / "alive").stat().st_mtime < max(self.vanished_s, 15.0)
+            return self.now_ms() / 1000 - (folder / "alive").stat().st_mtime < self.vanished_s
         return False
 
     def _over(self, attempt: Attempt, found: Reference, seen: Seen) -> AttemptStatus:

@@ -20,6 +20,7 @@ from tidewatt.backends.ray.options import RayOptions
 from tidewatt.backends.ray.package import package
 from tidewatt.backends.reference import Reference
 
+ORDER = "order.json"
 _PART = 0.0001  # of a region's resource, which only says where: Ray's smallest
 _LAG_S = 12.0  # cluster_status is this old at most: the monitor writes it every 5 s
 _PHASES = {"PENDING": Phase.LAUNCHING, "RUNNING": Phase.RUNNING}
@@ -71,17 +72,14 @@ class RayDesk:
 
     def body(self, launch: Launch, options: RayOptions, client: Client | None) -> dict[str, Any]:
         """The request that submits it; without a client nothing is uploaded or written."""
-        shared = options.shared
-        meter = [options.meter, "-P", "-m", "tidewatt.backends.ray.meter"] if options.meter and shared else []
-        sent = {} if shared else self._sendable(launch, options, client is not None)
-        told = order(launch, shared, told_all=True, meter=meter, sent=sent)
+        told = self.told(launch, options, client is not None)
         grace_s = max(launch.grace_s, 0 if launch.pausing is None else launch.pausing.grace_s)
         runtime = dict(options.runtime_env)
         values = dict(runtime.get("env_vars") or {}) | {
             "RAY_JOB_STOP_WAIT_TIME_S": str(math.ceil(grace_s) + 2)
         }
         runtime["env_vars"] = values
-        if not shared and "working_dir" not in runtime:
+        if not options.shared and "working_dir" not in runtime:
             runtime["working_dir"] = package(launch, client)
         resources = {options.resource: _PART} if options.resource else {}
         if launch.gpus and launch.gpu_kind in options.kinds:
@@ -96,6 +94,13 @@ class RayDesk:
             "runtime_env": runtime,
             "metadata": {"tidewatt": launch.token, "name": launch.name or launch.attempt_id},
         }
+
+    def told(self, launch: Launch, options: RayOptions, warn: bool = False) -> dict[str, Any]:
+        """What the escort is told."""
+        shared = options.shared
+        meter = [options.meter, "-P", "-m", "tidewatt.backends.ray.meter"] if options.meter and shared else []
+        sent = {} if shared else self._sendable(launch, options, warn)
+        return order(launch, shared, told_all=True, meter=meter, sent=sent)
 
     def nodes(self, region: str, client: Client) -> list[dict[str, tuple[float, float]]]:
         """Used and total of each resource of each of the region's nodes.
@@ -133,7 +138,7 @@ class RayDesk:
         """A line for Ray's shell: `exec`, so that no shell stands between Ray and the escort."""
         if not options.shared:
             return "exec " + shlex.join([options.python, "-c", inline(), json.dumps(told)])
-        path, script = launch.folder / "order.json", launch.folder / "escort.py"
+        path, script = launch.folder / ORDER, launch.folder / "escort.py"
         if write:
             durable.replace(path, told)
             script.write_bytes(source().read_bytes())

@@ -14,7 +14,7 @@ from tidewatt.backends.engines import Setting
 from tidewatt.backends.handover import Handover
 from tidewatt.backends.meters.journal import followed_ms
 from tidewatt.backends.ray.client import Client
-from tidewatt.backends.ray.desk import RayDesk
+from tidewatt.backends.ray.desk import ORDER, RayDesk
 from tidewatt.backends.ray.options import RayOptions
 
 _VISIBLE_S = 30.0  # the head writes the job down before it answers
@@ -24,11 +24,16 @@ _VANISHED_S = 60.0
 class RayBackend(Handover):
     """Attempts as jobs of Ray clusters, under their tokens."""
 
-    def __init__(self, options: Mapping[str, RayOptions]) -> None:
+    def __init__(
+        self,
+        options: Mapping[str, RayOptions],
+        visible_s: float = _VISIBLE_S,
+        vanished_s: float = _VANISHED_S,
+    ) -> None:
         self.options = dict(options)
         self.clusters = RayDesk(self.options)
         places = {name: each.place() for name, each in options.items()}
-        super().__init__("Ray", self.clusters, places, visible_s=_VISIBLE_S, vanished_s=_VANISHED_S)
+        super().__init__("Ray", self.clusters, places, visible_s, vanished_s)
 
     def collect(self, folder: Path) -> bool:
         """The readings of our own meter come by the shared folder, the last some seconds after the end."""
@@ -62,7 +67,11 @@ class RayBackend(Handover):
         """The request, as it would be posted."""
         options = self._options(launch.region)
         body = self.clusters.body(launch, options, None)
-        return f"POST {options.address}/api/jobs/\n{json.dumps(body, indent=2)}\n"
+        text = f"POST {options.address}/api/jobs/\n{json.dumps(body, indent=2)}\n"
+        if options.shared:
+            told = self.clusters.told(launch, options)
+            text += f"{launch.folder / ORDER}\n{json.dumps(told, indent=2)}\n"
+        return text
 
     def _options(self, region: str) -> RayOptions:
         try:

@@ -33,8 +33,8 @@ def packed(folder: Path) -> bytes:
             size += path.stat().st_size
             if size > LARGEST_BYTES:
                 raise BackendError(
-                    f"the job's folder {folder} is larger than the {LARGEST_BYTES >> 20} MB that Ray takes: share"
-                    " it with the cluster, or name a working_dir in the region's runtime_env"
+                    f"the job's folder {folder} is larger than the {LARGEST_BYTES >> 20} MB that Ray takes:"
+                    " share it with the cluster, or name a working_dir in the region's runtime_env"
                 )
             info = zipfile.ZipInfo(str(path.relative_to(folder)))  # its time is the zip format's first
             info.external_attr = (path.stat().st_mode & 0o777) << 16
