@@ -10,6 +10,7 @@ from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.marks import NOT_SAID, Marks
 from tidewatt.scheduler.daemon.launching import attempt_folder
+from tidewatt.scheduler.daemon.ownership import acting
 from tidewatt.scheduler.paths import Paths
 from tidewatt.scheduler.store.records import AttemptRecord
 
@@ -20,7 +21,8 @@ GREATEST = 2**53 - 1  # what every reader of JSON keeps exactly
 def told(paths: Paths, clock: Clock, attempt: AttemptRecord, start_ms: int, end_ms: int) -> dict[str, Any]:
     """The payload of the event, {} where nothing was told; trouble with the files never keeps a job open."""
     try:
-        found = marks.read(Attempt(attempt_folder(paths, attempt)).marks, clock, start_ms, end_ms)
+        with acting(paths.job(attempt.job_id), paths):
+            found = marks.read(Attempt(attempt_folder(paths, attempt)).marks, clock, start_ms, end_ms)
     except Exception:  # a job may have written anything there
         log.exception("marks.unreadable", attempt=attempt.id)
         return {}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tidewatt.backends.backend import Launch
 from tidewatt.scheduler.daemon.environments import environment_file
+from tidewatt.scheduler.daemon.ownership import acting, owner_of
 from tidewatt.scheduler.daemon.polling import attempt_folder
 from tidewatt.scheduler.daemon.resuming import prepared
 from tidewatt.scheduler.daemon.site import Site
@@ -28,7 +29,8 @@ def order(
 def _launch(site: Site, job: JobRecord, attempt: AttemptRecord, not_before_ms: int | None) -> Launch:
     paths, settings = site.paths, site.settings
     folder = attempt_folder(paths, attempt)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with acting(folder.parent, paths):
+        folder.mkdir(mode=0o700, parents=not paths.system, exist_ok=True)
     snapshot = Path(job.source["snapshot"]) if job.snapshot else None
     return Launch(
         attempt_id=attempt.id,
@@ -55,6 +57,7 @@ def _launch(site: Site, job: JobRecord, attempt: AttemptRecord, not_before_ms: i
         gpu_kind=attempt.pool,
         cpus=job.cpus,
         mem_mb=job.mem_mb,
+        owner=owner_of(folder.parent, paths),
         not_before_ms=not_before_ms,
         limits=limits_of(site.stated(attempt.region)),
     )

@@ -22,23 +22,23 @@ def submitter(paths: Paths) -> Owner | None:
     return None if caller is None else _owner(caller.uid, caller.gid, paths)
 
 
-def owner_of(uid: int | None, home: Path, paths: Paths) -> Owner | None:
-    """The owner of a job with the folder `home`; None where it is the daemon's own user.
+def owner_of(home: Path, paths: Paths) -> Owner | None:
+    """The owner of a job by its folder, which lies in one of root's; None for the daemon's own user.
 
     Raises:
-        BackendError: The folder is somebody else's.
+        BackendError: The folder is root's own, or none.
     """
-    if uid is None:
+    if not paths.system:
         return None
     found = home.lstat()
-    if found.st_uid != uid or not stat.S_ISDIR(found.st_mode):
-        raise BackendError(f"{home} is not a folder of user {uid}")
-    return _owner(uid, found.st_gid, paths)
+    if not stat.S_ISDIR(found.st_mode):
+        raise BackendError(f"{home} is not the folder of a job")
+    return _owner(found.st_uid, found.st_gid, paths)
 
 
-def acting(uid: int | None, home: Path, paths: Paths) -> AbstractContextManager[None]:
-    """Within it, files are reached with the rights of the owner of the job."""
-    return acting_as(owner_of(uid, home, paths))
+def acting(home: Path, paths: Paths) -> AbstractContextManager[None]:
+    """Within it, files are reached with the rights of the owner of the job with that folder."""
+    return acting_as(owner_of(home, paths))
 
 
 def hand_over(folder: Path, who: Owner | None) -> None:
