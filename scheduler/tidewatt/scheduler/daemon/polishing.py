@@ -9,6 +9,7 @@ from tidewatt.scheduler.plan import Plan
 from tidewatt.scheduler.planning import ladder
 from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.ladder import QueuePlan
+from tidewatt.scheduler.planning.pausing.living import interrupted
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.queue import plan_queue
 from tidewatt.scheduler.planning.situation import Situation
@@ -53,7 +54,7 @@ class QueuePlanner:
 
     def plan(self, situation: Situation) -> Mapping[int, Plan | Infeasible]:
         """A plan for each waiting job; the simpler planners follow where a better one fails."""
-        made = ladder.plan(situation, (("whole queue", self._refined), *ladder.DEFAULT[1:]))
+        made = ladder.plan(situation, (("whole queue", self._with_pauses), *ladder.DEFAULT[1:]))
         for trouble in made.troubles:
             log.error("planner.failed", trouble=trouble, instead=made.planner)
         self.newest = made
@@ -97,6 +98,11 @@ class QueuePlanner:
         if self._search is not None:
             self._search[1].stop()
             self._search = None
+
+    def _with_pauses(self, situation: Situation) -> tuple[dict[int, Plan | Infeasible], Certificate | None]:
+        plans, proof = self._refined(situation)
+        paused = interrupted(situation, plans)
+        return paused, proof if paused == plans else None
 
     def _refined(self, situation: Situation) -> tuple[dict[int, Plan | Infeasible], Certificate | None]:
         made, found = situated(situation), self._found

@@ -7,8 +7,9 @@ from datetime import datetime
 import numpy as np
 
 from tidewatt.scheduler.plan import Ask, Pausing, Plan, Stint, Why, Window
-from tidewatt.scheduler.planning.instants import ceil_ms, length_ms, moment
+from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, length_ms, moment
 from tidewatt.scheduler.planning.intensity import MS_PER_HOUR
+from tidewatt.scheduler.planning.pausing.evaluation import cost_of
 from tidewatt.scheduler.planning.pausing.programme import best_stints
 from tidewatt.scheduler.planning.pausing.work import Flags, Ints, Stints, Track, Work
 from tidewatt.scheduler.planning.planner import Infeasible, place
@@ -42,6 +43,24 @@ def stints_plan(ask: Ask, options: Sequence[Option], now: datetime, policy: Poli
     elif isinstance(whole, Plan):
         return whole
     return _with_stints(ask, whole, places, work, found)
+
+
+def grams_of(ask: Ask, plan: Plan, options: Sequence[Option], now: datetime, policy: Policy) -> float | None:
+    """What a plan with stints costs by what is known now; None where that is not known of all of it."""
+    pausing = ask.pausing
+    places = [each for each in options if _open(each, options)]
+    work = None if pausing is None or not places else _work(ask, places, now, policy, pausing)
+    at = {(each.region, each.pool): index for index, each in enumerate(places)}
+    if work is None or any((part.region, part.pool) not in at for part in plan.stints):
+        return None
+    parts = tuple(
+        (at[part.region, part.pool], floor_ms(part.window.start), ceil_ms(part.window.end))
+        for part in plan.stints
+    )
+    if parts[0][1] < work.edges_ms[0] or parts[-1][2] > work.edges_ms[-1]:
+        return None
+    grams = cost_of(work, parts)
+    return grams if np.isfinite(grams) else None
 
 
 def _open(option: Option, options: Sequence[Option]) -> bool:
