@@ -26,8 +26,8 @@ def runs_of(
 ) -> list[AttemptRun]:
     """The attempts that started and ended, from all events of one job in their order."""
     launched = {each["attempt_id"]: each for each in events if each["kind"] == "attempt.launching"}
-    started_ms = {
-        each["attempt_id"]: each["payload"]["started_ms"]
+    started = {
+        each["attempt_id"]: each["payload"]
         for each in reversed(events)
         if each["kind"] == "attempt.running" and "started_ms" in each["payload"]
     }
@@ -36,9 +36,10 @@ def runs_of(
     }
     found = []
     for attempt_id, progress in progress_of(events).items():
-        if attempt_id in started_ms and attempt_id in ended_ms:
+        if attempt_id in started and attempt_id in ended_ms:
             factors = launched[attempt_id]["payload"]
-            times = started_ms[attempt_id], ended_ms[attempt_id]
+            times = started[attempt_id]["started_ms"], ended_ms[attempt_id]
+            gpus = started[attempt_id].get("gpu_uuids", factors["gpus"])  # elsewhere they are given at start
             found.append(
                 AttemptRun(
                     attempt_id=attempt_id,
@@ -46,7 +47,7 @@ def runs_of(
                     zones=factors["zones"],
                     pue=factors["pue_micro"] / MICRO,
                     pue_source=factors["pue_source"],
-                    usage=usages(attempt_id, factors["gpus"], *times),
+                    usage=usages(attempt_id, gpus, *times),
                     progress=progress,
                     efficiency=(efficiencies or {}).get(attempt_id),
                     move=_move(factors, launched[attempt_id]["time_ms"]),
@@ -59,8 +60,9 @@ def runs_of(
 def promised_ug(events: Iterable[Event]) -> dict[str, int]:
     """What the last plan before the first launch expected to save against starting at once, by signal.
 
-    In a replay that runs faster than time, meters see real seconds where the plan counts replayed ones: then
-    the promise is of the real ones, too.
+    A job that its engine keeps is planned on after its launch: there it is the last one before its start. In
+    a replay that runs faster than time, meters see real seconds where the plan counts replayed ones: then the
+    promise is of the real ones, too.
     """
     plan: Mapping[str, Any] | None = None
     factor_milli = _REAL
@@ -69,6 +71,9 @@ def promised_ug(events: Iterable[Event]) -> dict[str, int]:
             plan = event["payload"]
         elif event["kind"] == "attempt.launching":
             factor_milli = event["payload"].get("replay_factor_milli", _REAL)
+            if "begin_ms" not in event["payload"]:
+                break
+        elif event["kind"] == "attempt.running":
             break
     else:
         return {}

@@ -108,8 +108,11 @@ def queue(site: Site, store: Store, foreign: tuple[Foreign, ...], now: datetime)
     moving = store.jobs([JobState.WAITING, JobState.HELD, JobState.RUNNING, JobState.PAUSED])
     running = {job.id: job for job in moving if job.state in (JobState.RUNNING, JobState.PAUSED)}
     live = tuple(attempt for attempt in attempts if attempt.job_id in running)
+    parked = {attempt.job_id: attempt for attempt in attempts if attempt.job_id not in running}
     waiting = tuple(
-        site.board.steered(job) for job in moving if job.state is JobState.WAITING and not job.stopping
+        site.board.steered(job)
+        for job in moving
+        if job.state is JobState.WAITING and not (job.stopping and job.id in parked)
     )
     return Queue(
         now,
@@ -122,7 +125,7 @@ def queue(site: Site, store: Store, foreign: tuple[Foreign, ...], now: datetime)
         frozenset(held_back(waiting, (job.id for job in moving if job.state is JobState.HELD))),
         shares(store, site.settings.shares, now),
         {each.job_id: expected_end(running[each.job_id], each, site, now) for each in live},
-        {attempt.job_id: attempt for attempt in attempts if attempt.job_id not in running},
+        parked,
     )
 
 

@@ -4,24 +4,29 @@ from dataclasses import dataclass
 
 from tidewatt.backends.backend import AttemptStatus, StopReason
 from tidewatt.backends.clock import moment
+from tidewatt.scheduler.daemon.site import HOST
 from tidewatt.scheduler.jobs import JobState
-from tidewatt.scheduler.store.records import JobRecord
+from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
 FIRST_PAUSE_MS = 2_000  # a hiccup is over soon
 GROWTH = 5
 LONGEST_PAUSE_MS = 600_000  # what lasts longer needs its owner
+MOST_PREEMPTED = 5  # so often a job whose place was taken away is tried again at no cost
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The next try of a job that failed: not before a time, in words."""
+    """The next try of a job that failed: not before a time, in words; `counts` uses up one of its retries."""
 
     not_before_ms: int
     reason: str
+    counts: bool = True
+    preempted: bool = False
 
 
 def retry(
     job: JobRecord,
+    attempt: AttemptRecord,
     state: JobState,
     reason: str,
     status: AttemptStatus,
@@ -33,10 +38,12 @@ def retry(
 
     `due_ms` is when it has to end for what follows it to be in time, None where nothing follows that has to.
     A job that ran into its time limit is not tried again: it would run into it again. Nor is one that
-    somebody cancelled.
+    somebody cancelled, nor one whose end nobody saw elsewhere: it may have been done, or run still.
     """
     stopped = status.stopped in (StopReason.TIME_LIMIT, StopReason.CANCELLED)
-    if state is not JobState.FAILED or job.stopping or stopped or job.retried >= job.retries:
+    unseen = status.exit_code is None and status.signal is None and status.stopped is None
+    lost = unseen and attempt.backend != HOST
+    if state is not JobState.FAILED or job.stopping or stopped or lost or job.retried >= job.retries:
         return None
     pause_ms = min(FIRST_PAUSE_MS * GROWTH**job.retried, LONGEST_PAUSE_MS)
     latest_ms = _latest_start_ms(job, due_ms)

@@ -125,6 +125,13 @@ class Transaction:
             schema.attempt.update().where(schema.attempt.c.id == attempt.id).values(changed)
         )
 
+    def tell_attempt(self, attempt: AttemptRecord, reason: str, time_ms: int) -> None:
+        """Records why an attempt waits; its state stays."""
+        self.append(time_ms, "attempt waits", job_id=attempt.job_id, attempt_id=attempt.id, reason=reason)
+        self._connection.execute(
+            schema.attempt.update().where(schema.attempt.c.id == attempt.id).values(reason=reason)
+        )
+
     def set_plan(self, job_id: int, plan: Plan, time_ms: int, reason: str) -> None:
         """Records a job's new plan, and counts it where it moves the start later for cleaner electricity."""
         columns = sa.select(schema.job.c.plan, schema.job.c.postponed).where(schema.job.c.id == job_id)
