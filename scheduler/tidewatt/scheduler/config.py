@@ -24,6 +24,7 @@ from tidewatt.scheduler.policies.rules import NO_RULES, Rules, rules_of
 from tidewatt.scheduler.policy_schema import PolicyTable, ProjectTable, TransferTable
 from tidewatt.scheduler.region_tables import described as described
 from tidewatt.scheduler.region_tables import regions as regions
+from tidewatt.scheduler.server_tables import LimitsTable, LimitTable, ServerTable
 from tidewatt.scheduler.settings import (
     ClosedTable,
     HostLimitsTable,
@@ -248,7 +249,21 @@ def _ways(settings: Settings) -> tuple[tuple[str, str, Link], ...]:
 
 
 _KEYS = tuple(field.alias or name for name, field in Settings.model_fields.items())
-_TABLES = frozenset({"source", "region", "link", "shares", "budget", "node", "policy", "project", "transfer"})
+_TABLES = frozenset(
+    [
+        "source",
+        "region",
+        "link",
+        "shares",
+        "budget",
+        "node",
+        "policy",
+        "project",
+        "transfer",
+        "server",
+        "limits",
+    ]
+)
 _SCALARS = tuple(key for key in _KEYS if key not in _TABLES)
 _LISTS = ("env_deny",)
 _OPTIONAL = ("default_slack", "tdp_w", "credentials", "max_postponed")
@@ -267,4 +282,7 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "link": tuple(LinkTable.model_fields),
     "node": tuple(NodeTable.model_fields),
     "budget": tuple(BudgetTable.model_fields),
+    "server": tuple(ServerTable.model_fields),
+    "limits": tuple(LimitsTable.model_fields),
+    "limits.*": tuple(LimitTable.model_fields),
 }

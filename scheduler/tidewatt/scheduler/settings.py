@@ -14,6 +14,7 @@ from tidewatt.scheduler.region_schema import HostLimitsTable as HostLimitsTable
 from tidewatt.scheduler.region_schema import PoolTable as PoolTable
 from tidewatt.scheduler.region_schema import RegionTable as RegionTable
 from tidewatt.scheduler.region_schema import ZonesTable as ZonesTable
+from tidewatt.scheduler.server_tables import LimitsTable, ServerTable
 from tidewatt.scheduler.setting_types import Amount, Duration, Pause, ZoneKey, misplaced
 
 
@@ -100,6 +101,8 @@ class Settings(Table):
     )
     regions: Annotated[tuple[RegionTable, ...], Field(alias="region", strict=False)] = ()
     budgets: Annotated[tuple[BudgetTable, ...], Field(alias="budget", strict=False)] = ()
+    server: ServerTable = ServerTable()
+    limits: LimitsTable = LimitsTable()
     policies: Annotated[tuple[PolicyTable, ...], Field(alias="policy", strict=False)] = ()
     projects: Annotated[dict[str, ProjectTable], Field(alias="project", default_factory=dict)]
     transfers: Annotated[tuple[TransferTable, ...], Field(alias="transfer", strict=False)] = ()
