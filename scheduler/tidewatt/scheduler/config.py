@@ -250,19 +250,8 @@ def _ways(settings: Settings) -> tuple[tuple[str, str, Link], ...]:
 
 _KEYS = tuple(field.alias or name for name, field in Settings.model_fields.items())
 _TABLES = frozenset(
-    [
-        "source",
-        "region",
-        "link",
-        "shares",
-        "budget",
-        "node",
-        "policy",
-        "project",
-        "transfer",
-        "server",
-        "limits",
-    ]
+    {"source", "region", "link", "shares", "budget", "node", "policy", "project", "transfer"}
+    | {"server", "limits"}
 )
 _SCALARS = tuple(key for key in _KEYS if key not in _TABLES)
 _LISTS = ("env_deny",)

@@ -12,6 +12,7 @@ from tidewatt.backends import lease
 from tidewatt.backends.backend import Backend, BackendError, StopReason, Withdraw
 from tidewatt.backends.clock import Clock, moment, time_ms
 from tidewatt.scheduler.accounting.frozen import MICRO
+from tidewatt.scheduler.daemon import limiting
 from tidewatt.scheduler.daemon.carriage import transfer_factors
 from tidewatt.scheduler.daemon.occupancy import blocked
 from tidewatt.scheduler.daemon.orders import order
@@ -95,7 +96,13 @@ class Launcher:
         if job.not_before_ms is not None and now_ms < job.not_before_ms:
             return f"it failed, and is tried again at {moment(job.not_before_ms):%H:%M:%S} UTC"
         barrier = self._site.board.barrier(job, region.name)
-        return waits(job, self._store) or barrier or blocked(job, region, pool, found.live, found.jobs)
+        limited = limiting.blocked(job, self._site.settings.limits, found.live, found.jobs)
+        return (
+            waits(job, self._store)
+            or barrier
+            or limited
+            or blocked(job, region, pool, found.live, found.jobs)
+        )
 
     def _free_gpus(self, job: JobRecord, region: Region, pool: str, found: Queue) -> tuple[str, ...]:
         """UUIDs on this host; of other places, whose engine chooses them, only their number is looked at."""

@@ -11,7 +11,7 @@ import structlog
 from tidewatt.backends.clock import time_ms
 from tidewatt.backends.source import SourceRecord
 from tidewatt.scheduler.array import parse_key
-from tidewatt.scheduler.daemon import intake, policing
+from tidewatt.scheduler.daemon import intake, limiting, policing
 from tidewatt.scheduler.daemon.admission import Admitted, admit_all
 from tidewatt.scheduler.daemon.budgeting import Budgets
 from tidewatt.scheduler.daemon.callers import own_only
@@ -88,6 +88,7 @@ class Service:
         learnt = self._experience.of(request)  # before others have to wait for us
         with intake.staged(self.site, request) as folder, self.lock:
             found = self.queue()
+            limiting.check(request, self.site.settings.limits, found.not_ended.values())
             asked = draft(self.site, self.store, request, found.now, learnt)
             asked = policing.opened(self.site, asked, request)
             check(asked, self.site.regions, found.now)
