@@ -4,7 +4,8 @@
 `stop.json` asks for its end, `outcome.json` keeps its exit status from the instant it is known, and
 `exit.json` closes the attempt once all its processes have ended and the meter was read. `supervisor.lock`
 is held by the supervisor while it lives, names it, and is touched now and then as a sign of life. `marks/` is
-what the job itself tells of its work, and `pause.json` is there while a pause of it is asked for.
+what the job itself tells of its work, and `pause.json` is there while a pause of it is asked for. Of pauses
+(see `pausing`) tell `pausing.json`, `saving.json`, `moves.jsonl` and `checkpoint.json`.
 """
 
 import json
@@ -12,8 +13,17 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tidewatt.backends import durable, lock
-from tidewatt.backends.backend import AttemptStatus, Launch, Limits, Owner, PauseTerms, Phase, StopReason
+from tidewatt.backends import durable, lock, moves
+from tidewatt.backends.backend import (
+    AttemptStatus,
+    Launch,
+    Limits,
+    Move,
+    Owner,
+    PauseTerms,
+    Phase,
+    StopReason,
+)
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.identity import Identity
 
@@ -147,6 +157,10 @@ class Attempt:
         except durable.CorruptError:  # none of ours
             return ""
 
+    def moves(self) -> tuple[Move, ...]:
+        """Its steps into pausing, suspended, resuming and running again."""
+        return tuple(step.move for step in moves.read(self.folder))
+
     def write(self, path: Path, outcome: Outcome) -> None:
         """Writes `outcome` or `exit`, durably."""
         durable.replace(path, asdict(outcome))
@@ -163,8 +177,10 @@ class Attempt:
             raise durable.CorruptError(f"{path} is not an outcome: {error!r}") from error
 
 
-def ended(outcome: Outcome, started_ms: int | None, warnings: tuple[str, ...]) -> AttemptStatus:
-    """The status of an attempt that ended so."""
+def ended(
+    outcome: Outcome, started_ms: int | None, warnings: tuple[str, ...], steps: tuple[Move, ...] = ()
+) -> AttemptStatus:
+    """The status of an attempt that ended so, after these moves."""
     return AttemptStatus(
         Phase.ENDED,
         started_ms=started_ms,
@@ -174,6 +190,7 @@ def ended(outcome: Outcome, started_ms: int | None, warnings: tuple[str, ...]) -
         reason=outcome.reason,
         warnings=warnings,
         stopped=outcome.stopped,
+        moves=steps,
     )
 
 

@@ -97,10 +97,12 @@ class PauseTerms:
 
     The `signal` (a name as in `kill -l`: "TERM", "USR1") asks it to save and end; it has `grace_s` real
     seconds. The checkpoint is whole where the job then ended with one of `exit_codes`, where the newest file
-    that matches the glob `file` is younger than the signal and no `unfinished` one lies beside it, or where
-    its output after the signal has the line `log_line`: each of these that is given has to hold. The next
-    attempt gets `resume_args` after its command and `resume_env` in its environment, besides
-    TIDEWATT_RESUME=1 and, with a `folder`, TIDEWATT_CHECKPOINT_DIR. Paths are relative to the job's folder.
+    that matches the glob `file` is younger than the signal and no `unfinished` one lies in or beside it, or
+    where its output after the signal has the line `log_line`: each of these that is given has to hold. The
+    next attempt gets `resume_args` after its command and `resume_env` in its environment, besides
+    TIDEWATT_RESUME=1 and, with a `file` or `folder`, TIDEWATT_CHECKPOINT (also for "{checkpoint}" in the
+    arguments). TIDEWATT_CHECKPOINT_DIR is the `folder`, of every attempt. It is relative to the job's folder,
+    `file` and `unfinished` are relative to it. With `anew` the job may be ended though all would be lost.
     """
 
     signal: str = "TERM"
@@ -112,6 +114,7 @@ class PauseTerms:
     folder: str = ""
     resume_args: tuple[str, ...] = ()
     resume_env: Mapping[str, str] = field(default_factory=dict)
+    anew: bool = False
 
 
 class PauseMode(StrEnum):

@@ -38,6 +38,10 @@ class Clock:
         """This clock's milliseconds at a real instant."""
         return self.replay_ms + round((real_ms - self.real_ms) * self.factor)
 
+    def real_ms_at(self, at_ms: int) -> int:
+        """The real instant at which this clock shows these milliseconds."""
+        return self.real_ms + round((at_ms - self.replay_ms) / self.factor)
+
     def now_ms(self) -> int:
         """This clock's Unix milliseconds now."""
         return self.at_ms(time.time_ns() // 1_000_000)

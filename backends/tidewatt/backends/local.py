@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tidewatt.backends import claim, durable, lock
+from tidewatt.backends import claim, durable, lock, pausing
 from tidewatt.backends.attempt import Attempt, ended
-from tidewatt.backends.backend import AttemptStatus, BackendError, Launch, Phase, StopReason
+from tidewatt.backends.backend import AttemptStatus, BackendError, Launch, PauseMode, Phase, StopReason
 from tidewatt.backends.processes import Tree
+from tidewatt.backends.rotation import Output
 
 _START_S = 5.0  # within this time a supervisor should have taken its lock
 _STARTS = 5  # so often a supervisor is started before we say that it cannot be
@@ -102,11 +103,50 @@ class LocalBackend:
         """
         with _told(f"the output of the attempt in {folder} cannot be read"):
             launch = Attempt(folder).launch()
-            if launch is None or not (launch.cwd / launch.stdout).exists():
-                return b""
-            with open(launch.cwd / launch.stdout, "rb") as file:
-                file.seek(offset)
-                return file.read(limit)
+            return b"" if launch is None else Output(folder, launch.cwd / launch.stdout).read(offset, limit)
+
+    def pause(self, folder: Path, mode: PauseMode) -> None:
+        """Asks for it, durably; the supervisor brings it about.
+
+        Raises:
+            BackendError: The attempt does not run, or cannot be paused so: nothing was signalled.
+        """
+        attempt = Attempt(folder)
+        with _told(f"the attempt in {folder} cannot be paused"):
+            tree = self._running(attempt)
+            launch = attempt.launch()
+            saves = mode is PauseMode.CHECKPOINT
+            if launch is not None and saves and (why := pausing.refusal(launch, tree.members())):
+                raise BackendError(f"the attempt cannot be paused by checkpoint: {why}")
+            pausing.ask(folder, pausing.Wish(mode.value))
+            self._wake(attempt)
+
+    def resume(self, folder: Path) -> None:
+        """Asks for it, durably; an attempt that runs goes on.
+
+        Raises:
+            BackendError: The attempt does not run any more, or was asked to save its work and to end.
+        """
+        attempt = Attempt(folder)
+        with _told(f"the attempt in {folder} cannot be resumed"):
+            self._running(attempt)
+            if pausing.Saving.of(folder) is not None:
+                raise BackendError("the attempt saves its work and ends: another one goes on with it")
+            pausing.ask(folder, pausing.Wish.RUN)
+            self._wake(attempt)
+
+    def signal(self, folder: Path, name: str) -> None:
+        """Sends each process of the job a signal; those that stand still get it when they go on.
+
+        Raises:
+            BackendError: There is no such signal, or no process of the job.
+        """
+        number = pausing.named(name)
+        if number is None:
+            raise BackendError(f"there is no signal {name!r}: name one such as USR1 or TERM")
+        attempt = Attempt(folder)
+        with _told(f"the attempt in {folder} cannot be signalled"):
+            self._running(attempt).signal(number)
 
     def processes(self, folder: Path) -> frozenset[int]:
         """The pids of the attempt's job that live now, without its supervisor; empty where none is known."""
@@ -119,6 +159,21 @@ class LocalBackend:
             return frozenset()
         members = Tree(taken.process, folder, attempt.supervisor()).members()
         return frozenset(process.pid for process in members)
+
+    def _running(self, attempt: Attempt) -> Tree:
+        """The processes of an attempt that runs."""
+        taken = claim.read(attempt.folder)
+        if taken is None:
+            raise BackendError("the attempt has not started yet", transient=True)
+        if taken.process is None or attempt.exit.exists() or not taken.process.alive():
+            raise BackendError("the attempt does not run any more")
+        return Tree(taken.process, attempt.folder, attempt.supervisor())
+
+    def _wake(self, attempt: Attempt) -> None:
+        """Has the supervisor look what is asked for; starts one where none lives."""
+        supervisor = attempt.supervisor()
+        if supervisor is None or not supervisor.send(signal.SIGHUP):
+            self._supervise(attempt.folder)
 
     def _status(self, attempt: Attempt) -> AttemptStatus:
         try:
@@ -133,7 +188,7 @@ class LocalBackend:
             outcome = attempt.read(attempt.exit)
             if outcome is not None:
                 self._starts.pop(attempt.folder, None)
-                return ended(outcome, taken.started_ms, attempt.warnings())
+                return ended(outcome, taken.started_ms, attempt.warnings(), attempt.moves())
             return self._claimed(attempt, taken, supervised)
         except (OSError, durable.CorruptError) as error:
             return AttemptStatus(Phase.UNKNOWN, reason=f"cannot be told: {error}")
@@ -161,8 +216,13 @@ class LocalBackend:
             if taken.process is not None and not taken.process.alive():
                 lost = f"exit status lost: {reason}"
                 return AttemptStatus(Phase.ENDED, started_ms=taken.started_ms, reason=lost)
+        moves = attempt.moves()
         return AttemptStatus(
-            Phase.RUNNING, started_ms=taken.started_ms, reason=reason, warnings=attempt.warnings()
+            moves[-1].phase if moves else Phase.RUNNING,
+            started_ms=taken.started_ms,
+            reason=reason,
+            warnings=attempt.warnings(),
+            moves=moves,
         )
 
     def _revived(self, folder: Path) -> bool:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from tidewatt.backends import claim, environment, kernel
+from tidewatt.backends import claim, environment, kernel, limits
 from tidewatt.backends.attempt import MARKS, Attempt, Outcome
 from tidewatt.backends.backend import BackendError, Launch
+from tidewatt.backends.cgroup import Cgroup
 from tidewatt.backends.identity import Identity
 from tidewatt.backends.processes import MARK
 
@@ -37,8 +38,11 @@ class _RefusalError(Exception):
         self.code = code
 
 
-def fork(launch: Launch, leases: Sequence[int], private: Sequence[int]) -> Job:
-    """Forks what becomes the job. It inherits the descriptors `leases` and closes those of `private`."""
+def fork(launch: Launch, leases: Sequence[int], private: Sequence[int], group: Cgroup | None = None) -> Job:
+    """Forks what becomes the job, in this cgroup.
+
+    It inherits the descriptors `leases` and closes those of `private`.
+    """
     report, write = os.pipe()
     supervisor = os.getpid()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _CAUGHT)
@@ -46,19 +50,22 @@ def fork(launch: Launch, leases: Sequence[int], private: Sequence[int]) -> Job:
     if pid == 0:
         for fd in (report, *private):
             os.close(fd)
-        _become(launch, leases, write, supervisor)
+        _become(launch, leases, write, supervisor, group)
     os.close(write)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return Job(Identity.require(pid), os.pidfd_open(pid), report)
 
 
-def _become(launch: Launch, leases: Sequence[int], report: int, supervisor: int) -> NoReturn:
+def _become(
+    launch: Launch, leases: Sequence[int], report: int, supervisor: int, group: Cgroup | None
+) -> NoReturn:
     code = NOT_STARTED
     try:
         _listen_to_signals()
         kernel.die_with_parent(signal.SIGKILL)
         os.setsid()
         if os.getppid() == supervisor and _claim(launch):
+            limits.enter(launch.limits, group)
             _exec(launch, leases)
         code = 0  # somebody else has the claim: nothing to report
     except _RefusalError as refusal:

@@ -16,12 +16,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 
-from tidewatt.backends import claim, durable, ending, kernel, lease, lock, shim
+from tidewatt.backends import (
+    claim,
+    durable,
+    ending,
+    judging,
+    kernel,
+    lease,
+    limits,
+    lock,
+    resumption,
+    shim,
+)
 from tidewatt.backends.attempt import Attempt, Outcome
-from tidewatt.backends.backend import BackendError, Launch, StopReason
+from tidewatt.backends.backend import BackendError, Launch
+from tidewatt.backends.cgroup import Cgroup
 from tidewatt.backends.identity import Identity
 from tidewatt.backends.metering import Metering
+from tidewatt.backends.pausing import Pauses
 from tidewatt.backends.processes import Tree
+from tidewatt.backends.rotating import Rotation
 from tidewatt.backends.watch import Wake, Watch
 
 _RESERVE_BYTES = 16 * 1024  # room for the exit status on a disk that has become full
@@ -30,7 +44,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 @dataclass(slots=True)
 class Supervisor:
-    """One attempt under supervision. `alive_ms`: an earlier supervisor's last sign of life, real time."""
+    """One attempt under supervision. `alive_ms`: an earlier supervisor's last sign of life, real time.
+
+    `group` is the job's cgroup, where it has one.
+    """
 
     attempt: Attempt
     launch: Launch
@@ -38,6 +55,7 @@ class Supervisor:
     lock_fd: int
     alive_ms: int
     metering: Metering
+    group: Cgroup | None = None
 
     def start(self) -> None:
         """Starts the job unless it may not be, and sees it to its end."""
@@ -51,6 +69,7 @@ class Supervisor:
             claim.poison(self.attempt.folder, str(error))
             return
         self._warn_of_changed_source()
+        launch = self._prepared()
         if not (self.metering.start(os.getpid()) and self.metering.read("start")):
             self._warn("the meter did not answer at the start: energy counts from its next reading")
         if self.wake.drain() & {SIGTERM, SIGINT}:
@@ -58,9 +77,8 @@ class Supervisor:
             return
         # Only now: a meter that was started for this attempt must not become a child of this supervisor.
         kernel.adopt_orphans(True)
-        job = shim.fork(
-            self.launch, [each.fd for each in leases], [self.lock_fd, self.wake.fd, self.wake.write]
-        )
+        private = [self.lock_fd, self.wake.fd, self.wake.write]
+        job = shim.fork(launch, [each.fd for each in leases], private, self.group)
         watch = self._watch(job.process, time.monotonic(), Identity.own())
         watch.wait(job.pidfd, job.report)
         self._close_started(watch, leases)
@@ -68,6 +86,7 @@ class Supervisor:
     def adopt(self, process: Identity, taken: claim.Claim) -> None:
         """Sees a job to its end that an earlier supervisor started."""
         say(f"takes over pid {process.pid} from a supervisor that is gone")
+        self.group = limits.found(self.launch)
         watch = self._watch(process, taken.mono_s, None)
         outcome = self.attempt.read(self.attempt.outcome)
         if process.alive():
@@ -75,34 +94,36 @@ class Supervisor:
         if outcome is None:
             pidfd = process.pidfd()
             if pidfd is None:
-                outcome = self._lost(process, taken)
+                outcome = judging.lost(self.launch, watch, taken, self.alive_ms)
             else:
                 watch.wait(pidfd)
-                outcome = self._watched(watch, ending.of_stranger(process, pidfd))
+                outcome = judging.outcome(self.launch, watch, ending.of_stranger(process, pidfd))
             self._keep(outcome)
         leases = self._take_over()
         if watch.sweep():
             outcome = replace(outcome, ended_ms=self._now_ms())
-        self._close(outcome, leases)
+        self._close(outcome, leases, watch.pauses)
 
     def _close_started(self, watch: Watch, leases: list[lease.Lease]) -> None:
         taken = claim.read(self.attempt.folder)
         if taken is None or taken.process != watch.tree.leader:
             self._close_unclaimed(watch, leases)
             return
-        outcome = self._watched(watch, ending.of_child(watch.tree.leader.pid))
+        outcome = judging.outcome(self.launch, watch, ending.of_child(watch.tree.leader.pid))
         self._keep(outcome)
         if left := watch.sweep():
             self._warn(f"{left} processes that the job had left behind were ended with it")
         watch.reap()
         kernel.adopt_orphans(False)
-        self._close(replace(outcome, ended_ms=self._now_ms(), cpu_ms=watch.cpu_ms), leases)
+        outcome = replace(outcome, ended_ms=self._now_ms(), cpu_ms=watch.cpu_ms)
+        self._close(outcome, leases, watch.pauses)
 
     def _withdraw(self, leases: list[lease.Lease]) -> None:
         """Told to end before the job was started: whoever only ended this supervisor may start another."""
         if (asked := self.attempt.stop_request()) is not None:
             claim.poison(self.attempt.folder, f"{asked} before it started")
         self.metering.end()
+        limits.close(self.group)
         for each in leases:
             each.release()
 
@@ -112,46 +133,6 @@ class Supervisor:
         self._withdraw(leases)
         say(f"the job was not started: {watch.refusal or 'somebody else has the claim'}")
 
-    def _watched(self, watch: Watch, status: int | None) -> Outcome:
-        """The outcome of a job that has just ended under watch."""
-        outcome = Outcome(self._now_ms(), stopped=watch.stopped)
-        if status is None:
-            lost = "exit status lost: its supervisor was killed, and this kernel does not tell another one"
-            why = f"{self._stopped(watch)}; {lost}" if watch.stopped is not None else lost
-            return replace(outcome, reason=f"{why}; its output is in {self.launch.stdout}")
-        code = os.waitstatus_to_exitcode(status)
-        reason = self._stopped(watch) if watch.stopped is not None else watch.refusal or ending.words(code)
-        if code < 0:
-            return replace(outcome, signal=-code, reason=reason)
-        return replace(outcome, exit_code=code, reason=reason)
-
-    def _stopped(self, watch: Watch) -> str:
-        match watch.stopped:
-            case StopReason.TIME_LIMIT:
-                reason = f"stopped: time limit {ending.span(self.launch.time_limit_s or 0)}"
-            case StopReason.SIGNALLED:
-                reason = "stopped: its supervisor was told to end"
-            case _:
-                reason = f"stopped: {watch.stopped}"
-        return (
-            f"{reason}; killed after {ending.span(self.launch.grace_s)} of grace" if watch.killed else reason
-        )
-
-    def _lost(self, process: Identity, taken: claim.Claim) -> Outcome:
-        """The outcome of a job that ended while nobody watched."""
-        seen = [self.alive_ms]
-        for path in (self.launch.stdout, self.launch.stderr):
-            with suppress(OSError):
-                seen.append((self.launch.cwd / path).stat().st_mtime_ns // 1_000_000)
-        alive_ms = min(self.launch.clock.at_ms(max(seen)), self._now_ms())
-        if process.this_boot:
-            reason = "exit status lost: job and supervisor ended while nobody watched"
-        else:
-            reason = "the machine restarted while it ran"
-        return Outcome(
-            max(alive_ms, taken.started_ms), reason=f"{reason}; its output is in {self.launch.stdout}"
-        )
-
     def _keep(self, outcome: Outcome) -> None:
         """Keeps the exit status from now on, whatever becomes of this process while it ends the rest."""
         try:
@@ -159,8 +140,10 @@ class Supervisor:
         except OSError as error:
             say(f"cannot keep the outcome yet: {error}")
 
-    def _close(self, outcome: Outcome, leases: list[lease.Lease]) -> None:
+    def _close(self, outcome: Outcome, leases: list[lease.Lease], pauses: Pauses) -> None:
         """The last reading, the leases, the exit: in this order, so that an ended attempt holds nothing."""
+        limits.close(self.group)
+        outcome = self._judged(outcome, pauses)
         self.metering.read("end")
         self.metering.end()
         for each in leases:
@@ -170,6 +153,28 @@ class Supervisor:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
         say(f"ended: exit code {outcome.exit_code}, signal {outcome.signal}; {outcome.reason}")
+
+    def _judged(self, outcome: Outcome, pauses: Pauses) -> Outcome:
+        """The outcome with what a paused job kept of its work."""
+        while True:
+            try:
+                return judging.paused(self.launch, outcome, pauses)
+            except durable.CorruptError as error:
+                say(f"what the job kept is not known: {error}")
+                return replace(outcome, reason=f"paused; what it kept is not known: {error}")
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                say(f"cannot write what the job kept, tries again: {error}")
+            time.sleep(1.0)
+
+    def _prepared(self) -> Launch:
+        """The launch as the job gets it: with its cgroup made, and what it goes on from found."""
+        self.group, missing = limits.prepare(self.launch)
+        going_on = resumption.prepare(self.launch)
+        for sentence in (*missing, *going_on.warnings):
+            self._warn(sentence)
+        return going_on.applied(self.launch)
 
     @property
     def _reserved(self) -> Path:
@@ -201,7 +206,10 @@ class Supervisor:
         limit_s = self.launch.time_limit_s
         limit_at = None if limit_s is None else mono_s + limit_s / self.launch.clock.factor
         tree = Tree(process, self.launch.folder, root)
-        return Watch(self.attempt, self.launch, tree, self.wake, self.lock_fd, self.metering, limit_at)
+        pauses = Pauses.of(self.attempt, self.launch, tree, self.metering, self.group, say)
+        rotation = Rotation(self.launch, pauses, say)
+        parts = (self.attempt, self.launch, tree, self.wake, self.lock_fd, self.metering)
+        return Watch(*parts, limit_at, pauses, rotation)
 
     def _warn_of_changed_source(self) -> None:
         if not self.launch.source_digest or self.launch.snapshot is not None:

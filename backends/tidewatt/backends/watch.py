@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import Launch, StopReason
 from tidewatt.backends.metering import Metering
+from tidewatt.backends.pausing import Pauses
 from tidewatt.backends.processes import Tree
+from tidewatt.backends.rotating import Rotation
 
 HEARTBEAT_S = 10.0
 _KILL_AGAIN_S = 1.0  # a process forked while the others were killed is killed next
@@ -42,8 +44,9 @@ class Wake:
 class Watch:
     """One job under watch. `lock_fd` is the supervisor's lock, touched as a sign of life.
 
-    `limit_at` and `kill_at` are on the monotonic clock. `refusal` is why the job could not be started.
-    `cpu_ms` is the CPU time of all processes that were reaped so far.
+    `limit_at` and `kill_at` are on the monotonic clock, `limit_at` as if the job had never stood still.
+    `refusal` is why the job could not be started. `cpu_ms` is the CPU time of all processes that were reaped
+    so far.
     """
 
     attempt: Attempt
@@ -53,6 +56,8 @@ class Watch:
     lock_fd: int
     metering: Metering
     limit_at: float | None
+    pauses: Pauses
+    rotation: Rotation
     stopped: StopReason | None = None
     killed: bool = False
     kill_at: float | None = None
@@ -83,7 +88,7 @@ class Watch:
     def sweep(self) -> int:
         """Ends what the job left behind, by SIGKILL after the grace period; returns how many there were."""
         alone_until = time.monotonic() + _LINGER_S
-        while (left := self.tree.members()) and time.monotonic() < alone_until:
+        while (left := self.tree.members()) and (time.monotonic() < alone_until or self._saves()):
             time.sleep(_SWEEP_POLL_S)
         if not left:
             return 0
@@ -101,12 +106,16 @@ class Watch:
         return len(left)
 
     def stop(self, reason: StopReason) -> None:
-        """Sends the stop signal; the first reason stays."""
-        if self.stopped is None:
+        """Sends the stop signal; the first reason stays, but for one that only asked for a checkpoint."""
+        if self.stopped is None or (self.stopped is StopReason.PAUSED and reason is not self.stopped):
             self.stopped = reason
-            self.kill_at = time.monotonic() + self.launch.grace_s
-            self._terminate()
+            self._end()
             self.metering.read("phase")  # what it does from now on is to come to its end
+
+    def _end(self) -> None:
+        if self.kill_at is None:
+            self.kill_at = time.monotonic() + self.launch.grace_s
+        self._terminate()
 
     def reap(self) -> None:
         """Takes the exits of all children that have ended."""
@@ -120,30 +129,50 @@ class Watch:
             self._beat_at = now + HEARTBEAT_S
             with suppress(OSError):
                 os.utime(self.lock_fd)
-            if self.stopped is None and (reason := self.attempt.stop_request()) is not None:
-                self.stop(reason)
+            self._look()
+        if self.stopped is StopReason.PAUSED and self.kill_at is None and self.pauses.over():
+            self._end()
         if now >= self._metered_at:
             look_again_s = self.metering.keep()
             self.metering.follow()
             self._metered_at = time.monotonic() + look_again_s
-        if self.limit_at is not None and now >= self.limit_at:
+        self.rotation.look(now)
+        if (limit_at := self._limit_at()) is not None and now >= limit_at:
             self.stop(StopReason.TIME_LIMIT)
         if self.kill_at is not None and now >= self.kill_at:
             self.killed = True
             self.kill_at = now + _KILL_AGAIN_S
             self.tree.signal(signal.SIGKILL)
 
+    def _look(self) -> None:
+        """Does what was asked for since the last look."""
+        if (reason := self.attempt.stop_request()) is not None:
+            self.stop(reason)
+        elif self.stopped in (None, StopReason.PAUSED):
+            self.pauses.follow()
+            self.stopped = None if self.pauses.saving is None else StopReason.PAUSED
+
+    def _saves(self) -> bool:
+        """Whether what the job left behind may still be about to save its work."""
+        return self.stopped is StopReason.PAUSED and self.kill_at is None and not self.pauses.over()
+
+    def _limit_at(self) -> float | None:
+        """When its time is over; None while it stands still, is to end anyway, or has no limit."""
+        if self.limit_at is None or self.stopped is not None or self.pauses.stands:
+            return None
+        return self.limit_at + self.pauses.stood_s()
+
     def _pause_ms(self) -> int:
-        times = [self._beat_at, self._metered_at]
-        if self.stopped is None and self.limit_at is not None:
-            times.append(self.limit_at)
-        if self.kill_at is not None:
-            times.append(self.kill_at)
-        return max(0, int((min(times) - time.monotonic()) * 1000) + 1)
+        times = [self._beat_at, self._metered_at, self._limit_at(), self.rotation.due_s]
+        times += [self.kill_at] if self.kill_at is not None else [self.pauses.due_s()]
+        due = min(each for each in times if each is not None)
+        return max(0, int((due - time.monotonic()) * 1000) + 1)
 
     def _answer(self, came: set[int]) -> None:
         if signal.SIGCHLD in came:
             self._reap_orphans()
+        if signal.SIGHUP in came:
+            self._look()
         if came & {signal.SIGTERM, signal.SIGINT}:
             self.stop(self.attempt.stop_request() or StopReason.SIGNALLED)
 
@@ -169,6 +198,10 @@ class Watch:
 
     def _terminate(self) -> None:
         """SIGTERM to the group, and SIGCONT so that a stopped job hears it."""
+        if self.pauses.stands:
+            self.tree.signal(signal.SIGTERM)
+            self.pauses.let_go(f"to end: {self.stopped}")
+            return
         for number in (signal.SIGTERM, signal.SIGCONT):
             if self.tree.leader.fields() is None:
                 self.tree.signal(number)
