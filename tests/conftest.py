@@ -25,6 +25,7 @@ ENGINES: dict[str, Callable[[], bool]] = {
     "clients": lambda: (ROOT / ".engines" / ".tidewatt-clients").is_file() and CLIENTS.exists(),
     "slurm": _commands("slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd", "sbatch"),
     "ssh": _commands("sshd", "ssh", "rsync"),
+    "postgresql": lambda: any(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl")),
 }
 
 

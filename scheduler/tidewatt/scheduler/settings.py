@@ -56,10 +56,11 @@ class Settings(Table):
     """Every setting. Durations are written like 5m; `_s` are seconds and `_w` watts.
 
     `tick_s` is how often the daemon looks around. `final_after` an ended job is restated for the last time,
-    `unverified_after` it is closed without observations. `credentials` is a TOML file of mode 0600 with the
-    keys of live sources. What was fetched from those is kept for `grid_retention`, and longer where a receipt
-    cites it; raw readings for `readings_retention`, and longer where an account is open. `own_models` trains
-    forecasts on it, once a day and at low priority.
+    `unverified_after` it is closed without observations. `database` is the URL of a PostgreSQL database for
+    the store, "" for a file. `credentials` is a TOML file of mode 0600 with the keys of live sources. What
+    was fetched from those is kept for `grid_retention`, and longer where a receipt cites it; raw readings for
+    `readings_retention`, and longer where an account is open. `own_models` trains forecasts on it, once a day
+    and at low priority.
 
     `signal` decides: by `both`, a job waits or moves only where neither gets worse. A job waits only where
     the chance of gaining by it is at least `min_chance`, and its start is put off at most `max_postponed`
@@ -90,6 +91,7 @@ class Settings(Table):
     final_after: Duration = timedelta(hours=72)
     unverified_after: Duration = timedelta(days=7)
     credentials: Annotated[Path, Field(strict=False)] | None = None
+    database: str = ""
     grid_retention: Duration = timedelta(days=1200)
     readings_retention: Duration = timedelta(days=1200)
     own_models: Annotated[bool, Field(strict=False)] = True

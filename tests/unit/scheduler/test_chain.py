@@ -33,7 +33,7 @@ def write(store: Store, *values: int) -> None:
 
 
 def tamper(store: Store, statement: str) -> None:
-    with closing(sqlite3.connect(store.path)) as connection:
+    with closing(sqlite3.connect(store.name)) as connection:
         connection.execute(statement)
         connection.commit()
 
@@ -73,7 +73,7 @@ def test_chain_of_what_was_written_holds_across_transactions_and_restarts(store:
     with store.transaction() as transaction:
         for number in (3, 4):
             transaction.append(number, "ü \U0001f600", {"ä\ue000": 1, "\U0001f600": [2, "\n"]})
-    again = Store(store.path)
+    again = Store(Path(store.name))
     write(again, 5)
     assert follow(store.chain(0)) == again.tip() == Tip(5, store.events()[-1]["hash"])
     assert follow(store.chain(2), Tip(2, store.hash_of(2))).seq == 5
@@ -112,7 +112,7 @@ def test_events_that_were_cut_off_at_the_end_leave_a_hole_before_the_next(store:
 def test_store_with_a_broken_chain_goes_on_and_mends_nothing(store: Store) -> None:
     write(store, 1, 2)
     tamper(store, "update event set kind = 'other' where seq = 1")
-    again = Store(store.path)
+    again = Store(Path(store.name))
     write(again, 3)
     assert [event["kind"] for event in again.events()] == ["other", "kind", "kind"]
     with pytest.raises(ChainBroken, match="event 1"):

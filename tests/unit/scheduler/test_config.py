@@ -104,7 +104,11 @@ def test_variable_may_hold_a_list_or_nothing(tmp_path: Path) -> None:
         ('[[region]]\nname = "a"\npue = 0.5', 3, r"region\[1\].pue must be at least 1"),
         ('[[region]]\nname = "a"\nmem = "lots"', 3, r"region\[1\].mem: .*16G"),
         ('[[region]]\nname = "a"\ngpus = true', 3, r"region\[1\].gpus: must be how many GPUs"),
-        ('[[region]]\nname = "a"\nbackend = "mainframe"', 3, r"region\[1\].backend: there is no backend 'mainframe'"),
+        (
+            '[[region]]\nname = "a"\nbackend = "mainframe"',
+            3,
+            r"region\[1\].backend: there is no backend 'mainframe'",
+        ),
         ('[[region]]\nname = "a b"', 2, r"region\[1\].name must be letters"),
         ("[[region]]\ncpus = 1", 1, r"region\[1\].name is missing"),
         ('[[region]]\nname = "a"\n[region.zones]\naverag = "DE"', 4, "did you mean average?"),

@@ -54,7 +54,7 @@ def write(store: Store, count: int, kind: str = "kind") -> None:
 
 
 def tamper(store: Store, statement: str) -> None:
-    with closing(sqlite3.connect(store.path)) as connection:
+    with closing(sqlite3.connect(store.name)) as connection:
         connection.execute(statement)
         connection.commit()
 

@@ -165,14 +165,14 @@ def test_what_accounts_say_of_the_grid_is_cited_until_their_job_has_ended(store:
 
 def test_number_of_a_lost_job_is_not_given_twice_once_acknowledged(store: Store) -> None:
     first = add(store)
-    with closing(sqlite3.connect(store.path)) as connection:
+    with closing(sqlite3.connect(store.name)) as connection:
         connection.execute("delete from job where id = ?", (first,))
         connection.commit()
     assert add(store) > first
 
 
 def test_migrations_make_the_tables_that_the_code_uses(store: Store) -> None:
-    engine = sa.create_engine(f"sqlite:///{store.path}")
+    engine = sa.create_engine(f"sqlite:///{store.name}")
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": False})
         assert alembic.autogenerate.compare_metadata(context, schema.metadata) == []
@@ -291,11 +291,11 @@ def test_start_moved_later_for_cleaner_electricity_is_counted(
 
 
 def test_store_of_a_newer_version_is_refused(store: Store) -> None:
-    with closing(sqlite3.connect(store.path)) as connection:
+    with closing(sqlite3.connect(store.name)) as connection:
         connection.execute("update alembic_version set version_num = '9999'")
         connection.commit()
     with pytest.raises(StoreError, match="newer Tidewatt"):
-        Store(store.path)
+        Store(Path(store.name))
 
 
 def test_damaged_store_is_told_apart_from_an_empty_one(tmp_path: Path) -> None:
@@ -309,11 +309,11 @@ def test_damaged_store_is_told_apart_from_an_empty_one(tmp_path: Path) -> None:
 def test_events_are_canonical_json(store: Store) -> None:
     with store.transaction() as transaction:
         transaction.append(5, "kind", {"b": 1, "a": {"z": "ü", "y": 2}})
-    with closing(sqlite3.connect(store.path)) as connection:
+    with closing(sqlite3.connect(store.name)) as connection:
         (text,) = connection.execute("select payload from event").fetchone()
     assert text == '{"a":{"y":2,"z":"ü"},"b":1}'
     assert json.loads(text) == {"a": {"y": 2, "z": "ü"}, "b": 1}
 
 
 def test_store_is_read_by_its_owner_only(store: Store) -> None:
-    assert store.path.stat().st_mode & 0o077 == 0
+    assert Path(store.name).stat().st_mode & 0o077 == 0

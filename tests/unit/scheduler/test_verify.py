@@ -146,7 +146,7 @@ def test_events_that_were_chained_afterwards_are_told(tmp_path: Path) -> None:
 )
 def test_store_that_somebody_changed_is_not_bundled(tmp_path: Path, statement: str) -> None:
     with worked(tmp_path / "day", random.Random(3), 1) as at:
-        with closing(sqlite3.connect(at.store.path)) as connection:
+        with closing(sqlite3.connect(at.store.name)) as connection:
             connection.execute(statement)
             connection.commit()
         with pytest.raises(Refused, match="ledger check"):

@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "receipt": ("receipts", "receipt", "Show one job's receipt; --bundle: all that it stands on."),
     "verify": ("verifying", "verify", "Check a bundle: every number, offline."),
     "ledger": ("verifying", "ledger", "Show the signed head of all events, or check them."),
+    "move-store": ("moving_store", "move_store", "Move the store into PostgreSQL, or back."),
     "doctor": ("checking", "doctor", "Show what works here, and what to do about the rest."),
     "config": ("checking", "configuration", "Show each setting and where it comes from."),
     "demo": ("demonstrating", "demo", "See it work: two recorded days in under three minutes."),

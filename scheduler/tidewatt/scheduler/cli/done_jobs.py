@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 from tidewatt.scheduler.daemon.occupancy import ask
 from tidewatt.scheduler.errors import BadInput
@@ -11,6 +12,7 @@ from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.simulation.submitted import Submitted, ordered, submitted
 from tidewatt.scheduler.simulation.trace import home_of
 from tidewatt.scheduler.store import Store
+from tidewatt.scheduler.store.address import address
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
 
@@ -22,11 +24,12 @@ def done_jobs(place: Paths, regions: tuple[Region, ...], slack: timedelta) -> tu
     Raises:
         BadInput: there is none.
     """
-    if not place.database.exists():
+    where = address(place)
+    if isinstance(where, Path) and not where.exists():
         raise BadInput(
             "no job was ever submitted here: name a file with --jobs, or make some up with --generate"
         )
-    store = Store(place.database)
+    store = Store(where)
     try:
         done = store.jobs([JobState.DONE])
         attempts = store.attempts([job.id for job in done])

@@ -173,12 +173,14 @@ def _check(as_json: bool) -> int:
     """Follows the whole chain in the store, and compares it with every signed head; the daemon may run."""
     from tidewatt.scheduler.proof.keys import own_key
     from tidewatt.scheduler.store import Store
+    from tidewatt.scheduler.store.address import address
     from tidewatt.scheduler.store.ledger import examined
 
     place = own_paths()
-    if not place.database.exists():
+    where = address(place)
+    if isinstance(where, Path) and not where.exists():
         raise BadInput(f"there is no ledger in {place.home}: `tidewatt up` begins one")
-    store = Store(place.database)
+    store = Store(where)
     try:
         found = examined(store, place.heads, own_key(place.keys))
     finally:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from tidewatt.scheduler.jobs import ENDED, AttemptState, JobState
 from tidewatt.scheduler.store import schema
+from tidewatt.scheduler.store.json_parts import part, without
 
 Rows = Callable[[sa.Select[Any]], Sequence[sa.Row[Any]]]
 
@@ -37,9 +38,9 @@ def accounts_since(rows: Rows, since_ms: int, uid: int | None = None) -> list[Ac
     parts = (job.id, job.user, job.project, job.labels, job.array, job.ended_ms)
     query = sa.select(
         *parts,
-        sa.func.json_extract(job.frozen, "$.signal").label("signal"),
-        sa.func.json_extract(job.frozen, "$.lot", type_=schema.Json).label("lot"),
-        sa.func.json_remove(job.settlement, "$.profile", "$.phases", type_=schema.Json).label("settlement"),
+        part(job.frozen, "signal", sa.Text()).label("signal"),
+        part(job.frozen, "lot", schema.Json()).label("lot"),
+        without(job.settlement, "profile", "phases", type_=schema.Json()).label("settlement"),
     )
     places = sa.select(attempt.job_id, attempt.region).join_from(schema.attempt, schema.job)
     places = places.where(job.ended_ms >= since_ms).order_by(attempt.launched_ms)

@@ -18,8 +18,10 @@ class Chained(Protocol):
 
     def _rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]: ...
 
-    def chain(self, after_seq: int, up_to: int | None = None, limit: int = -1) -> list[dict[str, Any]]:
-        """Events after a number and up to another, in order, at most `limit` (-1: all)."""
+    def chain(
+        self, after_seq: int, up_to: int | None = None, limit: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Events after a number and up to another, in order, at most `limit`."""
         where = [schema.event.c.seq > after_seq]
         where += [] if up_to is None else [schema.event.c.seq <= up_to]
         query = sa.select(schema.event).where(*where).order_by(schema.event.c.seq).limit(limit)

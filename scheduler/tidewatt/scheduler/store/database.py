@@ -1,14 +1,13 @@
-"""The database file of the store: opened with what durability asks for, checked, and brought up to date."""
+"""The database of the store: opened with what durability asks for, checked, and brought up to date."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 import sqlalchemy as sa
 
 from tidewatt.scheduler.errors import SchedulerError
 
-HEAD = "0004"  # the newest migration
+HEAD = "0005"  # the newest migration
 
 
 class StoreError(SchedulerError):
@@ -17,71 +16,89 @@ class StoreError(SchedulerError):
     exit_code = 2
 
 
-def opened(path: Path) -> sa.Engine:
-    """The engine of a database that has all tables, readable by its owner only.
+class Database(Protocol):
+    """One kind of database; its connections commit each statement unless `begin` was called."""
+
+    @property
+    def engine(self) -> sa.Engine:
+        """What opens its connections."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages; never with a password."""
+        ...
+
+    def begin(self, connection: sa.Connection) -> None:
+        """Begins a transaction beside which nobody else writes."""
+        ...
+
+    def tip(self, connection: sa.Connection) -> tuple[int | None, str | None]:
+        """The last number ever given to an event, and the hash of the last event that is there."""
+        ...
+
+    def numbered(self, connection: sa.Connection, seq: int) -> None:
+        """Remembers that an event got this number, whatever becomes of the event."""
+        ...
+
+    def skip_numbers(self, connection: sa.Connection, table: str, up_to: int) -> None:
+        """Gives no number up to this one to any later "job" or "event"."""
+        ...
+
+    def last_job(self, connection: sa.Connection) -> int:
+        """The last number ever given to a job."""
+        ...
+
+    def alone(self) -> None:
+        """Makes this process the only writer; raises StoreError where another daemon is it."""
+        ...
+
+    def close(self) -> None:
+        """Closes all connections."""
+        ...
+
+
+def opened(where: Path | sa.URL) -> Database:
+    """A database that has all tables: a file readable by its owner only, or one of a PostgreSQL server.
 
     Raises:
         StoreError: where it cannot be opened, is damaged, or was written by a newer Tidewatt.
     """
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        engine = _engine(path)
-        _migrate(engine, path)
-    except (sa.exc.DBAPIError, OSError) as error:
-        raise StoreError(f"cannot open the store {path}: {cause(error)}") from error
-    path.chmod(0o600)
-    return engine
+    if isinstance(where, Path):
+        from tidewatt.scheduler.store.sqlite import Sqlite
+
+        return Sqlite.opened(where)
+    from tidewatt.scheduler.store.postgresql import Postgresql  # only there: psycopg is an extra
+
+    return Postgresql.opened(where)
 
 
 def cause(error: Exception) -> str:
     """What the database itself said."""
-    return str(getattr(error, "orig", None) or error)
+    return str(getattr(error, "orig", None) or error).strip()
 
 
-def _engine(path: Path) -> sa.Engine:
-    url = sa.URL.create("sqlite", database=str(path))
-    engine = sa.create_engine(url, connect_args={"isolation_level": None, "timeout": 10.0})
-
-    @sa.event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    return engine
+def version_of(connection: sa.Connection) -> str | None:
+    """The newest migration that a database has had; None for an empty one."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.execute(sa.text("select version_num from alembic_version")).scalar()
+    return version
 
 
-def _copy(source: Path, target: Path) -> None:
-    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
-        old.backup(new)
+def check_version(version: str | None, name: str) -> None:
+    """Raises StoreError for a database of a newer Tidewatt."""
+    if version is not None and version > HEAD:
+        raise StoreError(f"the store {name} was written by a newer Tidewatt (schema {version}): upgrade")
 
 
-def _migrate(engine: sa.Engine, path: Path) -> None:
-    with engine.connect() as connection:
-        known = sa.inspect(connection).has_table("alembic_version")
-        version = (
-            connection.execute(sa.text("select version_num from alembic_version")).scalar() if known else None
-        )
-        verdict = connection.exec_driver_sql("pragma quick_check").scalar()
-    if verdict != "ok":
-        raise StoreError(f"the store {path} is damaged ({verdict}): restore a copy of it, or move it away")
-    if version == HEAD:
-        return
-    if version is not None:
-        if version > HEAD:
-            raise StoreError(f"the store {path} was written by a newer Tidewatt (schema {version}): upgrade")
-        _copy(path, path.with_suffix(f".db.{version}"))
-    _upgrade(engine)
-
-
-def _upgrade(engine: sa.Engine) -> None:
+def upgrade(connection: sa.Connection) -> None:
+    """Runs the migrations that are missing, in the transaction of the connection."""
     from alembic import command  # imported only where there is something to migrate
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.exec_driver_sql("COMMIT")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

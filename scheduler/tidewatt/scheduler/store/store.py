@@ -26,14 +26,23 @@ _ASKED_AT_ONCE = 500  # values in one question: SQLite's limit is well above
 class Store(Chained):
     """Jobs, attempts and events in one database; writing is serialised, reading sees what is committed."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, where: Path | sa.URL) -> None:
         self._writing = threading.RLock()
-        self._engine = database.opened(path)
+        self._database = database.opened(where)
+        self._engine = self._database.engine
+
+    @property
+    def name(self) -> str:
+        """Where it is, for people."""
+        return self._database.name
+
+    def alone(self) -> None:
+        """Makes this process the only one that writes; raises StoreError where another daemon is it."""
+        self._database.alone()
 
     def close(self) -> None:
         """Closes every connection; the write-ahead log is folded in."""
-        self._engine.dispose()
+        self._database.close()
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -41,16 +50,16 @@ class Store(Chained):
         with self._writing:
             try:
                 with self._engine.connect() as connection:
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
                     try:
-                        yield Transaction(connection)
+                        self._database.begin(connection)
+                        yield Transaction(connection, self._database)
                     except BaseException:
                         with suppress(sa.exc.DBAPIError):  # after a full disk SQLite has done it already
                             connection.exec_driver_sql("ROLLBACK")
                         raise
                     connection.exec_driver_sql("COMMIT")
             except sa.exc.DBAPIError as error:
-                raise StoreError(f"cannot write to the store {self.path}: {database.cause(error)}") from error
+                raise StoreError(f"cannot write to the store {self.name}: {database.cause(error)}") from error
 
     def job(self, job_id: int) -> JobRecord | None:
         """The job of that number; None where there is none."""
@@ -275,7 +284,7 @@ class Store(Chained):
             with self._engine.connect() as connection:
                 return list(connection.execute(query))
         except sa.exc.DBAPIError as error:
-            raise StoreError(f"cannot read the store {self.path}: {database.cause(error)}") from error
+            raise StoreError(f"cannot read the store {self.name}: {database.cause(error)}") from error
 
 
 def _job(row: sa.Row[Any]) -> JobRecord:

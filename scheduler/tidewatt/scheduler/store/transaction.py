@@ -14,12 +14,9 @@ from tidewatt.scheduler.plan import GpuKind, Plan, Why
 from tidewatt.scheduler.proof.canonical import check
 from tidewatt.scheduler.proof.chain import START, Tip, link, seal
 from tidewatt.scheduler.store import schema
+from tidewatt.scheduler.store.database import Database
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, kind_record, plan_of, plan_record
 
-_TIP = (  # asked at each submit, so in SQL that nobody has to put together first
-    "select (select seq from sqlite_sequence where name = 'event'),"
-    " (select hash from event order by seq desc limit 1)"
-)
 _COLUMNS = [field.name for field in fields(JobRecord)]
 
 
@@ -30,8 +27,8 @@ class MoveError(SchedulerError):
 class Transaction:
     """The verbs of a writing transaction."""
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sa.Connection, database: Database) -> None:
+        self._connection, self._database = connection, database
         self._tip: Tip | None = None  # of the chain; nobody else can append while this transaction lasts
 
     def append(
@@ -59,6 +56,7 @@ class Transaction:
         }
         self._tip = Tip(tip.seq + 1, link(tip.hash, seal(event)))
         self._connection.execute(schema.event.insert(), {**event, "hash": self._tip.hash})
+        self._database.numbered(self._connection, self._tip.seq)
 
     def add_job(self, job: JobRecord) -> int:
         """Stores a new job and returns its number; the caller appends the event that tells of it."""
@@ -69,14 +67,8 @@ class Transaction:
         return int(key[0])
 
     def skip_numbers(self, up_to: int) -> None:
-        """Gives no number up to this one to any later job (SQLite keeps the last one of each table)."""
-        last = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
-        key = last.c.name == "job"
-        found = self._connection.execute(sa.select(last.c.seq).where(key)).scalar()
-        if found is None:
-            self._connection.execute(last.insert().values(name="job", seq=up_to))
-        elif found < up_to:
-            self._connection.execute(last.update().where(key).values(seq=up_to))
+        """Gives no number up to this one to any later job."""
+        self._database.skip_numbers(self._connection, "job", up_to)
 
     def change_job(self, job_id: int, **values: Any) -> None:
         """Sets columns of a job that are not its state."""
@@ -159,7 +151,7 @@ class Transaction:
         """The last number ever given, which a removed event leaves unused, and the hash of what is there."""
         if self._tip is not None:
             return self._tip
-        number, newest = self._connection.exec_driver_sql(_TIP).one()
+        number, newest = self._database.tip(self._connection)
         return Tip(number or 0, newest or START)
 
     def _scalar(self, column: sa.Column[Any], where: sa.ColumnElement[bool]) -> Any:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from tidewatt.scheduler.jobs import JobState, Need
 from tidewatt.scheduler.store import schema
+from tidewatt.scheduler.store.json_parts import part
 
 Rows = Callable[[sa.Select[Any]], Sequence[sa.Row[Any]]]
 
@@ -34,9 +35,9 @@ def turns_since(rows: Rows, since_ms: int) -> list[TurnRecord]:
     job = schema.job.c
     query = sa.select(
         job.id, job.state, job.gpus, job.gpu_kind, job.cpus, job.mem_mb, job.duration_ms, job.ended_ms,
-        sa.func.json_extract(job.frozen, "$.home").label("home"),
-        sa.func.json_extract(job.frozen, "$.submitted_ms").label("turn_ms"),
-        sa.func.json_extract(job.settlement, "$.phases", type_=schema.Json).label("phases"),
+        part(job.frozen, "home", sa.Text()).label("home"),
+        part(job.frozen, "submitted_ms", sa.BigInteger()).label("turn_ms"),
+        part(job.settlement, "phases", schema.Json()).label("phases"),
     )  # fmt: skip
     return [
         TurnRecord(

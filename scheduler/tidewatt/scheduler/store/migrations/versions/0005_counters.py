@@ -1,0 +1,19 @@
+"""Counters that go back with their transaction, for databases whose sequences do not."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    """SQLite keeps such counters itself."""
+    if op.get_bind().dialect.name == "sqlite":
+        return
+    counter = op.create_table(
+        "counter",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("last", sa.BigInteger, nullable=False),
+    )
+    op.bulk_insert(counter, [{"name": "event", "last": 0}, {"name": "epoch", "last": 0}])
