@@ -1,7 +1,8 @@
 """What the daemon tells of itself, its regions and the grid; also the form of `--json`."""
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
+from tidewatt.scheduler.operator_schema import DrainView, ShiftingView
 from tidewatt.scheduler.schemas import CertificateView, JobView, Message
 
 
@@ -30,10 +31,17 @@ class RegionView(Message):
     pue: float
     pue_source: str
     home: bool
+    backend: str = "local"
+    experimental: bool = False
+    shut: str = ""  # why nothing new starts there now
 
 
 class StatusView(Message):
-    """The daemon now."""
+    """The daemon now.
+
+    On a shared server `group` is whom it serves and `you` who asks; `jobs` are then your own, and `others`
+    those of everybody else that have not ended, `others_gpus` what these use now.
+    """
 
     version: str
     pid: int
@@ -54,6 +62,12 @@ class StatusView(Message):
     at_risk: tuple[JobView, ...]
     warnings: tuple[str, ...]
     certificate: CertificateView | None = None
+    group: str = ""
+    you: str = ""
+    others: dict[str, int] = Field(default_factory=dict)
+    others_gpus: int = 0
+    shifting: ShiftingView = ShiftingView(on=True)
+    drains: tuple[DrainView, ...] = ()
 
 
 class StepView(Message):

@@ -16,7 +16,18 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tidewatt.backends.backend import BackendError
 from tidewatt.forecasting.errors import ForecastError
-from tidewatt.scheduler.daemon import budgeting, bundles, hours, interrupting, observing, receipts
+from tidewatt.scheduler.daemon import (
+    budgeting,
+    bundles,
+    drains,
+    hours,
+    interrupting,
+    observing,
+    policy_views,
+    receipts,
+    region_views,
+    shifting,
+)
 from tidewatt.scheduler.daemon.callers import root_only
 from tidewatt.scheduler.daemon.changing import Changes
 from tidewatt.scheduler.daemon.overview import Overview
@@ -97,6 +108,10 @@ def app(service: Service, overview: Overview, shutdown: Callable[[], None]) -> F
     bundles.routes(api, service)
     budgeting.routes(api, service)
     hours.routes(api, service)
+    drains.routes(api, service)
+    shifting.routes(api, service)
+    region_views.routes(api, service)
+    policy_views.routes(api, service)
 
     @api.post("/api/v1/shutdown")
     def stop() -> dict[str, str]:

@@ -3,18 +3,23 @@
 import importlib.metadata
 import os
 from datetime import timedelta
+from typing import Any
 
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.zones import zone as zone_of
 from tidewatt.scheduler.accounting.report_schema import Report
 from tidewatt.scheduler.daemon import reporting
-from tidewatt.scheduler.daemon.callers import only_uid
+from tidewatt.scheduler.daemon.callers import current, only_uid
+from tidewatt.scheduler.daemon.drains import drain_view
 from tidewatt.scheduler.daemon.gathering import Gatherer
+from tidewatt.scheduler.daemon.grid_now import grid_now
 from tidewatt.scheduler.daemon.outlook_view import outlook_view
+from tidewatt.scheduler.daemon.region_views import is_experimental
 from tidewatt.scheduler.daemon.service import Service
+from tidewatt.scheduler.daemon.shifting import shifting
 from tidewatt.scheduler.daemon.views import job_views
 from tidewatt.scheduler.errors import BadInput
-from tidewatt.scheduler.jobs import JobState
+from tidewatt.scheduler.jobs import ENDED, JobState
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.schemas import JobView
 from tidewatt.scheduler.status_schema import ForecastView, ForeignView, RegionView, StatusView
@@ -65,12 +70,15 @@ class Overview:
                 )
                 for each in self._service.foreign
             ),
-            jobs=self._store.count(),
+            jobs=self._store.count(uid),
             running=tuple(views[job.id] for job in running),
             next=None if following is None else views[following.id],
             at_risk=tuple(views[job.id] for job in waiting if job.at_risk),
             warnings=self._warnings(),
             certificate=self._service.certificate,
+            **self._shared(uid),
+            shifting=shifting(self._site),
+            drains=tuple(map(drain_view, self._site.board.drains())),
         )
 
     def jobs(
@@ -117,15 +125,13 @@ class Overview:
         here = [attempt for attempt in live if attempt.region == region.name and attempt.job_id in jobs]
         taken = {uuid for attempt in here for uuid in attempt.gpu_uuids}
         taken |= {each.use.gpu_uuid for each in self._service.foreign}
-        signal = Signal(self._site.settings.shown_signal)
-        zone = region.zones.get(signal) or region.zones.get(Signal.AVERAGE) or ""
-        latest = self._site.chain.latest(zone, signal, self._site.clock.now()) if zone else None
+        grid = grid_now(self._site, region)
         return RegionView(
             name=region.name,
-            zone=zone,
-            signal="" if latest is None else latest.kind.signal,
-            gco2_per_kwh=None if latest is None else latest.gco2_per_kwh,
-            intensity_source="no zone is configured" if latest is None else latest.source,
+            zone=grid.zone,
+            signal=grid.signal,
+            gco2_per_kwh=grid.gco2_per_kwh,
+            intensity_source=grid.source,
             gpus=len(region.gpu_uuids),
             gpus_free=len(set(region.gpu_uuids) - taken),
             cpus=region.cpus,
@@ -133,7 +139,26 @@ class Overview:
             pue=region.pue,
             pue_source=region.pue_source,
             home=region.name == self._site.home.name,
+            backend=region.backend,
+            experimental=is_experimental(region.backend),
+            shut=self._site.board.shut(region.name),
         )
+
+    def _shared(self, uid: int | None) -> dict[str, Any]:
+        """Of a shared server: whom it serves, who asks, and what all others do, nobody by name."""
+        caller = current()
+        if caller is None:
+            return {}
+        told = {"group": self._site.paths.group, "you": caller.name}
+        if uid is None:
+            return told
+        all_jobs, own = self._store.count(), self._store.count(uid)
+        open_states = [state for state in JobState if state not in ENDED]
+        others = {state: all_jobs.get(state, 0) - own.get(state, 0) for state in open_states}
+        jobs = {job.id: job for job in self._store.jobs([JobState.RUNNING, JobState.PAUSED])}
+        live = [jobs[each.job_id] for each in self._store.live_attempts() if each.job_id in jobs]
+        gpus = sum(job.gpus for job in live if job.uid != uid)
+        return told | {"others": others, "others_gpus": gpus}
 
     def _warnings(self) -> tuple[str, ...]:
         found = []
