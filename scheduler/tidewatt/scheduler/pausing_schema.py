@@ -40,6 +40,7 @@ class PausingRequest(Message):
     folder: Text = ""
     resume_args: tuple[Text, ...] = ()
     resume_env: dict[str, Text] = Field(default_factory=dict)
+    anew: bool = False
     checkpoint_s: Seconds | None = None
     restart_s: Seconds | None = None
     checkpoint_wh: Annotated[float, Field(ge=0, le=1e6)] | None = None
@@ -162,6 +163,7 @@ def terms_of(record: Mapping[str, Any] | None) -> PauseTerms | None:
     terms = record["terms"]
     values: Record = {name: value for name, value in terms.items() if name != "grace_ms"}
     values |= {name: tuple(terms[name]) for name in ("exit_codes", "resume_args")}
+    values["anew"] = bool(terms.get("anew"))
     return PauseTerms(**values, grace_s=terms["grace_ms"] / 1000)
 
 
@@ -187,7 +189,7 @@ def _terms(request: PausingRequest) -> PauseTerms:
         "signal": signal_name(request.signal) if request.signal else "",
         "grace_s": request.grace_s,
         **{name: getattr(request, name) for name in ("exit_codes", "file", "unfinished", "log_line")},
-        **{name: getattr(request, name) for name in ("folder", "resume_args", "resume_env")},
+        **{name: getattr(request, name) for name in ("folder", "resume_args", "resume_env", "anew")},
     }
     return replace(base, **{name: value for name, value in given.items() if value})
 
@@ -207,6 +209,7 @@ def _terms_record(terms: PauseTerms) -> Record:
     found: Record = {each.name: getattr(terms, each.name) for each in fields(PauseTerms)}
     found["grace_ms"] = round(found.pop("grace_s") * 1000)
     found["resume_env"] = dict(terms.resume_env)
+    found["anew"] = int(terms.anew)
     return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
 
 

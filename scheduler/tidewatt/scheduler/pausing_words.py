@@ -10,7 +10,7 @@ from tidewatt.scheduler.when import parse_duration
 Fields = dict[str, Any]
 NAMES = (
     *("pausable", "pause_by", "preset", "pause_signal", "pause_grace", "checkpoint_dir", "done_when"),
-    *("resume_arg", "resume_env", "checkpoint_time", "restart_time", "checkpoint_wh", "restart_wh"),
+    *("resume_arg", "resume_env", "anew", "checkpoint_time", "restart_time", "checkpoint_wh", "restart_wh"),
     *("suspended_w", "min_stint", "max_pauses", "moves"),
 )
 _SECONDS = {
@@ -28,6 +28,7 @@ _PLAIN = {
     "suspended_w": "suspended_w",
     "max_pauses": "max_pauses",
     "moves": "moves",
+    "anew": "anew",
 }
 _ZERO = re.compile(r"\s*0\s*[smhd]?\s*")
 _DONE = "exit:85, file:GLOB, unfinished:GLOB or log:LINE"

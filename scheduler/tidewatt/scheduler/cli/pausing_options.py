@@ -47,6 +47,10 @@ ResumeEnv = Annotated[
     list[str] | None,
     typer.Option("--resume-env", metavar="NAME=VALUE", help="Set when it goes on. Repeatable."),
 ]
+Anew = Annotated[
+    bool | None,
+    typer.Option("--anew/--no-anew", help="It may be paused though it then begins anew."),
+]
 CheckpointTime = Annotated[
     str | None, typer.Option("--checkpoint-time", metavar="3m", help="What a checkpoint takes.")
 ]
@@ -90,6 +94,7 @@ FLAGS = {
     "done_when": DoneWhen,
     "resume_arg": ResumeArg,
     "resume_env": ResumeEnv,
+    "anew": Anew,
     "checkpoint_time": CheckpointTime,
     "restart_time": RestartTime,
     "checkpoint_wh": CheckpointWh,

@@ -48,6 +48,7 @@ class Wish:
     done_when: Sequence[str] | None = None
     resume_arg: Sequence[str] | None = None
     resume_env: Sequence[str] | None = None
+    anew: bool | None = None
     checkpoint_time: str | None = None
     restart_time: str | None = None
     checkpoint_wh: float | None = None
@@ -75,7 +76,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "gpus": (str, int),
     "mem": (str, int),
     **dict.fromkeys(("cpus", "priority", "retries", "max_pauses"), (int,)),
-    **dict.fromkeys(("no_env", "snapshot", "pausable", "moves"), (bool,)),
+    **dict.fromkeys(("no_env", "snapshot", "pausable", "moves", "anew"), (bool,)),
     **dict.fromkeys(("region", "exclude_region", "label", "env", "gpu_kind"), (list,)),
     **dict.fromkeys(("done_when", "resume_arg", "resume_env"), (list,)),
     **dict.fromkeys(("checkpoint_wh", "restart_wh", "suspended_w"), (float, int)),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.planning.board import Board
@@ -26,7 +27,8 @@ def interrupted(
     One job at a time, in the order in which they are placed; all others stay where they are. A plan that is
     due stays; with `only` those of all other jobs do.
     """
-    found, begun = dict(plans), time.monotonic()
+    found: Plans = {job_id: _from_the_first(plan) for job_id, plan in plans.items()}
+    begun = time.monotonic()
     pausing = [
         ask
         for ask in situation.asks
@@ -40,8 +42,8 @@ def interrupted(
         if plan is not None and plan.region in {region.name for region in situation.regions}:
             board.put(ask, plan)
     for ask in board.in_turn(pausing):
-        plan = _carried_out(found[ask.job_id])
-        due = plan is not None and plan.window.start <= situation.now
+        kept = situation.keep.get(ask.job_id)
+        due = kept is not None and kept.window.start <= situation.now
         if due or not board.is_ready(ask) or time.monotonic() - begun > seconds:
             continue
         board.take(ask.job_id)
@@ -59,7 +61,7 @@ def _better(board: Board, ask: Ask, standing: Plan | Infeasible, situation: Situ
     if not isinstance(made, Plan):
         return standing
     if not isinstance(standing, Plan):
-        return made if made.stints else standing
+        return _from_the_first(made) if made.stints else standing
     if not made.stints and not standing.stints:
         return standing
     if standing.stints:
@@ -70,7 +72,17 @@ def _better(board: Board, ask: Ask, standing: Plan | Infeasible, situation: Situ
     if before is None or made.expected_g is None:
         return standing
     worth = max(policy.min_saving, TIE)
-    return made if made.expected_g < before - abs(before) * worth else standing
+    return _from_the_first(made) if made.expected_g < before - abs(before) * worth else standing
+
+
+def _from_the_first(plan: Plan | Infeasible) -> Plan | Infeasible:
+    """A plan with stints names the place where it starts."""
+    if isinstance(plan, Infeasible) or not plan.stints:
+        return plan
+    first = plan.stints[0]
+    if (plan.region, plan.pool) == (first.region, first.pool):
+        return plan
+    return replace(plan, region=first.region, pool=first.pool)
 
 
 def _carried_out(plan: Plan | Infeasible | None) -> Plan | None:
