@@ -17,6 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 EDITABLE = ("editables>=0.5",)  # what hatchling asks for when it builds an editable wheel
 CLIENTS = (
+    "axe-playwright-python==0.1.8",
     "bio-pype-carbon-intensity==0.1.1",
     "climate-aware-task-scheduler==1.2.1",
     "codecarbon==3.3.2",
@@ -25,8 +26,10 @@ CLIENTS = (
     "huggingface-hub==2.4.0",
     "kubernetes==35.0.0",
     "moto[batch,ec2,server]==5.2.5",
+    "playwright==1.65.2",
     "prometheus-client==0.26.0",
     "ray[default]==2.60.0",
+    "schemathesis==4.32.5",
     "submitit==1.5.4",
     "watttime==1.4.0",
 )
