@@ -14,6 +14,7 @@ from tidewatt.backends.backend import Launch
 
 if TYPE_CHECKING:
     from tidewatt.backends.meters.client import MeterClient
+    from tidewatt.backends.meters.public_client import PublicMeterClient
 
 PATIENCE_S = 2.0
 RETRY_S = 30.0
@@ -73,7 +74,11 @@ class Metering:
 
         return self._bounded("leave the meter", end)
 
-    def _client(self, readings: Path) -> "MeterClient":
+    def _client(self, readings: Path) -> "MeterClient | PublicMeterClient":
+        from tidewatt.backends.meters import public_client
+
+        if public_client.needed(readings):
+            return public_client.PublicMeterClient(readings)
         from tidewatt.backends.meters.client import MeterClient  # only here: unmetered attempts start sooner
 
         return MeterClient(readings, self._launch.meter_interval_s, self._launch.clock)

@@ -20,13 +20,15 @@ LONGEST_SOCKET = 107  # bytes: sun_path of unix(7), less the closing zero
 class Paths:
     """The files of one state folder, and the socket that belongs to it.
 
-    `system`: of the daemon that serves a group of this host; then `served` is that group, where it is known.
+    `system`: of the daemon that serves a group of this host; then `served` is that
+    group and `group` its name, where they are known.
     """
 
     home: Path
     runtime: Path
     system: bool = False
     served: int | None = None
+    group: str = ""
 
     @property
     def database(self) -> Path:

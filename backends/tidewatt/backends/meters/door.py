@@ -68,9 +68,17 @@ def ask(readings: Path, question: dict[str, Any], timeout_s: float) -> dict[str,
     """The meter's answer; None where none came in time."""
     try:
         place = json.loads(note(readings).read_text())["socket"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return exchange(place, question, timeout_s)
+
+
+def exchange(place: str | Path, question: dict[str, Any], timeout_s: float) -> dict[str, Any] | None:
+    """What is answered at that socket; None where nothing was in time."""
+    try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
             line.settimeout(timeout_s)
-            line.connect(place)
+            line.connect(str(place))
             line.sendall(json.dumps(question).encode() + b"\n")
             answer: dict[str, Any] = json.loads(receive(line))
             return answer

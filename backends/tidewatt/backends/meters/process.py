@@ -17,11 +17,12 @@ from typing import Any
 
 from tidewatt.backends import lock
 from tidewatt.backends.clock import Clock
-from tidewatt.backends.meters import door
+from tidewatt.backends.meters import door, public_door
 from tidewatt.backends.meters.bench import Bench
 from tidewatt.backends.meters.cputime import CpuTimes
 from tidewatt.backends.meters.instruments import others
 from tidewatt.backends.meters.journal import LONGEST_INTERVAL_S, Journal
+from tidewatt.backends.meters.public_door import Guests, PublicDoor
 
 LINGER_S = 30.0
 _CLIENT_S = 0.5  # a client that has connected and says nothing
@@ -43,6 +44,8 @@ class Meter:
         self._bench = Bench(self._times, clock, interval_s, others=others(readings))
         self._door = door.listen(readings)
         self._place = door.socket_path(readings)
+        self._public: PublicDoor | None = None
+        self._guests = Guests(readings, lambda cause: self._read(cause, durable=True))
         self._needed_at = time.monotonic()
         self._synced_at = float("-inf")
         self._problem = ""
@@ -64,6 +67,8 @@ class Meter:
         self._read("tick", durable=True)
         self._journal.close()
         self._door.close()
+        if self._public is not None:
+            self._public.close()
         with suppress(OSError):
             self._place.unlink()
 
@@ -92,6 +97,7 @@ class Meter:
     def _watch(self) -> None:
         """Ends when not needed or its folder is gone; opens the door again where a logout removed it."""
         self._times.look()
+        self._open_public()
         now = time.monotonic()
         if self._times.attempts or any(_locked(path) for path in self._watched):
             self._needed_at = now
@@ -103,13 +109,28 @@ class Meter:
                 self._door = door.listen(self._readings)
                 self._place = door.socket_path(self._readings)
 
+    def _open_public(self) -> None:
+        """Opens the door for users, on a shared server; again where its socket was removed."""
+        gid = public_door.group(self._readings) if os.geteuid() == 0 else None
+        if gid is None or (self._public is not None and self._public.path.exists()):
+            return
+        if self._public is not None:
+            self._public.close()
+            self._public = None
+        with suppress(OSError):
+            self._public = PublicDoor(self._readings, gid)
+
     def _serve(self, wait_s: float) -> None:
         """Answers clients for that long at most; returns early after one."""
-        if self._door.fileno() < 0:
+        own = [] if self._door.fileno() < 0 else [self._door]
+        public = [] if self._public is None else self._public.sockets
+        if not own and not public:
             time.sleep(min(wait_s, 0.2))
             return
-        ready, _, _ = select.select([self._door], [], [], wait_s)
-        if not ready:
+        ready, _, _ = select.select([*own, *public], [], [], wait_s)
+        if self._public is not None and ready:
+            self._public.serve(self._asked_by)
+        if self._door not in ready:
             return
         with suppress(OSError, ValueError):
             line, _ = self._door.accept()
@@ -117,6 +138,10 @@ class Meter:
                 line.settimeout(_CLIENT_S)
                 answer = self._answer(json.loads(door.receive(line)))
                 line.sendall(json.dumps(answer).encode() + b"\n")
+
+    def _asked_by(self, uid: int, question: dict[str, Any]) -> dict[str, Any]:
+        self._needed_at = time.monotonic()
+        return self._guests.answer(uid, question)
 
     def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
         self._needed_at = time.monotonic()

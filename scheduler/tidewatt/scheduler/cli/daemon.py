@@ -28,6 +28,7 @@ from tidewatt.scheduler.cli.text import (
 )
 from tidewatt.scheduler.client import Client, Json, NoDaemon
 from tidewatt.scheduler.errors import BadInput, Refused
+from tidewatt.scheduler.paths import Paths, system_paths
 
 
 def up(
@@ -46,13 +47,19 @@ def up(
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay, as service managers want it.")
     ] = False,
+    system: Annotated[
+        bool, typer.Option("--system", help="As root: serve a group of this host's users.")
+    ] = False,
+    group: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --system: the group to serve.")
+    ] = None,
     as_json: given.AsJson = False,
 ) -> None:
     """Start the daemon in the background; it goes on after logout, and running jobs go on after it."""
     from tidewatt.scheduler.cli import process
 
-    place = own_paths()
-    wanted = Wanted(zone, config, listen, hindsight, replay_from, replay_factor)
+    place = _place(system, group, listen)
+    wanted = Wanted(zone, config, listen, hindsight, replay_from, replay_factor, group)
     token = secrets.token_urlsafe(24) if listen else ""
     if foreground:
         if token:
@@ -87,6 +94,7 @@ class Wanted:
     hindsight: bool
     replay_from: str | None
     replay_factor: float | None
+    group: str | None = None
 
     def arguments(self, token: str) -> list[str]:
         """What it is started with; never the token itself, which others could read there."""
@@ -98,6 +106,7 @@ class Wanted:
             "--listen": self.listen,
             "--token-sha256": hashlib.sha256(token.encode()).hexdigest() if token else None,
             "--replay-from": self.replay_from,
+            "--group": self.group,
             "--replay-factor": None if self.replay_factor is None else f"{self.replay_factor:.12g}",
         }
         flags = [part for flag, value in values.items() if value is not None for part in (flag, value)]
@@ -113,6 +122,8 @@ class Wanted:
             yield "it does not plan in hindsight"
         if self.replay_from is not None and not status["replaying"]:
             yield "it keeps real time"
+        if self.group is not None and self.group != status["group"]:
+            yield f"it serves the group {status['group']}"
         if self.replay_factor is not None and self.replay_factor != status["replay_factor"]:
             yield f"its replay factor is {status['replay_factor']:g}"
 
@@ -132,6 +143,26 @@ class Wanted:
             yield f"its regions are {', '.join(found)}"
 
 
+def _place(system: bool, group: str | None, listen: str | None) -> Paths:
+    """The folders of the daemon to start.
+
+    Raises:
+        BadInput: where only one of flags that belong together was given, or one that a shared daemon refuses.
+    """
+    system = system or os.environ.get("TIDEWATT_SYSTEM") == "1"
+    if group is not None and not system:
+        raise BadInput("--group names the group that a shared daemon serves: add --system")
+    if system and listen:
+        raise BadInput(
+            "--listen is for your own daemon: on a shared one a token would be nobody in particular"
+        )
+    if not system:
+        return own_paths()
+    if os.geteuid() != 0:
+        raise BadInput("only root can run jobs as the users who submit them: use sudo")
+    return system_paths(os.environ)
+
+
 def up_lines(status: Json, log: str, *, already: bool) -> Iterator[str]:
     """Where the daemon listens and what it has."""
     now = now_of(status)
@@ -139,6 +170,8 @@ def up_lines(status: Json, log: str, *, already: bool) -> Iterator[str]:
     yield f"{painted('tidewatt', 'bold')} {stands} (pid {status['pid']})"
     yield f"  listens  {status['socket']}" + (f" and http://{status['listen']}" if status["listen"] else "")
     yield f"  keeps    {status['home']}"
+    if status["group"]:
+        yield f"  serves   the members of the group {status['group']}; jobs run as those who submit them"
     yield f"  log      {log}"
     yield from _clock_lines(status, now)
     for region in status["regions"]:
@@ -207,6 +240,8 @@ def status_lines(status: Json) -> Iterator[str]:
     """The daemon now, for people."""
     now = now_of(status)
     yield f"tidewatt {status['version']}, pid {status['pid']}, {local(now, None)}, state in {status['home']}"
+    if status["group"]:
+        yield f"shared: this host's daemon, serving the group {status['group']}; you are {status['you']}"
     yield from _clock_lines(status, now)
     yield from table(
         ("REGION", "ZONE", "INTENSITY", "SIGNAL", "GPUS FREE", "CORES FREE", "SOURCE"),
@@ -214,7 +249,7 @@ def status_lines(status: Json) -> Iterator[str]:
         right=(2, 4, 5),
     )
     counts = [f"{count} {name}" for name, count in status["jobs"].items() if count]
-    yield "jobs: " + (", ".join(counts) or "none")
+    yield "jobs: " + (", ".join(counts) or "none") + _others(status)
     if status.get("certificate"):
         yield certificate_line(status["certificate"])
     for job in status["running"]:
@@ -233,6 +268,15 @@ def status_lines(status: Json) -> Iterator[str]:
         )
     for warning in status["warnings"]:
         yield painted(f"warning: {warning}", "yellow")
+
+
+def _others(status: Json) -> str:
+    """What other people's jobs do, without saying whose they are."""
+    counts = [f"{count} {name}" for name, count in status["others"].items() if count]
+    if not counts:
+        return ""
+    gpus = status["others_gpus"]
+    return f"; others' jobs: {', '.join(counts)}, using {gpus} GPU{'s' * (gpus != 1)}"
 
 
 def certificate_line(certificate: Json) -> str:

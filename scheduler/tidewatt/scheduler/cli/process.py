@@ -21,7 +21,8 @@ Found = TypeVar("Found")
 
 def arguments(place: Paths, given: Sequence[str]) -> list[str]:
     """The daemon's command line; -P, so that no file of a current folder is taken for a module."""
-    return [sys.executable, "-P", "-m", "tidewatt.scheduler.daemon", "--home", str(place.home), *given]
+    where = ["--system"] if place.system else ["--home", str(place.home)]
+    return [sys.executable, "-P", "-m", "tidewatt.scheduler.daemon", *where, *given]
 
 
 def start(place: Paths, given: Sequence[str]) -> Json:

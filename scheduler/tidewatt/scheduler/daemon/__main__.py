@@ -23,11 +23,11 @@ from tidewatt.backends.backend import BackendError
 from tidewatt.backends.clock import Clock, time_ms
 from tidewatt.backends.engines import Setting
 from tidewatt.backends.host import GpuHost
-from tidewatt.backends.local import LocalBackend
 from tidewatt.backends.meters import node_source
 from tidewatt.forecasting.shrinkage import Shrinker
 from tidewatt.scheduler import config
-from tidewatt.scheduler.daemon import api
+from tidewatt.scheduler.daemon import api, serving
+from tidewatt.scheduler.daemon.callers import Served
 from tidewatt.scheduler.daemon.doors import Doors, tcp_socket
 from tidewatt.scheduler.daemon.engines import others
 from tidewatt.scheduler.daemon.gathering import Gatherer
@@ -47,6 +47,7 @@ from tidewatt.scheduler.errors import BadInput, SchedulerError
 from tidewatt.scheduler.paths import Paths, mark, paths
 from tidewatt.scheduler.settings import Settings
 from tidewatt.scheduler.store import Store
+from tidewatt.scheduler.store.address import settled
 
 log = structlog.get_logger()
 REPLAYED_TICK_MS = 60_000  # a replay moves at most one minute a tick
@@ -73,6 +74,8 @@ class Options:
     listen: str
     token_sha256: str
     clock: Clock
+    system: bool = False
+    group: str = ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,10 +98,11 @@ def _options(argv: Sequence[str] | None) -> Options:
         parser.add_argument(f"--{name}", type=Path)
     for name in ("zone", "replay-from"):
         parser.add_argument(f"--{name}")
-    for name in ("listen", "token-sha256"):
+    for name in ("listen", "token-sha256", "group"):
         parser.add_argument(f"--{name}", default="")
     parser.add_argument("--replay-factor", type=float, default=1.0)
-    parser.add_argument("--hindsight", action="store_true")
+    for name in ("hindsight", "system"):
+        parser.add_argument(f"--{name}", action="store_true")
     given = parser.parse_args(argv)
     return Options(
         given.home,
@@ -108,6 +112,8 @@ def _options(argv: Sequence[str] | None) -> Options:
         given.listen,
         given.token_sha256,
         _clock(given.replay_from, given.replay_factor),
+        given.system,
+        given.group,
     )
 
 
@@ -129,12 +135,13 @@ def _clock(replay_from: str | None, factor: float) -> Clock:
 
 
 def _run(options: Options) -> int:
-    place = paths(os.environ, options.home)
+    place = serving.shared_paths(os.environ) if options.system else paths(os.environ, options.home)
     place.make()
     with lifelong(place):
         _log_to(place.log)
         options = replace(options, clock=remembered(place, options.clock))
-        loaded = config.load(options.config, os.environ, {"zone": options.zone})
+        loaded = config.load(serving.config_of(options.config, place), os.environ, {"zone": options.zone})
+        place, served = serving.prepared(place, loaded.settings, options.group)
         if loaded.settings.tdp_w is not None:
             os.environ["TIDEWATT_TDP_W"] = str(
                 loaded.settings.tdp_w
@@ -144,9 +151,10 @@ def _run(options: Options) -> int:
         gpus = GpuHost()
         known = config.grid(loaded.settings, place, hindsight=options.hindsight)
         site = _site(place, loaded.settings, options, gpus, known)
-        store = Store(place.database)
+        store = Store(settled(place, loaded.settings.database))
+        store.alone()
         try:
-            return _serve(site, store, gpus, Gatherer(site, known, store), options)
+            return _serve(site, store, gpus, Gatherer(site, known, store), options, served)
         finally:
             store.close()
             gpus.close()
@@ -162,7 +170,7 @@ def _site(place: Paths, settings: Settings, options: Options, gpus: GpuHost, kno
         host=host,
         stated_regions=config.regions(settings, host),
         chain=PatientChain(Shrinker(known.chain)),
-        backend=LocalBackend(),
+        backend=serving.host_backend(place),
         hindsight=options.hindsight or any(source.hindsight for source in settings.sources),
         others=others(
             settings.regions,
@@ -171,14 +179,17 @@ def _site(place: Paths, settings: Settings, options: Options, gpus: GpuHost, kno
     )
 
 
-def _serve(site: Site, store: Store, gpus: GpuHost, gatherer: Gatherer, options: Options) -> int:
+def _serve(
+    site: Site, store: Store, gpus: GpuHost, gatherer: Gatherer, options: Options, served: Served | None
+) -> int:
     lock = threading.RLock()
     launcher = Launcher(site, store)
     watcher = Watcher(site, store, launcher)
     service = Service(site, store, watcher, lock)
     rounds = Rounds(site, store, service, watcher, launcher, gpus, lock)
-    guardian = Guardian(site, store, service, launcher, lock)
+    guardian = Guardian(site, store, service, launcher, lock, rounds.parking)
     sweep(site, store)
+    launcher.polls.begin()
     watcher.recover()
     ledger = Ledger(site, store)
     ledger.begin()
@@ -190,7 +201,7 @@ def _serve(site: Site, store: Store, gpus: GpuHost, gatherer: Gatherer, options:
         signal.signal(number, lambda *_: stop.set())
     tcp = tcp_socket(options.listen, options.token_sha256) if options.listen else None
     listen = "" if tcp is None else "{}:{}".format(*tcp.getsockname())
-    doors = Doors(api.app(service, Overview(service, gatherer, listen), stop.set), site.paths.socket)
+    doors = Doors(api.app(service, Overview(service, gatherer, listen), stop.set), site.paths.socket, served)
     doors.open_unix()
     if tcp is not None:
         doors.open_tcp(tcp, options.token_sha256)
@@ -217,7 +228,7 @@ def _ticker(
     ledger: Ledger,
     shelving: Callable[[], None],
 ) -> BackgroundScheduler:
-    """Eight jobs, each in a thread of its own: none of them waits for another, least of all the guard."""
+    """Nine jobs, each in a thread of its own: none of them waits for another, least of all the guard."""
     tick_s = site.settings.tick_s
     if site.clock.replaying:
         tick_s = min(tick_s, REPLAYED_TICK_MS / 1000 / site.clock.factor)
@@ -231,6 +242,7 @@ def _ticker(
         ("guard", guardian.turn, tick_s),
         ("foreign", rounds.look_around, FOREIGN_EVERY_S),
         ("settle", rounds.settle, max(tick_s, SETTLE_EVERY_S)),
+        ("collect", rounds.collect, max(tick_s, SETTLE_EVERY_S)),
         ("gather", gatherer.gather, GATHER_EVERY_S),
         ("tend", gatherer.tend, TEND_EVERY_S),
         ("ledger", ledger.turn, LEDGER_EVERY_S),

@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from tidewatt.backends.owner import name_of
+from tidewatt.backends.owner import name_of, owner
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.store.records import JobRecord
 
 _PEER_GROUPS = getattr(socket, "SO_PEERGROUPS", 59)
-_MOST_GROUPS = 65536  # NGROUPS_MAX of Linux
+_ANSWER_BYTES = 1024  # all that Python takes of a socket option: 256 groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Served:
     def admitted(self, connection: socket.socket) -> Caller | None:
         """Who is at the other end; None where it is nobody whom the daemon serves."""
         _pid, uid, gid = peer(connection)
-        groups = frozenset((gid, *_peer_groups(connection)))
+        groups = frozenset((gid, *_peer_groups(connection, uid, gid)))
         if uid != 0 and self.gid not in groups:
             return None
         return Caller(uid, gid, groups, name_of(uid), uid == 0 or bool(groups & self.operators))
@@ -151,10 +151,10 @@ def _gid(name: str) -> int:
         ) from None
 
 
-def _peer_groups(connection: socket.socket) -> tuple[int, ...]:
-    size = _MOST_GROUPS * 4
+def _peer_groups(connection: socket.socket, uid: int, gid: int) -> tuple[int, ...]:
+    """The groups of the process that connected; of one with too many, what the user database says."""
     try:
-        data = connection.getsockopt(socket.SOL_SOCKET, _PEER_GROUPS, size)
-    except OSError:  # before Linux 4.13
-        return ()
+        data = connection.getsockopt(socket.SOL_SOCKET, _PEER_GROUPS, _ANSWER_BYTES)
+    except OSError:
+        return owner(uid, gid).groups if uid else ()
     return struct.unpack(f"{len(data) // 4}I", data)

@@ -229,9 +229,11 @@ class Store(Chained):
         )
         return {row.id: row.ended_ms for row in self._rows(query.order_by(schema.job.c.id))}
 
-    def count(self) -> dict[str, int]:
-        """Number of jobs by state."""
+    def count(self, uid: int | None = None) -> dict[str, int]:
+        """Number of jobs by state; with `uid`, those of that user only."""
         query = sa.select(schema.job.c.state, sa.func.count().label("jobs")).group_by(schema.job.c.state)
+        if uid is not None:
+            query = query.where(schema.job.c.uid == uid)
         return {row.state: row.jobs for row in self._rows(query)}
 
     def attempts(self, job_ids: Iterable[int]) -> dict[int, list[AttemptRecord]]:
