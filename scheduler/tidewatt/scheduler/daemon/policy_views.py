@@ -15,7 +15,7 @@ from tidewatt.scheduler.daemon.occupancy import ask
 from tidewatt.scheduler.daemon.region_board import facts_of
 from tidewatt.scheduler.daemon.reloading import held_by_restart, taken_over
 from tidewatt.scheduler.daemon.service import Service
-from tidewatt.scheduler.errors import Refused
+from tidewatt.scheduler.errors import Refused, SchedulerError
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.operator_schema import (
     EvictedView,
@@ -137,6 +137,14 @@ class Policies:
             shut=self._site.board.shut(region.name),
             lacks=lacks,
         )
+
+
+def reread(service: Service) -> None:
+    """Reads the configuration again, as SIGHUP asks; what is wrong with it is logged and changes nothing."""
+    try:
+        Policies(service).reload(ReloadRequest())
+    except SchedulerError as error:
+        log.error("policy.not_reloaded", error=str(error))
 
 
 def _reloaded(
