@@ -10,6 +10,7 @@ from tidewatt.backends.backend import Backend, BackendError, Reschedule, Withdra
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.host import ForeignUse, Host
 from tidewatt.backends.meters.journal import LONGEST_INTERVAL_S, followed_ms
+from tidewatt.backends.unusable import UnusableBackend
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.series import Outlook, Series
 from tidewatt.scheduler.config import Loaded, policy_of
@@ -62,6 +63,9 @@ class Site:
     def __post_init__(self) -> None:
         """Makes the board."""
         board = RegionBoard(self.stated_regions, self.settings, self.rules, self.clock.now)
+        board.unusable = {
+            kind: each.reason for kind, each in self.others.items() if isinstance(each, UnusableBackend)
+        }
         object.__setattr__(self, "board", board)
 
     @property
