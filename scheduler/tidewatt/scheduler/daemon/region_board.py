@@ -58,6 +58,7 @@ class RegionBoard:
     ) -> None:
         self._now = now
         self._drains: Mapping[str, Drain] = {}
+        self.unusable: Mapping[str, str] = {}  # kinds of backends that cannot be used here, and why
         self.unshifted: DecisionRecord | None = None  # who switched shifting off, and when
         self.take(stated, settings, rules)
 
@@ -163,6 +164,8 @@ class RegionBoard:
         if drain := self.drained(region):
             return str(drain)
         here = next((each for each in self.regions if each.name == region), None)
+        if here is not None and here.backend in self.unusable:
+            return f"{region} cannot be used: {self.unusable[here.backend]}"
         for window in () if here is None else here.closed:
             if window.start <= now < window.end:
                 until = "" if window.end >= FOREVER else f" until {window.end:%Y-%m-%d %H:%M} UTC"
@@ -170,6 +173,8 @@ class RegionBoard:
         return ""
 
     def _as_of(self, region: Region, now: datetime) -> Region:
+        if region.backend in self.unusable:
+            return replace(region, closed=(Window(now - KEPT, FOREVER),))
         closed = (
             *region.closed,
             *self._out_of_hours(region.name, now),

@@ -39,7 +39,8 @@ class Places:
     def now(self) -> RegionsView:
         """All of them."""
         site = self._site
-        elsewhere = [region for region in site.board.stated if region.backend != HOST]
+        unusable = site.board.unusable
+        elsewhere = [each for each in site.board.stated if each.backend not in (HOST, *unusable)]
         capacities = self._capacities(elsewhere)
         running = _running(self._service)
         health = self._service.watcher.health()
@@ -62,6 +63,8 @@ class Places:
         told = capacity if isinstance(capacity, Capacity) else None
         gpus, gpus_free, cpus_free = self._own_count(region, here)
         state, trouble, answered_ms = _health(region, capacity, health.get(region.name))
+        if region.backend in board.unusable:
+            state, trouble = "cannot be used", board.unusable[region.backend]
         wait_s, wait_source = _queue_wait(region, told)
         drain = board.drained(region.name)
         sentence = board.shut(region.name)
