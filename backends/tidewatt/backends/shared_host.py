@@ -19,6 +19,7 @@ from tidewatt.backends.backend import (
     BackendError,
     Launch,
     Owner,
+    PauseMode,
     Phase,
     StopReason,
 )
@@ -88,6 +89,18 @@ class SharedHost(LocalBackend):
             return base64.b64decode(str(answer["data"]))[:limit]
         except (KeyError, ValueError) as error:
             raise BackendError(f"the output of the attempt in {folder} cannot be read") from error
+
+    def pause(self, folder: Path, mode: PauseMode) -> None:
+        """As of any host, by a process of the owner's."""
+        self._by_owner(folder, "pause", mode.value)
+
+    def resume(self, folder: Path) -> None:
+        """As of any host, by a process of the owner's."""
+        self._by_owner(folder, "resume")
+
+    def signal(self, folder: Path, name: str) -> None:
+        """As of any host, by a process of the owner's."""
+        self._by_owner(folder, "signal", name)
 
     def processes(self, folder: Path) -> frozenset[int]:
         """As of any host: no process of other users' is among them."""

@@ -199,11 +199,9 @@ class Store(Chained):
         return {row.id: SettlementState(row.settlement_state) for row in rows}
 
     def gpu_hours(self, since_ms: int, until_ms: int) -> dict[tuple[str, str], float]:
-        """GPU hours between two times of what runs or ran, by user and project."""
+        """GPU hours between two times of what runs or ran, here and elsewhere, by user and project."""
         attempt, job = schema.attempt, schema.job
-        query = sa.select(
-            job.c.user, job.c.project, attempt.c.gpu_uuids, attempt.c.started_ms, attempt.c.ended_ms
-        )
+        query = sa.select(job.c.user, job.c.project, job.c.gpus, attempt.c.started_ms, attempt.c.ended_ms)
         query = query.join_from(attempt, job).where(
             attempt.c.started_ms.is_not(None),
             attempt.c.started_ms < until_ms,
@@ -212,7 +210,7 @@ class Store(Chained):
         found: dict[tuple[str, str], float] = {}
         for row in self._rows(query):
             end_ms = until_ms if row.ended_ms is None else min(row.ended_ms, until_ms)
-            hours = len(row.gpu_uuids) * (end_ms - max(row.started_ms, since_ms)) / 3_600_000
+            hours = row.gpus * (end_ms - max(row.started_ms, since_ms)) / 3_600_000
             found[row.user, row.project] = found.get((row.user, row.project), 0.0) + hours
         return found
 
