@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tidewatt.backends.meters.charged import with_reported
 from tidewatt.backends.meters.columns import CODES, Spans
-from tidewatt.backends.meters.counter import Increments, increments
+from tidewatt.backends.meters.counter import NODE, Increments, increments
 from tidewatt.backends.meters.draw import idle_mw as lowest_mw
 from tidewatt.backends.meters.excerpt import excerpt
 from tidewatt.backends.meters.reading import Device, How, Usage
@@ -20,6 +21,7 @@ from tidewatt.backends.meters.remainder import (
     node_of,
     remainder,
 )
+from tidewatt.backends.meters.reported import PREFIX
 from tidewatt.backends.meters.share import CpuTime, Share, by_cpu_time, clip, touching
 from tidewatt.backends.meters.taken import Excerpt
 from tidewatt.backends.meters.tally import Tally, gaps_told
@@ -131,7 +133,7 @@ class Run:
         found = self._divided(component)
         if not found:
             reason = "no readings" if not len(taken) else f"no {component} meter"
-            if taken.devices(component):
+            if self._devices(component):
                 reason = "not attributed: the attempt's CPU time was not read"
             tally.sources.append(reason)
             tally.notes.append(f"{component}: {reason}")
@@ -167,7 +169,12 @@ class Run:
     def _divided(self, component: str) -> dict[str, Device]:
         """The devices of which it gets a share by CPU time."""
         known = len(self.host.taken) and self.attempt_id in self.host.times.attempts_ms
-        return self.host.taken.devices(component) if known else {}
+        return self._devices(component) if known else {}
+
+    def _devices(self, component: str) -> dict[str, Device]:
+        """Those of the host; what an engine reported is charged whole."""
+        found = self.host.taken.devices(component)
+        return {key: device for key, device in found.items() if not key.startswith(PREFIX)}
 
     def _of_gpu(self, device: Device, part: Increments, slices: int, of: int) -> Share:
         pieces = clip(self.host.taken, part, self.host.idle(device), self.start_ms, self.end_ms)
@@ -235,12 +242,13 @@ def usage(
     end_ms = max(start_ms + 1, taken.end_ms)
     host = Host(folder, taken, end_ms, idle_mw)
     tallies = Run(host, attempt_id, gpu_uuids, start_ms, end_ms).tallies()
+    tallies = with_reported(taken, tallies, host.idle_mw, start_ms, end_ms)
     notes = [
         *taken.steps,
         *gaps_told(taken, start_ms, end_ms),
         *dict.fromkeys(note for tally in tallies for note in tally.notes),
     ]
-    if OVERHEAD not in (tally.component for tally in tallies):
+    if not {OVERHEAD, NODE}.intersection(tally.component for tally in tallies):
         notes.append(COMPONENTS_ONLY)
     return Usage(
         attempt_id,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tidewatt.backends.meters.columns import CODES, Amounts, Codes
 from tidewatt.backends.meters.counter import Increments
 from tidewatt.backends.meters.reading import Device, How
+from tidewatt.backends.meters.reported import PREFIX
 from tidewatt.backends.meters.share import Share, idle_of, parted
 from tidewatt.backends.meters.taken import Column, Excerpt, utc
 
@@ -144,9 +145,15 @@ def _less(taken: Excerpt, node: Device, beyond_uj: Amounts, last: NDArray[np.int
 
 def node_of(taken: Excerpt) -> Device | None:
     """The device that meters the whole node, where there is one."""
-    return next(iter(taken.devices("node").values()), None)
+    return next((each for each in taken.devices("node").values() if _of_host(each)), None)
 
 
 def components_of(taken: Excerpt) -> Mapping[str, Device]:
     """The metered components of the node, by key."""
-    return {key: device for name in ("gpu", "cpu", "dram") for key, device in taken.devices(name).items()}
+    found = [device for name in ("gpu", "cpu", "dram") for device in taken.devices(name).values()]
+    return {device.key: device for device in found if _of_host(device)}
+
+
+def _of_host(device: Device) -> bool:
+    """Whether the host's own meter reads it; what an engine reports is an attempt's alone."""
+    return not device.key.startswith(PREFIX)

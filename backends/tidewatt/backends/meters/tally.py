@@ -81,7 +81,9 @@ def _told(taken: Excerpt, flags: list[Flag]) -> Iterator[str]:
 def gaps_told(taken: Excerpt, start_ms: int, end_ms: int) -> Iterator[str]:
     """Restarts of the host within a run, and that readings ended before it did."""
     for row in np.flatnonzero(np.diff(taken.boot)).tolist():
-        if taken.at_ms[row] < end_ms and taken.at_ms[row + 1] > start_ms:
+        here_ms, there_ms = taken.at_ms[row], taken.at_ms[row + 1]
+        # readings of two hosts, and what an engine reported, lie beside each other: nothing was restarted
+        if here_ms <= there_ms and here_ms < end_ms and there_ms > start_ms:
             between = f"{utc(int(taken.time_ms[row]))} and {utc(int(taken.time_ms[row + 1]))}"
             yield f"the host was restarted between {between}: its energy in between is not known"
     if len(taken) and end_ms - int(taken.at_ms[-1]) > longest_ms(taken):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tidewatt.backends.meters.counter import NODE
 from tidewatt.backends.meters.energy import COMPONENTS_ONLY
 from tidewatt.backends.meters.reading import HOWS, How, Usage
 from tidewatt.backends.meters.remainder import OVERHEAD
@@ -146,8 +147,10 @@ def facility_uj(runs: Iterable[AttemptRun]) -> int:
 
 def boundary(parts: Iterable[Component]) -> str:
     """What the meters saw of the machine."""
-    node = next((part for part in parts if part.component == OVERHEAD and part.energy_uj is not None), None)
-    return COMPONENTS_ONLY if node is None else f"components and node overhead: {node.source}"
+    known = {part.component: part for part in parts if part.energy_uj is not None}
+    if OVERHEAD in known:
+        return f"components and node overhead: {known[OVERHEAD].source}"
+    return f"the node, as its engine reports it: {known[NODE].source}" if NODE in known else COMPONENTS_ONLY
 
 
 def notes(runs: Sequence[AttemptRun], parts: Iterable[Component]) -> list[str]:

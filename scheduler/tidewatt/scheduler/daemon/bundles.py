@@ -3,9 +3,10 @@
 import importlib.metadata
 import json
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -26,6 +27,7 @@ from tidewatt.scheduler.accounting.totals import SETTLED
 from tidewatt.scheduler.array import parse_key
 from tidewatt.scheduler.daemon import report_bundle
 from tidewatt.scheduler.daemon.callers import operator_only
+from tidewatt.scheduler.daemon.collecting import readings_of
 from tidewatt.scheduler.daemon.ledger import Ledger
 from tidewatt.scheduler.daemon.naming import named
 from tidewatt.scheduler.daemon.service import Service
@@ -119,7 +121,7 @@ class Bundles:
         return sealed(content, head, earlier, self.ledger.key)
 
     def _sealed(self, job: JobRecord, outputs: Mapping[str, str], folder: Path) -> bytes:
-        gathered = _Gathered(self._site.paths.readings, folder)
+        gathered = _Gathered(partial(readings_of, self._site.paths), folder)
         case, record, recorder = self._settled(job, gathered)
         told, files = intensity.written(recorder.answers())
         queue = up_to(case.queue, job.id)
@@ -222,15 +224,16 @@ class Bundles:
 class _Gathered:
     """Readings of attempts as they are asked for, copied below a folder of our own."""
 
-    def __init__(self, readings: Path, folder: Path) -> None:
+    def __init__(self, readings: Callable[[str], Path], folder: Path) -> None:
         self._readings, self._folder = readings, folder
         self._usages: dict[str, Usage] = {}
 
     def usage(self, attempt_id: str, gpu_uuids: Sequence[str], start_ms: int, end_ms: int) -> Usage:
         """What an attempt used; its readings are copied."""
         if attempt_id not in self._usages:
-            self._usages[attempt_id] = usage(self._readings, attempt_id, gpu_uuids, start_ms, end_ms)
-            export(self._readings, self._folder / attempt_id, start_ms, end_ms, attempt_id)
+            readings = self._readings(attempt_id)
+            self._usages[attempt_id] = usage(readings, attempt_id, gpu_uuids, start_ms, end_ms)
+            export(readings, self._folder / attempt_id, start_ms, end_ms, attempt_id)
         return self._usages[attempt_id]
 
     @property

@@ -1,27 +1,59 @@
 """The backends of the configured regions, one for each kind."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
 from pydantic import BaseModel, ValidationError
 
 from tidewatt.backends.backend import Backend, BackendError
 from tidewatt.backends.engines import Setting, engine
-from tidewatt.scheduler.daemon.site import HOST
+from tidewatt.scheduler.daemon.site import HOST, Site
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.settings import RegionTable
+from tidewatt.scheduler.store import Store
+
+log = structlog.get_logger()
 
 
-def others(tables: Sequence[RegionTable], setting: Setting) -> dict[str, Backend]:
+class Engines(dict[str, Backend]):
+    """Backends by kind. One of which no region is configured any more is made when it is asked for.
+
+    Its attempts say in their folders how to reach them, so none is stranded.
+    """
+
+    def __init__(self, made: Mapping[str, Backend], setting: Setting) -> None:
+        super().__init__(made)
+        self._setting = setting
+
+    def __missing__(self, kind: str) -> Backend:
+        self[kind] = made = engine(kind).made({}, self._setting)
+        log.warning("engine.not_configured", backend=kind)
+        return made
+
+
+def stranded(site: Site, store: Store) -> list[str]:
+    """Of each live attempt in a region that is not configured any more, a sentence."""
+    configured = {region.name for region in site.regions}
+    return [
+        f"job {attempt.job_id} is still in {attempt.region} ({attempt.backend}), which is not configured any"
+        " more: it is followed to its end there; cancel it, or bring the region back"
+        for attempt in store.live_attempts()
+        if attempt.region not in configured
+    ]
+
+
+def others(tables: Sequence[RegionTable], setting: Setting) -> Engines:
     """The backends of all regions that are not on this host, by kind.
 
     Raises:
         BadInput: for options that a backend does not take, or a package that it needs and that is missing.
     """
     kinds = dict.fromkeys(table.backend for table in tables if table.backend != HOST)
-    return {
+    made = {
         kind: _made(kind, [table for table in tables if table.backend == kind], setting) for kind in kinds
     }
+    return Engines(made, setting)
 
 
 def options_of(table: RegionTable) -> BaseModel:

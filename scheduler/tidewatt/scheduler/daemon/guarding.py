@@ -1,7 +1,8 @@
 """Starts jobs at their latest start, whatever else is broken: its own thread, no planner, no forecast."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -10,6 +11,7 @@ from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import Launcher, NotFree
 from tidewatt.scheduler.daemon.occupancy import ask
+from tidewatt.scheduler.daemon.parking import Parking
 from tidewatt.scheduler.daemon.replanning import Queue, queue
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.site import Site
@@ -35,10 +37,17 @@ class Guardian:
     """What the ticker calls beside the rounds."""
 
     def __init__(
-        self, site: Site, store: Store, service: Service, launcher: Launcher, lock: threading.RLock
+        self,
+        site: Site,
+        store: Store,
+        service: Service,
+        launcher: Launcher,
+        lock: threading.RLock,
+        parking: Parking | None = None,
     ) -> None:
         self._site, self._store, self._service = site, store, service
         self._launcher, self._lock = launcher, lock
+        self._parking = parking or Parking(site, store, launcher)
 
     def turn(self) -> None:
         """Starts what must start now; never raises."""
@@ -57,17 +66,26 @@ class Guardian:
         found = queue(self._site, self._store, self._service.foreign, now)
         waiting = {job.id: job for job in found.waiting}
         margin = self._site.settings.margin
-        urgent = guard.due(_deadlines(found, self._site.regions, margin), now, margin)
+        deadlines = _deadlines(found, self._site.regions, margin, self._wait)
+        urgent = guard.due(deadlines, now, margin)
         for job_id in urgent:
             with told("guard", job=job_id):
                 found = self._force(found, waiting[job_id], "its latest start has come", tell=True)
         for job in found.waiting:
-            if job.plan is None and time_ms(now) - job.since_ms > UNPLANNED_MS:
+            unplanned = job.plan is None and job.id not in found.parked
+            if unplanned and time_ms(now) - job.since_ms > UNPLANNED_MS:
                 with told("guard", job=job.id):
                     found = self._force(found, job, "nothing has planned it for 10 minutes", tell=False)
 
     def _force(self, found: Queue, job: JobRecord, reason: str, *, tell: bool) -> Queue:
-        """Starts the job wherever there is room; where there is none, the job is shown at risk."""
+        """Starts the job wherever there is room; where there is none, the job is shown at risk.
+
+        One that is parked is let begin where it lies.
+        """
+        if job.id in found.parked:
+            risk = f"{reason}, but {self._parking.hurry(job, found.parked[job.id], found.now)}"
+            self._tell_risk(job, risk, found, tell=tell and not job.at_risk)
+            return found
         reasons = []
         for region, pool in self._places_for(job, found.now):
             try:
@@ -75,13 +93,22 @@ class Guardian:
             except NotFree as error:
                 reasons.append(str(error))
             else:
-                return found.started(job, attempt)
+                return found.started(job, attempt, parked=self._site.keeps(region.backend))
         risk = f"{reason}, but " + ("; ".join(dict.fromkeys(reasons)) or "no region can hold it")
+        self._tell_risk(job, risk, found, tell=tell)
+        return found
+
+    def _tell_risk(self, job: JobRecord, risk: str, found: Queue, *, tell: bool) -> None:
         if tell and risk != job.at_risk:
             with self._store.transaction() as transaction:
                 transaction.append(time_ms(found.now), "at risk", job_id=job.id, reason=risk)
                 transaction.change_job(job.id, at_risk=risk)
-        return found
+
+    def _wait(self, job: JobRecord, found: Queue) -> timedelta:
+        """How long its engine may let it wait: where it lies, else where it is planned, else anywhere."""
+        if job.id in found.parked:
+            return self._parking.waits.of(found.parked[job.id].region)
+        return self._parking.waits.longest() if job.plan is None else self._parking.waits.of(job.plan.region)
 
     def _places_for(self, job: JobRecord, now: datetime) -> list[tuple[Region, str]]:
         """Where the job may run: first where it is in time, then as planned, then home, then the others."""
@@ -104,7 +131,12 @@ class Guardian:
         return [(region, pool) for region, pool, _ in sorted(places, key=rank)]
 
 
-def _deadlines(found: Queue, regions: Sequence[Region], margin: timedelta) -> list[guard.Deadline]:
+def _deadlines(
+    found: Queue,
+    regions: Sequence[Region],
+    margin: timedelta,
+    wait: Callable[[JobRecord, Queue], timedelta],
+) -> list[guard.Deadline]:
     """Of each waiting job, by itself or by those that follow it, at the speed at which it is to run.
 
     That is the planned one where a plan stands, for its start goes there first. Without a plan the job goes
@@ -117,7 +149,7 @@ def _deadlines(found: Queue, regions: Sequence[Region], margin: timedelta) -> li
         if job.id not in asks:
             continue
         asked = asks[job.id]
-        deadline = _deadline(asked, ends.get(job.id))
+        deadline = replace(_deadline(asked, ends.get(job.id)), queue_wait=wait(job, found))
         planned = None if job.plan is None else _speed(asked, job.plan, regions)
         if planned is not None:
             deadlines.append(guard.at_speed(deadline, planned))

@@ -86,11 +86,10 @@ class _Line:
         self._thread: threading.Thread | None = None
         self._slowest_s = max(SOONEST_S, SLOWEST_S / max(1.0, site.clock.factor))
 
-    def begin(self, heard: Callable[[], None]) -> None:
-        """Works in a thread of its own from now on; calls `heard` whenever there is news."""
+    def begin(self) -> None:
+        """Works in a thread of its own from now on."""
         if self._thread is None:
-            name = f"line-{self.kind}"
-            self._thread = threading.Thread(target=self._work, args=(heard,), name=name, daemon=True)
+            self._thread = threading.Thread(target=self._work, name=f"line-{self.kind}", daemon=True)
             self._thread.start()
 
     def add(self, task: _Task) -> None:
@@ -111,7 +110,7 @@ class _Line:
             found, self._news = self._news, {}
             return found
 
-    def _work(self, heard: Callable[[], None]) -> None:
+    def _work(self) -> None:
         while True:
             with self._guard:
                 if not self._tasks:
@@ -121,20 +120,19 @@ class _Line:
                 _do(task, self.kind)
             if time.monotonic() >= self._asked_at + self._every_s:
                 try:
-                    if self._poll():
-                        heard()
+                    self._poll()
                 except Exception:
                     # the line's boundary: whatever a backend does, it is asked again
                     log.exception("poll.failed", backend=self.kind)
                     self._asked_at, self._every_s = time.monotonic(), self._slowest_s
 
-    def _poll(self) -> bool:
-        """Asks for all attempts in one call; True where something is new."""
+    def _poll(self) -> None:
+        """Asks for all attempts in one call."""
         self._asked_at = time.monotonic()
         theirs = [each for each in self._store.live_attempts() if each.backend == self.kind]
         if not theirs:
             self._statuses, self._every_s = {}, SOONEST_S
-            return False
+            return
         folders = {each.id: attempt_folder(self._site.paths, each) for each in theirs}
         found = self._site.backend_of(self.kind).status(list(folders.values()))
         now_ms = time_ms(self._site.clock.now())
@@ -146,7 +144,6 @@ class _Line:
             # all of them: whoever records it may have failed the last time
             self._news.update(statuses)
             self._every_s = pause_s(self._every_s, changed=bool(changed), slowest_s=self._slowest_s)
-        return bool(changed)
 
     def _tell_health(
         self, theirs: list[AttemptRecord], statuses: Mapping[str, AttemptStatus], now_ms: int
@@ -167,11 +164,11 @@ class Polls:
     def __init__(self, site: Site, store: Store) -> None:
         self._site, self._store = site, store
         self._lines: dict[str, _Line] = {}
-        self._heard: Callable[[], None] | None = None
+        self._begun = False
 
-    def begin(self, heard: Callable[[], None]) -> None:
+    def begin(self) -> None:
         """Has each line work in a thread of its own; without it all is done where it is asked for."""
-        self._heard = heard
+        self._begun = True
         for kind in {*self._site.others, *(each.backend for each in self._store.live_attempts())} - {HOST}:
             self._line(kind)
 
@@ -193,8 +190,8 @@ class Polls:
     def _line(self, kind: str) -> _Line:
         if kind not in self._lines:
             self._lines[kind] = _Line(kind, self._site, self._store)
-        if self._heard is not None:
-            self._lines[kind].begin(self._heard)
+        if self._begun:
+            self._lines[kind].begin()
         return self._lines[kind]
 
 

@@ -15,6 +15,7 @@ from tidewatt.backends.meters.client import MeterClient
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import Launcher, NotFree
 from tidewatt.scheduler.daemon.own_use import OwnUse
+from tidewatt.scheduler.daemon.parking import Parking
 from tidewatt.scheduler.daemon.pausing import Pauser
 from tidewatt.scheduler.daemon.polishing import SEARCH_S, QueuePlanner
 from tidewatt.scheduler.daemon.replanning import Queue, queue, replan
@@ -48,6 +49,7 @@ class Rounds:
         self._watcher, self._launcher, self._gpus = watcher, launcher, gpus
         self._settler = Settler(site, store)
         self._pauser = Pauser(site, store)
+        self.parking = Parking(site, store, launcher)
         self._own_use = OwnUse(site, store)
         self.turned_at = time.monotonic()  # of the last round, whatever the wall clock does
         self._lock = lock
@@ -76,6 +78,10 @@ class Rounds:
     def look_around(self) -> None:
         """Sees whose processes are on our GPUs; apart, since a sick driver may hang. Never raises."""
         _step("foreign", self._look_around)
+
+    def collect(self) -> None:
+        """Brings readings from engines elsewhere; apart, since they may hang. Never raises."""
+        _step("collect", self._settler.collect)
 
     def settle(self) -> None:
         """Looks at open accounts; apart, since long readings take their time. Never raises."""
@@ -125,10 +131,16 @@ class Rounds:
         del self._causes[: len(causes)]
 
     def _launch(self) -> None:
-        """Starts what is planned to have started by now."""
+        """Starts what is planned to have started by now; engines that keep jobs get theirs before."""
         now = self._site.clock.now()
         found = queue(self._site, self._store, self._service.foreign, now)
-        due = [job for job in found.planned if job.plan is not None and job.plan.window.start <= now]
+        self.parking.tend(found)
+        found = self.parking.park(found)
+        due = [
+            job
+            for job in found.planned
+            if job.plan is not None and job.plan.window.start <= now and job.id not in found.parked
+        ]
         for job in sorted(
             due, key=lambda each: (-each.priority, each.plan and each.plan.window.start, each.id)
         ):
@@ -148,7 +160,7 @@ class Rounds:
         except NotFree as error:
             self.because(f"job {job.id} could not start: {error}")
             return found
-        return found.started(job, attempt)
+        return found.started(job, attempt, parked=self._site.keeps(region.backend))
 
 
 def _step(name: str, step: Callable[[], None]) -> None:

@@ -17,6 +17,7 @@ from tidewatt.scheduler.accounting.pairs import Efficiency
 from tidewatt.scheduler.accounting.receipt import Settlement, productive_ms_of
 from tidewatt.scheduler.accounting.runs import overdue_ms, promised_ug, runs_of
 from tidewatt.scheduler.accounting.settlement import settle
+from tidewatt.scheduler.daemon.collecting import Collector, readings_of
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.hardware import efficiencies
 from tidewatt.scheduler.daemon.site import Site
@@ -66,6 +67,7 @@ class Settler:
         self._store = store
         self._usages: dict[str, Usage] = {}
         self._looked_ms: dict[int, int] = {}  # job -> when it was looked at last, on the job's clock
+        self._collector = Collector(site, store)
         self.stopping = False
         paths, settings = site.paths, site.settings
         self._meter = MeterClient(paths.readings, settings.meter_interval_s, site.clock, (paths.lock,))
@@ -74,12 +76,18 @@ class Settler:
         """Asks for the reading after a job's end, which its account takes in, rather than wait for it."""
         self._meter.read("settle")
 
+    def collect(self) -> None:
+        """Brings readings of attempts elsewhere here; apart, since engines may hang."""
+        self._collector.look()
+
     def look(self) -> None:
-        """Settles what can be settled now."""
+        """Settles what can be settled now; a job that ran elsewhere when its readings are here."""
         now_ms = time_ms(self._site.clock.now())
         ended_ms = self._store.open_accounts()
         due = [number for number, at_ms in ended_ms.items() if self._due(number, at_ms, now_ms)]
         due.sort(key=lambda number: (number in self._looked_ms, -ended_ms[number]))  # news first
+        attempts = self._store.attempts(due)
+        due = [number for number in due if self._collector.complete(attempts[number])]
         jobs = [job for number in due if (job := self._store.job(number)) is not None]
         if not jobs:
             return
@@ -156,7 +164,7 @@ class Settler:
     def _usage(self, attempt_id: str, gpu_uuids: Sequence[str], start_ms: int, end_ms: int) -> Usage:
         if attempt_id in self._usages:
             return self._usages[attempt_id]
-        used = usage(self._site.paths.readings, attempt_id, gpu_uuids, start_ms, end_ms)
+        used = usage(readings_of(self._site.paths, attempt_id), attempt_id, gpu_uuids, start_ms, end_ms)
         if self._site.clock.now() - moment(end_ms) > self._site.read_after:  # before, more readings may come
             while sum(len(each.spans) for each in self._usages.values()) > REMEMBERED_SPANS:
                 del self._usages[next(iter(self._usages))]

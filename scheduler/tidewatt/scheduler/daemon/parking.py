@@ -1,0 +1,216 @@
+"""Jobs that lie in the queues of engines until their time has come: parked, and moved whenever their plan is.
+
+A parked job waits as before, and is planned on. Its attempt is moved there with its plan, is held where its
+job is, and is taken back where the job is planned elsewhere: its next attempt begins when that is certain.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+
+from tidewatt.backends.attempt import Attempt
+from tidewatt.backends.backend import BackendError, Reschedule, StopReason
+from tidewatt.backends.clock import moment, time_ms
+from tidewatt.backends.durable import CorruptError
+from tidewatt.scheduler.daemon.endings import LEAVING
+from tidewatt.scheduler.daemon.faults import told
+from tidewatt.scheduler.daemon.launching import Launcher, NotFree, attempt_folder, real_ms
+from tidewatt.scheduler.daemon.predecessors import waits
+from tidewatt.scheduler.daemon.replanning import Queue
+from tidewatt.scheduler.daemon.site import Site
+from tidewatt.scheduler.daemon.starting import RESCHEDULED
+from tidewatt.scheduler.daemon.waits import Waits
+from tidewatt.scheduler.jobs import JobState
+from tidewatt.scheduler.plan import Plan
+from tidewatt.scheduler.store import Store
+from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
+
+log = structlog.get_logger()
+LEAST_MOVE_S = 60.0  # of real time: a start that moves by less is left where it is
+AGAIN_S = 10.0  # real seconds, after an engine could not be told
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where an attempt lies: when it may begin (jobs' clock; None: held), and what it was launched with."""
+
+    begin: datetime | None
+    time_limit_s: float | None
+    told: bool  # False: the engine has to be told (again)
+    again_at: float = float("-inf")
+    hurried: bool = False
+    leaving: bool = False
+
+
+class Parking:
+    """Tends the parked attempts, under the lock of the rounds; engines are told over their lines."""
+
+    def __init__(self, site: Site, store: Store, launcher: Launcher) -> None:
+        self._site, self._store, self._launcher = site, store, launcher
+        self.waits = Waits(site, store)
+        self._places: dict[str, _Place] = {}
+
+    def tend(self, found: Queue) -> None:
+        """Moves what lies there with its plan."""
+        live = {attempt.id for attempt in found.parked.values()}
+        for gone in self._places.keys() - live:
+            del self._places[gone]
+        for number, attempt in found.parked.items():
+            job = found.not_ended.get(number)
+            if job is not None and not job.stopping:
+                with told("park", job=number):
+                    self._tend(job, attempt, found)
+
+    def park(self, found: Queue) -> Queue:
+        """Hands planned jobs over to the engines that keep them until their time."""
+        for job in found.planned:
+            plan = job.plan
+            if plan is None or job.id in found.parked or job.array_limit or plan.window.start <= found.now:
+                continue
+            region = self._site.region(plan.region)
+            if region is None or not self._site.keeps(region.backend) or waits(job, self._store):
+                continue
+            with told("park", job=job.id):
+                try:
+                    begin = self.begin(plan)
+                    words = f"planned for {plan.window.start:%H:%M} UTC{self._lead_in_words(plan.region)}"
+                    attempt = self._launcher.launch(job, region, plan.pool, found, words, begin)
+                except NotFree:
+                    continue
+                found = found.started(job, attempt, parked=True)
+        return found
+
+    def hurry(self, job: JobRecord, attempt: AttemptRecord, now: datetime) -> str:
+        """Has a parked attempt begin now, whatever its plan says; returns how that stands."""
+        place = self._place(job, attempt)
+        if place.leaving:
+            return f"it is being taken back from {attempt.region}"
+        if not place.hurried:
+            place.hurried = True
+            self._move(attempt, place, now, "its latest start has come")
+        return f"it waits in the queue of {attempt.region}: {attempt.reason or 'no reason is known'}"
+
+    def begin(self, plan: Plan) -> datetime:
+        """When its engine may begin it: earlier by the learnt wait where it does not age before that."""
+        return plan.window.start - self.lead(plan.region)
+
+    def lead(self, region: str) -> timedelta:
+        """So much earlier a job is let begin there."""
+        found = self._site.region(region)
+        if found is None:
+            return timedelta(0)
+        ages = getattr(self._site.backend_of(found.backend), "ages_while_delayed", None)
+        try:
+            return timedelta(0) if ages is None or ages(region) else self.waits.of(region)
+        except BackendError:  # the engine does not say: as if it did age, nothing begins too early
+            return timedelta(0)
+
+    def _lead_in_words(self, region: str) -> str:
+        lead = self.lead(region)
+        if not lead:
+            return ""
+        return (
+            f", let begin {lead.total_seconds() / 60:.0f} min earlier: so long 95 of 100 waited in {region}"
+        )
+
+    def _tend(self, job: JobRecord, attempt: AttemptRecord, found: Queue) -> None:
+        place, plan = self._place(job, attempt), job.plan
+        if place.leaving:
+            self._take_back(attempt, place, "")
+            return
+        if job.state is JobState.HELD or job.id in found.stuck or waits(job, self._store):
+            self._move(attempt, place, None, "held")
+            return
+        if plan is None or place.hurried:
+            return
+        if (plan.region, plan.pool) != (attempt.region, attempt.pool):
+            self._take_back(attempt, place, f"planned for {plan.region} {plan.pool}".rstrip())
+        elif place.time_limit_s != self._limit_s(job, place):
+            self._take_back(attempt, place, "its time limit was changed")
+        else:
+            self._move(attempt, place, self.begin(plan), f"planned for {plan.window.start:%H:%M} UTC")
+
+    def _limit_s(self, job: JobRecord, place: _Place) -> float | None:
+        """What a launch now would be given; what pauses have used up is not known here."""
+        if job.progress_ms or job.time_limit_ms is None:
+            return place.time_limit_s
+        return job.time_limit_ms / 1000
+
+    def _move(self, attempt: AttemptRecord, place: _Place, begin: datetime | None, why: str) -> None:
+        """Has it begin then; nothing where that makes no difference."""
+        if time.monotonic() < place.again_at:
+            return
+        if place.told and not self._differs(place.begin, begin):
+            return
+        backend = self._site.backend_of(attempt.backend)
+        if not isinstance(backend, Reschedule):
+            return
+        if self._differs(place.begin, begin):
+            self._record(attempt, begin, why)
+        place.begin, place.told = begin, True
+        at_ms = None if begin is None else real_ms(self._site.clock, begin)
+        folder = attempt_folder(self._site.paths, attempt)
+        call = partial(backend.reschedule, folder, at_ms)
+        self._launcher.polls.tell(attempt.backend, call, partial(self._not_told, place))
+
+    def _take_back(self, attempt: AttemptRecord, place: _Place, why: str) -> None:
+        """Stops it there; the job's next attempt begins when this one is proved never to have started."""
+        if time.monotonic() < place.again_at or (place.leaving and place.told):
+            return
+        if not place.leaving:
+            place.leaving = True
+            with self._store.transaction() as transaction:
+                transaction.append(
+                    time_ms(self._site.clock.now()), LEAVING,
+                    job_id=attempt.job_id, attempt_id=attempt.id, reason=why,
+                )  # fmt: skip
+        place.told = True
+        folder, backend = attempt_folder(self._site.paths, attempt), self._site.backend_of(attempt.backend)
+        stop = partial(backend.stop, folder, StopReason.CANCELLED)
+        self._launcher.polls.tell(attempt.backend, stop, partial(self._not_told, place))
+
+    def _not_told(self, place: _Place, _error: Exception) -> None:
+        place.told, place.again_at = False, time.monotonic() + AGAIN_S
+
+    def _record(self, attempt: AttemptRecord, begin: datetime | None, why: str) -> None:
+        payload = {} if begin is None else {"begin_ms": time_ms(begin)}
+        with self._store.transaction() as transaction:
+            transaction.append(
+                time_ms(self._site.clock.now()), RESCHEDULED, payload,
+                job_id=attempt.job_id, attempt_id=attempt.id, reason=why,
+            )  # fmt: skip
+
+    def _differs(self, before: datetime | None, after: datetime | None) -> bool:
+        """Whether the engine has to be told. What may begin by now lies there as one that begins now."""
+        now = self._site.clock.now()
+        if before is None or after is None:
+            return before is not after
+        least_s = max(self._site.settings.tick_s * self._site.clock.factor, LEAST_MOVE_S)
+        return abs((max(before, now) - max(after, now)).total_seconds()) >= least_s
+
+    def _place(self, job: JobRecord, attempt: AttemptRecord) -> _Place:
+        """What is known of it; after a restart what its events and its launch say."""
+        if attempt.id not in self._places:
+            begin_ms: int | None = attempt.factors.get("begin_ms", attempt.launched_ms)
+            leaving, fresh = False, True
+            for event in self._store.events(job.id):
+                if event["attempt_id"] == attempt.id and event["kind"] == RESCHEDULED:
+                    begin_ms, fresh = event["payload"].get("begin_ms"), False
+                if event["attempt_id"] == attempt.id and event["kind"] == LEAVING:
+                    leaving, fresh = True, False
+            begin = None if begin_ms is None else moment(begin_ms)
+            limit_s = self._launched_limit_s(attempt, job)
+            self._places[attempt.id] = _Place(begin, limit_s, told=fresh, leaving=leaving)
+        return self._places[attempt.id]
+
+    def _launched_limit_s(self, attempt: AttemptRecord, job: JobRecord) -> float | None:
+        try:
+            launch = Attempt(attempt_folder(self._site.paths, attempt)).launch()
+        except (OSError, CorruptError):
+            launch = None
+        if launch is not None:
+            return launch.time_limit_s
+        return None if job.time_limit_ms is None else job.time_limit_ms / 1000
