@@ -48,6 +48,19 @@ def test_two_jobs_get_a_gpu_each_and_a_third_waits(house: Any, nvml: FakeNvml) -
     assert [house.ended(job)["state"] for job in jobs] == ["done"] * 3
 
 
+def test_parts_of_a_divided_gpu_are_leased_one_each_and_never_with_the_whole(
+    house: Any, nvml: FakeNvml
+) -> None:
+    parts = {f"MIG-{number}aaaaaaa-1111-2222-3333-444444444444" for number in (1, 2)}
+    nvml.divide(*((part, ONE, 3) for part in sorted(parts)))
+    house.up("--zone", "DE")
+    jobs = [house.ask("submit", "--gpus", "1", "--gpu-kind", "3g.30gb", *SLEEP)["job"]["id"] for _ in "123"]
+    house.until(lambda: house.ask("status")["jobs"].get("running") == 2)
+    assert {house.job(job)["attempts"][0]["gpu_uuids"][0] for job in jobs[:2]} == parts
+    assert house.job(jobs[2])["state"] == "waiting"
+    assert [house.ended(job)["state"] for job in jobs] == ["done"] * 3
+
+
 def test_gpu_energy_of_a_job_is_that_of_its_gpu(house: Any, nvml: FakeNvml) -> None:
     house.up("--zone", "DE")
     nvml.set_power(ONE, 300)

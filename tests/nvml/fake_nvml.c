@@ -8,7 +8,7 @@
  *   gpu UUID NAME LIMIT_MW COUNTER LOST T0_MS BASE_MJ WAVE LOW_MW HIGH_MW PERIOD_MS QUANTUM_MS POWER
  *       COUNTER 1: counts; 0: has none; 2: stands still at BASE_MJ; below 0: answers with that error
  *   mig UUID PARENT_INDEX SLICES                              (compute slices; the parent has 7 places)
- *   process GPU_INDEX PID
+ *   process GPU_INDEX PID                                      (1000 + its index for a MIG device)
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -18,6 +18,7 @@
 
 enum { OK = 0, UNINITIALIZED = 1, INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7, LOST = 15, UNKNOWN = 999 };
 #define MOST 32
+#define MIG_NUMBER 1000
 
 typedef struct {
     char uuid[96], name[96], wave[16];
@@ -190,7 +191,14 @@ int nvmlDeviceGetUUID(void *handle, char *uuid, unsigned room) {
 }
 int nvmlDeviceGetName(void *handle, char *name, unsigned room) {
     Gpu *g;
-    int code = find(handle, &g);
+    int code = ready();
+    if (!code && mig_of(handle)) {
+        char full[200];
+        const Mig *m = mig_of(handle);
+        snprintf(full, sizeof full, "%s MIG %ug.%ugb", state.gpu[m->parent].name, m->slices, 10 * m->slices);
+        return text(name, room, full);
+    }
+    code = find(handle, &g);
     return code ? code : text(name, room, g->name);
 }
 int nvmlDeviceGetIndex(void *handle, unsigned *index) {
@@ -268,13 +276,15 @@ int nvmlDeviceGetPowerManagementLimit(void *handle, unsigned *milliwatts) {
 int nvmlDeviceGetPowerManagementDefaultLimit(void *handle, unsigned *mw) { return nvmlDeviceGetPowerManagementLimit(handle, mw); }
 int nvmlDeviceGetEnforcedPowerLimit(void *handle, unsigned *mw) { return nvmlDeviceGetPowerManagementLimit(handle, mw); }
 int nvmlDeviceGetComputeRunningProcesses_v3(void *handle, unsigned *count, Process *into) {
-    Gpu *g;
+    Gpu *g = NULL;
     unsigned found = 0, room;
-    int code = find(handle, &g);
+    const Mig *m = mig_of(handle);
+    int code = m ? ready() : find(handle, &g), wanted;
     if (code) return code;
+    wanted = m ? MIG_NUMBER + (int)(m - state.mig) : (int)(g - state.gpu);
     room = *count;
     for (int i = 0; i < state.processes; i++) {
-        if (state.process[i].gpu != g - state.gpu) continue;
+        if (state.process[i].gpu != wanted) continue;
         if (into && found < room) into[found] = (Process){state.process[i].pid, ~0ULL, ~0U, ~0U};
         found++;
     }
@@ -328,6 +338,7 @@ int nvmlDeviceGetAttributes_v2(void *handle, Attributes *into) {
     if (!mig_of(handle)) return NOT_SUPPORTED;
     memset(into, 0, sizeof *into);
     into->gi_slices = into->ci_slices = mig_of(handle)->slices;
+    into->memory_mb = 9728 * mig_of(handle)->slices;
     return OK;
 }
 int nvmlDeviceGetArchitecture(void *handle, unsigned *architecture) {

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+MIG_NUMBER = 1000  # the first MIG device is number 1000 in lines about processes
 
 
 def build(folder: Path) -> Path:
@@ -155,6 +156,11 @@ class FakeNvml:
         self.write()
         return self.gpus[uuid]
 
+    def divide(self, *parts: tuple[str, str, int]) -> None:
+        """The MIG devices there are: (uuid, that of its GPU, compute slices)."""
+        self.migs = list(parts)
+        self.write()
+
     def set_processes(self, *processes: tuple[str, int]) -> None:
         """The compute processes there are: (uuid, pid)."""
         self.processes = list(processes)
@@ -167,12 +173,13 @@ class FakeNvml:
     def write(self) -> None:
         """Puts the state into the control file, at once for every reader."""
         numbers = {uuid: number for number, uuid in enumerate(self.gpus)}
+        parts = {uuid: MIG_NUMBER + number for number, (uuid, _, _) in enumerate(self.migs)}
         lines = [f"fail {self.fail}"] if self.fail else []
         lines += [f"delay {self.delay_ms}"] if self.delay_ms else []
         lines += [f"now {self.clock()}"] if self.steered else []
         lines += [gpu.line() for gpu in self.gpus.values()]
         lines += [f"mig {uuid} {numbers[parent]} {slices}" for uuid, parent, slices in self.migs]
-        lines += [f"process {numbers[uuid]} {pid}" for uuid, pid in self.processes]
+        lines += [f"process {(numbers | parts)[uuid]} {pid}" for uuid, pid in self.processes]
         text = "\n".join(lines) + "\n"
         if self.steered:  # whoever steers the time is the only reader
             self.control.write_text(text)

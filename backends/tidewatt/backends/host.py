@@ -16,7 +16,7 @@ __all__ = ["ForeignUse", "Gpu", "GpuHost", "Host", "foreign", "inventory", "proc
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU; `limit_w` is its enforced power limit, 0 where it does not tell."""
+    """One GPU, or one part of a divided one; `limit_w` is its power limit, 0 where it does not tell."""
 
     uuid: str
     name: str
@@ -60,7 +60,7 @@ class GpuHost:
         """What the host has now."""
         cpu = this_cpu()
         tdp = design_power(cpu, tdp_setting())
-        gpus = tuple(Gpu(gpu.uuid, gpu.name, gpu.index, gpu.limit_w) for gpu in self.nvml.gpus())
+        gpus = tuple(Gpu(gpu.uuid, gpu.name, gpu.index, gpu.limit_w) for gpu in self.nvml.usable())
         cpus = len(os.sched_getaffinity(0))
         return Host(gpus, cpus, _memory_mb(), cpu.name, tdp.watts, tdp.source, self.nvml.note)
 

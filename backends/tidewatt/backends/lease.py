@@ -124,6 +124,8 @@ def _holder(path: Path) -> Holder | None:
 
 
 def _path(uuid: str) -> Path:
+    if uuid.startswith("MIG-GPU-"):  # drivers before 470 write the parts of a GPU with slashes
+        uuid = uuid.replace("/", "_")
     if not uuid or "/" in uuid or uuid.startswith("."):
         raise BackendError(f"{uuid!r} is not the UUID of a GPU")
     return folder() / uuid

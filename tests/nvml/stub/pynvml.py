@@ -15,6 +15,8 @@ NVML_ERROR_LIBRARY_NOT_FOUND = 12
 NVML_ERROR_FUNCTION_NOT_FOUND = 13
 NVML_ERROR_GPU_IS_LOST = 15
 
+MIG_NUMBER = 1000  # the first MIG device is number 1000 in lines about processes
+
 _started = False
 
 
@@ -39,6 +41,8 @@ class Attributes:
     """Of a MIG device."""
 
     computeInstanceSliceCount: int  # noqa: N815 - NVIDIA's name
+    gpuInstanceSliceCount: int  # noqa: N815 - NVIDIA's name
+    memorySizeMB: int  # noqa: N815 - NVIDIA's name
 
 
 def _rows(word: str) -> list[list[str]]:
@@ -92,7 +96,10 @@ def nvmlDeviceGetUUID(handle: int | str) -> str:  # noqa: N802
     return handle if isinstance(handle, str) else _gpu(handle)[0]
 
 
-def nvmlDeviceGetName(handle: int) -> str:  # noqa: N802
+def nvmlDeviceGetName(handle: int | str) -> str:  # noqa: N802
+    if isinstance(handle, str):
+        parent, slices = next((int(row[1]), int(row[2])) for row in _rows("mig") if row[0] == handle)
+        return f"{nvmlDeviceGetName(parent)} MIG {slices}g.{10 * slices}gb"
     return _gpu(handle)[1].replace("_", " ")
 
 
@@ -143,7 +150,10 @@ def nvmlDeviceGetTotalEnergyConsumption(handle: int) -> int:  # noqa: N802
     return int(row[6]) + uj // 1000
 
 
-def nvmlDeviceGetComputeRunningProcesses(handle: int) -> list[Process]:  # noqa: N802
+def nvmlDeviceGetComputeRunningProcesses(handle: int | str) -> list[Process]:  # noqa: N802
+    if isinstance(handle, str):
+        handle = MIG_NUMBER + [row[0] for row in _rows("mig")].index(handle)
+        return [Process(int(pid)) for part, pid in _rows("process") if int(part) == handle]
     _gpu(handle)
     return [Process(int(pid)) for gpu, pid in _rows("process") if int(gpu) == handle]
 
@@ -166,4 +176,5 @@ def nvmlDeviceGetMigDeviceHandleByIndex(handle: int, place: int) -> str:  # noqa
 
 
 def nvmlDeviceGetAttributes(handle: str) -> Attributes:  # noqa: N802
-    return Attributes(next(int(slices) for uuid, _, slices in _rows("mig") if uuid == handle))
+    slices = next(int(slices) for uuid, _, slices in _rows("mig") if uuid == handle)
+    return Attributes(slices, slices, 9728 * slices)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidewatt.backends import mig
 from tidewatt.backends.meters.journal import Slice
 from tidewatt.backends.meters.reading import Device, How
 
@@ -27,11 +28,16 @@ class _Gpu:
     limit_w: int
     most_w: int = 0  # its limit may be raised again up to the default while we run
     counts: bool = True  # False once NVML has said that there is no energy counter
+    divided: bool = False  # into MIG devices
+    parts: tuple[mig.Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class GpuFacts:
-    """One GPU as NVML describes it; `limit_w` is 0 where it does not tell."""
+    """One GPU, or MIG device, as NVML describes it; `limit_w` is 0 where it does not tell.
+
+    Of a MIG device `index` is that of its GPU, and `limit_w` the share of its slices.
+    """
 
     uuid: str
     name: str
@@ -55,6 +61,16 @@ class Nvml:
     def gpus(self) -> tuple[GpuFacts, ...]:
         """The GPUs that answer now."""
         return tuple(GpuFacts(gpu.uuid, gpu.name, gpu.index, gpu.limit_w) for gpu in self._open())
+
+    def usable(self) -> tuple[GpuFacts, ...]:
+        """What jobs can have: the GPUs that are not divided, and the MIG devices of those that are."""
+        whole = [gpu for gpu in self.gpus() if gpu.uuid not in {each.uuid for each in self._divided()}]
+        parts = [
+            GpuFacts(part.uuid, part.name, gpu.index, round(gpu.limit_w * part.slices / part.places))
+            for gpu in self._divided()
+            for part in gpu.parts
+        ]
+        return (*whole, *parts)
 
     def devices(self) -> tuple[Device, ...]:
         """The GPUs as metered devices."""
@@ -104,6 +120,10 @@ class Nvml:
                 if failed:
                     self._fail(self.note or f"GPU {uuid} does not answer")
                 return tuple(process.pid for process in found or ())
+            for part in gpu.parts:
+                if part.uuid == uuid:
+                    found, _ = self._ask("nvmlDeviceGetComputeRunningProcesses", gpu, part.handle)
+                    return tuple(process.pid for process in found or ())
         return ()
 
     def close(self) -> None:
@@ -117,12 +137,15 @@ class Nvml:
             except pynvml.NVMLError:
                 return  # the driver went first
 
-    def _ask(self, name: str, gpu: _Gpu) -> tuple[Any, int]:
+    def _divided(self) -> list[_Gpu]:
+        return [gpu for gpu in self._open() if gpu.divided]
+
+    def _ask(self, name: str, gpu: _Gpu, handle: Any = None) -> tuple[Any, int]:
         """NVML's answer and 0, or None and the error code; what is merely unsupported is no error."""
         import pynvml
 
         try:
-            return getattr(pynvml, name)(gpu.handle), 0
+            return getattr(pynvml, name)(gpu.handle if handle is None else handle), 0
         except pynvml.NVMLError as error:
             quiet = {
                 pynvml.NVML_ERROR_NOT_SUPPORTED,
@@ -186,29 +209,12 @@ class Nvml:
         gpu.limit_w = round((milliwatts or 0) / 1000)
         gpu.most_w = max(gpu.limit_w, round((default_mw or 0) / 1000))
         self._ask("nvmlDeviceGetTotalEnergyConsumption", gpu)  # sets `counts`
-        self.mig = {**self.mig, **_slices(gpu)}
+        gpu.divided, gpu.parts = mig.divided(handle), tuple(mig.parts(handle))
+        slices = {part.uuid: Slice(gpu.uuid, part.slices, part.places) for part in gpu.parts}
+        self.mig = {**self.mig, **slices}
+        if gpu.divided and not gpu.parts:
+            self.note = f"GPU {gpu.uuid} is divided (MIG), but into no parts yet"
         return gpu
-
-
-def _slices(gpu: _Gpu) -> dict[str, Slice]:
-    """The MIG devices of a GPU, by their UUID; empty where it has none."""
-    import pynvml
-
-    found = {}
-    try:
-        if pynvml.nvmlDeviceGetMigMode(gpu.handle)[0] != 1:
-            return {}
-        places = pynvml.nvmlDeviceGetMaxMigDeviceCount(gpu.handle)
-    except pynvml.NVMLError:
-        return {}
-    for place in range(places):
-        try:
-            handle = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu.handle, place)
-            slices = pynvml.nvmlDeviceGetAttributes(handle).computeInstanceSliceCount
-            found[pynvml.nvmlDeviceGetUUID(handle)] = Slice(gpu.uuid, slices, places)
-        except pynvml.NVMLError:
-            continue  # nothing in this place
-    return found
 
 
 def _why_none(error: Any) -> str:
