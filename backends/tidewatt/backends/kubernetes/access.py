@@ -164,9 +164,7 @@ def _plugin(form: dict[str, Any], path: Path) -> tuple[str, float]:
     """Runs a credential plugin that prints a token; its arguments are passed as they are, without a shell."""
     command = [str(form.get("command", "")), *(str(each) for each in form.get("args") or ())]
     if form.get("interactiveMode") == "Always":
-        raise BackendError(
-            f"the plugin {command[0]!r} of {path} asks a person, and a daemon cannot: use a token"
-        )
+        raise BackendError(f"the plugin {command[0]!r} of {path} asks a person: use a token")
     extra = {str(each["name"]): str(each["value"]) for each in form.get("env") or ()}
     info = {"apiVersion": form.get("apiVersion"), "kind": "ExecCredential", "spec": {"interactive": False}}
     environ = os.environ | extra | {"KUBERNETES_EXEC_INFO": json.dumps(info)}

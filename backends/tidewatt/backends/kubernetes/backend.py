@@ -339,7 +339,7 @@ class KubernetesBackend:
         return made
 
     def _poison(self, folder: Path, ref: Reference | None, reason: str) -> None:
-        """Makes sure that it never starts; what stands of it in the cluster is cleared away if that can be."""
+        """Makes sure that it never starts; what is left of it in the cluster is deleted if that can be."""
         claim.poison(folder, reason)
         if ref is not None:
             with suppress(BackendError):  # what is left there is suspended, and nobody lets it go

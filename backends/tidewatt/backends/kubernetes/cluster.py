@@ -48,7 +48,7 @@ class Cluster:
                 return None
             raise
 
-    def list(self, path: str, selector: str = "", fields: str = "") -> list[Form]:
+    def listed(self, path: str, selector: str = "", fields: str = "") -> list[Form]:
         """All objects of a kind that the selectors fit, page by page, as they are now."""
         found: list[Form] = []
         query = {"limit": str(PAGE), "labelSelector": selector, "fieldSelector": fields}
@@ -89,7 +89,7 @@ class Cluster:
             raise
 
     def stream(self, path: str, query: Mapping[str, str], read_s: float) -> Iterator[bytes]:
-        """The lines of an answer that goes on; ends when the cluster ends it, or says nothing for `read_s`."""
+        """The lines of an answer that goes on, until the cluster ends it or is silent for `read_s`."""
         with self._send("GET", path, query=query, stream=True, read_s=read_s) as answer:
             try:
                 yield from answer.iter_lines()
@@ -173,7 +173,7 @@ class _Adapter(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **more: Any) -> None:
-        super().init_poolmanager(*args, **more, ssl_context=self._tls)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, **more, ssl_context=self._tls)
 
     def proxy_manager_for(self, *args: Any, **more: Any) -> Any:
         return super().proxy_manager_for(*args, **more, ssl_context=self._tls)

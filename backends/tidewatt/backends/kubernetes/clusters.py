@@ -60,7 +60,7 @@ class View:
         Raises:
             BackendError: The cluster does not answer.
         """
-        found = [pod_of(form) for form in self.cluster.list(self.ref.pods, self.ref.selector)]
+        found = [pod_of(form) for form in self.cluster.listed(self.ref.pods, self.ref.selector)]
         self._pods = {pod.owner: pod for pod in sorted(found, key=lambda pod: pod.created_ms)}
         return self
 
@@ -75,7 +75,7 @@ class View:
             BackendError: The cluster does not answer.
         """
         if self._jobs is None:
-            listed = _by_uid(self.cluster.list(self.ref.jobs, self.ref.selector))
+            listed = _by_uid(self.cluster.listed(self.ref.jobs, self.ref.selector))
             self._jobs = listed
         if ref.uid in self._jobs:
             return self._jobs[ref.uid]

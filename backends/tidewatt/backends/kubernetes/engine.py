@@ -27,7 +27,5 @@ class KubernetesEngine:
         """
         options = {name: cast(KubernetesOptions, each) for name, each in regions.items()}
         if find_spec("yaml") is None and not all(each.in_cluster for each in options.values()):
-            raise BackendError(
-                "a kubeconfig cannot be read without PyYAML: pip install 'tidewatt[kubernetes]'"
-            )
+            raise BackendError("kubeconfigs are read with PyYAML: pip install 'tidewatt[kubernetes]'")
         return KubernetesBackend(options, setting)

@@ -88,7 +88,7 @@ def pod_of(form: Form) -> PodFacts:
     """The facts of a pod."""
     metadata, spec, status = form["metadata"], form.get("spec") or {}, form.get("status") or {}
     conditions = {each["type"]: each for each in status.get("conditions") or ()}
-    container = next(
+    container: Form = next(
         (each for each in status.get("containerStatuses") or () if each.get("name") == CONTAINER), {}
     )
     state = container.get("state") or {}

@@ -181,9 +181,7 @@ def _container(launch: Launch, options: KubernetesOptions, secret: bool) -> Form
         "name": CONTAINER,
         "image": options.image,
         "command": [_literal(word) for word in _argv(launch)],
-        "env": [
-            {"name": name, "value": _literal(value)} for name, value in sorted(_variables(launch, options))
-        ],
+        "env": [{"name": name, "value": _literal(value)} for name, value in _variables(launch, options)],
         "resources": _said({"requests": requests, "limits": limits}),
         "securityContext": {"allowPrivilegeEscalation": False},
     }
@@ -210,7 +208,7 @@ def _argv(launch: Launch) -> tuple[str, ...]:
     return launch.argv + (terms.resume_args if launch.resumes is not None and terms is not None else ())
 
 
-def _variables(launch: Launch, options: KubernetesOptions) -> set[tuple[str, str]]:
+def _variables(launch: Launch, options: KubernetesOptions) -> list[tuple[str, str]]:
     values = dict(launch.variables)
     terms = launch.pausing
     if terms is not None:
@@ -223,7 +221,7 @@ def _variables(launch: Launch, options: KubernetesOptions) -> set[tuple[str, str
         "TIDEWATT_JOB_ID": launch.attempt_id.partition(".")[0],
         "TIDEWATT_ATTEMPT": launch.attempt_id,
     }
-    return set(values.items())
+    return sorted(values.items())
 
 
 def _working_dir(launch: Launch, options: KubernetesOptions) -> str:

@@ -10,7 +10,7 @@ from tidewatt.backends.prometheus import PrometheusOptions
 _NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 Name = Annotated[str, Field(pattern=_NAME)]
 NameOrNone = Annotated[str, Field(pattern=_NAME + "|^$")]
-Absolute = Annotated[str, Field(pattern=r"^/[^\0:]*$")]
+Absolute = Annotated[str, Field(pattern=r"^/[^:]*$")]
 
 
 class _Part(BaseModel):

@@ -3,7 +3,7 @@
 import json
 
 from tidewatt.backends.backend import BackendError, Launch
-from tidewatt.backends.kubernetes import manifest
+from tidewatt.backends.kubernetes import manifest, release
 from tidewatt.backends.kubernetes.options import KubernetesOptions
 
 _UID = "<the Job's uid>"
@@ -23,8 +23,9 @@ def rehearsed(launch: Launch, options: KubernetesOptions, home: str) -> str:
     if names:
         form = {"metadata": {"name": name}, "stringData": dict.fromkeys(names, "...")}
         parts.append(f"POST /api/v1/namespaces/{options.namespace}/secrets\n{_text(form)}\n")
+    go: dict[str, object]
     if options.queue:
-        go = {"op": "add", "path": f"/metadata/labels/{manifest.QUEUE}", "value": options.queue}
+        go = {"op": "add", "path": release.QUEUE_PATH, "value": options.queue}
     else:
         go = {"op": "replace", "path": "/spec/suspend", "value": False}
     test = {"op": "test", "path": "/metadata/uid", "value": _UID}

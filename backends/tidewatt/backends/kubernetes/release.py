@@ -81,10 +81,10 @@ def ask(cluster: Cluster, ref: Reference) -> dict[str, Any] | None:
     except StatusError as error:
         if error.code not in (404, 422):
             raise
-        form = cluster.find(path)
-        if form is None or form["metadata"]["uid"] != ref.uid:
+        found = cluster.find(path)
+        if found is None or found["metadata"]["uid"] != ref.uid:
             return None
-        return form  # one that is over cannot be suspended any more
+        return found  # one that is over cannot be suspended any more
     if ref.queue:
         _put_out(cluster, ref)
     return form
@@ -148,7 +148,7 @@ def _unless_there(cluster: Cluster, path: str, form: dict[str, Any]) -> None:
 def _put_out(cluster: Cluster, ref: Reference) -> None:
     """Has Kueue take the Job out of its queue; one without a Workload was never admitted, and is deleted."""
     place = f"/apis/kueue.x-k8s.io/v1beta1/namespaces/{ref.namespace}/workloads"
-    found = cluster.list(place, f"kueue.x-k8s.io/job-uid={ref.uid}")
+    found = cluster.listed(place, f"kueue.x-k8s.io/job-uid={ref.uid}")
     for each in found:
         step = {"op": "add", "path": "/spec/active", "value": False}
         cluster.patch(f"{place}/{each['metadata']['name']}", [step])

@@ -25,9 +25,9 @@ def capacity(cluster: Cluster, options: KubernetesOptions) -> Capacity:
         BackendError: The cluster does not answer, or does not let us look at its nodes.
     """
     selector = ",".join(f"{name}={value}" for name, value in sorted(options.node_selector.items()))
-    nodes = cluster.list("/api/v1/nodes", selector)
+    nodes = cluster.listed("/api/v1/nodes", selector)
     open_ = {each["metadata"]["name"]: each for each in nodes if _takes_pods(each)}
-    pods = cluster.list("/api/v1/pods", fields="status.phase!=Succeeded,status.phase!=Failed")
+    pods = cluster.listed("/api/v1/pods", fields="status.phase!=Succeeded,status.phase!=Failed")
     cpus, cpus_free = Decimal(0), Decimal(0)
     gpus: dict[str, int] = {}
     free: dict[str, int] = {}

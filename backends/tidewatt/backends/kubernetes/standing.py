@@ -1,4 +1,4 @@
-"""How an attempt stands, decided from its reference, its Job and its pod; nothing is asked or changed here."""
+"""How an attempt stands, decided from its reference, its Job and its pod; nothing is asked or changed."""
 
 from dataclasses import dataclass, replace
 
@@ -74,7 +74,7 @@ def _going(ref: Reference, pod: PodFacts | None, now_ms: int) -> Standing:
     if pod.runs or ref.started_ms:
         return Standing(Phase.RUNNING, "its pod is being deleted" if pod.deleting else "")
     if pod.hopeless and now_ms - ref.hopeless_ms > 1000 * ref.pull_patience_s:
-        word = f"it cannot start: {pod.waiting.removeprefix('pending: ')}: mend the image or the region's options"
+        word = f"it cannot start: {pod.waiting.removeprefix('pending: ')}: mend the image or the options"
         return Standing(Phase.LAUNCHING, pod.waiting, give_up=word)
     return Standing(Phase.LAUNCHING, pod.waiting or "pending")
 

@@ -1,0 +1,20 @@
+"""What every backend promises, on a stand-in for a Kubernetes cluster."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.backends.contract import Contract
+from tests.backends.stage import Stage
+from tests.kubernetes.server import StandIn
+from tests.kubernetes.troupe import KubernetesTroupe
+
+
+class TestKubernetesContract(Contract):
+    """Jobs of one pod, each a process of this machine."""
+
+    @pytest.fixture
+    def stage(self, tmp_path: Path) -> Iterator[Stage]:
+        with StandIn() as cluster:
+            yield Stage(KubernetesTroupe(cluster, tmp_path), tmp_path)
