@@ -144,6 +144,10 @@ class Client:
         found: list[Json] = self._ask("GET", f"budgets{query}")["budgets"]
         return found
 
+    def shares(self) -> Json:
+        """The SharesView: fair shares and limits."""
+        return self._ask("GET", "shares")
+
     def metrics(self, since_s: float | None = None) -> str:
         """Ended jobs of the last `since_s` seconds (a day where not given), in Prometheus' text format."""
         return self.fetch(

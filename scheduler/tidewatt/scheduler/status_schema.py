@@ -101,3 +101,38 @@ class ForecastView(Message):
     steps: tuple[StepView, ...]
     segments: tuple[SegmentView, ...]
     note: str
+
+
+class LimitView(Message):
+    """What a user or a project may have at a time; None: any number."""
+
+    running: int | None
+    waiting: int | None
+    gpus: int | None
+    priority: int | None
+
+
+class ShareView(Message):
+    """What a user or a project had of the GPUs lately, and has now.
+
+    Of those who wait, the one with the fewest `weighted_gpu_hours` comes first, where weights are configured.
+    """
+
+    name: str
+    project: bool
+    weight: float
+    gpu_hours: float
+    weighted_gpu_hours: float
+    running: int
+    waiting: int
+    gpus: int
+    limit: LimitView
+
+
+class SharesView(Message):
+    """Fair shares of the last `days`; `gpu_hours` are everybody's. `weighed`: the planner goes by them."""
+
+    days: int
+    weighed: bool
+    gpu_hours: float
+    shares: tuple[ShareView, ...]

@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "report": ("reports", "report", "Show what jobs used and saved."),
     "sci": ("scoring", "sci", "Show the Software Carbon Intensity of jobs."),
     "budget": ("budgets", "budget", "Show what budgets have left this month."),
+    "shares": ("shares", "shares", "Show fair shares of the GPUs, and limits."),
     "compare": ("exporting", "compare", "Set CodeCarbon's accounts beside ours."),
     "receipt": ("receipts", "receipt", "Show one job's receipt; --bundle: all that it stands on."),
     "verify": ("verifying", "verify", "Check a bundle: every number, offline."),

@@ -26,6 +26,7 @@ from tidewatt.scheduler.daemon import (
     policy_views,
     receipts,
     region_views,
+    sharing,
     shifting,
 )
 from tidewatt.scheduler.daemon.callers import root_only
@@ -108,6 +109,7 @@ def app(service: Service, overview: Overview, shutdown: Callable[[], None]) -> F
     bundles.routes(api, service)
     budgeting.routes(api, service)
     hours.routes(api, service)
+    sharing.routes(api, service)
     drains.routes(api, service)
     shifting.routes(api, service)
     region_views.routes(api, service)
