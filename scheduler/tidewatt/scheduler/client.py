@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from tidewatt.scheduler.array import Key
 from tidewatt.scheduler.errors import BadInput, Refused, SchedulerError
@@ -147,6 +147,43 @@ class Client:
     def shares(self) -> Json:
         """The SharesView: fair shares and limits."""
         return self._ask("GET", "shares")
+
+    def regions(self) -> Json:
+        """The RegionsView: all regions now; engines are asked, which may take a while."""
+        return self._ask("GET", "regions")
+
+    def drain(self, what: str, request: Mapping[str, Any]) -> Json:
+        """The DrainReply to a DrainRequest."""
+        return self._ask("PUT", f"drains/{quote(what, safe='')}", request)
+
+    def undrain(self, what: str) -> list[Json]:
+        """The DrainViews that still hold."""
+        found: list[Json] = self._ask("DELETE", f"drains/{quote(what, safe='')}")["drains"]
+        return found
+
+    def shifting(self) -> Json:
+        """The ShiftingView."""
+        return self._ask("GET", "shifting")
+
+    def shift(self, request: Mapping[str, Any]) -> Json:
+        """The ShiftingView after a ShiftingRequest."""
+        return self._ask("PUT", "shifting", request)
+
+    def explain(self, key: Key | int | str) -> Json:
+        """The ExplainReply of a job."""
+        return self._ask("GET", f"policy/jobs/{quote(str(key), safe='')}")
+
+    def explain_as_if(self, request: Mapping[str, Any]) -> Json:
+        """The ExplainReply to an ExplainRequest."""
+        return self._ask("POST", "policy/explain", request)
+
+    def reload(self, request: Mapping[str, Any]) -> Json:
+        """The ReloadReply to a ReloadRequest."""
+        return self._ask("POST", "policy/reload", request)
+
+    def rehearse(self, request: Mapping[str, Any]) -> Json:
+        """The RehearseReply to a SubmitRequest: what would be sent; nothing is stored."""
+        return self._ask("POST", "rehearse", request)
 
     def metrics(self, since_s: float | None = None) -> str:
         """Ended jobs of the last `since_s` seconds (a day where not given), in Prometheus' text format."""

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+# Of the kinds of backends; docs/engines.md says what was tested how.
+EXPERIMENTAL = ("kubernetes", "aws-batch", "skypilot")
 _PLAIN = {"help_option_names": ["-h", "--help"]}
 # Everything after the command's first word is the command's own, with or without `--` before it.
 _WRAPPING = _PLAIN | {"allow_interspersed_args": False}
@@ -36,6 +38,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "resume": ("interrupting", "resume", "Let paused jobs go on."),
     "signal": ("interrupting", "signal", "Send a running job a signal."),
     "rerun": ("submitting", "rerun", "Run a job again."),
+    "regions": ("regions", "regions", "Show where jobs may go: intensity, capacity, health."),
+    "policy": ("policies", "policy", "Explain, check or read again who may run what where."),
+    "drain": ("regions", "drain", "Let nothing new start in a region or on a GPU."),
+    "undrain": ("regions", "undrain", "Let jobs start there again."),
+    "shifting": ("regions", "shifting", "Switch shifting off, or on again."),
     "forecast": ("grid", "forecast", "Show the carbon intensity ahead."),
     "zones": ("grid", "zones", "Find a zone of the grid."),
     "backtest": ("backtesting", "backtest", "Show how well forecasts would have planned the past."),
@@ -101,6 +108,7 @@ def command(arguments: Sequence[str] | None) -> Any:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings=_PLAIN,
+        epilog=f"Experimental, tested against stand-ins only: regions by {', '.join(EXPERIMENTAL)}.",
     )
     app.callback()(_root)
     name = next(iter(sys.argv[1:] if arguments is None else arguments), "")

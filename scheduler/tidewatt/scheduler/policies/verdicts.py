@@ -33,6 +33,26 @@ def fits(rule: Rule, facts: Facts, region: str) -> bool:
     )
 
 
+def unreached(rules: Sequence[Rule]) -> list[tuple[Rule, Rule]]:
+    """Rules that can never decide, each with the earlier one that fits all that it fits."""
+    found = []
+    for place, rule in enumerate(rules):
+        first = next((earlier for earlier in rules[:place] if _covers(earlier, rule)), None)
+        if first is not None:
+            found.append((rule, first))
+    return found
+
+
+def _covers(wide: Rule, narrow: Rule) -> bool:
+    """True where whatever fits `narrow` surely fits `wide`."""
+    fields = ("users", "groups", "projects", "labels", "regions")
+    return all(
+        not getattr(wide, name)
+        or (bool(getattr(narrow, name)) and set(getattr(narrow, name)) <= set(getattr(wide, name)))
+        for name in fields
+    )
+
+
 def _verdict(
     facts: Facts, spot: Spot, rules: Sequence[Rule], barriers: Sequence[Barrier], residency: bool
 ) -> Verdict:
