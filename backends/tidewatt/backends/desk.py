@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from tidewatt.backends.backend import BackendError, Launch, Phase, StopReason
@@ -44,6 +45,17 @@ class Desk(Protocol):
 
     def end(self, found: Reference, launch: Launch, reason: StopReason) -> None:
         """Asks for its end; safe to repeat."""
+        ...
+
+    def withdraw(self, found: Reference) -> bool:
+        """Makes sure that an attempt which is not to be found never starts; False where it has started.
+
+        True, too, where nothing of that can be had there.
+        """
+        ...
+
+    def finish(self, folder: Path, found: Reference) -> None:
+        """Brings what an ended attempt has left elsewhere into its folder (`checkpoint.json`)."""
         ...
 
     def output(self, found: Reference, launch: Launch, offset: int, limit: int) -> bytes:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Content = dict[str, Any]
 
 POLL_S = 0.1
+LOOK_S = 5.0  # between two looks into object storage
 BEAT_S = 2.0  # between two signs of life
 REFUSED = 75  # sysexits.h: somebody else has the claim, or it was stopped before it began
 MANIFEST = "tidewatt-checkpoint.json"
@@ -40,12 +41,13 @@ class Escort:
         self.kill_at = float("inf")
         self.reason = ""
         self.told = False  # the engine has sent SIGTERM
+        self.looked_at = 0.0  # when its storage was last asked for a request to pause
         self.resumed = bool(order.get("resumed"))  # what it goes on from is there already
 
     def run(self) -> int:
         """Sees the job to its end; the wait status that it ended with, as `subprocess` counts it."""
         signal.signal(signal.SIGTERM, self._hear)
-        if self.folder is not None and not self._claim(self.folder):
+        if not self._claimed():
             _say("the attempt was withdrawn before it started")
             return REFUSED
         self._restore()
@@ -59,6 +61,11 @@ class Escort:
 
     def _hear(self, *_: Any) -> None:
         self.told = True
+
+    def _claimed(self) -> bool:
+        if self.order.get("storage"):
+            return _claim(self.order["storage"])
+        return self.folder is None or self._claim(self.folder)
 
     def _claim(self, folder: Path) -> bool:
         if (folder / "stop.json").exists():
@@ -117,13 +124,18 @@ class Escort:
                 return str(json.loads((self.folder / "stop.json").read_text())["reason"])
             except (OSError, ValueError, KeyError):
                 return "cancelled"
+        if self.order.get("storage") and self.pause and time.monotonic() > self.looked_at + LOOK_S:
+            self.looked_at = time.monotonic()
+            if _content(self.order["storage"], "pause") is not None:
+                return "paused"
         return "time limit" if overrun else "signalled" if self.told else ""
 
     def _ask(self, job: subprocess.Popen[bytes], reason: str, now: float) -> None:
         """Asks the job to end; by the engine's own signal the job was told already where `told_all`."""
         self.reason, self.asked_at = reason, time.time()
         pausing = bool(self.pause) and reason in ("paused", "signalled")
-        self.kill_at = now + (self.pause["grace_s"] if pausing else self.order["grace_s"])
+        grace_s = self.pause["grace_s"] if pausing else self.order["grace_s"]
+        self.kill_at = now + (min(grace_s, self.order.get("stop_s") or grace_s) if self.told else grace_s)
         name = self.pause["signal"] if pausing else "TERM"
         if not (reason == "signalled" and self.order.get("told_all") and name == "TERM"):
             job.send_signal(getattr(signal, "SIG" + name))
@@ -164,7 +176,7 @@ class Escort:
         text = json.dumps(parts, sort_keys=True)
         saved["digest"] = hashlib.sha256(text.encode()).hexdigest() if files else ""
         saved["size"] = sum(path.stat().st_size for path in files)
-        if self.order.get("save"):
+        if self.order.get("storage"):
             self._upload(folder, dict(saved, files=parts))
         return saved
 
@@ -190,7 +202,7 @@ class Escort:
         return ""
 
     def _upload(self, folder: Path, manifest: Content) -> None:
-        bucket, prefix = _place(self.order["save"])
+        bucket, prefix = _place(self.order["storage"])
         client = _storage()
         if manifest["whole"]:
             for name in manifest["files"]:
@@ -245,10 +257,10 @@ def _download(uri: str, folder: Path) -> str:
     """Why the checkpoint there cannot be taken; "" once it lies in the folder and every digest is right."""
     bucket, prefix = _place(uri)
     client = _storage()
-    try:
-        manifest = json.loads(client.get_object(Bucket=bucket, Key=prefix + MANIFEST)["Body"].read())
-    except client.exceptions.NoSuchKey:
+    text = _content(uri, MANIFEST)
+    if text is None:
         return "there is none"
+    manifest = json.loads(text)
     if not manifest["whole"]:
         return f"it is not whole: {manifest['why']}"
     for name, digest in manifest["files"].items():
@@ -258,6 +270,30 @@ def _download(uri: str, folder: Path) -> str:
         if _digest(path) != digest:
             return f"{name} is not what was saved"
     return ""
+
+
+def _content(uri: str, name: str) -> bytes | None:
+    bucket, prefix = _place(uri)
+    client = _storage()
+    try:
+        found: bytes = client.get_object(Bucket=bucket, Key=prefix + name)["Body"].read()
+    except client.exceptions.NoSuchKey:
+        return None
+    return found
+
+
+def _claim(uri: str) -> bool:
+    """Claims in object storage: of all who write the key on condition that it is not there, one may."""
+    from botocore.exceptions import ClientError
+
+    bucket, prefix = _place(uri)
+    try:
+        _storage().put_object(Bucket=bucket, Key=prefix + "claim", Body=b"claimed", IfNoneMatch="*")
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "PreconditionFailed":
+            return False
+        raise
+    return True
 
 
 def _place(uri: str) -> tuple[str, str]:

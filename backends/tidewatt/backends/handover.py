@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class Handover:
     def __post_init__(self) -> None:
         """One judge for all."""
         self._judge = Judge(self.kind, self.visible_s, self.vanished_s, self.now_ms, self._sending)
+        self._judge.withdraw = self.desk.withdraw
 
     def submit(self, launch: Launch) -> None:
         """Hands the attempt to the engine, once; what is left open by an error, `status` finds out.
@@ -64,6 +65,7 @@ class Handover:
                 claim.poison(folder, f"{asked} before it started")
                 return
             found = Reference(self.kind, launch.region, launch.token, self._place(launch), self.now_ms())
+            found = replace(found, storage=self._storage(launch))
             found.begin(folder)
             try:
                 found.known(folder, self.desk.send(launch, found.place))
@@ -143,6 +145,10 @@ class Handover:
             (folder / "signals").mkdir(mode=0o700, exist_ok=True)
             durable.create(folder / "signals" / f"{time.time_ns()}-{name.removeprefix('SIG')}", {})
 
+    def _storage(self, _launch: Launch) -> str:
+        """Object storage of the attempt's own, where its engine has such."""
+        return ""
+
     def _place(self, launch: Launch) -> Mapping[str, Any]:
         try:
             return self.places[launch.region]
@@ -181,7 +187,10 @@ class Handover:
                 continue
             for path, found in theirs.items():
                 try:
-                    told[path] = self._judge.judged(path, found, seen.get(found.token))
+                    now = seen.get(found.token)
+                    if now is not None and now.phase is Phase.ENDED:
+                        self.desk.finish(path, found)
+                    told[path] = self._judge.judged(path, found, now)
                     self._pursue(path, found, told[path])
                 except (OSError, durable.CorruptError, BackendError) as error:
                     told[path] = AttemptStatus(Phase.UNKNOWN, reason=f"cannot be told: {error}")

@@ -23,6 +23,7 @@ class Judge:
     vanished_s: float
     now_ms: Callable[[], int]
     sending: Collection[Path]
+    withdraw: Callable[[Reference], bool] = lambda _: True
     _missing_since: dict[Path, float] = field(default_factory=dict)
 
     def closed(self, attempt: Attempt, found: Reference | None) -> AttemptStatus | None:
@@ -74,7 +75,7 @@ class Judge:
             if folder in self.sending or self.now_ms() - found.sent_ms < self.visible_s * 1000:
                 return AttemptStatus(Phase.LAUNCHING, reason=f"{self.kind} has not shown it yet")
             reason = f"{self.kind} did not take it: it is not there {self.visible_s:g} s after it was sent"
-            if claim.poison(folder, reason):
+            if self.withdraw(found) and claim.poison(folder, reason):
                 return AttemptStatus(Phase.POISONED, reason=reason)
         since = self._missing_since.setdefault(folder, time.monotonic())
         if time.monotonic() - since < self.vanished_s or self._alive(folder):

@@ -19,7 +19,7 @@ _TERMS = ("signal", "grace_s", "exit_codes", "file", "unfinished", "folder")
 def order(
     launch: Launch,
     shared: bool,
-    save: str = "",
+    storage: str = "",
     restore: Sequence[str] = (),
     told_all: bool = False,
     meter: Sequence[str] = (),
@@ -30,7 +30,7 @@ def order(
     Args:
         launch: The attempt.
         shared: Whether its folder, and the job's, are seen there under the same names.
-        save: Object storage for its checkpoint, `s3://bucket/prefix/`.
+        storage: Object storage for its claim and its checkpoint, `s3://bucket/prefix/`.
         restore: Where earlier checkpoints of its job lie, newest first.
         told_all: Whether the engine's SIGTERM reaches the job itself, too.
         meter: The command of our own meter there.
@@ -47,10 +47,10 @@ def order(
         "grace_s": launch.grace_s,
         "clock": asdict(clock),
         "pause": None if pausing is None else {name: asdict(pausing)[name] for name in _TERMS},
-        "resumed": launch.resumes is not None and not save,
+        "resumed": launch.resumes is not None and not storage,
         "resume_args": [] if pausing is None else list(pausing.resume_args),
         "resume_env": {"TIDEWATT_RESUME": "1"} | ({} if pausing is None else dict(pausing.resume_env)),
-        "save": save,
+        "storage": storage,
         "restore": list(restore),
         "told_all": told_all,
         "meter": list(meter),

@@ -26,6 +26,7 @@ class Reference:
     sent_ms: int
     id: str = ""
     started_ms: int | None = None  # when it was first seen running
+    storage: str = ""  # of this attempt, where its machine keeps claim and checkpoint: "s3://bucket/prefix/"
 
     @property
     def shared(self) -> bool:

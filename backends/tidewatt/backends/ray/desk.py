@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tidewatt.backends import durable, environment
@@ -63,6 +64,13 @@ class RayDesk:
             if time.time() < asked.stat().st_mtime + grace_s + 10:
                 return
         Client(found.place).stop(found.token)
+
+    def withdraw(self, _found: Reference) -> bool:
+        """A shared folder has the claim itself, and Ray takes no id twice."""
+        return True
+
+    def finish(self, _folder: Path, _found: Reference) -> None:
+        """A shared folder has everything already."""
 
     def output(self, found: Reference, _launch: Launch, offset: int, limit: int) -> bytes:
         """Ray keeps what the job wrote; the line with its command is left out."""

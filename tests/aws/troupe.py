@@ -1,0 +1,97 @@
+"""AWS Batch, as the stories of the contract play on it."""
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.aws.account import BUCKET, REGIONS, Account
+from tests.aws.line import Line
+from tests.backends.stage import Part, lines
+from tidewatt.backends import reference
+from tidewatt.backends.aws_batch.engine import BatchBackend
+from tidewatt.backends.aws_batch.options import AwsBatchOptions
+
+
+def options(account: Account, name: str, **more: object) -> AwsBatchOptions:
+    """A region of the test's account, whose image is this machine."""
+    given: dict[str, object] = {
+        "region": REGIONS[name],
+        "job_queue": "train",
+        "image": "python:3.11",
+        "instance_type": "m6i.xlarge",
+        "python": sys.executable,
+        "endpoint_url": account.url,
+        "checkpoint_uri": f"s3://{BUCKET}/jobs",
+    }
+    return AwsBatchOptions.model_validate(given | more)
+
+
+@dataclass
+class BatchTroupe:
+    """Jobs that really run, through a line that fails as told."""
+
+    account: Account
+    line: Line
+    region: str = "north"
+    patience_s: float = 30.0
+    lacks: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "limit": "the shortest limit that Batch takes is a minute; the escort's is tested by itself"
+        }
+    )
+
+    def __post_init__(self) -> None:
+        """The first backend."""
+        self.lacks = {}
+        self.restart()
+
+    def restart(self) -> None:
+        regions = {name: options(self.account, name, endpoint_url=self.line.address) for name in REGIONS}
+        self.backend = BatchBackend(regions, visible_s=2.0, vanished_s=0.5)
+
+    def play(self, part: Part, _attempt_id: str, evidence: Path) -> tuple[str, ...]:
+        return part.script(evidence)
+
+    def copies(self, _attempt_id: str, evidence: Path) -> int:
+        return lines(evidence)
+
+    def ready(self, attempt_id: str, _output: Path) -> bool:
+        return (self.ran / f"{attempt_id}.ran").exists()
+
+    def pass_time(self) -> None:
+        time.sleep(0.1)
+
+    def mute(self) -> None:
+        self.line.mutes = True
+
+    def lose(self) -> None:
+        self.line.loses = True
+
+    def hide(self) -> None:
+        self.line.hides_s = 1.0
+
+    def vanish(self, folder: Path) -> None:
+        self._forget(folder)
+
+    def reuse(self, folder: Path) -> None:
+        self._forget(folder)
+
+    def down(self, *, yes: bool) -> None:
+        self.line.down = yes
+
+    @property
+    def ran(self) -> Path:
+        """Where the stage keeps evidence."""
+        return self.root
+
+    root: Path = Path()
+
+    def _forget(self, folder: Path) -> None:
+        found = reference.read(folder)
+        assert found is not None
+        self.line.gone.add(found.id)
+        self.line.gone.add(found.token)
+        batch = self.account.client("batch", REGIONS[self.region])
+        batch.terminate_job(jobId=found.id, reason="gone")
