@@ -34,7 +34,7 @@ class Changes:
     def update(self, key: str, request: UpdateRequest) -> JobView | ArrayView:
         """Changes what jobs that have not started ask for, and plans them again."""
         with self._service.lock:
-            jobs = self._movable(key, "changed")
+            jobs = self._movable(key, "changed", (*NOT_STARTED, JobState.PAUSED))
             intake.check_names(request.name, request.project)
             changes = {job.id: _changed(job, request) for job in jobs}
             found = self._service.queue(without=changes)
@@ -155,10 +155,12 @@ class Changes:
     def _named(self, key: str) -> list[JobRecord]:
         return named(parse_key(key), self._store)
 
-    def _movable(self, key: str, verb: str) -> Sequence[JobRecord]:
-        """The jobs that have not started."""
+    def _movable(
+        self, key: str, verb: str, states: Sequence[JobState] = NOT_STARTED
+    ) -> Sequence[JobRecord]:
+        """The jobs that have not started, or stand still."""
         jobs = self._named(key)
-        movable = [job for job in jobs if job.state in NOT_STARTED]
+        movable = [job for job in jobs if job.state in states]
         if not movable:
             raise Refused(f"job {key} is {jobs[0].state}: only a job that has not started can be {verb}")
         return movable

@@ -1,0 +1,118 @@
+"""A real training that is paused and resumed again and again, in two regions, ends with the same weights."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "configs" / "examples" / "train_pausable.py"
+PAUSES = int(os.environ.get("TIDEWATT_SOAK_PAUSES", "4"))  # `make soak`: 20
+EPOCHS = 12 * PAUSES
+PACE_S = 0.15
+CONFIG = """
+zone = "DE"
+meter_interval_s = 1.0
+[[region]]
+name = "eu"
+zone = "DE"
+cpus = 1
+pue = 1.2
+home = true
+checkpoints = "{folder}/eu"
+[[region]]
+name = "us"
+zone = "US-CAL-CISO"
+cpus = 1
+pue = 1.4
+checkpoints = "{folder}/us"
+"""
+
+
+@pytest.fixture
+def straight(tmp_path: Path) -> Path:
+    """The weights of the same training without a pause."""
+    out = tmp_path / "straight.npz"
+    command = [sys.executable, str(SCRIPT), "--epochs", str(EPOCHS), "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, timeout=120)
+    return out
+
+
+def test_training_paused_in_two_regions_ends_with_the_weights_of_one_that_was_not(
+    house: Any, straight: Path
+) -> None:
+    for region in ("eu", "us"):
+        (house.folder / region).mkdir()
+    shutil.copy(SCRIPT, house.work)
+    house.up(config=CONFIG.format(folder=house.folder))
+    job_id = submitted(house)
+    for number in range(PAUSES):
+        running(house, job_id, number + 1)
+        house.ask("pause", str(job_id))
+        house.until(lambda: house.job(job_id)["state"] == "paused")
+        house.ask("update", str(job_id), "--region", ("us", "eu")[number % 2])
+        house.ask("resume", str(job_id))
+    job = house.ended(job_id, 120)
+    assert job["state"] == "done", job
+    began = [each for each in job["attempts"] if each["started"]]
+    assert [each["region"] for each in began] == [("eu", "us")[at % 2] for at in range(PAUSES + 1)]
+    same(straight, house.work / "paused.npz")
+    told(house.until(lambda: account(house, job_id), 60), began)
+
+
+def submitted(house: Any) -> int:
+    command = (
+        sys.executable,
+        SCRIPT.name,
+        "--epochs",
+        str(EPOCHS),
+        "--pace",
+        str(PACE_S),
+        "--out",
+        "paused.npz",
+    )
+    pausing = (
+        *("--pausable", "--moves", "--checkpoint-dir", "checkpoints", "--checkpoint-time", "5s"),
+        *("--restart-time", "5s", "--done-when", "exit:85", "--done-when", "file:*.npz"),
+    )
+    number: int = house.ask("submit", "--duration", "60s", *pausing, "--", *command)["job"]["id"]
+    return number
+
+
+def running(house: Any, job_id: int, attempt: int) -> None:
+    """Waits until the attempt trains: a pause before that would be of nothing."""
+
+    def trains() -> bool:
+        job = house.job(job_id)
+        assert job["state"] not in {"failed", "done"}, job
+        output = Path(job["stdout"])
+        return output.exists() and output.read_text().count("begins at epoch") == attempt
+
+    house.until(trains)
+
+
+def same(one: Path, two: Path) -> None:
+    """To the last bit."""
+    with np.load(one) as straight, np.load(two) as paused:
+        assert set(straight.files) == set(paused.files)
+        for name in straight.files:
+            assert straight[name].tobytes() == paused[name].tobytes(), name
+
+
+def account(house: Any, job_id: int) -> Any:
+    job = house.job(job_id)
+    settlement = job["settlement"]
+    return job if settlement and settlement["state"] in {"provisional", "final", "unverified"} else None
+
+
+def told(job: Any, attempts: Any) -> None:
+    """The receipt has every attempt, and what pausing cost."""
+    assert len(attempts) == PAUSES + 1
+    phases = {(each["phase"], each["lost"]): each for each in job["settlement"]["phases"]}
+    assert phases["pausing", False]["seconds"] > 0
+    assert ("running", True) not in phases
+    assert job["progress_s"] > 0
