@@ -13,6 +13,7 @@ from tidewatt.scheduler.cli.job_text import (
     warning_lines,
 )
 from tidewatt.scheduler.cli.offer_text import offer_lines
+from tidewatt.scheduler.cli.operator_text import note_lines
 from tidewatt.scheduler.cli.text import cut, grams, lasting, local, painted, parsed, percent, table
 from tidewatt.scheduler.client import Json
 
@@ -28,6 +29,7 @@ def submitted_array_lines(reply: Json, now: datetime) -> Iterator[str]:
     if job["finish_by"]:
         yield f"  finish   each by {local(job['finish_by'], now)}"
     yield f"  length   {lasting(job['duration_s'])} each ({job['duration_source']})"
+    yield from note_lines(reply)
     yield from offer_lines(reply["offers"], now)
     yield from warning_lines(job)
 

@@ -13,6 +13,7 @@ import typer
 
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.job_text import command_of, title, warning_lines
+from tidewatt.scheduler.cli.operator_text import operator_lines
 from tidewatt.scheduler.cli.session import daemon, now_of, own_paths
 from tidewatt.scheduler.cli.text import (
     intensity,
@@ -248,6 +249,7 @@ def status_lines(status: Json) -> Iterator[str]:
         (_region_row(region) for region in status["regions"]),
         right=(2, 4, 5),
     )
+    yield from operator_lines(status, now)
     counts = [f"{count} {name}" for name, count in status["jobs"].items() if count]
     yield "jobs: " + (", ".join(counts) or "none") + _others(status)
     if status.get("certificate"):

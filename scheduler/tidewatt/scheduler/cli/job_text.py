@@ -7,6 +7,7 @@ from datetime import datetime
 from tidewatt.scheduler.cli.account_text import account_lines as account_lines
 from tidewatt.scheduler.cli.history_text import history_lines, moves_line
 from tidewatt.scheduler.cli.offer_text import offer_lines
+from tidewatt.scheduler.cli.operator_text import note_lines
 from tidewatt.scheduler.cli.text import (
     cut,
     grams,
@@ -113,6 +114,7 @@ def submitted_lines(reply: Json, now: datetime) -> Iterator[str]:
     if waits := [*job.get("after", ()), *job.get("after_any", ())]:
         yield f"  after    {', '.join(waits)}"
     yield from _lot_line(job)
+    yield from note_lines(reply)
     yield from offer_lines(reply["offers"], now)
     yield from warning_lines(job)
 

@@ -12,6 +12,7 @@ from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.flags import WHERE_AND_WHEN, Order, flagged
 from tidewatt.scheduler.cli.job_text import plan_lines
 from tidewatt.scheduler.cli.offer_text import offer_lines
+from tidewatt.scheduler.cli.operator_text import note_lines
 from tidewatt.scheduler.cli.session import DaemonTime, Setting, clock, daemon, working_folder
 from tidewatt.scheduler.cli.text import lasting, local, say, say_json
 from tidewatt.scheduler.cli.wish import Wish, defaults, plan_request
@@ -170,5 +171,5 @@ def _show(reply: Json, now: datetime) -> None:
     for line in plan_lines(reply["plan"], now, f"{reply['power_w']:.3g} W ({reply['power_source']})"):
         say(line)
     say(f"  length   {lasting(reply['duration_s'])} ({reply['duration_source']})")
-    for line in offer_lines(reply["offers"], now):
+    for line in (*note_lines(reply), *offer_lines(reply["offers"], now)):
         say(line)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tidewatt.scheduler.cli import options as given
+from tidewatt.scheduler.cli.operator_text import shifting_lines
 from tidewatt.scheduler.cli.session import DaemonTime, daemon
 from tidewatt.scheduler.cli.text import (
     intensity,
@@ -50,18 +51,6 @@ def region_lines(found: Json, now: datetime) -> Iterator[str]:
     for region in found["regions"]:
         yield from _notes(region, now)
     yield from shifting_lines(found["shifting"], now)
-
-
-def shifting_lines(shifting: Json, now: datetime) -> Iterator[str]:
-    """That shifting is off, by whom and why; nothing where it is on."""
-    if shifting["on"]:
-        return
-    why = f": {shown(shifting['reason'])}" if shifting["reason"] else ""
-    since = local(shifting["since"], now)
-    yield painted(
-        f"shifting is off since {since}, by {shown(shifting['user'])}{why}; `tidewatt shifting on` ends that",
-        "yellow",
-    )
 
 
 def drain(

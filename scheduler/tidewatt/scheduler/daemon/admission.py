@@ -12,7 +12,7 @@ from tidewatt.scheduler.planning.first_come import last_start_ms
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms
 from tidewatt.scheduler.planning.pausing.living import interrupted
 from tidewatt.scheduler.planning.planner import Infeasible
-from tidewatt.scheduler.planning.preferring import first_narrow
+from tidewatt.scheduler.planning.preferring import first_narrow, is_late
 from tidewatt.scheduler.planning.queue import Admission
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import check
@@ -40,7 +40,7 @@ def admit_all(newcomers: Sequence[Ask], situation: Situation) -> Admitted:
         [newcomer] = newcomers
         admission = ladder.admit(newcomer, situation)
         return Admitted({newcomer.job_id: _with_pauses(newcomer, admission, situation)}, admission.moved)
-    return first_narrow(newcomers, situation, _admit_all)
+    return first_narrow(newcomers, situation, _admit_all, lambda made: any(map(is_late, made.plans.values())))
 
 
 def _admit_all(newcomers: Sequence[Ask], situation: Situation) -> Admitted:

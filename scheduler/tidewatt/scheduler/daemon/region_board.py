@@ -141,7 +141,7 @@ class RegionBoard:
     def wished(self, ask: Ask, facts: Facts) -> Ask:
         """The same of one job that is not stored."""
         prefer: tuple[str, ...] = ()
-        if not self.rules.empty:
+        if not self.rules.empty and self.unshifted is None:
             found = self.verdicts(facts)
             prefer = tuple(
                 name for name, each in found.items() if each.word is Word.PREFER and allowed(ask, name)

@@ -95,7 +95,7 @@ def admit(newcomer: Ask, situation: Situation, seconds: float = PATIENCE_S) -> A
     def one(asked: list[Ask], around: Situation) -> Admission:
         return _admitted(asked[0], around, seconds)
 
-    return preferring.first_narrow([newcomer], situation, one)
+    return preferring.first_narrow([newcomer], situation, one, lambda made: preferring.is_late(made.plan))
 
 
 def _admitted(newcomer: Ask, situation: Situation, seconds: float) -> Admission:

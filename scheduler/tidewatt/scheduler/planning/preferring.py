@@ -34,13 +34,16 @@ def narrow(situation: Situation, wide: frozenset[int] = frozenset()) -> Situatio
 def lost(situation: Situation, plans: Mapping[int, Plan | Infeasible]) -> frozenset[int]:
     """Jobs with preferences that would be late, or run nowhere, in their preferred regions alone."""
     preferring = {ask.job_id for ask in situation.asks if ask.prefer}
-    return frozenset(job_id for job_id, plan in plans.items() if job_id in preferring and _is_late(plan))
+    return frozenset(job_id for job_id, plan in plans.items() if job_id in preferring and is_late(plan))
 
 
 def first_narrow(
-    newcomers: Iterable[Ask], situation: Situation, admit: Callable[[list[Ask], Situation], Answer]
+    newcomers: Iterable[Ask],
+    situation: Situation,
+    admit: Callable[[list[Ask], Situation], Answer],
+    late: Callable[[Answer], bool],
 ) -> Answer:
-    """What `admit` answers in the preferred regions, else in all.
+    """What `admit` answers in the preferred regions, where that is in time; else in all.
 
     Raises:
         SchedulerError: what it raises where all regions are open.
@@ -51,10 +54,12 @@ def first_narrow(
     if close == asked and within is situation:
         return admit(asked, situation)
     try:
-        return admit(close, within)
+        made = admit(close, within)
+        return admit(asked, situation) if late(made) else made
     except SchedulerError:
         return admit(asked, situation)
 
 
-def _is_late(plan: Plan | Infeasible) -> bool:
+def is_late(plan: Plan | Infeasible) -> bool:
+    """True where the job misses its deadline, or runs nowhere."""
     return isinstance(plan, Infeasible) or plan.why is Why.LATE

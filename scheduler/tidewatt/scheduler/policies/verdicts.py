@@ -56,8 +56,8 @@ def _covers(wide: Rule, narrow: Rule) -> bool:
 def _verdict(
     facts: Facts, spot: Spot, rules: Sequence[Rule], barriers: Sequence[Barrier], residency: bool
 ) -> Verdict:
-    missing = [each for each in facts.data if not _any(spot.data, (each,))] if residency else []
-    if missing or (residency and facts.data and not spot.data):
+    missing = [each for each in facts.data if not (spot.data and _any(spot.data, (each,)))]
+    if residency and missing:
         listed = ", ".join(spot.data) or "none"
         because = f"its data {', '.join(missing)} may not be worked on there (data: {listed})"
         return Verdict(spot.name, Word.FORBID, RESIDENCY, spot.place, because)
