@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from tidewatt.backends.backend import Backend, BackendError
 from tidewatt.backends.engines import Setting, engine
+from tidewatt.backends.unusable import UnusableBackend
 from tidewatt.scheduler.daemon.site import HOST, Site
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.settings import RegionTable
@@ -27,8 +28,8 @@ class Engines(dict[str, Backend]):
         self._setting = setting
 
     def __missing__(self, kind: str) -> Backend:
-        self[kind] = made = engine(kind).made({}, self._setting)
         log.warning("engine.not_configured", backend=kind)
+        self[kind] = made = _made(kind, (), self._setting)
         return made
 
 
@@ -46,8 +47,10 @@ def stranded(site: Site, store: Store) -> list[str]:
 def others(tables: Sequence[RegionTable], setting: Setting) -> Engines:
     """The backends of all regions that are not on this host, by kind.
 
+    One that cannot be used, as where its package is not installed, says so of all that is asked of it.
+
     Raises:
-        BadInput: for options that a backend does not take, or a package that it needs and that is missing.
+        BadInput: for options that a backend does not take.
     """
     kinds = dict.fromkeys(table.backend for table in tables if table.backend != HOST)
     made = {
@@ -71,11 +74,12 @@ def options_of(table: RegionTable) -> BaseModel:
 
 
 def _made(kind: str, tables: Sequence[RegionTable], setting: Setting) -> Backend:
-    options = {table.name: options_of(table) for table in tables}
     try:
-        return engine(kind).made(options, setting)
+        found = engine(kind)
+        return found.made({table.name: options_of(table) for table in tables}, setting)
     except BackendError as error:
-        raise BadInput(f"the backend {kind!r} cannot be used: {error}") from None
+        log.error("engine.unusable", backend=kind, error=str(error))
+        return UnusableBackend(f"the backend {kind!r} cannot be used: {error}")
 
 
 def _first(error: ValidationError) -> str:

@@ -89,7 +89,7 @@ class Parking:
         if place.leaving:
             return f"it is being taken back from {attempt.region}"
         if not place.hurried:
-            place.hurried = True
+            place.hurried, place.told = True, False
             self._move(attempt, place, now, "its latest start has come")
         return f"it waits in the queue of {attempt.region}: {attempt.reason or 'no reason is known'}"
 
