@@ -127,9 +127,9 @@ class Queue:
                     }
                     self.store.create(key, form)
                 goes = self.admits and self.store.forms[key]["spec"]["active"]
-                form = copy.deepcopy(self.store.find(Key("jobs", namespace, name)))
-                form["spec"]["suspend"] = not goes
-                self.store.replace(Key("jobs", namespace, name), form)
+                changed = copy.deepcopy(self.store.find(Key("jobs", namespace, name)))
+                changed["spec"]["suspend"] = not goes
+                self.store.replace(Key("jobs", namespace, name), changed)
 
 
 def _phase(pod: Form) -> str:
