@@ -23,6 +23,7 @@ def options(account: Account, name: str, **more: object) -> AwsBatchOptions:
         "instance_type": "m6i.xlarge",
         "python": sys.executable,
         "endpoint_url": account.url,
+        "look_s": 0.3,
         "checkpoint_uri": f"s3://{BUCKET}/jobs",
     }
     return AwsBatchOptions.model_validate(given | more)
@@ -61,7 +62,7 @@ class BatchTroupe:
         return (self.ran / f"{attempt_id}.ran").exists()
 
     def pass_time(self) -> None:
-        time.sleep(0.1)
+        time.sleep(0.05)
 
     def mute(self) -> None:
         self.line.mutes = True

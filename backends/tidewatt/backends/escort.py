@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     Content = dict[str, Any]
 
 POLL_S = 0.1
-LOOK_S = 5.0  # between two looks into object storage
 BEAT_S = 2.0  # between two signs of life
 REFUSED = 75  # sysexits.h: somebody else has the claim, or it was stopped before it began
 MANIFEST = "tidewatt-checkpoint.json"
@@ -124,7 +123,11 @@ class Escort:
                 return str(json.loads((self.folder / "stop.json").read_text())["reason"])
             except (OSError, ValueError, KeyError):
                 return "cancelled"
-        if self.order.get("storage") and self.pause and time.monotonic() > self.looked_at + LOOK_S:
+        if (
+            self.order.get("storage")
+            and self.pause
+            and time.monotonic() > self.looked_at + self.order["look_s"]
+        ):
             self.looked_at = time.monotonic()
             if _content(self.order["storage"], "pause") is not None:
                 return "paused"
@@ -151,13 +154,12 @@ class Escort:
         if self.folder is None:
             return
         reason = f"the job could not be started: {refusal}" if refusal else ""
-        stopped = {"paused": "paused", "time limit": "time limit", "cancelled": "cancelled"}
         outcome = {
             "ended_ms": self._now_ms(),
             "exit_code": code if code >= 0 else None,
             "signal": -code if code < 0 else None,
             "reason": reason,
-            "stopped": stopped.get(self.reason),
+            "stopped": self.reason or None,
             "cpu_ms": None,
         }
         if saved is not None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from tidewatt.backends import claim, durable
 from tidewatt.backends.attempt import Attempt, Outcome, ended
@@ -35,7 +36,7 @@ class Judge:
         """Of an attempt that has left its outcome in its folder, whatever its engine says."""
         attempt = Attempt(folder)
         outcome = attempt.read(attempt.outcome)
-        return None if outcome is None else self._close(attempt, found, _explained(attempt, outcome))
+        return None if outcome is None else self._close(attempt, found, _told(attempt, outcome))
 
     def judged(self, folder: Path, found: Reference, seen: Seen | None) -> AttemptStatus:
         """Of an attempt as its engine shows it now; None where the engine does not know it."""
@@ -108,6 +109,8 @@ class Judge:
             reason=seen.reason,
             stopped=StopReason.PREEMPTED if seen.preempted and asked is None else None,
         )
+        if asked is StopReason.PAUSED and found.storage and seen.exit_code == 0 and not _kept(attempt):
+            return self._close(attempt, found, outcome)  # done before the request reached it
         return self._close(attempt, found, _explained(attempt, outcome))
 
     def _close(self, attempt: Attempt, found: Reference, outcome: Outcome) -> AttemptStatus:
@@ -121,14 +124,25 @@ class Judge:
         return replace(status, moves=moves, gpu_uuids=_gpus(attempt))
 
 
+def _told(attempt: Attempt, outcome: Outcome) -> Outcome:
+    """An outcome by the escort, which knows whether it had asked the job to end before it did."""
+    if outcome.stopped is StopReason.SIGNALLED:  # by the engine, on our behalf or of its own
+        outcome = replace(outcome, stopped=attempt.stop_request() or StopReason.SIGNALLED)
+    return outcome if outcome.stopped is None else _explained(attempt, outcome)
+
+
+def _kept(attempt: Attempt) -> dict[str, Any]:
+    return durable.read(attempt.folder / "checkpoint.json") or {}
+
+
 def _explained(attempt: Attempt, outcome: Outcome) -> Outcome:
     """With why it was stopped, where it was asked to before it ended."""
     stopped = outcome.stopped or attempt.stop_request()
     if stopped is None:
         return outcome
     reason = f"stopped: {stopped}" + (f"; {outcome.reason}" if outcome.reason else "")
-    kept = durable.read(attempt.folder / "checkpoint.json")
-    if stopped is StopReason.PAUSED and kept is not None and not kept.get("whole"):
+    kept = _kept(attempt)
+    if stopped is StopReason.PAUSED and kept and not kept.get("whole"):
         reason = f"{reason}; no whole checkpoint: {kept.get('why')}"
     return replace(outcome, reason=reason, stopped=stopped)
 

@@ -151,7 +151,7 @@ class BatchDesk:
         sent = _sendable(launch, options, warn)
         kept = storage.of(launch, options)
         told = order(launch, False, storage=kept, restore=storage.earlier(launch) if kept else (), sent=sent)
-        told["stop_s"] = _STOP_S
+        told |= {"stop_s": _STOP_S, "look_s": options.look_s}
         needed = ("argv", "variables", "grace_s", "clock", "resume_args", "resume_env")
         return {name: value for name, value in told.items() if value or name in needed}
 

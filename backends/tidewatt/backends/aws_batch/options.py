@@ -9,11 +9,12 @@ class AwsBatchOptions(BaseModel):
     """`[region.options]` of a job queue of AWS Batch.
 
     Jobs run by `job_definition`, or by one that is registered from `image` and its roles; the image needs a
-    `python`, and boto3 where there is a `checkpoint_uri`, below which the checkpoints of paused jobs lie.
-    `instance_type` is the one that the queue's compute environment starts, which tells its power and GPUs;
-    `spot` says that it starts spot instances. `vcpus` and `memory_mb` are what a job without a wish of its
-    own gets. `environment` are names that may be sent, although everybody who may describe jobs can read
-    them. Credentials are found as AWS's own tools do, of `profile` where one is given.
+    `python`, and boto3 where there is a `checkpoint_uri`, below which claims and checkpoints lie. A running
+    job looks there for a request to pause every `look_s`. `instance_type` is the one that the queue's compute
+    environment starts, which tells its power and GPUs; `spot` says that it starts spot instances. `vcpus` and
+    `memory_mb` are what a job without a wish of its own gets. `environment` are names that may be sent,
+    although everybody who may describe jobs can read them. Credentials are found as AWS's own tools do, of
+    `profile` where one is given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +30,7 @@ class AwsBatchOptions(BaseModel):
     vcpus: Annotated[int, Field(ge=1)] | None = None
     memory_mb: Annotated[int, Field(ge=4)] = 2048
     checkpoint_uri: Annotated[str, Field(pattern=r"^(s3://[a-z0-9.-]{3,63}(/[A-Za-z0-9._/=-]*)?)?$")] = ""
+    look_s: Annotated[float, Field(gt=0, le=600)] = 10.0
     python: str = "python3"
     log_group: str = "/aws/batch/job"
     environment: tuple[str, ...] = ()
