@@ -120,6 +120,20 @@ class PlanReply(Message):
     notes: tuple[str, ...] = ()  # defaults of its project, and what the operator's rules say
 
 
+class RehearseReply(Message):
+    """A submission that was not carried out: its plan, and the `text` that its backend would send.
+
+    `job` is the number that it would get now.
+    """
+
+    job: str
+    region: str
+    backend: str
+    plan: PlanView
+    text: str
+    notes: tuple[str, ...] = ()
+
+
 class SubmitReply(Message):
     """An acknowledged job: durable when this is sent. `power_source` says how expected grams were got.
 

@@ -4,15 +4,18 @@ import os
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from tidewatt.scheduler.array import parse_tasks
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.array_text import submitted_array_lines
 from tidewatt.scheduler.cli.flags import Order, flagged
-from tidewatt.scheduler.cli.job_text import submitted_lines
+from tidewatt.scheduler.cli.job_text import plan_lines, submitted_lines
+from tidewatt.scheduler.cli.operator_text import note_lines
 from tidewatt.scheduler.cli.session import DaemonTime, daemon, now_of, working_folder
-from tidewatt.scheduler.cli.text import say, say_json
+from tidewatt.scheduler.cli.text import say, say_json, tell
 from tidewatt.scheduler.cli.wish import Wish, check_command, defaults, file_of, folder_of, plan_request
 from tidewatt.scheduler.cli.wording import after_of, labels_of, retries_of
 from tidewatt.scheduler.client import Client, Json, NoDaemon
@@ -20,11 +23,22 @@ from tidewatt.scheduler.errors import BadInput
 
 
 @flagged()
-def submit(command: given.Command, wish: Wish, order: Order, as_json: given.AsJson = False) -> None:
+def submit(
+    command: given.Command,
+    wish: Wish,
+    order: Order,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the exact request or script, and store nothing.")
+    ] = False,
+    as_json: given.AsJson = False,
+) -> None:
     """Hand a job to the daemon; once acknowledged, it is not lost.
 
     With --finish-by it runs in the cleanest window that meets the deadline, else as soon as it fits.
     """
+    if dry_run:
+        _rehearse(command, wish, order, as_json)
+        return
     reply, now = send(command, wish, order)
     if as_json:
         say_json(reply)
@@ -36,6 +50,25 @@ def submit(command: given.Command, wish: Wish, order: Order, as_json: given.AsJs
 
 def send(command: list[str], wish: Wish, order: Order) -> tuple[Json, datetime]:
     """The SubmitReply for a new job, and the daemon's time."""
+    client, request, now = _asked(command, wish, order)
+    return client.submit(request), now()
+
+
+def _rehearse(command: list[str], wish: Wish, order: Order, as_json: bool) -> None:
+    """Says what would be sent for a job, and why there and then; the text alone goes to stdout."""
+    client, request, now = _asked(command, wish, order)
+    reply = client.rehearse(request)
+    if as_json:
+        say_json(reply)
+        return
+    tell(f"nothing is stored or sent: job {reply['job']} would go to {reply['region']} ({reply['backend']})")
+    for line in (*plan_lines(reply["plan"], now(), ""), *note_lines(reply)):
+        tell(line)
+    say(reply["text"].rstrip("\n"))
+
+
+def _asked(command: list[str], wish: Wish, order: Order) -> tuple[Client, Json, DaemonTime]:
+    """The SubmitRequest for a new job, whom to ask, and the daemon's time."""
     client = _present()
     current = working_folder()
     wish = wish.over(defaults(current, os.environ))
@@ -61,7 +94,7 @@ def send(command: list[str], wish: Wish, order: Order) -> tuple[Json, datetime]:
         "source": _source(folder),
         "retries": retries_of(wish.retries or 0),
     }
-    return client.submit(request), now()
+    return client, request, now
 
 
 def _tasks(order: Order) -> Json:

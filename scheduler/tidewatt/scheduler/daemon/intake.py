@@ -133,6 +133,15 @@ def store_jobs(
     return numbers
 
 
+def record(site: Site, request: SubmitRequest, ask: Ask, number: int, plan: Plan) -> JobRecord:
+    """The job as it would be stored by that number."""
+    made = replace(_record(site, request, ask), id=number, plan=replace(plan, job_id=number))
+    if request.array:
+        made = replace(made, array=number, array_task=request.array[0])
+    stdout, stderr = _outputs(request, site.paths.job(number), made)
+    return replace(made, stdout=stdout, stderr=stderr)
+
+
 def _take(home: Path, folder: Path | None, who: Owner | None) -> None:
     """Makes the job's folder, of the staged one for the first; what a crash left there is nobody's."""
     shutil.rmtree(home, ignore_errors=True)

@@ -30,7 +30,7 @@ from tidewatt.scheduler.daemon.watching import Watcher
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import ENDED
 from tidewatt.scheduler.pausing_schema import request_of
-from tidewatt.scheduler.plan import Ask
+from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.planning import ladder
 from tidewatt.scheduler.planning.preview import answer, offer_views
 from tidewatt.scheduler.planning.situation import Situation
@@ -67,6 +67,7 @@ class Service:
         site.board.decided(store.decisions())
         self.certificate: CertificateView | None = None  # of the newest plan of the queue, by the rounds
         self.ledger: Ledger | None = None  # where the daemon keeps one
+        self.begin: Callable[[Plan], datetime] = lambda plan: plan.window.start  # in engines that keep jobs
         self.wake: Callable[[str], None] = lambda cause: None  # asks for a round at once
 
     def view(self, key: str) -> JobView | ArrayView:
