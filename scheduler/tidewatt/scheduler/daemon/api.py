@@ -26,6 +26,7 @@ from tidewatt.scheduler.daemon import (
     policy_views,
     receipts,
     region_views,
+    rehearsing,
     sharing,
     shifting,
 )
@@ -113,6 +114,7 @@ def app(service: Service, overview: Overview, shutdown: Callable[[], None]) -> F
     drains.routes(api, service)
     shifting.routes(api, service)
     region_views.routes(api, service)
+    rehearsing.routes(api, service)
     policy_views.routes(api, service)
 
     @api.post("/api/v1/shutdown")
