@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,15 @@ SCRIPT = Path(__file__).parents[2] / "configs" / "examples" / "train_pausable.py
 PAUSES = int(os.environ.get("TIDEWATT_SOAK_PAUSES", "4"))  # `make soak`: 20
 EPOCHS = 12 * PAUSES
 PACE_S = 0.15
+START = datetime(2022, 6, 15, 6, tzinfo=UTC)
+FACTOR = 60  # replayed seconds in a real one: a step of the grid is over in five seconds
+GRID = {"DE": 100, "US-CAL-CISO": 400}
 CONFIG = """
 zone = "DE"
 meter_interval_s = 1.0
+[[source]]
+type = "file"
+path = "grid.csv"
 [[region]]
 name = "eu"
 zone = "DE"
@@ -48,7 +56,9 @@ def test_training_paused_in_two_regions_ends_with_the_weights_of_one_that_was_no
     for region in ("eu", "us"):
         (house.folder / region).mkdir()
     shutil.copy(SCRIPT, house.work)
-    house.up(config=CONFIG.format(folder=house.folder))
+    (house.folder / "grid.csv").write_text(grid(), encoding="utf-8")
+    replay = ("--replay-from", START.isoformat(), "--replay-factor", str(FACTOR))
+    house.up(*replay, config=CONFIG.format(folder=house.folder))
     job_id = submitted(house)
     for number in range(PAUSES):
         running(house, job_id, number + 1)
@@ -64,6 +74,15 @@ def test_training_paused_in_two_regions_ends_with_the_weights_of_one_that_was_no
     told(house.until(lambda: account(house, job_id), 60), began)
 
 
+def grid() -> str:
+    """What both zones emit, the same at all times."""
+    rows = ["zone,start,step_s,gco2_per_kwh,signal,basis,boundary"]
+    for at in range(3 * 288):
+        start = (START - timedelta(days=1) + at * timedelta(minutes=5)).isoformat()
+        rows += [f"{zone},{start},300,{value},average,lifecycle,production" for zone, value in GRID.items()]
+    return "\n".join(rows) + "\n"
+
+
 def submitted(house: Any) -> int:
     command = (
         sys.executable,
@@ -76,10 +95,10 @@ def submitted(house: Any) -> int:
         "paused.npz",
     )
     pausing = (
-        *("--pausable", "--moves", "--checkpoint-dir", "checkpoints", "--checkpoint-time", "5s"),
-        *("--restart-time", "5s", "--done-when", "exit:85", "--done-when", "file:*.npz"),
+        *("--pausable", "--moves", "--checkpoint-dir", "checkpoints", "--checkpoint-time", "1m"),
+        *("--restart-time", "1m", "--done-when", "exit:85", "--done-when", "file:*.npz"),
     )
-    number: int = house.ask("submit", "--duration", "60s", *pausing, "--", *command)["job"]["id"]
+    number: int = house.ask("submit", "--duration", "60m", *pausing, "--", *command)["job"]["id"]
     return number
 
 
@@ -116,3 +135,15 @@ def told(job: Any, attempts: Any) -> None:
     assert phases["pausing", False]["seconds"] > 0
     assert ("running", True) not in phases
     assert job["progress_s"] > 0
+    pauses = job["settlement"]["pauses"]
+    assert [each["attempt_id"] for each in pauses] == [each["attempt_id"] for each in attempts[:-1]]
+    assert [(each["region"], each["next_region"]) for each in pauses] == [
+        (one["region"], two["region"]) for one, two in pairwise(attempts)
+    ]
+    for each in pauses:
+        assert each["saving_s"] > 0
+        assert each["saving_j"] > 0
+        assert each["coming_back_s"] > 0
+        assert each["lost_s"] == 0
+    [ledger] = job["settlement"]["ledgers"]
+    assert ledger["levers"]["pauses_g"] < 0  # what they emitted is a loss

@@ -32,6 +32,19 @@ class AttemptView(Message):
     site: str = ""
     cloud: str | None = None
     replay_factor: float = 1.0
+    backend: str = "local"
+
+
+class OutputView(Message):
+    """What an attempt elsewhere has written: `data` (base64) goes up to the byte `offset`.
+
+    `following` is its job's next attempt elsewhere, "" where there is none.
+    """
+
+    attempt_id: str
+    offset: int
+    data: str
+    following: str
 
 
 class EventView(Message):
@@ -67,6 +80,25 @@ class PhaseView(Message):
     seconds: float
     energy_j: float | None
     active_j: float | None
+
+
+class PauseView(Message):
+    """What one pause took, see `accounting.pauses.PauseUse`; energy is None where none was metered."""
+
+    attempt_id: str
+    by: str
+    at: AwareDatetime
+    region: str = ""
+    next_region: str = ""
+    saving_s: float
+    saving_j: float | None
+    standing_s: float = 0.0
+    standing_j: float | None = None
+    coming_back_s: float | None = None
+    coming_back_j: float | None = None
+    lost_s: float = 0.0
+    lost_j: float | None = None
+    moved_j: float | None = None
 
 
 class LeversView(Message):
@@ -151,6 +183,7 @@ class SettlementView(Message):
     feasible_start: AwareDatetime | None
     notes: tuple[str, ...]
     phases: tuple[PhaseView, ...] = ()
+    pauses: tuple[PauseView, ...] = ()
     counts: dict[str, int] = Field(default_factory=dict)
     embodied: EmbodiedView | None = None
     grade: str = ""

@@ -10,6 +10,7 @@ from tidewatt.backends.meters.reading import How
 from tidewatt.scheduler.accounting.grade import disagree
 from tidewatt.scheduler.accounting.levers import Exposure, Levers
 from tidewatt.scheduler.accounting.pairs import Efficiency
+from tidewatt.scheduler.accounting.pauses import PauseUse
 from tidewatt.scheduler.accounting.phases import Phase, PhaseUse
 from tidewatt.scheduler.accounting.profile import Cell, cell_records, restored_cells
 from tidewatt.scheduler.accounting.receipt_view import settlement_view
@@ -83,7 +84,8 @@ class Settlement:
     emissions are sums; while nothing is settled they are cut at phases and hours only. `counts` are what the
     training script reported; `boundary` says what was metered; `efficiency` compares, by attempt, the
     hardware with home's where that differs; `overdue_ms` is how long starts were late by their own plan
-    (`accounting.runs.overdue_ms`). Records of method 1 have neither cells nor phases nor levers.
+    (`accounting.runs.overdue_ms`), `pauses` what each of them took. Records of method
+    1 have neither cells nor phases nor levers.
     """
 
     state: SettlementState
@@ -107,6 +109,7 @@ class Settlement:
     boundary: str = ""
     efficiency: Mapping[str, Efficiency] = field(default_factory=dict)
     overdue_ms: int = 0
+    pauses: tuple[PauseUse, ...] = ()
 
     @property
     def ran(self) -> bool:
@@ -147,6 +150,7 @@ class Settlement:
             boundary=self.boundary or None,
             efficiency={name: each.record() for name, each in self.efficiency.items()} or None,
             overdue_ms=self.overdue_ms or None,
+            pauses=[each.record() for each in self.pauses] or None,
         )
 
     @classmethod
@@ -177,6 +181,7 @@ class Settlement:
                 name: Efficiency.restored(each) for name, each in record.get("efficiency", {}).items()
             },
             overdue_ms=record.get("overdue_ms", 0),
+            pauses=tuple(PauseUse.restored(each) for each in record.get("pauses", ())),
         )
 
     def view(self) -> SettlementView:

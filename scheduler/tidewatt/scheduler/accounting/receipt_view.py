@@ -2,11 +2,20 @@
 
 from typing import TYPE_CHECKING
 
+from tidewatt.backends.clock import moment
 from tidewatt.scheduler.accounting.grade import of_all
 from tidewatt.scheduler.accounting.levers import Levers
+from tidewatt.scheduler.accounting.pauses import PauseUse
 from tidewatt.scheduler.accounting.phases import PhaseUse
 from tidewatt.scheduler.accounting.standing import Standing, standings
-from tidewatt.scheduler.schemas import ComponentView, LedgerView, LeversView, PhaseView, SettlementView
+from tidewatt.scheduler.schemas import (
+    ComponentView,
+    LedgerView,
+    LeversView,
+    PauseView,
+    PhaseView,
+    SettlementView,
+)
 
 if TYPE_CHECKING:
     from tidewatt.scheduler.accounting.receipt import Component, Ledger, Settlement
@@ -35,6 +44,7 @@ def settlement_view(settlement: "Settlement") -> SettlementView:
         signals_disagree=settlement.signals_disagree,
         boundary=settlement.boundary,
         method_version=settlement.method_version,
+        pauses=tuple(map(_pause, settlement.pauses)),
     )
 
 
@@ -57,6 +67,26 @@ def _phase(use: PhaseUse) -> PhaseView:
         seconds=use.ms / 1e3,
         energy_j=_scaled(use.energy_uj),
         active_j=_scaled(use.active_uj),
+    )
+
+
+def _pause(use: PauseUse) -> PauseView:
+    back_ms = use.coming_back_ms
+    return PauseView(
+        attempt_id=use.attempt_id,
+        by=use.by,
+        at=moment(use.at_ms),
+        region=use.region,
+        next_region=use.next_region,
+        saving_s=use.saving_ms / 1e3,
+        saving_j=_scaled(use.saving_uj),
+        standing_s=use.standing_ms / 1e3,
+        standing_j=_scaled(use.standing_uj),
+        coming_back_s=None if back_ms is None else back_ms / 1e3,
+        coming_back_j=_scaled(use.coming_back_uj),
+        lost_s=use.lost_ms / 1e3,
+        lost_j=_scaled(use.lost_uj),
+        moved_j=_scaled(use.moved_uj),
     )
 
 

@@ -14,6 +14,7 @@ from tidewatt.scheduler.accounting.frozen import METHOD_VERSION, MICRO, Frozen
 from tidewatt.scheduler.accounting.home import at_one_home
 from tidewatt.scheduler.accounting.metered import AttemptRun, Move
 from tidewatt.scheduler.accounting.observed import Observations, Observed
+from tidewatt.scheduler.accounting.pause_uses import pause_uses
 from tidewatt.scheduler.accounting.phase_uses import phase_uses
 from tidewatt.scheduler.accounting.quantity import span
 from tidewatt.scheduler.accounting.receipt import Component, Settlement
@@ -79,7 +80,8 @@ def settle(
     settlement = _settlement(state, case, now, accounts)
     if state is SettlementState.NONE:  # or it would say something new with every step that comes in
         cells = cut(runs, _borders(case, ()))
-    return replace(settlement, profile=cells, phases=phase_uses(frozen, runs, cells))
+    uses, pauses = phase_uses(frozen, runs, cells), pause_uses(runs, cells)
+    return replace(settlement, profile=cells, phases=uses, pauses=pauses)
 
 
 def _observed(case: _Case, observations: Observations) -> list[Observed]:

@@ -9,6 +9,7 @@ from tidewatt.scheduler.accounting.quantity import least
 from tidewatt.scheduler.cli.text import energy, folded, grams, lasting, local, percent, shown
 from tidewatt.scheduler.client import Json
 
+_PAUSES = 10  # that are listed one by one
 _INDENT = " " * 11  # what a label and its gap take
 _HARDLY = 0.01  # of what is at stake: an interval by known errors of less says nothing
 _LEVERS = (
@@ -39,6 +40,7 @@ def _lines(settlement: Json | None, now: datetime, *, brief: bool) -> Iterator[s
         yield f"{_INDENT}{settlement['boundary']}"
     if not brief:
         yield from _phase_lines(settlement.get("phases", ()))
+        yield from _pause_lines(settlement.get("pauses", ()))
         yield from _count_lines(settlement.get("counts", {}))
         yield from _made_lines(settlement.get("embodied"))
     for ledger in settlement["ledgers"]:
@@ -95,6 +97,26 @@ def _phase_lines(phases: list[Json]) -> Iterator[str]:
         lost = ", lost: no later attempt kept its work" if each["lost"] else ""
         label = "  phases   " if place == 0 else _INDENT
         yield f"{label}{name} {lasting(each['seconds'])}, {energy(each['energy_j'])}{lost}"
+
+
+def _pause_lines(pauses: list[Json]) -> Iterator[str]:
+    """What each pause took; the first ten of many."""
+    for place, each in enumerate(pauses[:_PAUSES]):
+        label = "  pauses   " if place == 0 else _INDENT
+        parts = [f"after {each['attempt_id']}, by {each['by']}"]
+        parts.append(f"saving {lasting(each['saving_s'])}, {energy(each['saving_j'])}")
+        if each["standing_s"]:
+            parts.append(f"standing still {lasting(each['standing_s'])}, {energy(each['standing_j'])}")
+        if each["coming_back_s"] is not None:
+            moved = f" in {each['next_region']}" if each["next_region"] != each["region"] else ""
+            parts.append(f"coming back{moved} {lasting(each['coming_back_s'])}")
+        if each["moved_j"] is not None:
+            parts.append(f"moving its data {energy(each['moved_j'])}")
+        if each["lost_s"]:
+            parts.append(f"{lasting(each['lost_s'])} of work lost, {energy(each['lost_j'])}")
+        yield label + "; ".join(parts)
+    if len(pauses) > _PAUSES:
+        yield f"{_INDENT}and {len(pauses) - _PAUSES} more pauses: `--json` lists them"
 
 
 def _count_lines(counts: dict[str, int]) -> Iterator[str]:
