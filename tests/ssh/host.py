@@ -13,6 +13,20 @@ SERVERS = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 PATIENCE_S = 10.0
 
 
+WRAPPER = """#!/bin/sh
+# ssh, but that its next answer, or its next question, is lost where a test asked for that
+folder=$(dirname "$0")
+if [ -e "$folder/lose" ]; then rm "$folder/lose"; echo "lost on the way" >&2; exit 255; fi
+if [ -e "$folder/mute" ]; then
+    rm "$folder/mute"
+    PATH=$REAL_PATH ssh "$@" >/dev/null
+    echo "connection lost" >&2
+    exit 255
+fi
+PATH=$REAL_PATH exec ssh "$@"
+"""
+
+
 @dataclass
 class SshHost:
     """This machine as another host. `arguments` are what `ssh` needs to reach it as `name`."""
@@ -53,7 +67,9 @@ class SshHost:
         return self
 
     def down(self) -> None:
-        """Ends the server; sessions that are open go on, as after its crash."""
+        """Ends the server and the connection that its clients share."""
+        leave = ["ssh", *self.arguments, "-O", "exit", self.name]
+        subprocess.run(leave, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
         if self.process is not None:
             self.process.terminate()
             self.process.wait(PATIENCE_S)
@@ -88,6 +104,9 @@ IdentitiesOnly yes
 UserKnownHostsFile {self.folder}/known_hosts
 StrictHostKeyChecking accept-new
 LogLevel ERROR
+ControlMaster auto
+ControlPath {self.folder}/%C
+ControlPersist 20
 """
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "tidewatt.backends"
 _OURS = {
     "local": "tidewatt.backends.host_engine:HostEngine",
-    "ssh": "tidewatt.backends.ssh:SshEngine",
+    "ssh": "tidewatt.backends.ssh.engine:SshEngine",
     "slurm": "tidewatt.backends.slurm:SlurmEngine",
     "kubernetes": "tidewatt.backends.kubernetes:KubernetesEngine",
     "ray": "tidewatt.backends.ray:RayEngine",

@@ -14,8 +14,8 @@ from tidewatt.backends.backend import AttemptStatus, BackendError, Launch, Phase
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.engines import Setting
 from tidewatt.backends.meters.energy import usage
-from tidewatt.backends.ssh import SshEngine
 from tidewatt.backends.ssh.backend import SshBackend
+from tidewatt.backends.ssh.engine import SshEngine
 
 PATIENCE_S = 30.0
 

@@ -85,7 +85,7 @@ def _prepared(base: Path, folder: Path, attempt: Attempt, question: Mapping[str,
         stdout=home / launch.stdout,
         stderr=home / launch.stderr,
         resumes=None if launch.resumes is None else home / launch.resumes,
-        readings=readings,
+        readings=None if launch.readings is None else readings,
         gpu_uuids=_free_gpus(launch),
         owner=None,
     )
@@ -121,11 +121,16 @@ def _room(base: Path, question: Mapping[str, Any]) -> None:
 
 
 def _status(base: Path, question: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of each attempt; of one that never came here, null."""
     folders = {_folder(base, name): name for name in question["attempts"]}
-    found = LocalBackend().status(folders)
+    here = [
+        folder for folder in folders if any((folder / file).exists() for file in ("launch.json", "claim"))
+    ]
+    found = LocalBackend().status(here)
+    told = {folders[folder]: _plain(asdict(status)) for folder, status in found.items()}
     return {
         "now_ms": time.time_ns() // 1_000_000,
-        "attempts": {folders[folder]: _plain(asdict(status)) for folder, status in found.items()},
+        "attempts": {name: told.get(name) for name in folders.values()},
     }
 
 

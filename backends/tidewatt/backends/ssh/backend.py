@@ -24,7 +24,7 @@ from tidewatt.backends.backend import (
 from tidewatt.backends.ssh.link import Link
 
 ENGINE = "engine.json"
-OUTPUT = "output.log"
+ACCEPTED = "accepted.json"  # that the host has it, its GPUs there, and when it was seen to have started
 SKEW_MS = 2_000  # clocks further apart make a job's times, and so its emissions, doubtful
 
 
@@ -65,7 +65,7 @@ class SshBackend:
             environment=None if kept is None else environment.read(kept),
             sent=source is not None,
         )
-        durable.replace(folder / "gpus.json", {"gpus": answer["gpus"]})
+        durable.create(folder / ACCEPTED, {"gpus": answer["gpus"], "started_ms": None})
 
     def status(self, folders: Iterable[Path]) -> dict[Path, AttemptStatus]:
         """What is known of each attempt; every host is asked once."""
@@ -145,7 +145,7 @@ class SshBackend:
         if status.started_ms is None or status.ended_ms is None:
             return status.phase is Phase.POISONED
         launch = Attempt(folder).launch()
-        if launch is None:
+        if launch is None or launch.readings is None:
             return True
         files = self._linked(folder).ask(
             "readings",
@@ -191,21 +191,27 @@ class SshBackend:
             answer = link.ask("status", attempts=list(names))
             skew_ms = _skew_ms(answer["now_ms"])
             return {
-                names[name]: self._with_gpus(_status(told, skew_ms, link.host), names[name])
+                names[name]: self._missing(link, names[name])
+                if told is None
+                else _noted(_status(told, skew_ms, link.host), names[name])
                 for name, told in answer["attempts"].items()
             }
         except BackendError as error:
             return dict.fromkeys(folders, AttemptStatus(Phase.UNKNOWN, reason=str(error)))
-        except (KeyError, ValueError, TypeError) as error:
+        except (OSError, durable.CorruptError, KeyError, ValueError, TypeError) as error:
             sentence = f"{link.host} answers what is no status: {error!r}"
             return dict.fromkeys(folders, AttemptStatus(Phase.UNKNOWN, reason=sentence))
 
-    def _with_gpus(self, status: AttemptStatus, folder: Path) -> AttemptStatus:
-        try:
-            known = durable.read(folder / "gpus.json") or {}
-        except (OSError, durable.CorruptError):
-            known = {}
-        return replace(status, gpu_uuids=tuple(str(uuid) for uuid in known.get("gpus", ())))
+    def _missing(self, link: Link, folder: Path) -> AttemptStatus:
+        """The status of an attempt that the host does not know."""
+        accepted = durable.read(folder / ACCEPTED)
+        if accepted is not None:
+            lost = f"exit status lost: {link.host} knows nothing of it any more"
+            return AttemptStatus(Phase.ENDED, started_ms=accepted["started_ms"], reason=lost)
+        asked_s = time.time() - (folder / ENGINE).stat().st_mtime
+        if not 0 <= asked_s <= link.timeout_s:  # what was sent by then has come, or never will
+            link.ask("poison", attempt=self._name(folder))
+        return AttemptStatus(Phase.LAUNCHING, reason=f"pending: {link.host} has not answered that it has it")
 
     def _link_for(self, launch: Launch) -> Link:
         if launch.region not in self.regions:
@@ -270,6 +276,14 @@ def _status(told: Mapping[str, Any], skew_ms: int, host: str) -> AttemptStatus:
     values["warnings"] = warnings
     values["gpu_uuids"] = tuple(values.get("gpu_uuids", ()))
     return AttemptStatus(**values)
+
+
+def _noted(status: AttemptStatus, folder: Path) -> AttemptStatus:
+    """The status with its GPUs; keeps that it was accepted there, and when it started."""
+    known = durable.read(folder / ACCEPTED) or {"gpus": [], "started_ms": None}
+    if status.started_ms is not None and known["started_ms"] is None:
+        durable.replace(folder / ACCEPTED, {**known, "started_ms": status.started_ms})
+    return replace(status, gpu_uuids=tuple(str(uuid) for uuid in known["gpus"]))
 
 
 def _skew_ms(theirs_ms: int) -> int:
