@@ -87,6 +87,10 @@ class Client:
         """The JobView of one job, with its events; the ArrayView of an array."""
         return self._ask("GET", f"jobs/{key}")
 
+    def output(self, key: Key | int | str, attempt_id: str, offset: int) -> Json:
+        """What an attempt elsewhere has written, from that byte on."""
+        return self._ask("GET", f"/api/v1/jobs/{key}/logs?attempt={attempt_id}&offset={offset}")
+
     def update(self, key: Key | int, request: Mapping[str, Any]) -> Json:
         """The JobView, or ArrayView, after an UpdateRequest."""
         return self._ask("PATCH", f"jobs/{key}", request)

@@ -2,12 +2,13 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from tidewatt.scheduler.array import Key
+from tidewatt.scheduler.cli.far_output import HOST, FarTail
 from tidewatt.scheduler.cli.job_text import ENDED
 from tidewatt.scheduler.cli.text import read, tell
 from tidewatt.scheduler.client import Client, Json, NoDaemon
@@ -26,9 +27,18 @@ class Tail:
     path: Path
     stream: BinaryIO
     offset: int = 0
+    active: bool = True
+
+    def look(self, job: Json | None) -> None:
+        """Takes notice of where the job's attempts are: files here are not read for what runs elsewhere."""
+        attempts = () if job is None else job.get("attempts", ())
+        if attempts:
+            self.active = any(each.get("backend", HOST) == HOST for each in attempts)
 
     def copy(self) -> bool:
         """Copies what is new; True where there was something. A file that is not there yet has nothing."""
+        if not self.active:
+            return False
         copied = 0
         try:
             with self.path.open("rb") as file, read():
@@ -43,6 +53,15 @@ class Tail:
             raise SchedulerError(f"the output {self.path} cannot be read: {error.strerror}") from None
         self.offset += copied
         return copied > 0
+
+
+def outputs(client: Client, job: Json, offsets: dict[str, int] | None = None) -> list[Tail | FarTail]:
+    """The tails of a job's files here, and of what it writes elsewhere."""
+    far = FarTail(client, str(job.get("key") or job["id"]), sys.stdout.buffer)
+    found: list[Tail | FarTail] = [*tails(job, offsets), far]
+    for tail in found:
+        tail.look(job)
+    return found
 
 
 def tails(job: Json, offsets: dict[str, int] | None = None) -> list[Tail]:
@@ -98,14 +117,16 @@ class Watch:
             self.sleep(pause_s)
 
 
-def follow(watch: Watch, key: Key | int, copies: list[Tail]) -> Json:
+def follow(watch: Watch, key: Key | int, copies: Sequence[Tail | FarTail]) -> Json:
     """Streams a job's output until it ends; the ended job. Called again, it goes on where it was."""
 
-    def between(_job: Json | None) -> bool:
+    def between(job: Json | None) -> bool:
+        for tail in copies:
+            tail.look(job)
         return sum(tail.copy() for tail in copies) > 0  # all of them, also after one that had something
 
     job = watch.until_ended(key, between)
-    between(None)  # what was written between the last look and the end
+    between(job)  # what was written between the last look and the end
     return job
 
 

@@ -1,10 +1,12 @@
 """`run`: submit, wait, stream the output, exit with the job's code."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from time import monotonic, sleep
 
 from tidewatt.scheduler.cli import options as given
+from tidewatt.scheduler.cli.far_output import FarTail
 from tidewatt.scheduler.cli.flags import OF_ONE_JOB, Order, flagged
 from tidewatt.scheduler.cli.following import (
     NO_DAEMON,
@@ -13,8 +15,8 @@ from tidewatt.scheduler.cli.following import (
     Watch,
     exit_code,
     follow,
+    outputs,
     reasons,
-    tails,
 )
 from tidewatt.scheduler.cli.job_text import account_lines, submitted_lines
 from tidewatt.scheduler.cli.session import daemon, now_of, working_folder
@@ -41,7 +43,7 @@ def run(command: given.Command, wish: Wish, order: Order, as_json: given.AsJson 
         for line in submitted_lines(reply, now):
             tell(line)
         _tell_waiting(reply["job"], now)
-        copies = [] if as_json else tails(reply["job"], before)
+        copies = [] if as_json else outputs(client, reply["job"], before)
         job = _watched(client, reply["job"]["id"], copies)
     except NoDaemon as missing:
         tell(f"tidewatt: {missing}")
@@ -59,7 +61,7 @@ def _sizes(folder: Path, *outputs: str | None) -> dict[str, int]:
     return {str(path): path.stat().st_size for path in paths if path.exists()}
 
 
-def _watched(client: Client, job_id: int, copies: list[Tail]) -> Json:
+def _watched(client: Client, job_id: int, copies: Sequence[Tail | FarTail]) -> Json:
     watch = Watch(client)
     try:
         return follow(watch, job_id, copies)

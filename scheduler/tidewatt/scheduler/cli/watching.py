@@ -10,11 +10,12 @@ from tidewatt.scheduler.cli.array_text import array_lines
 from tidewatt.scheduler.cli.following import (
     NO_DAEMON,
     NO_JOB_CODE,
+    Tail,
     Watch,
     exit_code,
     follow,
+    outputs,
     reasons,
-    tails,
 )
 from tidewatt.scheduler.cli.job_text import (
     ENDED,
@@ -141,11 +142,12 @@ def logs(
             f" planned for {local(found['plan']['start'], now_of(client.status()))}"
         )
     if follow_it:
-        ended = follow(Watch(client), job, tails(found))
+        ended = follow(Watch(client), job, outputs(client, found))
         for line in reasons(ended):
             tell(line)
         return
-    missing = [tail for tail in tails(found) if not tail.copy() and not tail.path.exists()]
+    empty = [tail for tail in outputs(client, found) if not tail.copy()]
+    missing = [tail for tail in empty if isinstance(tail, Tail) and tail.active and not tail.path.exists()]
     if missing and found["state"] not in ("waiting", "held"):
         tell(f"tidewatt: {missing[0].path} is not there: the job has written nothing, or it was removed")
 

@@ -23,6 +23,7 @@ from tidewatt.scheduler.daemon import (
     hours,
     interrupting,
     observing,
+    outputs,
     policy_views,
     receipts,
     region_views,
@@ -110,6 +111,7 @@ def app(service: Service, overview: Overview, shutdown: Callable[[], None]) -> F
     bundles.routes(api, service)
     budgeting.routes(api, service)
     hours.routes(api, service)
+    outputs.routes(api, service)
     sharing.routes(api, service)
     drains.routes(api, service)
     shifting.routes(api, service)

@@ -11,6 +11,7 @@ from tidewatt.scheduler.accounting.report_schema import Report
 from tidewatt.scheduler.daemon import reporting
 from tidewatt.scheduler.daemon.callers import current, only_uid
 from tidewatt.scheduler.daemon.drains import drain_view
+from tidewatt.scheduler.daemon.engines import stranded
 from tidewatt.scheduler.daemon.gathering import Gatherer
 from tidewatt.scheduler.daemon.grid_now import grid_now
 from tidewatt.scheduler.daemon.outlook_view import outlook_view
@@ -172,6 +173,13 @@ class Overview:
         found += self._gatherer.troubles()
         if self._service.ledger is not None:
             found += self._service.ledger.troubles()
+        found += stranded(self._site, self._store)
+        found += [
+            f"the engine of {name} ({health.backend}) does not answer: {health.error}; its"
+            f" {health.attempts} jobs go on there and keep their places here"
+            for name, health in self._service.watcher.health().items()
+            if health.error
+        ]
         return tuple(found)
 
     def _home_zone(self) -> str:

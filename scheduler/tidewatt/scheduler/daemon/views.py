@@ -182,6 +182,7 @@ def attempt_view(attempt: AttemptRecord) -> AttemptView:
         site=factors.get("site", ""),
         cloud=factors.get("cloud"),
         replay_factor=factors.get("replay_factor_milli", 1000) / 1000,
+        backend=attempt.backend,
     )
 
 
