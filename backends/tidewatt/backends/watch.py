@@ -8,10 +8,12 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from tidewatt.backends import standstill
 from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import Launch, StopReason
+from tidewatt.backends.identity import Identity
 from tidewatt.backends.metering import Metering
-from tidewatt.backends.pausing import Pauses
+from tidewatt.backends.pausing import Pauses, number_of
 from tidewatt.backends.processes import Tree
 from tidewatt.backends.rotating import Rotation
 
@@ -88,7 +90,7 @@ class Watch:
     def sweep(self) -> int:
         """Ends what the job left behind, by SIGKILL after the grace period; returns how many there were."""
         alone_until = time.monotonic() + _LINGER_S
-        while (left := self.tree.members()) and (time.monotonic() < alone_until or self._saves()):
+        while (left := self.tree.members()) and (time.monotonic() < alone_until or self._saves(left)):
             time.sleep(_SWEEP_POLL_S)
         if not left:
             return 0
@@ -152,9 +154,11 @@ class Watch:
             self.pauses.follow()
             self.stopped = None if self.pauses.saving is None else StopReason.PAUSED
 
-    def _saves(self) -> bool:
-        """Whether what the job left behind may still be about to save its work."""
-        return self.stopped is StopReason.PAUSED and self.kill_at is None and not self.pauses.over()
+    def _saves(self, left: list[Identity]) -> bool:
+        """Whether any of them may still be saving its work: it listens, and there is time left."""
+        if self.stopped is not StopReason.PAUSED or self.kill_at is not None or self.pauses.over():
+            return False
+        return any(standstill.listens(process, number_of(self.launch)) for process in left)
 
     def _limit_at(self) -> float | None:
         """When its time is over; None while it stands still, is to end anyway, or has no limit."""
