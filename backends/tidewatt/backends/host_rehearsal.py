@@ -15,7 +15,7 @@ def on_this_host(launch: Launch) -> str:
 def _lines(launch: Launch) -> Iterator[str]:
     yield f"command:      {join(launch.argv)}"
     yield f"folder:       {launch.snapshot or launch.cwd}"
-    yield f"user:         {launch.owner.name if launch.owner else 'of the daemon'}"
+    yield "user:         " + (launch.owner.name if launch.owner else "the daemon's own")
     kept = launch.environment_file
     names = sorted(environment.read(kept)) if kept is not None and kept.exists() else []
     yield f"environment:  {', '.join(names) or 'PATH, HOME, USER, LOGNAME, LANG and SHELL alone'}"

@@ -37,6 +37,7 @@ from tidewatt.scheduler.daemon.ledger import Ledger
 from tidewatt.scheduler.daemon.lifetime import lifelong, remembered
 from tidewatt.scheduler.daemon.overview import Overview
 from tidewatt.scheduler.daemon.patience import PatientChain
+from tidewatt.scheduler.daemon.policy_views import reread
 from tidewatt.scheduler.daemon.rounds import Rounds
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.shelving import shelve
@@ -140,7 +141,9 @@ def _run(options: Options) -> int:
     with lifelong(place):
         _log_to(place.log)
         options = replace(options, clock=remembered(place, options.clock))
-        loaded = config.load(serving.config_of(options.config, place), os.environ, {"zone": options.zone})
+        path = serving.config_of(options.config, place)
+        reload = partial(config.load, path, os.environ, {"zone": options.zone})
+        loaded = reload()
         place, served = serving.prepared(place, loaded.settings, options.group)
         if loaded.settings.tdp_w is not None:
             os.environ["TIDEWATT_TDP_W"] = str(
@@ -151,6 +154,7 @@ def _run(options: Options) -> int:
         gpus = GpuHost()
         known = config.grid(loaded.settings, place, hindsight=options.hindsight)
         site = _site(place, loaded.settings, options, gpus, known)
+        site = replace(site, rules=loaded.rules, reload=reload)
         store = Store(settled(place, loaded.settings.database))
         store.alone()
         try:
@@ -187,6 +191,7 @@ def _serve(
     watcher = Watcher(site, store, launcher)
     service = Service(site, store, watcher, lock)
     rounds = Rounds(site, store, service, watcher, launcher, gpus, lock)
+    service.begin = rounds.parking.begin
     guardian = Guardian(site, store, service, launcher, lock, rounds.parking)
     sweep(site, store)
     launcher.polls.begin()
@@ -199,6 +204,8 @@ def _serve(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    hung_up = threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: hung_up.set())
     tcp = tcp_socket(options.listen, options.token_sha256) if options.listen else None
     listen = "" if tcp is None else "{}:{}".format(*tcp.getsockname())
     doors = Doors(api.app(service, Overview(service, gatherer, listen), stop.set), site.paths.socket, served)
@@ -209,6 +216,9 @@ def _serve(
     ticker.start()
     while not stop.wait(LOOK_EVERY_S):
         doors.keep()
+        if hung_up.is_set():
+            hung_up.clear()
+            reread(service)
         if time.monotonic() - rounds.turned_at > LATE_S:
             _rouse(ticker)  # the ticker goes by the wall clock, which somebody has set back
     rounds.stop()

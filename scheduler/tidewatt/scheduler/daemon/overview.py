@@ -18,6 +18,7 @@ from tidewatt.scheduler.daemon.outlook_view import outlook_view
 from tidewatt.scheduler.daemon.region_views import is_experimental
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.shifting import shifting
+from tidewatt.scheduler.daemon.site import HOST
 from tidewatt.scheduler.daemon.views import job_views
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import ENDED, JobState
@@ -127,14 +128,18 @@ class Overview:
         taken = {uuid for attempt in here for uuid in attempt.gpu_uuids}
         taken |= {each.use.gpu_uuid for each in self._service.foreign}
         grid = grid_now(self._site, region)
+        gpus, free = len(region.gpu_uuids), len(set(region.gpu_uuids) - taken)
+        if region.backend != HOST:  # their engine knows better: `tidewatt regions` asks it
+            gpus = sum(pool.gpus for pool in region.pools)
+            free = max(0, gpus - sum(jobs[attempt.job_id].gpus for attempt in here))
         return RegionView(
             name=region.name,
             zone=grid.zone,
             signal=grid.signal,
             gco2_per_kwh=grid.gco2_per_kwh,
             intensity_source=grid.source,
-            gpus=len(region.gpu_uuids),
-            gpus_free=len(set(region.gpu_uuids) - taken),
+            gpus=gpus,
+            gpus_free=free,
             cpus=region.cpus,
             cpus_free=region.cpus - sum(jobs[attempt.job_id].cpus for attempt in here),
             pue=region.pue,
@@ -171,6 +176,12 @@ class Overview:
         if self._site.host.gpu_note:
             found.append(self._site.host.gpu_note)
         found += self._gatherer.troubles()
+        found += stranded(self._site, self._store)
+        found += [
+            f"{region}: its engine is silent: {each.error}"
+            for region, each in self._service.watcher.health().items()
+            if each.error
+        ]
         if self._service.ledger is not None:
             found += self._service.ledger.troubles()
         found += stranded(self._site, self._store)
