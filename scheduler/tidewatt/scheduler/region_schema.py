@@ -83,7 +83,7 @@ def _time_zone(value: Any) -> Any:
     if isinstance(value, str) and value:
         try:
             ZoneInfo(value)
-        except (ValueError, OSError):
+        except (KeyError, ValueError, OSError):
             raise ValueError(f"{value!r} is no time zone: write for example Europe/Berlin") from None
     return value
 
