@@ -28,9 +28,7 @@ def reported(taken: Excerpt) -> dict[str, Device]:
     }
 
 
-def with_reported(
-    taken: Excerpt, measured: Sequence[Tally], idle_mw: dict[str, int], start_ms: int, end_ms: int
-) -> list[Tally]:
+def with_reported(taken: Excerpt, measured: Sequence[Tally], start_ms: int, end_ms: int) -> list[Tally]:
     """The tallies of an attempt, with what its engine reported of components that nobody measured."""
     found = list(measured)
     for device in reported(taken).values():
@@ -41,7 +39,7 @@ def with_reported(
             other.notes.append(f"{device.source}: not added, for the {other.component} was metered beside it")
             continue
         found = [tally for tally in found if tally.component not in parts]
-        found.append(_whole(taken, device, idle_mw, start_ms, end_ms))
+        found.append(_whole(taken, device, start_ms, end_ms))
     return found
 
 
@@ -49,12 +47,11 @@ def _known(tally: Tally) -> bool:
     return tally.columns is not None and bool((tally.columns.how != _MISSING).any())
 
 
-def _whole(taken: Excerpt, device: Device, idle_mw: dict[str, int], start_ms: int, end_ms: int) -> Tally:
+def _whole(taken: Excerpt, device: Device, start_ms: int, end_ms: int) -> Tally:
     """All that the device used, in its own component."""
     tally = Tally(device.component, start_ms, end_ms)
     tally.sources.append(device.source)
     idle = round(device.idle_w * 1000) if device.idle_w is not None else 0
-    idle_mw[device.key] = idle
     if not idle:
         tally.notes.append(f"{device.source}: how much of it is idle draw is not known: all counts as active")
     part = increments(taken, device.key).known

@@ -242,7 +242,7 @@ def usage(
     end_ms = max(start_ms + 1, taken.end_ms)
     host = Host(folder, taken, end_ms, idle_mw)
     tallies = Run(host, attempt_id, gpu_uuids, start_ms, end_ms).tallies()
-    tallies = with_reported(taken, tallies, host.idle_mw, start_ms, end_ms)
+    tallies = with_reported(taken, tallies, start_ms, end_ms)
     notes = [
         *taken.steps,
         *gaps_told(taken, start_ms, end_ms),
