@@ -7,7 +7,6 @@ Nothing of the user's is ever deleted.
 """
 
 import os
-import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from glob import glob
@@ -199,6 +198,8 @@ def stamp(path: Path, at_ms: int, attempt_folder: Path, name: str = "") -> Check
 
 
 def _keep(path: Path, place: Path) -> str:
+    import shutil  # only here: it takes a supervisor long to load
+
     try:
         if path.is_dir():
             shutil.copytree(path, place, symlinks=True, copy_function=os.link)
@@ -217,8 +218,8 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
     """Keeps it as that of the attempt in `folder`, durably; links to any but the last two good ones go."""
     good = [each for each in (checkpoint.good, checkpoint.good and checkpoint.good.previous) if each]
     oldest = good[-1].previous if len(good) == 2 else None
-    if oldest is not None and oldest.kept:
-        shutil.rmtree(Path(oldest.kept).parent, ignore_errors=True)
+    if oldest is not None:
+        _unlink(oldest)
     durable.replace(folder / NAME, asdict(_pruned(checkpoint, 2)))
 
 
@@ -260,6 +261,14 @@ def let_go(folder: Path) -> None:
     with suppress(OSError, durable.CorruptError):
         checkpoint = read(folder)
         while checkpoint is not None:
-            if checkpoint.kept:
-                shutil.rmtree(Path(checkpoint.kept).parent, ignore_errors=True)
+            _unlink(checkpoint)
             checkpoint = checkpoint.previous
+
+
+def _unlink(checkpoint: Checkpoint) -> None:
+    """Takes our links to it away."""
+    import shutil
+
+    place = Path(checkpoint.kept).parent
+    if checkpoint.kept and place.name == KEPT:
+        shutil.rmtree(place, ignore_errors=True)

@@ -77,6 +77,13 @@ def paused(launch: Launch, found: Outcome, pauses: Pauses) -> Outcome:
     return replace(found, reason=_words(kept))
 
 
+def forget(launch: Launch, found: Outcome) -> None:
+    """Lets our links to checkpoints of a job go that is done or cancelled; what is the user's stays."""
+    over = found.exit_code == 0 if found.stopped is None else found.stopped is StopReason.CANCELLED
+    if over and launch.resumes is not None:
+        checkpoint.let_go(launch.resumes)
+
+
 def _kept(launch: Launch, found: Outcome, pauses: Pauses) -> Checkpoint:
     """What a paused job kept of its work."""
     terms, place = launch.pausing or PauseTerms(), Place.of(launch)

@@ -267,11 +267,11 @@ class Pauses:
         if self.saving is None or not standstill.hold(leader):
             self._withdraw()  # it has just ended by itself
             return
-        for process in self.tree.members():
-            if standstill.listens(process, number):
-                process.send(number)
+        heard = [each.send(number) for each in self.tree.members() if standstill.listens(each, number)]
         leader.send(signal.SIGCONT)
         self.saving = replace(self.saving, sent=True)
+        if not heard and not self.attempt.marks.exists():  # no need to wait: nobody will answer
+            self.saving = replace(self.saving, until_s=time.monotonic())
         self.saving.write(self.attempt.folder)
 
     def _withdraw(self) -> None:

@@ -1,7 +1,7 @@
 """How an attempt goes on with the work of a paused one: from its last checkpoint that is still good."""
 
 import os
-import shutil
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,7 +43,12 @@ def prepare(launch: Launch) -> Resumption:
         return Resumption(variables=always)
     try:
         record = checkpoint.read(launch.resumes)
-        path, warnings = _found(launch, place, record)
+        if record is None:  # the attempt before was not paused: it was taken away, and saved what it saved
+            newest = place.before(time.time_ns() // 1_000_000)
+            if newest is not None:
+                return Resumption(_args(terms, newest), always | _variables(terms, newest))
+            record = _inherited(launch.resumes)
+        path, warnings = (None, ()) if record is None else _found(launch, place, record)
     except (OSError, durable.CorruptError) as error:
         record, path, warnings = None, None, (f"the checkpoint cannot be read: {error}",)
     if path is None and not (record is not None and record.whole and not record.path):
@@ -51,11 +56,22 @@ def prepare(launch: Launch) -> Resumption:
     return Resumption(_args(terms, path), always | _variables(terms, path), warnings)
 
 
-def _found(launch: Launch, place: Place, record: Checkpoint | None) -> tuple[Path | None, tuple[str, ...]]:
+def _inherited(folder: Path) -> Checkpoint | None:
+    """What an attempt that kept nothing had gone on from itself."""
+    seen = set[Path]()
+    while folder not in seen:
+        seen.add(folder)
+        launch = Attempt(folder).launch()
+        if launch is None or launch.resumes is None:
+            return None
+        folder = launch.resumes
+        if (record := checkpoint.read(folder)) is not None:
+            return record
+    return None
+
+
+def _found(launch: Launch, place: Place, record: Checkpoint) -> tuple[Path | None, tuple[str, ...]]:
     """Where the checkpoint is now that the job goes on from, None where there is none."""
-    if record is None:  # the attempt before was not paused: it was taken away from under it
-        newest = [path for _, path in place.matches() if not place.mark(path)]
-        return (newest[0] if newest else None), ()
     warnings: list[str] = []
     candidate, newer = record.good, None if record.whole else record
     while candidate is not None:
@@ -109,6 +125,8 @@ def _bring(source: Path, target: Path | None, attempt_id: str) -> None:
         return
     _set_aside(target, None, attempt_id)
     target.parent.mkdir(parents=True, exist_ok=True)
+    import shutil  # only here: it takes a supervisor long to load
+
     draft = target.with_name(f".{target.name}.coming-{attempt_id}")
     if source.is_dir():
         shutil.rmtree(draft, ignore_errors=True)

@@ -152,6 +152,7 @@ class Supervisor:
         for path in (self.attempt.outcome, self._reserved):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+        judging.forget(self.launch, outcome)
         say(f"ended: exit code {outcome.exit_code}, signal {outcome.signal}; {outcome.reason}")
 
     def _judged(self, outcome: Outcome, pauses: Pauses) -> Outcome:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tidewatt.backends.attempt import Attempt
-from tidewatt.backends.backend import Phase, StopReason
+from tidewatt.backends.backend import PauseMode, Phase, StopReason
 from tidewatt.backends.meters.journal import readings_of
 
 if TYPE_CHECKING:
@@ -68,6 +68,23 @@ def test_meter_is_read_when_a_job_tells_of_another_phase(local: "Stage", reading
     local.ended(folder)
     told = [cause for cause in causes(readings) if cause.endswith(" 1.1")]
     assert told == ["start 1.1", "phase 1.1", "phase 1.1", "end 1.1"]
+
+
+def test_meter_is_read_at_each_edge_of_a_pause(local: "Stage", readings: Path) -> None:
+    launch = local.job(runs_s=60, readings=readings, grace_s=1.0)
+    local.backend.submit(launch)
+    local.running(launch.folder)
+    local.backend.pause(launch.folder, PauseMode.STOP)
+    local.until(launch.folder, Phase.SUSPENDED)
+    local.see(launch.folder, lambda _: causes(readings).count("phase 1.1") == 2)
+    local.backend.resume(launch.folder)
+    status = local.until(launch.folder, Phase.RUNNING)
+    times = [move.at_ms for move in status.moves]
+    paths = sorted(readings.glob("*.jsonl"))
+    edges = [each.time_ms for path in paths for each in readings_of(path) if each.cause == "phase 1.1"]
+    assert len(edges) == 3
+    pausing, suspended, resuming, _ = times
+    assert edges[0] <= pausing <= suspended <= edges[1] <= edges[2] <= resuming
 
 
 def test_meter_that_cannot_work_neither_stops_nor_delays_the_job(local: "Stage", readings: Path) -> None:

@@ -351,6 +351,30 @@ def test_job_whose_checkpoints_are_all_gone_starts_anew_and_says_so(local: "Stag
     assert any("starts anew" in each for each in local.status(second).warnings)
 
 
+def test_job_that_was_taken_away_goes_on_from_what_it_saved_by_itself(local: "Stage") -> None:
+    first = started(local, training(local))
+    paused(local, first)
+    second = started(local, training(local, number=2, resumes=first))
+    for process in members(second):
+        process.send(signal.SIGKILL)
+    assert local.ended(second).signal == signal.SIGKILL
+    third = started(local, training(local, number=3, resumes=second))
+    saved = Path(kept(first).path).stem.removeprefix("step-")
+    assert local.output().splitlines()[-1] == f"from {saved}"
+    assert local.status(third).warnings == ()
+
+
+def test_links_to_checkpoints_go_with_a_job_that_is_done(local: "Stage") -> None:
+    first = started(local, training(local))
+    paused(local, first)
+    assert Path(kept(first).kept).exists()
+    second = started(local, training(local, number=2, resumes=first))
+    local.backend.stop(second, StopReason.CANCELLED)
+    local.ended(second)
+    assert not Path(kept(first).kept).exists()
+    assert Path(kept(first).path).exists()
+
+
 def test_supervisor_that_is_killed_while_the_job_saves_is_followed_by_one_that_knows(local: "Stage") -> None:
     folder = started(local, training(local, variables={"SAVE_S": "1.5"}))
     backend(local).pause(folder, PauseMode.CHECKPOINT)
