@@ -1,0 +1,67 @@
+"""What Slurm's accounting says that an attempt used: the node, charged whole, without its GPUs."""
+
+import time
+from collections.abc import Sequence
+
+from tidewatt.backends.backend import AttemptStatus, BackendError, Launch
+from tidewatt.backends.meters import reported
+from tidewatt.backends.meters.reading import Device, How
+from tidewatt.backends.slurm import capacity
+from tidewatt.backends.slurm.facts import Facts
+from tidewatt.backends.slurm.reference import Reference
+
+_COLUMNS = "JobID,Start,End,ConsumedEnergyRaw"
+_LATE_S = 180.0  # so long accounting may come after a job's end
+
+
+def report(launch: Launch, reference: Reference, seen: Facts, status: AttemptStatus) -> bool:
+    """Writes it as readings; True once nothing more will come.
+
+    Raises:
+        BackendError: Accounting cannot be asked now.
+    """
+    if status.started_ms is None or status.ended_ms is None or seen.started_ms is None:
+        return True
+    clock = launch.clock
+    ended_ms = clock.real_ms + (status.ended_ms - clock.replay_ms) / clock.factor
+    late = time.time() - ended_ms / 1000 > _LATE_S
+    plugin = capacity.config(reference.reach).get("AcctGatherEnergyType", "").rpartition("/")[2]
+    if plugin in ("", "none"):
+        return True
+    number = seen.number or reference.number
+    since = seen.started_ms // 1000 - 3600
+    argv = ("sacct", "-n", "-P", "-D", "-j", number, "-S", f"@{since}", "-o", _COLUMNS)
+    try:
+        text = reference.reach.call(*argv)
+    except BackendError as error:
+        if error.transient and not late:
+            raise
+        return True
+    used_j = consumed(text, seen.started_ms / 1000)
+    if used_j is None:
+        return late
+    source = f"Slurm ConsumedEnergy ({plugin}): node charged whole, GPUs not included"
+    device = Device("attempt:node", "node", How.MEASURED, source)
+    points = [(status.started_ms, 0), (max(status.ended_ms, status.started_ms + 1), used_j * 1_000_000)]
+    reported.write(launch.folder / "readings", launch.attempt_id, device, points, clock)
+    return True
+
+
+def consumed(text: str, started_s: float) -> int | None:
+    """Joules of the attempt that started then; None where accounting does not know them yet, or at all.
+
+    They stand on the rows of steps. Steps that ran at the same time each read their whole nodes, so they are
+    never added: the largest is taken, of a batch script on one node that of the script itself.
+    """
+    found: Sequence[int] = [
+        int(energy)
+        for job, start, end, energy in _rows(text)
+        if "." in job and start.isdecimal() and end.isdecimal() and energy.isdecimal()
+        and int(start) - 5 <= started_s <= int(end) + 5
+    ]  # fmt: skip
+    return max(found) if found else None
+
+
+def _rows(text: str) -> list[tuple[str, str, str, str]]:
+    cells = (line.split("|") for line in text.splitlines())
+    return [(each[0], each[1], each[2], each[3]) for each in cells if len(each) == 4]
