@@ -179,7 +179,7 @@ def test_counter_that_only_root_may_read_says_so(tree: Tree) -> None:
 def as_nobody(call: Callable[[], str], folder: Path) -> str:
     """What the call returns in a child process that is nobody (uid 65534)."""
     for parent in (folder, *folder.parents[:4]):
-        parent.chmod(0o755)
+        parent.chmod(parent.stat().st_mode | 0o055)
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
