@@ -12,7 +12,9 @@ from tidewatt.scheduler.daemon.marking import in_words
 from tidewatt.scheduler.daemon.marking import told as told_by_script
 from tidewatt.scheduler.daemon.moving import Moves
 from tidewatt.scheduler.daemon.occupancy import ask, fares
+from tidewatt.scheduler.daemon.ownership import acting
 from tidewatt.scheduler.daemon.predecessors import settle_followers
+from tidewatt.scheduler.daemon.progressing import read
 from tidewatt.scheduler.daemon.resuming import after, awake
 from tidewatt.scheduler.daemon.retrying import MOST_PREEMPTED, Retry, retry
 from tidewatt.scheduler.daemon.site import Site
@@ -140,7 +142,9 @@ class Endings:
         """The job waits for its next attempt, or for its owner; what this one did is kept."""
         speed, _ = fares(job, attempt, self._site)
         folder = attempt_folder(self._site.paths, attempt)
-        after(transaction, job, attempt, status, marks, folder, speed=speed, now_ms=self._now_ms())
+        with acting(self._site.paths.job(job.id), self._site.paths):
+            left = read(folder)
+        after(transaction, job, attempt, status, marks, left, speed=speed, now_ms=self._now_ms())
 
     def _after(
         self,

@@ -14,6 +14,7 @@ from tidewatt.backends.clock import Clock, moment, time_ms
 from tidewatt.scheduler.accounting.frozen import MICRO
 from tidewatt.scheduler.daemon import limiting
 from tidewatt.scheduler.daemon.carriage import transfer_factors
+from tidewatt.scheduler.daemon.carrier import Carrier
 from tidewatt.scheduler.daemon.occupancy import blocked
 from tidewatt.scheduler.daemon.orders import order
 from tidewatt.scheduler.daemon.polling import Polls
@@ -44,6 +45,7 @@ class Launcher:
         self._site = site
         self._store = store
         self.polls = Polls(site, store)
+        self._carrier = Carrier(site, store)
         self.refused: dict[str, str] = {}  # attempts that their engine would not take, and why
         self._poisoned: dict[
             int, tuple[int, float]
@@ -72,6 +74,7 @@ class Launcher:
             raise NotFree("its last launch came to nothing: it is tried again within a minute")
         later = begin is not None and begin > self._site.clock.now()
         sentence = waits(job, self._store) if later else self._blocked(job, region, pool, found)
+        sentence = sentence or self._carrier.waits(job, region)
         if sentence:
             raise NotFree(sentence)
         gpus = () if later else self._free_gpus(job, region, pool, found)

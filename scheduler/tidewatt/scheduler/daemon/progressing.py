@@ -45,7 +45,7 @@ def kept(
     started_ms: int,
     ended_ms: int,
     marks: Mapping[str, Any],
-    folder: Path,
+    told: Mapping[str, Any] | None,
     *,
     speed: float,
     restart_ms: int,
@@ -55,9 +55,8 @@ def kept(
     Of one paused by checkpoint all that it did before the pause began, where its checkpoint is whole; else
     what it did before the last whole one: of the backend's own record, else of the script's marks, else
     nothing. The first `restart_ms` of its running (0 for a first attempt) are no progress, unless its status
-    shows the restart as a phase of its own.
+    shows the restart as a phase of its own. `told` is what `read` found.
     """
-    told = _told(folder)
     until_ms = _until_ms(status, started_ms, ended_ms, marks, told)
     shown = any(move.phase is Phase.RESUMING for move in status.moves[:1])
     idle_ms = 0 if shown else restart_ms
@@ -108,8 +107,8 @@ def _ran(status: AttemptStatus, started_ms: int, until_ms: int) -> int:
     return ran_ms(replace(status, moves=seen), started_ms, max(started_ms, until_ms))
 
 
-def _told(folder: Path) -> Mapping[str, Any] | None:
-    """What the backend says of the checkpoint that a pause left; None where it says nothing."""
+def read(folder: Path) -> Mapping[str, Any] | None:
+    """What an attempt's backend says of the checkpoint that a pause left; None where it says nothing."""
     try:
         return durable.read(folder / "checkpoint.json")
     except (OSError, durable.CorruptError):

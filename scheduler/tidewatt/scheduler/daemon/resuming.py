@@ -17,7 +17,7 @@ from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
 OWNER, PLAN = "owner", "plan"
 LEAST_REST_MS = 60_000  # a job that needs longer than it said is given a little more
-_OF_ONE_PAUSE = ("wanted", "attempt", "until_ms")
+_OF_ONE_PAUSE = ("wanted", "attempt", "until_ms", "stays", "carried")
 
 
 def has_run(job: JobRecord) -> bool:
@@ -50,9 +50,11 @@ def rest(job: JobRecord, asked: Ask) -> Ask:
     longer = None if guard is None else _length(rest_ms(job, guard // timedelta(milliseconds=1)))
     here, moves = str(job.pausing["region"]), bool(job.pausing.get("moves"))
     named = bool(asked.regions) and here not in asked.regions
-    stays = not moves and not named
+    stays = (not moves and not named) or bool(job.pausing.get("stays"))
     return replace(
         asked,
+        home=here,  # its data are there
+        data_gb=asked.data_gb + job.pausing.get("bytes", 0) / 1e9,
         duration=_length(rest_ms(job)),
         guard_duration=longer,
         regions=(here,) if stays else asked.regions,
@@ -70,7 +72,9 @@ def prepared(
     record, limit_s = job.pausing, launch.time_limit_s
     terms = terms_of(record)
     if terms is not None and place and "://" not in place:
-        terms = replace(terms, folder=str(Path(place) / checkpoint_name(job)))
+        host, sign, folder = place.partition(":")
+        there = folder if sign and "/" not in host else place  # as that host calls it
+        terms = replace(terms, folder=str(Path(there) / checkpoint_name(job)))
     if limit_s is not None:
         limit_s = max(1.0, limit_s - used_ms(earlier) / 1000)
     last = str((record or {}).get("last", ""))
@@ -117,20 +121,21 @@ def after(
     attempt: AttemptRecord,
     status: AttemptStatus,
     marks: Mapping[str, Any],
-    folder: Path,
+    left: Mapping[str, Any] | None,
     *,
     speed: float,
     now_ms: int,
 ) -> Kept:
     """After an attempt that was paused or preempted: the job waits for its next one, or for its owner.
 
-    Its progress is what was kept; where that is less than was done, the loss is told.
+    Its progress is what was kept; where that is less than was done, the loss is told. `left` is what
+    `progressing.read` found of its checkpoint.
     """
     record = dict(job.pausing or {})
     started_ms = attempt.started_ms or status.started_ms or now_ms
     ended_ms = status.ended_ms or now_ms
     restart_ms = int(record.get("restart_ms", 0)) if has_run(job) else 0
-    found = kept(status, started_ms, ended_ms, marks, folder, speed=speed, restart_ms=restart_ms)
+    found = kept(status, started_ms, ended_ms, marks, left, speed=speed, restart_ms=restart_ms)
     paused = status.stopped is StopReason.PAUSED
     progress_ms = job.progress_ms + found.ms
     transaction.append(
@@ -141,6 +146,8 @@ def after(
     new["region"] = attempt.region
     if found.whole or found.ms or (paused and record.get("last")):
         new["last"] = attempt.id
+    if found.bytes is not None:
+        new["bytes"] = found.bytes  # of what moves with it
     if paused:
         new["pauses"] = int(record.get("pauses", 0)) + 1
     if paused and not found.whole:
