@@ -37,15 +37,10 @@ class BatchTroupe:
     line: Line
     region: str = "north"
     patience_s: float = 30.0
-    lacks: Mapping[str, str] = field(
-        default_factory=lambda: {
-            "limit": "the shortest limit that Batch takes is a minute; the escort's is tested by itself"
-        }
-    )
+    lacks: Mapping[str, str] = field(default_factory=lambda: {"standing": "Batch has none"})
 
     def __post_init__(self) -> None:
         """The first backend."""
-        self.lacks = {}
         self.restart()
 
     def restart(self) -> None:

@@ -30,7 +30,7 @@ class RayTroupe:
     region: str = "eu"
     patience_s: float = 40.0
     lacks: Mapping[str, str] = field(
-        default_factory=lambda: {"reuse": "an id is our own token, never another's"}
+        default_factory=lambda: {"reuse": "an id is our own token", "standing": "Ray has none"}
     )
 
     def __post_init__(self) -> None:

@@ -8,7 +8,6 @@ the daemon's host. The job stays in this process's group, so that an engine whic
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
 import os
@@ -41,16 +40,18 @@ class Escort:
         self.reason = ""
         self.told = False  # the engine has sent SIGTERM
         self.looked_at = 0.0  # when its storage was last asked for a request to pause
-        self.resumed = bool(order.get("resumed"))  # what it goes on from is there already
+        self.resumed = False
+        self.found = ""  # the checkpoint that it goes on from
+        self.written = 0  # how much output there was when it was asked
 
     def run(self) -> int:
         """Sees the job to its end; the wait status that it ended with, as `subprocess` counts it."""
         signal.signal(signal.SIGTERM, self._hear)
+        self._meter("start")
         if not self._claimed():
             _say("the attempt was withdrawn before it started")
             return REFUSED
         self._restore()
-        self._meter("start")
         started = time.monotonic()
         job, refusal = self._start()
         code = _code(refusal) if job is None else self._watch(job, started)
@@ -83,7 +84,8 @@ class Escort:
             out = open(order["stdout"], "ab") if order.get("stdout") else None  # noqa: SIM115
             same = order.get("stderr") == order.get("stdout")
             err = out if same or not order.get("stderr") else open(order["stderr"], "ab")  # noqa: SIM115
-            argv = order["argv"] + (order["resume_args"] if self.resumed else [])
+            more = [each.replace("{checkpoint}", self.found) for each in order["resume_args"]]
+            argv = order["argv"] + (more if self.resumed else [])
             return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=values), None
         except OSError as error:
             _say(f"the job could not be started: {error}")
@@ -95,7 +97,10 @@ class Escort:
             kept = json.loads(Path(self.order["environment_file"]).read_text())
             values.update({name: value for name, value in kept.items() if not name.startswith(OURS)})
         values.update(self.order["variables"])
-        values.update(self.order["resume_env"] if self.resumed else {})
+        if self.resumed:
+            given = self.order["resume_env"]
+            values["TIDEWATT_CHECKPOINT"] = self.found
+            values.update({name: value.replace("{checkpoint}", self.found) for name, value in given.items()})
         values.pop("TIDEWATT_ORDER", None)
         return values
 
@@ -136,6 +141,8 @@ class Escort:
     def _ask(self, job: subprocess.Popen[bytes], reason: str, now: float) -> None:
         """Asks the job to end; by the engine's own signal the job was told already where `told_all`."""
         self.reason, self.asked_at = reason, time.time()
+        if self.order.get("stdout"):
+            self.written = Path(self.order["stdout"]).stat().st_size
         pausing = bool(self.pause) and reason in ("paused", "signalled")
         grace_s = self.pause["grace_s"] if pausing else self.order["grace_s"]
         self.kill_at = now + (min(grace_s, self.order.get("stop_s") or grace_s) if self.told else grace_s)
@@ -170,57 +177,69 @@ class Escort:
         """What is known of the checkpoint of a job that was asked for one; sent to where it is kept."""
         if not self.pause or not self.asked_at or self.reason not in ("paused", "signalled"):
             return None
-        folder = Path(self.order.get("cwd") or ".") / self.pause["folder"]
-        missing = self._missing(code)
-        saved = {"whole": not missing, "why": missing, "path": str(folder), "at_ms": self._now_ms()}
-        files = [path for path in sorted(folder.rglob("*")) if path.is_file()] if self.pause["folder"] else []
-        parts = {str(path.relative_to(folder)): _digest(path) for path in files}
-        text = json.dumps(parts, sort_keys=True)
-        saved["digest"] = hashlib.sha256(text.encode()).hexdigest() if files else ""
-        saved["size"] = sum(path.stat().st_size for path in files)
+        place = Path(self.order.get("cwd") or ".") / self.pause["folder"]
+        found = _newest(place, self.pause["file"])
+        reason = self._fault(place, found, code)
+        real_ms = self.asked_at * 1000 if found is None else found.stat().st_mtime_ns // 1_000_000
+        base = found if found is not None else place if self.pause["folder"] else None
+        files = _files(base) if base is not None and base.exists() else []
+        saved = {
+            "whole": not reason,
+            "path": "" if found is None else str(found.absolute()),
+            "digest": "" if found is None else _sum(found),
+            "size": sum(path.stat().st_size for path in files),
+            "at_ms": self._clock_ms(real_ms),
+            "reason": reason,
+            "previous": self.order.get("previous"),
+        }
         if self.order.get("storage"):
-            self._upload(folder, dict(saved, files=parts))
+            parts = {str(path.relative_to(place)): _digest(path) for path in files}
+            name = "" if found is None else str(found.relative_to(place))
+            self._upload(place, dict(saved, files=parts, name=name))
         return saved
 
-    def _missing(self, code: int) -> str:
+    def _fault(self, place: Path, found: Path | None, code: int) -> str:
         """Why the checkpoint is not whole by the job's own terms; "" where it is."""
         terms = self.pause
+        ended = f"it ended with {code}" if code >= 0 else f"it was ended by signal {-code}"
         if terms["exit_codes"] and code not in terms["exit_codes"]:
-            return f"it ended with {code}, not with {' or '.join(map(str, terms['exit_codes']))}"
-        base = Path(self.order.get("cwd") or ".")
-        if terms["file"]:
-            found = [
-                path for path in base.glob(terms["file"]) if path.stat().st_mtime >= self.asked_at - 0.01
-            ]
-            if not found:
-                return f"no file {terms['file']} is younger than the signal"
-            beside = [each for path in found for each in path.parent.iterdir()]
-            if terms["unfinished"] and any(
-                fnmatch.fnmatch(each.name, terms["unfinished"]) for each in beside
-            ):
-                return f"{terms['unfinished']} lies beside it"
-        if not terms["exit_codes"] and not terms["file"] and time.monotonic() >= self.kill_at:
-            return "it did not end within its grace period"
-        return ""
+            return f"{ended}, not with {' or '.join(map(str, terms['exit_codes']))}"
+        if terms["log_line"] and not self._said(terms["log_line"]):
+            return f"its output never said {terms['log_line']!r}, or cannot be read there"
+        beside = place if found is None else found if found.is_dir() else found.parent
+        if terms["unfinished"] and list(beside.glob(terms["unfinished"])):
+            return f"{terms['unfinished']} says that it is unfinished"
+        if terms["file"] and (found is None or found.stat().st_mtime < self.asked_at - 0.01):
+            return f"nothing new matches {terms['file']}"  # files have the time of the last tick
+        number = getattr(signal, "SIG" + terms["signal"])
+        sure = terms["exit_codes"] or terms["log_line"] or code in (0, 128 + number) or terms["unfinished"]
+        return "" if sure and time.monotonic() < self.kill_at else ended
 
-    def _upload(self, folder: Path, manifest: Content) -> None:
+    def _said(self, line: str) -> bool:
+        if not self.order.get("stdout"):
+            return False
+        with open(self.order["stdout"], "rb") as file:
+            file.seek(self.written)
+            return line.encode() in file.read()
+
+    def _upload(self, place: Path, manifest: Content) -> None:
         bucket, prefix = _place(self.order["storage"])
         client = _storage()
         if manifest["whole"]:
             for name in manifest["files"]:
-                client.upload_file(str(folder / name), bucket, prefix + name)
+                client.upload_file(str(place / name), bucket, prefix + name)
         client.put_object(Bucket=bucket, Key=prefix + MANIFEST, Body=json.dumps(manifest).encode())
 
     def _restore(self) -> None:
         """Brings the newest whole checkpoint; where there is none the job begins anew, and that is said."""
         folder = Path(self.order.get("cwd") or ".") / (self.pause.get("folder") or ".")
         for uri in self.order.get("restore") or []:
-            if problem := _download(uri, folder):
-                _say(f"not from {uri}: {problem}")
-            else:
+            problem, name = _download(uri, folder)
+            if not problem:
                 _say(f"goes on from {uri}")
-                self.resumed = True
+                self.resumed, self.found = True, str(folder / name)
                 return
+            _say(f"not from {uri}: {problem}")
         if self.order.get("restore"):
             _say("no checkpoint is whole: the job begins anew")
 
@@ -234,8 +253,10 @@ class Escort:
                 _say(f"not metered: {error}")
 
     def _now_ms(self) -> int:
+        return self._clock_ms(time.time_ns() // 1_000_000)
+
+    def _clock_ms(self, real_ms: float) -> int:
         clock = self.order["clock"]
-        real_ms = time.time_ns() // 1_000_000
         return int(clock["replay_ms"] + round((real_ms - clock["real_ms"]) * clock["factor"]))
 
 
@@ -255,23 +276,40 @@ def _create(path: Path, content: Content) -> bool:
     return True
 
 
-def _download(uri: str, folder: Path) -> str:
-    """Why the checkpoint there cannot be taken; "" once it lies in the folder and every digest is right."""
+def _newest(place: Path, file: str) -> Path | None:
+    found = list(place.glob(file)) if file else []
+    return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+
+
+def _sum(path: Path) -> str:
+    """Of a file its SHA-256, of a folder that of a list with a line for each file."""
+    if not path.is_dir():
+        return _digest(path)
+    lines = [f"{_digest(each)}  {each.relative_to(path)}\n" for each in _files(path)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _download(uri: str, folder: Path) -> tuple[str, str]:
+    """Why the checkpoint there cannot be taken, "" once it lies in the folder and is as saved; its name."""
     bucket, prefix = _place(uri)
     client = _storage()
     text = _content(uri, MANIFEST)
     if text is None:
-        return "there is none"
+        return "there is none", ""
     manifest = json.loads(text)
     if not manifest["whole"]:
-        return f"it is not whole: {manifest['why']}"
+        return f"it is not whole: {manifest['reason']}", ""
     for name, digest in manifest["files"].items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         client.download_file(bucket, prefix + name, str(path))
         if _digest(path) != digest:
-            return f"{name} is not what was saved"
-    return ""
+            return f"{name} is not what was saved", ""
+    return "", manifest["name"]
 
 
 def _content(uri: str, name: str) -> bytes | None:

@@ -124,6 +124,8 @@ class Handover:
             BackendError: By STOP, or the job has no checkpoint terms.
         """
         launch = Attempt(folder).launch()
+        if self.status([folder])[folder].phase not in (Phase.RUNNING, Phase.PAUSING, Phase.UNKNOWN):
+            raise BackendError(f"the attempt in {folder} does not run: there is nothing to pause")
         if mode is PauseMode.STOP:
             raise BackendError(f"{self.kind} cannot let a job stand still: pause it by checkpoint")
         if launch is None or launch.pausing is None:

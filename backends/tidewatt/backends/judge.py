@@ -143,7 +143,7 @@ def _explained(attempt: Attempt, outcome: Outcome) -> Outcome:
     reason = f"stopped: {stopped}" + (f"; {outcome.reason}" if outcome.reason else "")
     kept = _kept(attempt)
     if stopped is StopReason.PAUSED and kept and not kept.get("whole"):
-        reason = f"{reason}; no whole checkpoint: {kept.get('why')}"
+        reason = f"{reason}; no whole checkpoint: {kept.get('reason')}"
     return replace(outcome, reason=reason, stopped=stopped)
 
 

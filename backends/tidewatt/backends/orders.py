@@ -9,11 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tidewatt.backends import checkpoint
 from tidewatt.backends.attempt import MARKS, Attempt
 from tidewatt.backends.backend import Launch
 from tidewatt.backends.processes import MARK
 
-_TERMS = ("signal", "grace_s", "exit_codes", "file", "unfinished", "folder")
+_TERMS = ("signal", "grace_s", "exit_codes", "file", "unfinished", "log_line", "folder")
 
 
 def order(
@@ -36,6 +37,11 @@ def order(
         meter: The command of our own meter there.
         sent: Environment values that may be seen by whoever looks at the engine's jobs.
     """
+    if shared:  # what it goes on from is found here
+        before = None if launch.resumes is None else checkpoint.read(launch.resumes)
+        previous = None if before is None or before.good is None else asdict(before.good)
+    else:
+        previous = None
     clock, pausing = launch.clock, launch.pausing
     limit_s = None if launch.time_limit_s is None else launch.time_limit_s / clock.factor
     kept = launch.environment_file if shared else None
@@ -47,11 +53,11 @@ def order(
         "grace_s": launch.grace_s,
         "clock": asdict(clock),
         "pause": None if pausing is None else {name: asdict(pausing)[name] for name in _TERMS},
-        "resumed": launch.resumes is not None and not storage,
         "resume_args": [] if pausing is None else list(pausing.resume_args),
         "resume_env": {"TIDEWATT_RESUME": "1"} | ({} if pausing is None else dict(pausing.resume_env)),
         "storage": storage,
         "restore": list(restore),
+        "previous": previous,
         "told_all": told_all,
         "meter": list(meter),
         "folder": str(launch.folder) if shared else "",
@@ -71,8 +77,8 @@ def _variables(launch: Launch, shared: bool) -> dict[str, str]:
         "TIDEWATT_ATTEMPT": launch.attempt_id,
         "TIDEWATT_REGION": launch.region,
     }
-    if folder:
-        values["TIDEWATT_CHECKPOINT_DIR"] = str(base / folder) if shared else folder
+    if folder and not shared:
+        values["TIDEWATT_CHECKPOINT_DIR"] = folder
     if shared:
         values |= {"PWD": str(base), MARK: str(launch.folder), MARKS: str(Attempt(launch.folder).marks)}
     return dict(launch.variables) | values

@@ -14,6 +14,7 @@ from tests.aws.line import Line
 from tests.aws.troupe import BatchTroupe
 from tests.aws.troupe import options as batch_options
 from tests.backends.contract import Contract
+from tests.backends.pause_contract import PauseContract
 from tests.backends.stage import Stage
 from tests.training.weights import COUNTING, weight_of
 from tidewatt.backends import durable, environment, reference
@@ -46,12 +47,12 @@ def stage(account: Account, tmp_path: Path) -> Iterator[Stage]:
     line.close()
 
 
-class TestAwsBatchContract(Contract):
+class TestAwsBatchContract(Contract, PauseContract):
     """What every backend promises, with jobs that moto really runs."""
 
 
 TERMS = PauseTerms(
-    signal="TERM", grace_s=20, exit_codes=(85,), file="checkpoints/weights.json", unfinished="*.tmp",
+    signal="TERM", grace_s=20, exit_codes=(85,), file="weights.json", unfinished="*.tmp",
     folder="checkpoints", resume_args=("--resume",),
 )  # fmt: skip
 STEPS = 120
@@ -134,7 +135,7 @@ def test_attempt_that_comes_to_light_late_is_ended_before_the_next_one_is_sent(s
     with contextlib.suppress(BackendError):
         stage.backend.submit(following)
     stage.backend.stop(late.folder, StopReason.CANCELLED)
-    stage.wait(lambda: all(job["status"] == "FAILED" for job in jobs_named(stage, "north", late.token)))
+    stage.see(late.folder, lambda _: statuses(stage, "north", late.token) == ["FAILED"])
 
 
 def test_all_jobs_of_a_region_are_looked_at_in_one_call(stage: Stage) -> None:
@@ -216,6 +217,10 @@ def jobs_named(stage: Stage, region: str, token: str) -> list[dict[str, Any]]:
     filters = [{"name": "JOB_NAME", "values": [token]}]
     found: list[dict[str, Any]] = batch.list_jobs(jobQueue="train", filters=filters)["jobSummaryList"]
     return found
+
+
+def statuses(stage: Stage, region: str, token: str) -> list[str]:
+    return [str(job["status"]) for job in jobs_named(stage, region, token)]
 
 
 def _began_s(stage: Stage, folder: Path) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tidewatt.backends import durable, environment
+from tidewatt.backends import durable, environment, resumption
 from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import BackendError, Launch, Phase, StopReason
 from tidewatt.backends.desk import NotTakenError, Seen
@@ -80,6 +80,13 @@ class RayDesk:
 
     def body(self, launch: Launch, options: RayOptions, client: Client | None) -> dict[str, Any]:
         """The request that submits it; without a client nothing is uploaded or written."""
+        if (
+            options.shared and client is not None
+        ):  # the checkpoint that it goes on from is brought to its place
+            going_on = resumption.prepare(launch)
+            if going_on.warnings:
+                Attempt(launch.folder).warn(going_on.warnings)
+            launch = going_on.applied(launch)
         told = self.told(launch, options, client is not None)
         grace_s = max(launch.grace_s, 0 if launch.pausing is None else launch.pausing.grace_s)
         runtime = dict(options.runtime_env)
