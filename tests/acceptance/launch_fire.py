@@ -7,6 +7,7 @@ where it was acknowledged and did not end, and doubled where it started twice th
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -19,6 +20,7 @@ from typing import Any
 
 import psutil
 
+_digits = re.compile(r"\d+|/\S+")
 ARRAY = 10  # jobs of one submit
 AHEAD = 60  # jobs that wait at most: the rest is submitted when these have run
 JOB = """#!/bin/sh
@@ -53,6 +55,7 @@ class Losses:
     open: list[int] = field(default_factory=list)  # not ended when everything was calm again
     doubled: list[str] = field(default_factory=list)
     unstarted: list[int] = field(default_factory=list)  # done, says the store, but they never started
+    failures: Counter[str] = field(default_factory=Counter)  # by their reasons
     cut: int = 0  # started and never ended by themselves: cancelled, or ended with their node
 
     def __str__(self) -> str:
@@ -66,6 +69,7 @@ class Losses:
             f" ({regions}); submits without an answer: {self.unanswered}\n"
             f"lost: {len(self.lost)}; doubled: {len(self.doubled)}; still open: {len(self.open)};"
             f" done but never started: {len(self.unstarted)}; cut short: {self.cut}"
+            + "".join(f"\n  {number} failed: {reason}" for reason, number in self.failures.most_common())
         )
 
 
@@ -214,6 +218,9 @@ class Fire:
     def _compare(self) -> None:
         losses, jobs = self.losses, {job["id"]: job for job in self._jobs("")}
         losses.states = Counter(job["state"] for job in jobs.values())
+        losses.failures = Counter(
+            _digits.sub("N", job["reason"])[:100] for job in jobs.values() if job["state"] == "failed"
+        )
         losses.lost = sorted(losses.acknowledged - jobs.keys())
         ended = {"done", "failed", "cancelled"}
         losses.open = sorted(number for number, job in jobs.items() if job["state"] not in ended)
