@@ -47,6 +47,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "zones": ("grid", "zones", "Find a zone of the grid."),
     "backtest": ("backtesting", "backtest", "Show how well forecasts would have planned the past."),
     "simulate": ("simulating", "simulate", "Compare policies on a simulated clock."),
+    "sbatch": ("sbatch", "sbatch", "Submit a script to Slurm for clean hours, without a daemon."),
+    "settle": ("settling", "settle", "Show what jobs of sbatch used and saved."),
     "report": ("reports", "report", "Show what jobs used and saved."),
     "sci": ("scoring", "sci", "Show the Software Carbon Intensity of jobs."),
     "budget": ("budgets", "budget", "Show what budgets have left this month."),
@@ -121,7 +123,7 @@ def command(arguments: Sequence[str] | None) -> Any:
 
 
 def _add(app: typer.Typer, name: str, function: Callable[..., Any]) -> None:
-    settings = _WRAPPING if name in ("submit", "run") else _PLAIN
+    settings = _WRAPPING if name in ("submit", "run", "sbatch") else _PLAIN
     app.command(name, cls=_Command, short_help=COMMANDS[name][2], context_settings=settings)(function)
 
 

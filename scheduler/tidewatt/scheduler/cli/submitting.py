@@ -73,7 +73,7 @@ def _asked(command: list[str], wish: Wish, order: Order) -> tuple[Client, Json, 
     current = working_folder()
     wish = wish.over(defaults(current, os.environ))
     folder = folder_of(order.chdir, current)
-    env = _environment(wish)
+    env = kept_environment(wish)
     check_command(command, folder, (env or {}).get("PATH") or os.environ.get("PATH", os.defpath))
     now = DaemonTime(client)
     request = plan_request(wish, now) | after_of(order.after) | _tasks(order)
@@ -90,8 +90,8 @@ def _asked(command: list[str], wish: Wish, order: Order) -> tuple[Client, Json, 
         "hold": order.hold,
         "over_budget": order.over_budget,
         "snapshot": bool(wish.snapshot),
-        "umask": _umask(),
-        "source": _source(folder),
+        "umask": own_umask(),
+        "source": source_of(folder),
         "retries": retries_of(wish.retries or 0),
     }
     return client, request, now
@@ -119,7 +119,7 @@ def _present() -> Client:
     return client
 
 
-def _environment(wish: Wish) -> dict[str, str] | None:
+def kept_environment(wish: Wish) -> dict[str, str] | None:
     """The variables that the job keeps; None for none."""
     from tidewatt.backends.environment import select
 
@@ -128,14 +128,14 @@ def _environment(wish: Wish) -> dict[str, str] | None:
     return select(os.environ, keep, bool(wish.no_env), ()) or None
 
 
-def _umask() -> int:
+def own_umask() -> int:
     """Ours, so that the job's files are as open as if it had been started by hand."""
     current = os.umask(0o077)  # it can only be read by setting it
     os.umask(current)
     return current
 
 
-def _source(folder: Path) -> Json:
+def source_of(folder: Path) -> Json:
     from tidewatt.backends.source import record
 
     return asdict(record(folder))
@@ -149,7 +149,7 @@ def rerun(
 ) -> None:
     """Run a job again as a new job, in the environment of whoever says so now."""
     client = _present()
-    kept = _environment(Wish(env=env, no_env=no_env or None).over(defaults(working_folder(), os.environ)))
+    kept = kept_environment(Wish(env=env, no_env=no_env or None).over(defaults(working_folder(), os.environ)))
     reply: Any = client.rerun(job, {"env": kept})
     if as_json:
         say_json(reply)
