@@ -10,6 +10,7 @@ from tests.integration.scheduler.pausing_office import CLEAN, DIRTY, HOUR, PAUSA
 from tidewatt.backends.backend import BackendError, PauseMode, StopReason
 from tidewatt.backends.clock import moment
 from tidewatt.backends.fake import Script
+from tidewatt.scheduler.daemon.stints import cheaper
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import AttemptState, JobState
 
@@ -256,3 +257,78 @@ def test_paused_attempts_are_no_completion(tmp_path: Path) -> None:
         folder = at.backend.submitted[0].folder
         assert at.backend.status([folder])[folder].stopped is StopReason.PAUSED
         assert at.job(1).state is JobState.PAUSED
+
+
+def places(folder: Path) -> dict[str, list[dict[str, object]]]:
+    """Regions that keep checkpoints in folders of their own."""
+    return {"region": [{"name": name, "cpus": 1, "checkpoints": str(folder / name)} for name in ("de", "fr")]}
+
+
+def test_checkpoint_goes_with_the_job_and_its_way_is_told(tmp_path: Path) -> None:
+    with pausing_office(tmp_path, APART, **places(tmp_path)) as at:
+        at.backend.script = Script(runs_s=90 * 60, restarts_s=120)
+        at.submit(duration_s=5400.0, finish_by=NOW + 5 * HOUR, pausing={**PAUSABLE, "moves": True})
+        at.round()
+        saved = tmp_path / "de" / "job-1" / "model.npz"
+        saved.parent.mkdir(parents=True)
+        saved.write_bytes(b"weights")
+        at.until(3 * 60)
+        assert [each.region for each in at.attempts(1)] == ["de", "fr"]
+        assert (tmp_path / "fr" / "job-1" / "model.npz").read_bytes() == b"weights"
+        [carried] = [each for each in at.store.events(1) if each["kind"] == "carried"]
+        assert (carried["payload"]["from"], carried["payload"]["to"]) == ("de", "fr")
+        assert carried["payload"]["bytes"] == len(b"weights")
+        terms = [each.pausing for each in at.backend.submitted]
+        assert [each and Path(each.folder).parent.name for each in terms] == ["de", "fr"]
+        assert at.job(1).state is JobState.DONE
+
+
+def test_job_whose_checkpoint_cannot_travel_stays(tmp_path: Path) -> None:
+    with pausing_office(tmp_path, APART, **places(tmp_path)) as at:
+        at.backend.script = Script(runs_s=90 * 60, restarts_s=120)
+        at.submit(duration_s=5400.0, finish_by=NOW + 5 * HOUR, pausing={**PAUSABLE, "moves": True})
+        at.round()
+        at.until(5 * 60)  # nothing was ever saved where it says
+        assert {each.region for each in at.attempts(1)} == {"de"}
+        assert any("cannot be brought to fr" in each for each in at.job(1).warnings)
+        assert at.job(1).state is JobState.DONE
+
+
+def test_tasks_of_an_array_are_paused_together(tmp_path: Path) -> None:
+    with pausing_office(tmp_path, FLAT, cpus=3) as at:
+        at.backend.script = Script(runs_s=3600)
+        at.submit(duration_s=3600.0, array=(0, 1, 2), pausing=PAUSABLE)
+        at.round()
+        at.until(5)
+        at.pause("1")
+        at.until(1)
+        assert at.states() == "ppp"
+        at.resume("1_1")
+        at.until(2)
+        assert at.states() == "prp"
+
+
+def test_standing_still_is_chosen_where_it_draws_less(tmp_path: Path) -> None:
+    with pausing_office(tmp_path, SWING) as at:
+        at.backend.script = Script(runs_s=3600)
+        at.submit(duration_s=3600.0, pausing={**PAUSABLE, "suspended_w": 0.001})
+        job = at.job(1)
+        assert cheaper(job, timedelta(minutes=30), here=True) is PauseMode.STOP
+        assert cheaper(job, timedelta(minutes=30), here=False) is PauseMode.CHECKPOINT
+        assert cheaper(job, timedelta(hours=2), here=True) is PauseMode.CHECKPOINT
+        at.submit(duration_s=3600.0, pausing={**PAUSABLE, "suspended_w": 1000.0})
+        assert cheaper(at.job(2), timedelta(minutes=30), here=True) is PauseMode.CHECKPOINT
+
+
+def test_job_that_only_stands_still_is_planned_to_do_so(tmp_path: Path) -> None:
+    short = {"DE": [CLEAN, DIRTY, CLEAN, DIRTY, DIRTY, DIRTY]}
+    with pausing_office(tmp_path, short) as at:
+        at.backend.script = Script(runs_s=90 * 60)
+        at.submit(duration_s=5400.0, finish_by=NOW + 5 * HOUR, pausing={"by": "stop", "suspended_w": 1.0})
+        at.round()
+        at.until(65)
+        assert at.store.live_attempts()[0].state is AttemptState.SUSPENDED
+        at.until(120)
+        assert at.job(1).state is JobState.DONE
+        assert len(at.attempts(1)) == 1
+        assert "job.paused" in at.kinds(1)
