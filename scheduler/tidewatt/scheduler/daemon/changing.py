@@ -6,11 +6,10 @@ from typing import Any
 
 from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.array import parse_key
-from tidewatt.scheduler.daemon import intake
+from tidewatt.scheduler.daemon import intake, policing
 from tidewatt.scheduler.daemon.admission import Admitted, admit_all
 from tidewatt.scheduler.daemon.environments import forget
 from tidewatt.scheduler.daemon.naming import named
-from tidewatt.scheduler.daemon.occupancy import ask
 from tidewatt.scheduler.daemon.pausing import let_go
 from tidewatt.scheduler.daemon.predecessors import lost_with, settle_followers, too_late
 from tidewatt.scheduler.daemon.service import Service
@@ -38,7 +37,8 @@ class Changes:
             intake.check_names(request.name, request.project)
             changes = {job.id: _changed(job, request) for job in jobs}
             found = self._service.queue(without=changes)
-            asks = [ask(replace(job, **changes[job.id]), found.not_ended) for job in jobs]
+            changed = [replace(job, **changes[job.id]) for job in jobs]
+            asks = [policing.asked(self._site, job, found.not_ended) for job in changed]
             for each in asks:
                 check(each, self._site.regions, found.now)
                 if sentence := too_late(each, found.not_ended, found.ends, found.now, self._site.regions):
@@ -125,7 +125,7 @@ class Changes:
             found = self._service.queue()
             # one that may be late is planned by the next round, whatever became of its deadline, and so is
             # one that waits for other jobs
-            asks = [ask(job, found.not_ended) for job in held if not job.late]
+            asks = [policing.asked(self._site, job, found.not_ended) for job in held if not job.late]
             free = [each for each in asks if not each.after]
             admitted = admit_all(free, self._service.situation(found, free)) if free else Admitted()
             now_ms = time_ms(found.now)
@@ -155,9 +155,7 @@ class Changes:
     def _named(self, key: str) -> list[JobRecord]:
         return named(parse_key(key), self._store)
 
-    def _movable(
-        self, key: str, verb: str, states: Sequence[JobState] = NOT_STARTED
-    ) -> Sequence[JobRecord]:
+    def _movable(self, key: str, verb: str, states: Sequence[JobState] = NOT_STARTED) -> Sequence[JobRecord]:
         """The jobs that have not started, or stand still."""
         jobs = self._named(key)
         movable = [job for job in jobs if job.state in states]

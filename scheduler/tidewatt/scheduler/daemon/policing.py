@@ -1,6 +1,6 @@
 """The operator's rules at work: what a job may do by them, and what its project asks for in its stead."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from tidewatt.scheduler.daemon.callers import user_name
 from tidewatt.scheduler.daemon.groups import groups_of
+from tidewatt.scheduler.daemon.occupancy import ask
+from tidewatt.scheduler.daemon.region_board import facts_of
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.plan import Ask
@@ -15,9 +17,15 @@ from tidewatt.scheduler.planning.terms import allowed
 from tidewatt.scheduler.policies.rule import Facts, Word
 from tidewatt.scheduler.policy_schema import ProjectTable
 from tidewatt.scheduler.request_schema import PlanRequest, SubmitRequest
+from tidewatt.scheduler.store.records import JobRecord
 from tidewatt.scheduler.when import short
 
 Request = TypeVar("Request", bound=PlanRequest)
+
+
+def asked(site: Site, job: JobRecord, unfinished: Collection[int] = ()) -> Ask:
+    """What a stored job asks for, within what the rules let it."""
+    return site.board.wished(ask(site.board.steered(job), unfinished), facts_of(job))
 
 
 def facts(site: Site, request: PlanRequest, user: str = "") -> Facts:
