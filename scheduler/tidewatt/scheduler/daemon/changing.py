@@ -37,8 +37,8 @@ class Changes:
             intake.check_names(request.name, request.project)
             changes = {job.id: _changed(job, request) for job in jobs}
             found = self._service.queue(without=changes)
-            changed = [replace(job, **changes[job.id]) for job in jobs]
-            asks = [policing.asked(self._site, job, found.not_ended) for job in changed]
+            later = [replace(job, **changes[job.id]) for job in jobs]
+            asks = [policing.asked(self._site, job, found.not_ended) for job in later]
             for each in asks:
                 check(each, self._site.regions, found.now)
                 if sentence := too_late(each, found.not_ended, found.ends, found.now, self._site.regions):
