@@ -1,7 +1,7 @@
 """Jobs, plans and accounts as people read them."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from tidewatt.scheduler.cli.account_text import account_lines as account_lines
@@ -55,6 +55,7 @@ def plan_lines(plan: Json, now: datetime, power: str = "") -> Iterator[str]:
     pool = f" on {plan['pool']}" if plan["pool"] else ""
     yield f"  starts   {when} in region {plan['region']}{pool}"
     yield f"  ends     about {local(end, now)}, after {lasting((end - start).total_seconds())}"
+    yield from _stint_lines(plan.get("stints", ()), now)
     yield f"  why      {plan['reason']}"
     if plan["mean_gco2_per_kwh"] is not None:
         yield f"  expects  {_expectation(plan, now, power)}"
@@ -64,6 +65,17 @@ def plan_lines(plan: Json, now: datetime, power: str = "") -> Iterator[str]:
         yield f"  {'source' if place == 0 else '':7}  {source}"
     if plan["note"]:
         yield f"  note     {plan['note']}"
+
+
+def _stint_lines(stints: Sequence[Json], now: datetime) -> Iterator[str]:
+    """The stretches in which a job runs that pauses in between."""
+    for place, each in enumerate(stints):
+        start, end = parsed(each["start"]), parsed(each["end"])
+        assert start is not None  # noqa: S101 - the schema's word
+        assert end is not None  # noqa: S101 - the schema's word
+        label = "stints" if place == 0 else ""
+        length = lasting((end - start).total_seconds())
+        yield f"  {label:7}  {local(start, now)} to {local(end, now)} in {each['region']}, {length}"
 
 
 def _beside(beside: Json) -> str:
@@ -190,6 +202,9 @@ def _request_lines(job: Json, now: datetime) -> Iterator[str]:
     yield f"  length   {lasting(job['duration_s'])} ({job['duration_source']}){limit}{kept}"
     if job["finish_by"]:
         yield f"  finish   by {finish_by(job, now)}"
+    if job.get("progress_s") and job["state"] not in ENDED:
+        by = f", paused by its {job['paused']}" if job.get("paused") else ""
+        yield f"  progress {lasting(job['progress_s'])} of its work are kept{by}"
     yield from _lot_line(job)
     yield from _order_lines(job, now)
 

@@ -3,22 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import structlog
-
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.plan import Ask, Plan, Why
 from tidewatt.scheduler.planning import ladder
 from tidewatt.scheduler.planning.first_come import last_start_ms
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms
-from tidewatt.scheduler.planning.pausing.living import interrupted
+from tidewatt.scheduler.planning.pausing.living import admitted
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.preferring import first_narrow, is_late
-from tidewatt.scheduler.planning.queue import Admission
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import check
 from tidewatt.scheduler.planning.triage import misses
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +34,7 @@ def admit_all(newcomers: Sequence[Ask], situation: Situation) -> Admitted:
     if len(newcomers) == 1:
         [newcomer] = newcomers
         admission = ladder.admit(newcomer, situation)
-        return Admitted({newcomer.job_id: _with_pauses(newcomer, admission, situation)}, admission.moved)
+        return Admitted({newcomer.job_id: admitted(newcomer, admission, situation)}, admission.moved)
     return first_narrow(newcomers, situation, _admit_all, lambda made: any(map(is_late, made.plans.values())))
 
 
@@ -63,21 +58,6 @@ def _admit_all(newcomers: Sequence[Ask], situation: Situation) -> Admitted:
     carried = {ask.job_id: _carried_out(made[ask.job_id]) for ask in others}
     moved = {i: plan for i, plan in carried.items() if plan is not None and plan != situation.keep.get(i)}
     return _admitted(newcomers, made, moved)
-
-
-def _with_pauses(newcomer: Ask, admission: Admission, situation: Situation) -> Plan:
-    """The newcomer's plan, in stints where it may pause and that is cleaner."""
-    if newcomer.pausing is None:
-        return admission.plan
-    plans = {**situation.keep, **admission.moved, newcomer.job_id: admission.plan}
-    others = [ask for ask in situation.asks if ask.job_id != newcomer.job_id]
-    try:
-        made = interrupted(replace(situation, asks=[*others, newcomer]), plans, only={newcomer.job_id})
-    except Exception:  # whatever it is, the job has a plan, and the next round looks again
-        log.exception("pauses.failed")
-        return admission.plan
-    found = made[newcomer.job_id]
-    return found if isinstance(found, Plan) else admission.plan
 
 
 def _admitted(

@@ -4,7 +4,8 @@ import shlex
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from tidewatt.scheduler.accounting.receipt import Settlement
+from tidewatt.scheduler.accounting.phases import Phase
+from tidewatt.scheduler.accounting.receipt import Settlement, productive_ms_of
 from tidewatt.scheduler.daemon.callers import user_name
 from tidewatt.scheduler.daemon.occupancy import fares
 from tidewatt.scheduler.daemon.site import Site
@@ -63,6 +64,8 @@ def past_run(job: JobRecord, started: list[AttemptRecord], speed: float) -> Past
     """A run as it is learnt from, by the last of the attempts that started; `speed` is that of its GPUs."""
     last = started[-1]
     ran_ms = (last.ended_ms or 0) - (last.started_ms or 0)
+    if (productive_ms := _productive_ms(job)) is not None:
+        ran_ms = productive_ms
     estimate_ms = job.estimate_ms if job.estimate_ms is not None else _told_ms(job)
     return PastRun(
         duration_s=ran_ms / 1000 * speed,
@@ -76,6 +79,13 @@ def past_run(job: JobRecord, started: list[AttemptRecord], speed: float) -> Past
         gpu_kind=job.kinds[0].kind if job.kinds else job.gpu_kind,
         ended_ms=job.ended_ms or 0,
     )
+
+
+def _productive_ms(job: JobRecord) -> int | None:
+    """The running time of all attempts that counted; None for a job that never paused."""
+    phases = (job.settlement or {}).get("phases", ())
+    paused = {str(Phase.PAUSING), str(Phase.SUSPENDED)}.intersection(each["phase"] for each in phases)
+    return productive_ms_of(phases) if paused else None
 
 
 def mean_power_w(job: JobRecord, attempts: list[AttemptRecord]) -> float | None:

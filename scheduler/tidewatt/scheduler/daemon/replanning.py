@@ -197,7 +197,7 @@ def _same(new: Plan, old: Plan | None) -> bool:
     """True where a plan says nothing new: another expected gram of the same window is not told."""
     return (
         old is not None
-        and (new.region, new.pool, new.why) == (old.region, old.pool, old.why)
+        and (new.region, new.pool, new.why, new.stints) == (old.region, old.pool, old.why, old.stints)
         and (
             time_ms(new.window.start),
             time_ms(new.window.end),

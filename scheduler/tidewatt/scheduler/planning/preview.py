@@ -10,6 +10,7 @@ from tidewatt.scheduler.pausing_schema import pausing_of, record_of
 from tidewatt.scheduler.plan import Ask, GpuKind, Plan
 from tidewatt.scheduler.planning import ladder
 from tidewatt.scheduler.planning.estimate import Estimate
+from tidewatt.scheduler.planning.pausing.living import admitted
 from tidewatt.scheduler.planning.queue import Offer
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import ASSUMED
@@ -110,7 +111,7 @@ def answer(
     """The same for what is asked already."""
     admission = ladder.admit(ask, situation)
     return PlanReply(
-        plan=plan_view(admission.plan),
+        plan=plan_view(admitted(ask, admission, situation)),
         offers=offer_views(ladder.offers(ask, situation)),
         power_w=ask.power_w,
         power_source=ask.power_source,

@@ -4,12 +4,17 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+import structlog
+
 from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.planning.board import Board
 from tidewatt.scheduler.planning.choice import TIE
 from tidewatt.scheduler.planning.pausing.planned import grams_of, stints_plan
 from tidewatt.scheduler.planning.planner import Infeasible
+from tidewatt.scheduler.planning.queue import Admission
 from tidewatt.scheduler.planning.situation import Situation
+
+log = structlog.get_logger()
 
 PATIENCE_S = 2.0  # real seconds, after which the rest stays as it is
 
@@ -52,6 +57,21 @@ def interrupted(
         if chosen is not None:
             board.put(ask, chosen)
     return found
+
+
+def admitted(newcomer: Ask, admission: Admission, situation: Situation) -> Plan:
+    """The plan of a newcomer that was let in, in stints where it may pause and that is cleaner."""
+    if newcomer.pausing is None:
+        return admission.plan
+    plans = {**situation.keep, **admission.moved, newcomer.job_id: admission.plan}
+    others = [ask for ask in situation.asks if ask.job_id != newcomer.job_id]
+    try:
+        made = interrupted(replace(situation, asks=[*others, newcomer]), plans, only={newcomer.job_id})
+    except Exception:  # whatever it is, the job has a plan, and the next round looks again
+        log.exception("pauses.failed")
+        return admission.plan
+    found = made[newcomer.job_id]
+    return found if isinstance(found, Plan) else admission.plan
 
 
 def _better(board: Board, ask: Ask, standing: Plan | Infeasible, situation: Situation) -> Plan | Infeasible:
