@@ -40,6 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         cluster.requests.append(f"{self.command} {self.path}")
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else b""
+        cluster.bodies.append(body)
         faults = [each for each in cluster.faults if each.takes(self.command, url.path)]
         try:
             if cluster.down or any(each.lose for each in faults):
@@ -124,7 +125,7 @@ class Call:
         if self.cluster.rights is None or token == ADMIN:
             return
         verbs = {"POST": "create", "PATCH": "patch", "PUT": "update", "DELETE": "delete"}
-        read = "get" if name else "watch" if self.query.get("watch") in ("true", "1") else "list"
+        read = "get" if name else "watch" if self._on("watch") else "list"
         self.cluster.rights.check(group, resource, verbs.get(self.handler.command, read), namespace)
 
     def _many(self, plural: str, namespace: str) -> tuple[int, Form | bytes] | None:
@@ -138,7 +139,7 @@ class Call:
             return 201, self.cluster.store.create(Key(plural, namespace, name), form)
         if self.handler.command != "GET":
             raise RefusedError(405, "MethodNotAllowed", "the server does not allow this method")
-        if self.query.get("watch") in ("true", "1"):
+        if self._on("watch"):
             self.handler.streamed("application/json", self._watched(plural, namespace))
             return None
         items = [each for each in self.cluster.store.of(plural, namespace) if self._fits(each)]
@@ -202,7 +203,7 @@ class Call:
         container = self.cluster.kubelet.logs.get(pod["metadata"]["uid"])
         if container is None:
             raise RefusedError(400, "BadRequest", "container is waiting to start")
-        if self.query.get("follow") in ("true", "1"):
+        if self._on("follow"):
             self.handler.streamed("text/plain", self._followed(container))
             return None
         text = b"".join(self._line(at, line) for at, line in list(container.lines) if self._since(at))
@@ -225,7 +226,11 @@ class Call:
         return at[:19] >= self.query.get("sinceTime", "")[:19]
 
     def _line(self, at: str, line: bytes) -> bytes:
-        return at.encode() + b" " + line if self.query.get("timestamps") in ("true", "1") else line
+        return at.encode() + b" " + line if self._on("timestamps") else line
+
+    def _on(self, name: str) -> bool:
+        """Whether a parameter says yes; clients write it in several ways."""
+        return self.query.get(name, "").lower() in ("true", "1")
 
     def _form(self) -> Form:
         form = self._json()

@@ -16,7 +16,7 @@ class Controller:
     store: Store
     pods_made: dict[str, int] = field(default_factory=dict)  # by the Job's name
     asleep: bool = False
-    uncounted: set[str] = field(default_factory=set)  # pods that were deleted here
+    ended: dict[str, list[Form]] = field(default_factory=dict)  # pods that were counted, by their Job's uid
 
     def turn(self) -> None:
         """One look at all Jobs."""
@@ -27,6 +27,10 @@ class Controller:
             with self.store.changed:
                 if key in self.store.forms:
                     self._job(key, self.store.forms[key])
+        jobs = {job["metadata"]["uid"] for job in self.store.of("jobs")}
+        for pod in self.store.of("pods"):
+            if not jobs & {each["uid"] for each in pod["metadata"].get("ownerReferences") or ()}:
+                pod["metadata"].pop("finalizers", None)  # its Job is gone: nobody counts it
 
     def _job(self, key: Key, job: Form) -> None:
         if _held(job, "Complete") or _held(job, "Failed"):
@@ -39,7 +43,7 @@ class Controller:
         ]
         left = [pod for pod in pods if _phase(pod) not in ("Succeeded", "Failed")]
         active = [pod for pod in left if "deletionTimestamp" not in pod["metadata"]]
-        counted = [pod for pod in pods if pod not in left and pod["metadata"]["uid"] not in self.uncounted]
+        counted = self._count(uid, [pod for pod in pods if pod not in left])
         failed = [pod for pod in counted if _phase(pod) == "Failed"]
         numbers: Form = {"active": len(active) or None, "terminating": len(left) - len(active) or None}
         started = (job.get("status") or {}).get("startTime")
@@ -78,13 +82,21 @@ class Controller:
         owner = {"apiVersion": "batch/v1", "kind": "Job", "name": key.name, "uid": job["metadata"]["uid"]}
         name = f"{key.name}-{job['metadata']['uid'][:4]}{count}"
         metadata = {**template["metadata"], "name": name, "ownerReferences": [owner | {"controller": True}]}
-        metadata["generateName"] = f"{key.name}-"
+        metadata |= {"generateName": f"{key.name}-", "finalizers": ["batch.kubernetes.io/job-tracking"]}
         form = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
         self.store.create(Key("pods", key.namespace, name), form | {"status": {"phase": "Pending"}})
 
+    def _count(self, uid: str, over: list[Form]) -> list[Form]:
+        """All pods of a Job that ended and count; their finalizer keeps them until they are counted."""
+        counted = self.ended.setdefault(uid, [])
+        for pod in over:
+            if pod["metadata"].pop("finalizers", None):
+                counted.append(pod)
+        return counted
+
     def _delete(self, pod: Form) -> None:
         """A pod that is deleted by its controller does not count as failed."""
-        self.uncounted.add(pod["metadata"]["uid"])
+        pod["metadata"].pop("finalizers", None)
         key = Key("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
         self.store.mark_deleted(key, pod["spec"].get("terminationGracePeriodSeconds", 30))
 

@@ -66,9 +66,9 @@ class Kubelet:
         deleted = "deletionTimestamp" in pod["metadata"]
         if uid in self.containers:
             self._running(key, pod, self.containers[uid], deleted)
-        elif deleted:
+        elif deleted and not pod["metadata"].get("finalizers"):
             self.store.remove(key)
-        elif pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+        elif deleted or pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
             return
         elif node is None:
             self._schedule(key, pod)

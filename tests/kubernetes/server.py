@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tests.kubernetes import kubelet
+from tests.kubernetes.authority import Authority
 from tests.kubernetes.calls import DAEMON, TURN_S, Handler
 from tests.kubernetes.controller import Controller, Queue
 from tests.kubernetes.kubelet import Kubelet
@@ -55,6 +56,8 @@ class StandIn:
     rights: Rights | None = None
     faults: list[Fault] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    authority: Authority | None = None  # with one it speaks TLS, and asks for a certificate
     hidden_until_s: float = 0.0
     hidden_names: set[str] = field(default_factory=set)
     down: bool = False
@@ -97,7 +100,7 @@ class StandIn:
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.authority else ''}://127.0.0.1:{self.port}"
 
     def listen(self) -> None:
         """Begins to answer, at the same port as before."""
@@ -108,6 +111,9 @@ class StandIn:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Bound)
         self._server.daemon_threads = True
+        if self.authority is not None:
+            tls = self.authority.server()
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
         self._answers = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._answers.start()
@@ -121,14 +127,13 @@ class StandIn:
     def kubeconfig(self, path: Path, **contexts: "StandIn") -> Path:
         """A kubeconfig with a context for each of these clusters, or for this one as `here`."""
         clusters = contexts or {"here": self}
-        form = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": next(iter(clusters)),
-            "clusters": [{"name": name, "cluster": {"server": each.url}} for name, each in clusters.items()],
-            "users": [{"name": "daemon", "user": {"token": DAEMON}}],
-            "contexts": [{"name": name, "context": {"cluster": name, "user": "daemon"}} for name in clusters],
-        }
+        form: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", "current-context": next(iter(clusters))}
+        form |= {"clusters": [], "users": [], "contexts": []}
+        for name, each in clusters.items():
+            cluster, user = each.authority.parts() if each.authority is not None else ({}, {})
+            form["clusters"].append({"name": name, "cluster": {"server": each.url, **cluster}})
+            form["users"].append({"name": f"daemon-{name}", "user": {"token": DAEMON, **user}})
+            form["contexts"].append({"name": name, "context": {"cluster": name, "user": f"daemon-{name}"}})
         path.write_text(json.dumps(form))  # JSON is YAML
         path.chmod(0o600)
         return path

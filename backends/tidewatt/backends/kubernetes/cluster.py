@@ -61,6 +61,11 @@ class Cluster:
                 return found
             query["continue"] = more
 
+    def version(self, path: str, selector: str) -> tuple[list[Form], str]:
+        """The objects that a selector fits, and the version from which to watch what becomes of them."""
+        answer = self._json("GET", path, query={"limit": str(PAGE), "labelSelector": selector})
+        return list(answer.get("items") or ()), str(answer["metadata"]["resourceVersion"])
+
     def create(self, path: str, form: Form) -> Form:
         """Makes the object; a StatusError with the code 409 where one of its name is there."""
         return self._json("POST", path, form)

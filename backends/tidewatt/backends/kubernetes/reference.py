@@ -61,6 +61,9 @@ class Reference:
     finished_ms: int = 0
     exit_code: int | None = None
     oom: bool = False
+    taken_ms: int = 0  # when somebody asked for its pod's deletion
+    disrupted: str = ""  # by whom its place was taken away
+    late: bool = False  # it ran into its time limit
     collected: bool = False
     hopeless_ms: int = 0  # since when its container does not start for want of an image or a setting
 

@@ -7,6 +7,7 @@ from tidewatt.backends.kubernetes.facts import JobFacts, PodFacts
 from tidewatt.backends.kubernetes.reference import Reference, Wanted
 
 SETTLE_MS = 2000  # a controller that has just seen a Job let go may still make a pod of it
+_TAKEN = ("Evicted", "NodeLost", "Preempting", "NodeShutdown", "Terminated")
 _SIGNALS = (1, 2, 3, 4, 6, 7, 8, 9, 11, 13, 14, 15, 24, 25)  # 128 + n is how a container tells of signal n
 
 
@@ -33,6 +34,9 @@ def remembered(ref: Reference, pod: PodFacts, now_ms: int) -> Reference:
         finished_ms=ref.finished_ms or pod.finished_ms,
         exit_code=pod.exit_code if ref.exit_code is None else ref.exit_code,
         oom=ref.oom or pod.oom,
+        taken_ms=ref.taken_ms or pod.asked_ms,
+        disrupted=ref.disrupted or pod.disrupted or (pod.reason if pod.reason in _TAKEN else ""),
+        late=ref.late or pod.reason == "DeadlineExceeded",
         hopeless_ms=(ref.hopeless_ms or now_ms) if pod.hopeless else 0,
     )
 
@@ -52,9 +56,9 @@ def standing(
     `ref` remembers the pod already. `stop` is the reason that was given for its end.
     """
     if job is not None and job.over:
-        return _over(ref, job, pod, stop)
+        return _over(ref, job, stop)
     if pod is not None and pod.over and pod.owner == ref.uid:
-        return _over(ref, job, pod, stop)  # no other pod comes: the Job does not retry
+        return _over(ref, job, stop)  # no other pod comes: the Job does not retry
     if job is None and needs_job(ref, pod):
         return _gone(ref, stop)
     if ref.wanted is not Wanted.RUN:
@@ -109,14 +113,14 @@ def _gone(ref: Reference, stop: StopReason | None) -> Standing:
     return Standing(Phase.ENDED, said, finished_ms=ref.finished_ms)
 
 
-def _over(ref: Reference, job: JobFacts | None, pod: PodFacts | None, stop: StopReason | None) -> Standing:
+def _over(ref: Reference, job: JobFacts | None, stop: StopReason | None) -> Standing:
     finished_ms = ref.finished_ms or (job.finished_ms if job is not None else 0)
-    if ref.wanted is not Wanted.RUN and not _by_itself(pod):
+    if ref.wanted is not Wanted.RUN and not _by_itself(ref):
         return replace(_stopped(ref, stop), finished_ms=finished_ms)
     exit_code, number = exit_status(ref)
     if job is not None and job.complete:
         exit_code, number = 0, None
-    stopped, reason = _taken(job, pod)
+    stopped, reason = _taken(ref, job)
     if not reason and ref.oom:
         reason = "killed: it used more memory than it may"
     if not reason and exit_code is None and number is None:
@@ -125,24 +129,19 @@ def _over(ref: Reference, job: JobFacts | None, pod: PodFacts | None, stop: Stop
     return Standing(Phase.ENDED, reason, exit_code, number, stopped, finished_ms)
 
 
-def _by_itself(pod: PodFacts | None) -> bool:
-    """Whether its container had ended before its deletion was asked for."""
-    if pod is None or pod.exit_code is None:
-        return False
-    return not pod.deleting or 0 < pod.finished_ms < pod.asked_ms
+def _by_itself(ref: Reference) -> bool:
+    """Whether its container was seen to have ended before its deletion was asked for."""
+    return ref.exit_code is not None and (not ref.taken_ms or 0 < ref.finished_ms < ref.taken_ms)
 
 
-def _taken(job: JobFacts | None, pod: PodFacts | None) -> tuple[StopReason | None, str]:
+def _taken(ref: Reference, job: JobFacts | None) -> tuple[StopReason | None, str]:
     """Why the cluster ended it, where it did."""
     failed = job.failed if job is not None else ""
-    if failed == "DeadlineExceeded" or (pod is not None and pod.reason == "DeadlineExceeded"):
+    if failed == "DeadlineExceeded" or ref.late:
         return StopReason.TIME_LIMIT, f"stopped: {StopReason.TIME_LIMIT}"
-    if (pod is not None and (pod.disrupted or pod.reason in ("Evicted", "NodeLost"))) or (
-        failed == "PodFailurePolicy"
-    ):
-        who = (pod.disrupted or pod.reason) if pod is not None else ""
-        return StopReason.PREEMPTED, f"its place was taken away: {who or 'its pod was disrupted'}"
-    if pod is not None and pod.deleting and not _by_itself(pod):
+    if ref.disrupted or failed == "PodFailurePolicy":
+        return StopReason.PREEMPTED, f"its place was taken away: {ref.disrupted or 'its pod was disrupted'}"
+    if ref.taken_ms and not _by_itself(ref):
         return StopReason.SIGNALLED, "stopped: somebody deleted its pod"
     return None, ""
 

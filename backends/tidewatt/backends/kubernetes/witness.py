@@ -38,24 +38,32 @@ def _follow(
     with suppress(BackendError, OSError, durable.CorruptError):
         limit_s = grace_s + _MORE_S
         events = _events(cluster, ref, limit_s)
-        first = next(events, None)  # the watch is open before its log is followed: nothing is missed
-        if first is not None:
-            seen(first)
+        first = next(events, None)
+        if first is None:
+            return
+        seen(first)
         with suppress(BackendError):
             output.follow(cluster, folder, ref, limit_s)
-        for pod in events:
+        for pod in events:  # all since it was first looked at: how it ended is among them
             seen(pod)
             if pod.exit_code is not None:
                 return
 
 
 def _events(cluster: Cluster, ref: Reference, limit_s: float) -> Iterator[PodFacts]:
-    """The pod as it is, and after each change until it is deleted."""
+    """The pod as it is, and after each change until it is deleted; nothing of one that is gone."""
+    selector = f"tidewatt/attempt={ref.name}"
+    forms, version = cluster.version(ref.pods, selector)
+    there = [pod for pod in map(pod_of, forms) if pod.owner == ref.uid]
+    if not there:
+        return
     query = {
         "watch": "true",
-        "labelSelector": f"tidewatt/attempt={ref.name}",
+        "labelSelector": selector,
+        "resourceVersion": version,
         "timeoutSeconds": str(round(limit_s)),
     }
+    yield there[-1]
     for line in cluster.stream(ref.pods, query, limit_s + 5):
         event: Form = json.loads(line)
         if event.get("type") == "ERROR":
