@@ -151,6 +151,13 @@ class Pauses:
         """Whether it was stopped, so that no time of its own passes."""
         return self.phase is Phase.SUSPENDED
 
+    @property
+    def halted(self) -> bool:
+        """Whether some of its processes may be stopped, by this supervisor or by one before."""
+        return self.phase in (Phase.SUSPENDED, Phase.RESUMING) or (
+            self.phase is Phase.PAUSING and self.saving is None
+        )
+
     def stood_s(self) -> float:
         """Real seconds that it stood still by now."""
         return moves.stood_s(self.steps, time.monotonic())
@@ -196,7 +203,7 @@ class Pauses:
         return False
 
     def let_go(self, reason: str) -> None:
-        """Lets a job that stands go on, since it is to end."""
+        """Lets a job that is stopped go on, since it is to end."""
         if self.stands:
             self._move(Phase.RESUMING, reason)
         self.metering.read("phase")
@@ -243,9 +250,9 @@ class Pauses:
         """Asks the job to save its work and to end."""
         if why := refusal(self.launch, self.tree.members()):
             ask(self.attempt.folder, Wish.RUN)
-            if self.phase is Phase.PAUSING:
-                self._move(Phase.RUNNING, f"not paused: {why}")
-            self.say(f"not paused: {why}")
+            if self.phase is not Phase.PAUSING:
+                self._move(Phase.PAUSING)
+            self._move(Phase.RUNNING, f"not paused: {why}")
             return
         self.metering.read("phase")
         if self.phase is not Phase.PAUSING:

@@ -30,8 +30,9 @@ class Rotation:
         self.due_s = time.monotonic() + LOOK_S
         for output in self.outputs():
             with suppress(OSError, durable.CorruptError):
-                if output.settle() and not self.pauses.stands:
-                    standstill.release(self.pauses.tree, self.pauses.cgroup)
+                output.settle()
+        if not self.pauses.halted:  # it may have been killed while the job stood still for it
+            standstill.release(self.pauses.tree, self.pauses.cgroup)
 
     @property
     def bound_bytes(self) -> int:
@@ -49,7 +50,7 @@ class Rotation:
         if self.due_s is None or now_s < self.due_s:
             return
         self.due_s = now_s + LOOK_S
-        if self.pauses.stands:
+        if self.pauses.halted:
             return
         for output in self.outputs():
             try:

@@ -92,14 +92,13 @@ class Output:
                 self._turn(draft, file.fileno(), first)
         return True
 
-    def settle(self) -> bool:
-        """Ends a rotation in which a supervisor was killed; True where there was one."""
+    def settle(self) -> None:
+        """Ends a rotation in which a supervisor was killed."""
         parts = self._parts()
         if parts.after is None:
-            return False
+            return
         began = self._size() < parts.after - parts.begins
         self._write(_Parts(parts.after, parts.older) if began else _Parts(parts.begins, None))
-        return True
 
     def _turn(self, draft: Path, fd: int, first: int) -> None:
         begins = self._parts().begins

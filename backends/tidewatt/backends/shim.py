@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from tidewatt.backends import claim, environment, kernel, limits
+from tidewatt.backends import claim, durable, environment, kernel, limits, resumption
 from tidewatt.backends.attempt import MARKS, Attempt, Outcome
 from tidewatt.backends.backend import BackendError, Launch
 from tidewatt.backends.cgroup import Cgroup
@@ -66,7 +66,7 @@ def _become(
         os.setsid()
         if os.getppid() == supervisor and _claim(launch):
             limits.enter(launch.limits, group)
-            _exec(launch, leases)
+            _exec(_going_on(launch), leases)
         code = 0  # somebody else has the claim: nothing to report
     except _RefusalError as refusal:
         code = refusal.code
@@ -89,6 +89,16 @@ def _claim(launch: Launch) -> bool:
     """Claims the attempt. From here on this process is the job, whatever becomes of its supervisor."""
     kernel.die_with_parent(0)
     return claim.take(launch.folder, Identity.own(), launch.clock.now_ms())
+
+
+def _going_on(launch: Launch) -> Launch:
+    """The launch with what it goes on from; that this was read and compared is part of the job's time."""
+    going_on = resumption.prepare(launch)
+    attempt = Attempt(launch.folder)
+    if going_on.warnings:
+        with suppress(OSError, durable.CorruptError):
+            attempt.warn((*attempt.warnings(), *going_on.warnings))
+    return going_on.applied(launch)
 
 
 def _exec(launch: Launch, leases: Sequence[int]) -> NoReturn:

@@ -25,7 +25,6 @@ from tidewatt.backends import (
     lease,
     limits,
     lock,
-    resumption,
     shim,
 )
 from tidewatt.backends.attempt import Attempt, Outcome
@@ -69,7 +68,7 @@ class Supervisor:
             claim.poison(self.attempt.folder, str(error))
             return
         self._warn_of_changed_source()
-        launch = self._prepared()
+        self._bound()
         if not (self.metering.start(os.getpid()) and self.metering.read("start")):
             self._warn("the meter did not answer at the start: energy counts from its next reading")
         if self.wake.drain() & {SIGTERM, SIGINT}:
@@ -78,7 +77,7 @@ class Supervisor:
         # Only now: a meter that was started for this attempt must not become a child of this supervisor.
         kernel.adopt_orphans(True)
         private = [self.lock_fd, self.wake.fd, self.wake.write]
-        job = shim.fork(launch, [each.fd for each in leases], private, self.group)
+        job = shim.fork(self.launch, [each.fd for each in leases], private, self.group)
         watch = self._watch(job.process, time.monotonic(), Identity.own())
         watch.wait(job.pidfd, job.report)
         self._close_started(watch, leases)
@@ -157,25 +156,18 @@ class Supervisor:
 
     def _judged(self, outcome: Outcome, pauses: Pauses) -> Outcome:
         """The outcome with what a paused job kept of its work."""
-        while True:
-            try:
-                return judging.paused(self.launch, outcome, pauses)
-            except durable.CorruptError as error:
-                say(f"what the job kept is not known: {error}")
-                return replace(outcome, reason=f"paused; what it kept is not known: {error}")
-            except OSError as error:
-                if error.errno not in _FULL:
-                    raise
-                say(f"cannot write what the job kept, tries again: {error}")
-            time.sleep(1.0)
+        found = [outcome]
+        try:
+            self._patiently(lambda: found.append(judging.paused(self.launch, outcome, pauses)))
+        except (durable.CorruptError, OSError) as error:
+            return replace(outcome, reason=f"paused; what it kept is not known: {error}")
+        return found[-1]
 
-    def _prepared(self) -> Launch:
-        """The launch as the job gets it: with its cgroup made, and what it goes on from found."""
+    def _bound(self) -> None:
+        """Makes the job's cgroup, where it is to have one."""
         self.group, missing = limits.prepare(self.launch)
-        going_on = resumption.prepare(self.launch)
-        for sentence in (*missing, *going_on.warnings):
+        for sentence in missing:
             self._warn(sentence)
-        return going_on.applied(self.launch)
 
     @property
     def _reserved(self) -> Path:

@@ -202,7 +202,7 @@ class Watch:
 
     def _terminate(self) -> None:
         """SIGTERM to the group, and SIGCONT so that a stopped job hears it."""
-        if self.pauses.stands:
+        if self.pauses.halted:
             self.tree.signal(signal.SIGTERM)
             self.pauses.let_go(f"to end: {self.stopped}")
             return

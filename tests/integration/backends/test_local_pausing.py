@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tidewatt.backends import checkpoint, claim, pausing
+from tidewatt.backends import checkpoint, claim, moves, pausing
 from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import (
     AttemptStatus,
@@ -192,6 +192,23 @@ def test_pause_that_was_asked_for_without_a_supervisor_comes_with_the_next_one(l
     another = LocalBackend()  # nor is the daemon the same
     another.pause(folder, PauseMode.STOP)
     local.until(folder, Phase.SUSPENDED)
+
+
+def test_job_in_the_middle_of_a_stop_is_ended_by_the_next_supervisor(local: "Stage") -> None:
+    script = "(setsid sh -c 'echo other; sleep 60' &); echo ready; sleep 60"
+    folder = local.submit("sh", "-c", script, grace_s=20.0)
+    local.await_output("ready")
+    local.await_output("other")
+    local.kill_supervisor(folder)
+    launch = Attempt(folder).launch()
+    assert launch is not None
+    moves.append(folder, Phase.PAUSING, launch.clock)  # so far the supervisor had come, and stopped them
+    for process in members(folder):
+        process.send(signal.SIGSTOP)
+    begun = time.monotonic()
+    local.backend.stop(folder, StopReason.CANCELLED)
+    assert local.ended(folder).stopped is StopReason.CANCELLED
+    assert time.monotonic() - begun < 15, "they heard the stop signal, and were not killed after the grace"
 
 
 def test_pause_that_was_taken_back_at_once_leaves_the_job_running(local: "Stage") -> None:
