@@ -54,10 +54,9 @@ def hand_over(folder: Path, who: Owner | None) -> None:
 
 def check_folder(cwd: str, who: Owner | None) -> None:
     """Raises BadInput where the user cannot enter the folder; for them it does not exist then."""
-    folder = Path(cwd)
     with acting_as(who):
         try:
-            there = folder.is_absolute() and stat.S_ISDIR((folder / ".").stat().st_mode)
+            there = Path(cwd).is_absolute() and stat.S_ISDIR(os.stat(f"{cwd}/.").st_mode)
         except (OSError, ValueError):
             there = False
     if not there:
