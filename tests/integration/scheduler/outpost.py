@@ -1,11 +1,13 @@
 """A daemon without threads whose regions are two clusters in memory, `eu` and `us`, that keep jobs."""
 
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import time_machine
 
@@ -39,7 +41,7 @@ class Outpost(Office):
     def __init__(
         self,
         folder: Path,
-        time: time_machine.Traveller,
+        travelled: time_machine.Traveller,
         kind: type[FakeEngine],
         days: Mapping[str, Sequence[float]],
         settings: Any,
@@ -49,7 +51,7 @@ class Outpost(Office):
         self._regions = regions
         self.cluster = FakeCluster(Clock().now_ms, Script(runs_s=3600))
         self.engine = kind(self.cluster, visible_within_s=30)
-        super().__init__(folder, time, (), 8, settings)
+        super().__init__(folder, travelled, (), 8, settings)
 
     def open(self) -> None:
         """Begins work, with engines of a new making."""
@@ -142,11 +144,27 @@ def outpost(
     regions: Sequence[str] = ("eu", "us"),
     **settings: Any,
 ) -> Iterator[Outpost]:
-    """An outpost in a folder of its own, on a clock that stands still at nine in the morning."""
-    with tempfile.TemporaryDirectory() as own, time_machine.travel(NOW, tick=False) as time:
-        made = Outpost(folder or Path(own), time, kind, days, settings, regions)
+    """An outpost in a folder of its own, on a clock that stands still at nine in the morning.
+
+    The monotonic clock stands still with it, so that pauses before another try are over when time has passed.
+    """
+    with ExitStack() as stack:
+        own = stack.enter_context(tempfile.TemporaryDirectory())
+        travelled = stack.enter_context(time_machine.travel(NOW, tick=False))
+        for module in ("launching", "parking"):
+            stack.enter_context(patch(f"tidewatt.scheduler.daemon.{module}.time", _Monotonic))
+        made = Outpost(folder or Path(own), travelled, kind, days, settings, regions)
         yield made
         made.store.close()
+
+
+class _Monotonic:
+    """The one that tests move, in the place of the machine's."""
+
+    @staticmethod
+    def monotonic() -> float:
+        """Seconds."""
+        return time.time()
 
 
 def hours(count: float) -> timedelta:
