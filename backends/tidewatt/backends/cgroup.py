@@ -120,7 +120,7 @@ def _missing(wanted: list[str]) -> str:
     if not wanted:
         return ""
     words = " and ".join({"memory": "memory", "cpu": "cores"}[name] for name in wanted)
-    return f"its {words} are not limited: there is no cgroup here that may be written to"
+    return f"it is not held to its bounds on {words}: there is no cgroup here that may be written to"
 
 
 def _unified(key: str, wanted: list[str]) -> Cgroup | None:

@@ -101,7 +101,7 @@ def test_bound_that_cannot_be_had_is_told_and_stops_nothing(
     made, missing = cgroup.make("key", 100, 2.0)
     assert (made, missing) == (
         None,
-        "its memory and cores are not limited: there is no cgroup here that may be written to",
+        "it is not held to its bounds on memory and cores: there is no cgroup here that may be written to",
     )
     assert cgroup.make("key", None, None) == (None, "")
 
