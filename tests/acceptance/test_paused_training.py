@@ -72,6 +72,7 @@ def test_training_paused_in_two_regions_ends_with_the_weights_of_one_that_was_no
     assert [each["region"] for each in began] == [("eu", "us")[at % 2] for at in range(PAUSES + 1)]
     same(straight, house.work / "paused.npz")
     told(house.until(lambda: account(house, job_id), 60), began)
+    verified(house, job_id)
 
 
 def grid() -> str:
@@ -126,6 +127,15 @@ def account(house: Any, job_id: int) -> Any:
     job = house.job(job_id)
     settlement = job["settlement"]
     return job if settlement and settlement["state"] in {"provisional", "final", "unverified"} else None
+
+
+def verified(house: Any, job_id: int) -> None:
+    """Anybody can reckon it again from the bundle."""
+    bundle = house.work / "job.bundle"
+    done = house.tidewatt("receipt", str(job_id), "--bundle", str(bundle))
+    assert done.returncode == 0, done.stderr
+    checked = house.tidewatt("verify", str(bundle))
+    assert checked.returncode == 0, (checked.stdout, checked.stderr)
 
 
 def told(job: Any, attempts: Any) -> None:
