@@ -20,6 +20,7 @@ class Line:
     loses: bool = False
     hides_s: float = 0.0
     down: bool = False
+    forgets: bool = False  # as a head that was started anew
     gone: set[str] = field(default_factory=set)
     posts: int = 0
     lists: int = 0
@@ -66,7 +67,14 @@ class Line:
             self.loses = False
             handler.close_connection = True
             return
-        said = requests.request(handler.command, self.target + handler.path, data=body, timeout=30)
+        if self.forgets:
+            self._say(handler, 200, b"[]") if handler.path == "/api/jobs/" else self._say(handler, 404, b"")
+            return
+        try:
+            said = requests.request(handler.command, self.target + handler.path, data=body, timeout=30)
+        except requests.ConnectionError:
+            handler.close_connection = True
+            return
         content = said.content
         if submits:
             self.posts += 1
@@ -83,6 +91,9 @@ class Line:
             content = json.dumps([job for job in said.json() if self._shown(job["submission_id"])]).encode()
         elif handler.path.startswith("/api/jobs/") and not self._shown(handler.path.split("/")[3] or None):
             status, content = 404, b"no such job"
+        self._say(handler, status, content)
+
+    def _say(self, handler: BaseHTTPRequestHandler, status: int, content: bytes) -> None:
         with suppress(OSError):
             handler.send_response(status)
             handler.send_header("Content-Length", str(len(content)))

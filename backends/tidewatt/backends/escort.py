@@ -56,6 +56,8 @@ class Escort:
         job, refusal = self._start()
         code = _code(refusal) if job is None else self._watch(job, started)
         self._keep(code, refusal)
+        if self.order.get("tells"):
+            _say(f"exit {code}")
         self._meter("end")
         return code
 

@@ -7,8 +7,13 @@ is its assumption, too. What processor, and how many GPUs, a type has are AWS's 
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
+from tidewatt.backends import reference
+from tidewatt.backends.attempt import Attempt
+from tidewatt.backends.meters import reported
 from tidewatt.backends.meters.reading import Device, How
 from tidewatt.backends.meters.reported import PREFIX
 
@@ -141,6 +146,25 @@ def draws(name: str, vcpus: int, gpus: int = 0, mem_mb: int = 0) -> tuple[Draw, 
             Draw(Device(f"{PREFIX}dram", "dram", How.MODELLED, source), memory_w, memory_w, memory_w)
         )
     return tuple(parts)
+
+
+def report(folder: Path) -> bool:
+    """Writes the modelled energy of an ended attempt as readings, where its instance is known.
+
+    Always True: nothing more will come.
+    """
+    attempt = Attempt(folder)
+    launch, found, outcome = attempt.launch(), reference.read(folder), attempt.read(attempt.exit)
+    if launch is None or found is None or outcome is None or found.started_ms is None:
+        return True
+    started_ms, kind = launch.clock.at_ms(found.started_ms), str(found.place.get("instance_type") or "")
+    lasted_s = (outcome.ended_ms - started_ms) / 1000
+    if lasted_s > 0:
+        with suppress(ValueError):  # more GPUs than it has: whatever ran it, it was not this type
+            for part in draws(kind, launch.cpus, launch.gpus, launch.mem_mb):
+                points = ((started_ms, 0), (outcome.ended_ms, round(part.power_w * lasted_s * 1e6)))
+                reported.write(folder / "readings", launch.attempt_id, part.device, points, launch.clock)
+    return True
 
 
 def _draw(component: str, what: str, low_w: float, high_w: float) -> Draw:

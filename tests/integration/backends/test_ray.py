@@ -123,6 +123,7 @@ def test_attempt_is_metered_beside_its_job_into_its_own_folder(stage: Stage) -> 
     )
     stage.backend.submit(launch)
     status = stage.ended(launch.folder)
+    stage.wait(lambda: stage.backend.collect(launch.folder))
     assert status.started_ms is not None
     assert status.ended_ms is not None
     used = usage(launch.folder / "readings", launch.attempt_id, (), status.started_ms, status.ended_ms)
@@ -159,18 +160,18 @@ def test_stopped_job_of_a_cluster_without_shared_folders_has_its_grace(stage: St
     assert time.monotonic() - began > 4  # Ray itself would have killed it after 3 s
 
 
-def test_killed_head_leaves_jobs_unknown_until_they_are_told_by_their_folder(
+def test_killed_head_leaves_a_job_unknown_and_one_that_has_forgotten_it_does_not_run_it_again(
     stage: Stage, cluster: RayCluster
 ) -> None:
-    """The last story: the cluster that comes back has forgotten everything."""
+    """The last story: its cluster is gone with it."""
     launch = stage.job(runs_s=60)
     stage.backend.submit(launch)
-    stage.running(launch.folder)
+    started_ms = stage.running(launch.folder).started_ms
     cluster.kill("eu")
     assert stage.until(launch.folder, Phase.UNKNOWN, Phase.ENDED).phase is Phase.UNKNOWN
-    cluster.head()
+    troupe(stage).line.forgets = True
     status = stage.ended(launch.folder)
-    assert (status.phase, status.exit_code) == (Phase.ENDED, None)
+    assert (status.phase, status.exit_code, status.started_ms) == (Phase.ENDED, None, started_ms)
     assert "exit status lost" in status.reason
     stage.backend.submit(launch)
     assert stage.copies() == 1

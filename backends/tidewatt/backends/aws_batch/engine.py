@@ -2,15 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
-from tidewatt.backends import instances, reference
-from tidewatt.backends.attempt import Attempt
+from tidewatt.backends import instances
 from tidewatt.backends.aws_batch import storage
 from tidewatt.backends.aws_batch.clients import asked, client
 from tidewatt.backends.aws_batch.desk import BatchDesk
@@ -18,7 +16,6 @@ from tidewatt.backends.aws_batch.options import AwsBatchOptions
 from tidewatt.backends.backend import BackendError, Capacity, Launch
 from tidewatt.backends.engines import Setting
 from tidewatt.backends.handover import Handover
-from tidewatt.backends.meters import reported
 
 _VISIBLE_S = 120.0
 _VANISHED_S = 300.0
@@ -41,19 +38,7 @@ class BatchBackend(Handover):
 
     def collect(self, folder: Path) -> bool:
         """The energy of the instance's share that it had, by a published model; missing for other types."""
-        attempt = Attempt(folder)
-        launch, found, outcome = attempt.launch(), reference.read(folder), attempt.read(attempt.exit)
-        if launch is None or found is None or outcome is None or found.started_ms is None:
-            return True
-        started_ms, kind = launch.clock.at_ms(found.started_ms), str(found.place.get("instance_type") or "")
-        lasted_s = (outcome.ended_ms - started_ms) / 1000
-        if lasted_s <= 0:
-            return True
-        with suppress(ValueError):  # more GPUs than it has: whatever ran it, it was not this type
-            for part in instances.draws(kind, launch.cpus, launch.gpus, launch.mem_mb):
-                points = ((started_ms, 0), (outcome.ended_ms, round(part.power_w * lasted_s * 1e6)))
-                reported.write(folder / "readings", launch.attempt_id, part.device, points, launch.clock)
-        return True
+        return instances.report(folder)
 
     def capacity(self, region: str) -> Capacity:
         """What the queue's compute environments may grow to, less what runs in the queue."""
