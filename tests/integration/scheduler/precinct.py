@@ -11,9 +11,11 @@ import time_machine
 
 from tests.integration.scheduler.office import NOW, Office
 from tests.simulated import provider
+from tidewatt.backends.engines import Setting
 from tidewatt.forecasting.chain import Chain
 from tidewatt.scheduler.config import load, regions
 from tidewatt.scheduler.daemon.drains import Drains
+from tidewatt.scheduler.daemon.engines import others
 from tidewatt.scheduler.daemon.launching import NotFree
 from tidewatt.scheduler.daemon.patience import PatientChain
 from tidewatt.scheduler.daemon.policy_views import Policies
@@ -21,6 +23,7 @@ from tidewatt.scheduler.daemon.region_views import Places
 from tidewatt.scheduler.daemon.rehearsing import Rehearsals
 from tidewatt.scheduler.daemon.replanning import queue, replan
 from tidewatt.scheduler.daemon.site import Site
+from tidewatt.scheduler.paths import mark
 from tidewatt.scheduler.plan_schema import PlanView
 from tidewatt.scheduler.planning import ladder
 
@@ -49,13 +52,14 @@ cpus = 4
 
 
 class Precinct(Office):
-    """Three regions on this host, the cleanest last; `config` is the text of its file."""
+    """Three regions on this host, the cleanest last, or those of `config`: the text of a file, or one."""
 
     def __init__(
-        self, folder: Path, time: time_machine.Traveller, config: str, gpus: tuple[str, ...]
+        self, folder: Path, time: time_machine.Traveller, config: str | Path, gpus: tuple[str, ...]
     ) -> None:
-        self.file = folder / "config.toml"
-        self.file.write_text(config, encoding="utf-8")
+        self.file = config if isinstance(config, Path) else folder / "config.toml"
+        if isinstance(config, str):
+            self.file.write_text(config, encoding="utf-8")
         super().__init__(folder, time, gpus, 8, {})
 
     def open(self) -> None:
@@ -70,6 +74,7 @@ class Precinct(Office):
             regions(loaded.settings, site.host),
             PatientChain(Chain((provider(DAYS),))),
             self.backend,
+            others=others(loaded.settings.regions, Setting(site.paths.home, site.clock, mark(site.paths))),
             rules=loaded.rules,
             reload=read,
         )
@@ -115,7 +120,7 @@ class Precinct(Office):
 
 
 @contextmanager
-def precinct(config: str = THREE, gpus: tuple[str, ...] = ()) -> Iterator[Precinct]:
+def precinct(config: str | Path = THREE, gpus: tuple[str, ...] = ()) -> Iterator[Precinct]:
     """A precinct on a clock that stands still, in a folder of its own."""
     with (
         tempfile.TemporaryDirectory(prefix="tw-") as folder,

@@ -204,8 +204,8 @@ def _serve(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    hung_up = threading.Event()
-    signal.signal(signal.SIGHUP, lambda *_: hung_up.set())
+    # not in the handler itself: whatever it interrupts may hold the lock
+    signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reread, args=(service,)).start())
     tcp = tcp_socket(options.listen, options.token_sha256) if options.listen else None
     listen = "" if tcp is None else "{}:{}".format(*tcp.getsockname())
     doors = Doors(api.app(service, Overview(service, gatherer, listen), stop.set), site.paths.socket, served)
@@ -216,9 +216,6 @@ def _serve(
     ticker.start()
     while not stop.wait(LOOK_EVERY_S):
         doors.keep()
-        if hung_up.is_set():
-            hung_up.clear()
-            reread(service)
         if time.monotonic() - rounds.turned_at > LATE_S:
             _rouse(ticker)  # the ticker goes by the wall clock, which somebody has set back
     rounds.stop()
