@@ -75,8 +75,12 @@ def test_nothing_is_lost_or_doubled_on_slurm_while_processes_and_controllers_are
 
 
 def hit(slurm: Clusters) -> str:
-    """Kills a controller in the middle of everything, and brings it back."""
+    """Kills a controller in the middle of everything, and brings it back, on a busy machine later."""
     name = random.choice(NAMES)
     slurm.kill_controller(name)
-    slurm.start_controller(name)
+    try:
+        slurm.start_controller(name)
+    except AssertionError:
+        slurm.kill_controller(name)
+        slurm.start_controller(name)
     return "slurmctld"
