@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tidewatt.backends.backend import BackendError, Capacity
 from tidewatt.backends.slurm import replies
 from tidewatt.backends.slurm.reach import Reach
+from tidewatt.backends.slurm.script import instant
 
 if TYPE_CHECKING:
     from tidewatt.backends.slurm.options import SlurmOptions
@@ -56,9 +57,9 @@ class Figures:
         """Seconds from being eligible to the start: 95th percentile of the last week; None without any."""
         if self._waits is not None and time.monotonic() - self._waits[0] < _KEPT_S:
             return self._waits[1]
-        since = int(time.time()) - _WEEK_S
+        since = instant(round((time.time() - _WEEK_S) * 1000))
         chosen = ["-r", self.options.partition] if self.options.partition else []
-        argv = ["sacct", "-a", "-X", "-n", "-P", "-S", f"@{since}", *chosen, "-o", ",".join(replies.ACCOUNT)]
+        argv = ["sacct", "-a", "-X", "-n", "-P", "-S", since, *chosen, "-o", ",".join(replies.ACCOUNT)]
         try:
             waits_s = percentile_95(replies.accounts(self.reach.call(*argv)))
         except BackendError:  # no accounting: not known

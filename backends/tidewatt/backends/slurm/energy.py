@@ -9,6 +9,7 @@ from tidewatt.backends.meters.reading import Device, How
 from tidewatt.backends.slurm import capacity
 from tidewatt.backends.slurm.facts import Facts
 from tidewatt.backends.slurm.reference import Reference
+from tidewatt.backends.slurm.script import instant
 
 _COLUMNS = "JobID,Start,End,ConsumedEnergyRaw"
 _LATE_S = 180.0  # so long accounting may come after a job's end
@@ -29,8 +30,8 @@ def report(launch: Launch, reference: Reference, seen: Facts, status: AttemptSta
     if plugin in ("", "none"):
         return True
     number = seen.number or reference.number
-    since = seen.started_ms // 1000 - 3600
-    argv = ("sacct", "-n", "-P", "-D", "-j", number, "-S", f"@{since}", "-o", _COLUMNS)
+    since = instant(seen.started_ms - 3_600_000)
+    argv = ("sacct", "-n", "-P", "-D", "-j", number, "-S", since, "-o", _COLUMNS)
     try:
         text = reference.reach.call(*argv)
     except BackendError as error:

@@ -14,6 +14,7 @@ from tidewatt.backends.slurm.facts import Facts
 from tidewatt.backends.slurm.reach import Reach
 from tidewatt.backends.slurm.reference import Reference
 from tidewatt.backends.slurm.replies import Row
+from tidewatt.backends.slurm.script import instant
 from tidewatt.backends.slurm.states import Stand, stand
 
 _INSISTS_S = 5.0  # between two requests for the same end
@@ -279,7 +280,7 @@ def _own(reference: Reference, queue: Mapping[str, Row]) -> Row | None:
 def _accounts(reach: Reach, cases: Iterable[_Case]) -> dict[str, list[Row]]:
     """What accounting knows of jobs that have left the queue; nothing where there is none."""
     numbers = ",".join(sorted({case.reference.number for case in cases}))
-    since = min(case.reference.sent_ms for case in cases) // 1000 - 60
+    since = instant(min(case.reference.sent_ms for case in cases) - 60_000)
     argv = (
         "sacct",
         "-X",
@@ -289,7 +290,7 @@ def _accounts(reach: Reach, cases: Iterable[_Case]) -> dict[str, list[Row]]:
         "-j",
         numbers,
         "-S",
-        f"@{since}",
+        since,
         "-o",
         ",".join(replies.ACCOUNT),
     )

@@ -121,7 +121,7 @@ class Reach:
         last = _last(said) or f"exit code {code}"
         if self.ssh and code == _NO_CONNECTION:
             return BackendError(f"{self.ssh} cannot be reached: {last}", transient=True)
-        transient = any(word in said.lower() for word in _TRANSIENT)
+        transient = code < 0 or any(word in said.lower() for word in _TRANSIENT)  # it was killed
         return BackendError(f"{what} on {self.place}: {last}", transient=transient)
 
 

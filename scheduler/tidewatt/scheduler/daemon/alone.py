@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
+
 from tidewatt.backends.backend import Reschedule
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.engines import Setting
@@ -106,7 +108,8 @@ def alone(place: Paths, settings: Settings, chosen: list[str]) -> Iterator[Alone
         BadInput: No region is on Slurm, or none of that name.
     """
     place.make()
-    with lifelong(place):
+    with lifelong(place), place.log.open("a", encoding="utf-8") as told:
+        structlog.configure(logger_factory=structlog.WriteLoggerFactory(told))
         clock = remembered(place, Clock())
         gpus = GpuHost()
         known = config.grid(settings, place, hindsight=False)

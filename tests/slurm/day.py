@@ -1,0 +1,154 @@
+"""A day of many short jobs on two clusters, with everything that happens to jobs on such days."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.slurm.cluster import NODE_W, Clusters
+from tidewatt.backends.meters.energy import usage
+
+ROOT = Path(__file__).resolve().parents[2]
+GRID = ROOT / "configs" / "examples" / "grid_california_2days.csv"
+SCRIPT = Path(__file__).with_name("train.sh")
+START = datetime.fromisoformat("2019-09-15T13:00:00+00:00")
+FACTOR = 300
+STEPS = 12  # three seconds, a quarter of an hour of the replay
+ZONES = {"eu": "WT:SGIP_CAISO_PGE", "us": "WT:SGIP_CAISO_SCE"}
+CONFIG = """
+zone = "WT:SGIP_CAISO_PGE"
+signal = "marginal"
+grace_s = 3.0
+[[source]]
+type = "file"
+path = "{grid}"
+[[region]]
+name = "eu"
+backend = "slurm"
+options = {{ cluster = "eu", timeout_s = 30 }}
+zone = "WT:SGIP_CAISO_PGE"
+cpus = 16
+home = true
+[[region]]
+name = "us"
+backend = "slurm"
+options = {{ cluster = "us", timeout_s = 30 }}
+zone = "WT:SGIP_CAISO_SCE"
+cpus = 16
+"""
+OVER = ("done", "failed", "cancelled")
+
+
+@dataclass
+class Day:
+    """Submits, disturbs and counts; `house` is a daemon's."""
+
+    house: Any
+    clusters: Clusters
+    jobs: int
+    seed: int = 1
+    numbers: list[int] = field(default_factory=list)
+    cancelled: set[int] = field(default_factory=set)
+    paused: set[int] = field(default_factory=set)
+    moved: set[int] = field(default_factory=set)
+
+    def begin(self) -> None:
+        """A daemon on the replayed day."""
+        self.house.up(
+            "--replay-from",
+            START.isoformat(),
+            "--replay-factor",
+            str(FACTOR),
+            config=CONFIG.format(grid=GRID),
+        )
+
+    def submit(self) -> None:
+        """Each job with a deadline of its own; every fourth may be paused."""
+        dice, client = random.Random(self.seed), self.house.client()
+        for number in range(1, self.jobs + 1):
+            request = {
+                "argv": [str(SCRIPT), str(self.evidence(number)), str(STEPS)],
+                "cwd": str(self.house.work),
+                "duration_s": 1200,
+                "finish_by": (START + timedelta(hours=dice.choice((5, 6, 7, 8)))).isoformat(),
+            }
+            if number % 4 == 1:
+                request["pausing"] = {"file": f"saved-{number}", "exit_codes": [85], "grace_s": 5}
+            self.numbers.append(client.submit(request)["job"]["id"])
+
+    def evidence(self, number: int) -> Path:
+        """What a job itself tells of its run."""
+        return Path(self.house.folder / f"{number}.told")
+
+    def disturb(self) -> None:
+        """Cancels some, moves some, pauses what may be paused, and kills a controller in the middle."""
+        tenth = max(1, self.jobs // 10)
+        for number in self.numbers[1 : 1 + 4 * tenth : 4]:
+            if self.house.tidewatt("cancel", str(number)).returncode == 0:
+                self.cancelled.add(number)
+        for number in self.numbers[2 : 2 + 4 * tenth : 4]:
+            if self.house.tidewatt("update", str(number), "--finish-by", "3h").returncode == 0:
+                self.moved.add(number)
+        wanted, killed, ends = set(self.numbers[::4]), False, time.monotonic() + 300
+        while not all(job["state"] in OVER for job in self.all()):
+            assert time.monotonic() < ends, [job for job in self.all() if job["state"] not in OVER]
+            for job in self.all():
+                if (
+                    job["state"] == "running"
+                    and job["id"] in wanted - self.paused
+                    and self._goes_on(job["id"])
+                ):
+                    self._pause(job["id"])
+            if not killed and self.paused:
+                killed = True
+                self.clusters.kill_controller("us")
+                self.clusters.start_controller("us")
+            time.sleep(0.1)
+
+    def _goes_on(self, number: int) -> bool:
+        file = self.evidence(number)
+        return file.exists() and "step" in file.read_text()
+
+    def _pause(self, number: int) -> None:
+        if self.house.tidewatt("pause", str(number)).returncode == 0:
+            self.paused.add(number)
+            self.house.until(lambda: self.house.job(number)["state"] in ("paused", *OVER), 30)
+            self.house.tidewatt("resume", str(number))
+
+    def all(self) -> list[Any]:
+        """All jobs as the daemon shows them."""
+        return [self.house.client().job(str(number)) for number in self.numbers]
+
+    def words(self, number: int) -> Iterator[list[str]]:
+        """The lines of a job's evidence."""
+        file = self.evidence(number)
+        yield from (line.split() for line in file.read_text().splitlines()) if file.exists() else ()
+
+    def begun(self, number: int) -> Counter[str]:
+        """How often each attempt began, as its job tells it."""
+        return Counter(line[1] for line in self.words(number) if line[0] == "begin")
+
+    def steps(self, number: int) -> list[int]:
+        """Every step that was done, in order."""
+        return [int(line[2]) for line in self.words(number) if line[0] == "step"]
+
+    def energies(self) -> list[tuple[float, float]]:
+        """Joules of each attempt that ended by itself: as told by Slurm, and as its node's counter ran."""
+        found = []
+        for job in map(self.house.job, self.numbers):
+            for attempt in job["attempts"]:
+                folder = self.house.home / "jobs" / str(job["id"]) / attempt["id"].partition(".")[2]
+                if not attempt["started"] or not attempt["ended"] or not (folder / "readings").is_dir():
+                    continue
+                start, end = (
+                    round(datetime.fromisoformat(attempt[key]).timestamp() * 1000)
+                    for key in ("started", "ended")
+                )
+                used = usage(folder / "readings", attempt["id"], (), start, end)
+                told_j = sum(span.active_uj + span.idle_uj for span in used.spans) / 1e6
+                found.append((told_j, NODE_W * (end - start) / 1000 / FACTOR))
+        return found
