@@ -9,6 +9,7 @@ import structlog
 
 from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.daemon.faults import told
+from tidewatt.scheduler.daemon.glancing import Glance
 from tidewatt.scheduler.daemon.launching import Launcher, NotFree
 from tidewatt.scheduler.daemon.occupancy import ask
 from tidewatt.scheduler.daemon.parking import Parking
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 PATIENCE_S = (
     10.0  # for the lock; then it starts jobs beside whatever hangs: the store and the leases keep order
 )
+LONGEST_GLANCE = timedelta(hours=1)
 UNPLANNED_MS = 600_000  # a job that nobody has planned for so long is started first come, first served
 
 
@@ -48,6 +50,7 @@ class Guardian:
         self._site, self._store, self._service = site, store, service
         self._launcher, self._lock = launcher, lock
         self._parking = parking or Parking(site, store, launcher)
+        self._glance = Glance(store)
 
     def turn(self) -> None:
         """Starts what must start now; never raises."""
@@ -63,6 +66,8 @@ class Guardian:
 
     def _turn(self) -> None:
         now = self._site.clock.now()
+        if self._glance.idle(now):
+            return
         found = queue(self._site, self._store, self._service.foreign, now)
         waiting = {job.id: job for job in found.waiting}
         margin = self._site.settings.margin
@@ -76,6 +81,10 @@ class Guardian:
             if unplanned and time_ms(now) - job.since_ms > UNPLANNED_MS:
                 with told("guard", job=job.id):
                     found = self._force(found, job, "nothing has planned it for 10 minutes", tell=False)
+        latest = [guard.latest_start(each, margin) for each in deadlines]
+        unplanned_until = [moment(job.since_ms + UNPLANNED_MS) for job in found.waiting if job.plan is None]
+        until = [now + LONGEST_GLANCE, *(each for each in latest if each is not None), *unplanned_until]
+        self._glance.looked(now, min(until))
 
     def _force(self, found: Queue, job: JobRecord, reason: str, *, tell: bool) -> Queue:
         """Starts the job wherever there is room; where there is none, the job is shown at risk.

@@ -53,6 +53,11 @@ class Parking:
         self.waits = Waits(site, store)
         self._places: dict[str, _Place] = {}
 
+    @property
+    def owes(self) -> bool:
+        """Whether an engine could not be told something that it has to be told."""
+        return any(not place.told for place in self._places.values())
+
     def tend(self, found: Queue) -> None:
         """Moves what lies there with its plan."""
         live = {attempt.id for attempt in found.parked.values()}

@@ -6,6 +6,7 @@ The guard stands apart (`guarding`): whatever goes wrong here, jobs whose time h
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
 
@@ -13,6 +14,7 @@ from tidewatt.backends.clock import time_ms
 from tidewatt.backends.host import GpuHost
 from tidewatt.backends.meters.client import MeterClient
 from tidewatt.scheduler.daemon.faults import told
+from tidewatt.scheduler.daemon.glancing import Glance
 from tidewatt.scheduler.daemon.launching import Launcher, NotFree
 from tidewatt.scheduler.daemon.own_use import OwnUse
 from tidewatt.scheduler.daemon.parking import Parking
@@ -27,6 +29,7 @@ from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import JobRecord
 
 log = structlog.get_logger()
+LONGEST_GLANCE = timedelta(hours=1)
 METER_EVERY_S = 30.0  # real seconds between two greetings of the meter
 METER_RETRY_S = 30.0  # after it could not be started
 PLAN_EVERY_MS = 60_000  # of the job's clock: forecasts and foreign processes may have changed
@@ -50,6 +53,7 @@ class Rounds:
         self._settler = Settler(site, store)
         self._pauser = Pauser(site, store)
         self.parking = Parking(site, store, launcher)
+        self._glance = Glance(store)
         self._own_use = OwnUse(site, store)
         self.turned_at = time.monotonic()  # of the last round, whatever the wall clock does
         self._lock = lock
@@ -70,7 +74,7 @@ class Rounds:
             _step("watch", lambda: self._causes.extend(self._watcher.look()))
             _step("search", self._planner.look)
             _step("plan", self._plan)
-            _step("pause", lambda: self._causes.extend(self._pauser.turn()))
+            _step("pause", self._pause)
             _step("launch", self._launch)
         _step("meter", self._keep_meter)
         self.turned_at = time.monotonic()
@@ -130,9 +134,15 @@ class Rounds:
         self._planned_ms = time_ms(now)
         del self._causes[: len(causes)]
 
+    def _pause(self) -> None:
+        if self._store.may_pause():
+            self._causes.extend(self._pauser.turn())
+
     def _launch(self) -> None:
         """Starts what is planned to have started by now; engines that keep jobs get theirs before."""
         now = self._site.clock.now()
+        if self._glance.idle(now) and not self.parking.owes:
+            return
         found = queue(self._site, self._store, self._service.foreign, now)
         self.parking.tend(found)
         found = self.parking.park(found)
@@ -146,6 +156,12 @@ class Rounds:
         ):
             with told("launch", job=job.id):
                 found = self._started(found, job)
+        starts = [
+            job.plan.window.start
+            for job in found.planned
+            if job.plan is not None and job.id not in found.parked
+        ]
+        self._glance.looked(now, min([now + LONGEST_GLANCE, *starts]))
 
     def _started(self, found: Queue, job: JobRecord) -> Queue:
         plan = job.plan

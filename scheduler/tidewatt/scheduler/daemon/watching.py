@@ -23,6 +23,7 @@ from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
 log = structlog.get_logger()
 A_DAY_MS = 86_400_000
+FAR_MS = 2**62
 LAUNCH_TIMEOUT_S = 60.0  # real seconds in which a launched attempt has to come up
 
 
@@ -40,7 +41,8 @@ class Watcher:
         self._overran: set[str] = set()
         self._stopped: set[str] = set()  # attempts that were asked to end by this daemon
         self._reasons: dict[str, str] = {}  # why attempts elsewhere wait, as it was told last
-        self._recorded: dict[str, AttemptStatus] = {}  # that changed nothing
+        self._recorded: dict[str, tuple[AttemptStatus, int]] = {}  # that change nothing until a time
+        self._live: tuple[int, list[AttemptRecord]] = -1, []
 
     def recover(self) -> None:
         """After a restart: what had not started here by now never will, and can safely be launched again.
@@ -53,7 +55,7 @@ class Watcher:
 
     def look(self) -> list[str]:
         """Records what changed; returns, in words, what may move the plans of others."""
-        live = self._store.live_attempts()
+        live = self._live_attempts()
         here = [attempt for attempt in live if attempt.backend == HOST]
         statuses: dict[str, AttemptStatus] = {}
         with told("poll", backend=HOST):
@@ -69,6 +71,13 @@ class Watcher:
                     cause = self._record(attempt, statuses[attempt.id])
                     causes += [cause] if cause else []
         return causes
+
+    def _live_attempts(self) -> list[AttemptRecord]:
+        """They are read again when an event has come since: each of their moves is one."""
+        seq = self._store.newest()
+        if seq != self._live[0]:
+            self._live = seq, self._store.live_attempts()
+        return self._live[1]
 
     def health(self) -> dict[str, EngineHealth]:
         """How the engines elsewhere answer, by region; of those that have attempts."""
@@ -133,6 +142,9 @@ class Watcher:
         )
 
     def _record(self, attempt: AttemptRecord, status: AttemptStatus) -> str:
+        before, until_ms = self._recorded.get(attempt.id, (None, 0))
+        if status == before and self._now_ms() < until_ms:
+            return ""
         match status.phase:
             case Phase.LAUNCHING:
                 return self._launching(attempt, status)
@@ -201,7 +213,16 @@ class Watcher:
             return ""
         if job.stopping and attempt.id not in self._stopped:
             self._stop(attempt)  # the one who was asked to may have been killed before it did
+        elif attempt.backend != HOST:
+            self._recorded[attempt.id] = status, self._overruns_ms(job, attempt)
         return self._overrun(job, attempt, status)
+
+    def _overruns_ms(self, job: JobRecord, attempt: AttemptRecord) -> int:
+        """When an attempt may overrun at the earliest; far off once it has."""
+        if attempt.id in self._overran or attempt.started_ms is None:
+            return FAR_MS
+        speed, _ = fares(job, attempt, self._site)
+        return attempt.started_ms + round(rest_ms(job) / speed)
 
     def _seen_again(self, transaction: Transaction, attempt: AttemptRecord, status: AttemptStatus) -> None:
         """Back in the phase in which it was when it could no longer be seen."""

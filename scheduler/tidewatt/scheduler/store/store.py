@@ -274,6 +274,18 @@ class Store(Chained):
         """What operators decided that holds, by name."""
         return decisions(self._rows)
 
+    def newest(self) -> int:
+        """The number of the last event that is there, 0 without any; takes no lock."""
+        return int(self._rows(sa.select(sa.func.max(schema.event.c.seq).label("seq")))[0].seq or 0)
+
+    def may_pause(self) -> bool:
+        """Whether any job that runs or stands still may be paused, or is."""
+        job = schema.job
+        runs = job.c.state == str(JobState.RUNNING)
+        may = sa.or_(job.c.pausing.is_not(None), job.c.paused != "")
+        where = sa.or_(job.c.state == str(JobState.PAUSED), sa.and_(runs, may))
+        return bool(self._rows(sa.select(job.c.id).where(where).limit(1)))
+
     def tip(self) -> Tip:
         """The last number ever given to an event, and the hash of the last one that is there."""
         with self.transaction() as transaction:
