@@ -89,7 +89,7 @@ class Client:
 
     def output(self, key: Key | int | str, attempt_id: str, offset: int) -> Json:
         """What an attempt elsewhere has written, from that byte on."""
-        return self._ask("GET", f"/api/v1/jobs/{key}/logs?attempt={attempt_id}&offset={offset}")
+        return self._ask("GET", f"jobs/{key}/logs?attempt={attempt_id}&offset={offset}")
 
     def update(self, key: Key | int, request: Mapping[str, Any]) -> Json:
         """The JobView, or ArrayView, after an UpdateRequest."""
