@@ -68,7 +68,7 @@ def train(epochs: int, pace_s: float, out: Path) -> int:
     epoch = load(Path(kept), network) if kept else 0
     print(f"begins at epoch {epoch}", flush=True)
     while epoch < epochs:
-        if pausing:
+        if pausing and epoch > 0:  # there is something to save
             folder = Path(os.environ.get("TIDEWATT_CHECKPOINT_DIR", "checkpoints"))
             save(folder / "weights.npz", network, epoch)
             print(f"paused after epoch {epoch}", flush=True)

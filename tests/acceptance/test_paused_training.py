@@ -84,13 +84,13 @@ def grid() -> str:
     return "\n".join(rows) + "\n"
 
 
-def submitted(house: Any) -> tuple[int, Path]:
+def submitted(house: Any, *more: str, duration: str = "60m", epochs: int = EPOCHS) -> tuple[int, Path]:
     """The job, and where its output goes."""
     command = (
         sys.executable,
         SCRIPT.name,
         "--epochs",
-        str(EPOCHS),
+        str(epochs),
         "--pace",
         str(PACE_S),
         "--out",
@@ -100,8 +100,36 @@ def submitted(house: Any) -> tuple[int, Path]:
         *("--pausable", "--moves", "--checkpoint-dir", "checkpoints", "--checkpoint-time", "1m"),
         *("--restart-time", "1m", "--done-when", "exit:85", "--done-when", "file:*.npz"),
     )
-    job = house.ask("submit", "--duration", "60m", *pausing, "--", *command)["job"]
+    job = house.ask("submit", "--duration", duration, *more, *pausing, "--", *command)["job"]
     return job["id"], Path(job["stdout"])
+
+
+@pytest.mark.skipif("TIDEWATT_SOAK_PAUSES" not in os.environ, reason="`make soak` takes the time for it")
+def test_plan_pauses_a_training_in_dirty_hours(house: Any, tmp_path: Path) -> None:
+    """An hour of the grid takes twelve seconds; the first and the fourth are clean."""
+    swing = [100, 600, 600, 100, *[600] * 60]
+    rows = ["zone,start,step_s,gco2_per_kwh,signal,basis,boundary"]
+    for at, value in enumerate([600] * 24 + swing):
+        start = (START + (at - 24) * timedelta(hours=1)).isoformat()
+        rows.append(f"DE,{start},3600,{value},average,lifecycle,production")
+    (house.folder / "grid.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    shutil.copy(SCRIPT, house.work)
+    replay = ("--replay-from", START.isoformat(), "--replay-factor", "300", "--hindsight")
+    house.up(*replay, config=CONFIG.partition("[[region]]")[0])
+    job_id, output = submitted(house, "--finish-by", "6h", duration="75m", epochs=40)
+    job = house.ended(job_id, 120)
+    assert job["state"] == "done", job
+    began = [each for each in job["attempts"] if each["started"]]
+    assert len(began) == 2, output.read_text()
+    pause = datetime.fromisoformat(began[1]["started"]) - datetime.fromisoformat(began[0]["ended"])
+    assert pause > timedelta(hours=1)
+    kinds = [each["kind"] for each in job["events"]]
+    assert kinds.count("job.paused") == kinds.count("progress") == 1
+    out = tmp_path / "straight.npz"
+    command = [sys.executable, str(SCRIPT), "--epochs", "40", "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, timeout=120)
+    assert output.read_text().count("begins at epoch 0") == 1
+    same(out, house.work / "paused.npz")
 
 
 def begun(output: Path) -> int:

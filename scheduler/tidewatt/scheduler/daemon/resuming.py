@@ -195,7 +195,9 @@ def _stand(
     transaction.move_job(job.id, JobState.PAUSED, reason, now_ms)
     words = "its work is kept: another attempt goes on with it"
     rest_plan = later(job.plan)
-    transaction.move_job(job.id, JobState.WAITING, words, now_ms, plan=rest_plan, paused=PLAN, **values)
+    transaction.move_job(job.id, JobState.WAITING, words, now_ms, plan=None, paused=PLAN, **values)
+    if rest_plan is not None:
+        transaction.set_plan(job.id, rest_plan, now_ms, "what is left of its plan")
 
 
 def _warn(
