@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.conftest import House
 from tests.aws.account import BUCKET, REGIONS, VARIABLES, Account
 from tests.aws.line import Line
 from tests.aws.troupe import BatchTroupe
@@ -16,6 +17,7 @@ from tests.aws.troupe import options as batch_options
 from tests.backends.contract import Contract
 from tests.backends.pause_contract import PauseContract
 from tests.backends.stage import Stage
+from tests.training.story import play
 from tests.training.weights import COUNTING, weight_of
 from tidewatt.backends import durable, environment, reference
 from tidewatt.backends.aws_batch.engine import BatchBackend
@@ -205,6 +207,28 @@ def test_secrets_of_the_environment_are_not_sent_and_that_is_told(stage: Stage, 
     batch = troupe(stage).account.client("batch", REGIONS["north"])
     sent = batch.describe_jobs(jobs=[jobs_named(stage, "north", launch.token)[0]["jobId"]])
     assert "hf_secret" not in str(sent)
+
+
+@pytest.fixture
+def house(own_home: Path) -> Iterator[House]:
+    made = House(own_home)
+    made.environ |= VARIABLES
+    yield made
+    made.close()
+
+
+def test_jobs_of_the_daemon_are_delayed_run_in_the_cleaner_region_paused_and_cancelled(
+    house: House, account: Account
+) -> None:
+    given = {
+        name: f'{{ region = "{REGIONS[region]}", job_queue = "train", image = "python:3.11", look_s = 0.3,'
+        f' python = "{sys.executable}", endpoint_url = "{account.url}", instance_type = "m6i.xlarge",'
+        f' checkpoint_uri = "s3://{BUCKET}/daemon" }}'
+        for name, region in {"dirty": "east", "clean": "north"}.items()
+    }
+    jobs = play(house, "aws-batch", given)
+    readings = house.home / "jobs" / str(jobs["delayed"]["id"]) / "1" / "readings"
+    house.until(lambda: list(readings.glob("*.jsonl*")), 30)
 
 
 def troupe(stage: Stage) -> BatchTroupe:

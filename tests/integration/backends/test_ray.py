@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import requests
 
+from tests.acceptance.conftest import House
 from tests.backends.contract import Contract
 from tests.backends.pause_contract import PauseContract
 from tests.backends.stage import Stage
 from tests.ray.cluster import RayCluster
 from tests.ray.line import Line
 from tests.ray.troupe import RayTroupe, clear, options
+from tests.training.story import play
 from tests.training.weights import COUNTING, weight_of
 from tidewatt.backends import durable, environment
 from tidewatt.backends.backend import BackendError, Launch, PauseMode, PauseTerms, Phase, StopReason
@@ -158,6 +160,27 @@ def test_stopped_job_of_a_cluster_without_shared_folders_has_its_grace(stage: St
     status = stage.ended(launch.folder)
     assert (status.stopped, status.phase) == (StopReason.CANCELLED, Phase.ENDED)
     assert time.monotonic() - began > 4  # Ray itself would have killed it after 3 s
+
+
+@pytest.fixture
+def house(own_home: Path) -> Iterator[House]:
+    made = House(own_home)
+    yield made
+    made.close()
+
+
+def test_jobs_of_the_daemon_are_delayed_run_in_the_cleaner_region_paused_and_cancelled(
+    house: House, cluster: RayCluster
+) -> None:
+    regions = {"dirty": "eu", "clean": "us"}
+    given = {
+        name: f'{{ address = "{cluster.address}", resource = "region_{region}", shared = true,'
+        f' python = "{sys.executable}", meter = "{sys.executable}" }}'
+        for name, region in regions.items()
+    }
+    jobs = play(house, "ray", given)
+    readings = house.home / "jobs" / str(jobs["delayed"]["id"]) / "1" / "readings"
+    assert list(readings.glob("*.jsonl*"))
 
 
 def test_killed_head_leaves_a_job_unknown_and_one_that_has_forgotten_it_does_not_run_it_again(
