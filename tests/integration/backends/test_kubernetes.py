@@ -1,7 +1,11 @@
 """Jobs on a stand-in for a Kubernetes cluster: what a cluster does to them, and what they leave."""
 
+import contextlib
 import json
+import os
+import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +14,16 @@ import pytest
 
 from tests.backends.stage import Stage
 from tests.kubernetes.controller import disrupt
+from tests.kubernetes.metrics import Metrics, served
 from tests.kubernetes.objects import Key
 from tests.kubernetes.rights import Rights
 from tests.kubernetes.server import Fault, StandIn
 from tests.kubernetes.troupe import KubernetesTroupe
 from tidewatt.backends import checkpoint, environment
-from tidewatt.backends.backend import BackendError, PauseMode, PauseTerms, Phase, StopReason
+from tidewatt.backends.attempt import Attempt
+from tidewatt.backends.backend import BackendError, Launch, PauseMode, PauseTerms, Phase, StopReason
+from tidewatt.backends.kubernetes.reference import Reference
+from tidewatt.backends.meters.journal import readings_of
 
 RBAC = Path(__file__).parents[3] / "configs" / "kubernetes" / "rbac.yaml"
 Play = Callable[..., Stage]
@@ -33,6 +41,12 @@ def play(tmp_path: Path) -> Iterator[Play]:
     yield made
     for each in clusters:
         each.__exit__()
+
+
+@pytest.fixture
+def metrics() -> Iterator[Metrics]:
+    with served() as found:
+        yield found
 
 
 def cluster_of(stage: Stage) -> StandIn:
@@ -389,3 +403,98 @@ def test_many_that_stop_at_once_leave_no_thread_behind(play: Play) -> None:
         assert stage.ended(launch.folder).signal == 15
     stage.wait(lambda: not [each for each in threading.enumerate() if each.name.startswith("witness")])
     assert threading.active_count() < before + 40
+
+
+def running_pod(launch: Launch, home: str, uid: str) -> dict[str, Any]:
+    """A pod on a node that does not answer: nobody here touches it."""
+    owner = {"uid": uid, "controller": True, "kind": "Job", "name": launch.token}
+    labels = {"tidewatt/home": home, "tidewatt/attempt": launch.token}
+    metadata = {"name": launch.token, "namespace": "default", "labels": labels, "ownerReferences": [owner]}
+    metadata |= {"uid": f"pod-{uid}", "creationTimestamp": "2026-11-22T18:00:00Z"}
+    started = {"state": {"running": {"startedAt": "2026-11-22T18:00:00Z"}}, "name": "job"}
+    spec = {"nodeName": "lost", "containers": [{"name": "job", "image": "i"}]}
+    return {
+        "metadata": metadata,
+        "spec": spec,
+        "status": {"phase": "Running", "containerStatuses": [started]},
+    }
+
+
+def test_thousand_running_jobs_cost_one_request_a_round(play: Play) -> None:
+    stage = play()
+    cluster, home = cluster_of(stage), stage.backend.setting.mark
+    cluster.kubelet.lost.add("lost")
+    reach = stage.backend.clusters.reach(stage.backend.regions["eu"])
+    launches = [stage.launch("true", attempt_id=f"{number}.1") for number in range(1000)]
+    for number, launch in enumerate(launches):
+        Attempt(launch.folder).write_launch(launch)
+        uid = f"u{number}"
+        ref = Reference(reach, "default", launch.token, home, uid=uid, released=True, pushed=True)
+        ref.create(launch.folder)
+        with cluster.store.changed:
+            cluster.store.forms[Key("pods", "default", launch.token)] = running_pod(launch, home, uid)
+    folders = [launch.folder for launch in launches]
+    first = stage.backend.status(folders)
+    assert {status.phase for status in first.values()} == {Phase.RUNNING}
+    before, cpu_s = len(cluster.requests), time.thread_time()
+    stage.backend.status(folders)
+    print(f"1,000 attempts: {time.thread_time() - cpu_s:.3f} s of CPU a round")
+    assert len(cluster.requests) - before == 1
+
+
+SUBMITS = int(os.environ.get("TIDEWATT_TEST_KUBERNETES_SUBMITS", "12"))
+
+
+def test_submits_over_a_line_that_breaks_at_random_run_at_most_once(play: Play) -> None:
+    stage = play(cpus=10**4)
+    chance = random.Random(7)
+    cluster = cluster_of(stage)
+    launches = [stage.job(attempt_id=f"{number}.1") for number in range(1, SUBMITS + 1)]
+    for launch in launches:
+        for method, path in (("POST", "/jobs"), ("PATCH", "/jobs"), ("GET", "/")):
+            mute = chance.random() < 0.5
+            fault = Fault(method, path, times=chance.randrange(3), mute=mute, lose=not mute)
+            cluster.faults.append(fault)
+        for _ in range(chance.randrange(1, 4)):
+            with contextlib.suppress(BackendError):
+                stage.backend.submit(launch)
+        if chance.random() < 0.3:
+            stage.troupe.restart()
+    for launch in launches:
+        status = stage.ended(launch.folder)
+        copies = stage.copies(launch.attempt_id)
+        assert copies == (status.phase is Phase.ENDED), (launch.attempt_id, status)
+    print(f"{SUBMITS} submits, {len(cluster.requests)} requests: none twice")
+
+
+def test_energy_that_prometheus_knows_is_kept_as_readings(play: Play, metrics: Metrics) -> None:
+    series = {
+        "component": "cpu",
+        "query": 'e{pod="$pod"}',
+        "unit": "J",
+        "source": "Kepler, a share of the node",
+    }
+    stage = play({"prometheus": {"url": metrics.url, "step_s": 1, "series": [series]}})
+    launch = stage.job(runs_s=1.2)
+    stage.backend.submit(launch)
+    status = stage.ended(launch.folder)
+    assert status.started_ms is not None
+    first_s = status.started_ms / 1000
+    metrics.result = [{"values": [[first_s, "100"], [first_s + 1, "160"]]}]
+    stage.wait(lambda: stage.backend.collect(launch.folder))
+    [path] = (launch.folder / "readings").glob("*.jsonl")
+    found = list(readings_of(path))
+    assert found[-1].energy_uj["attempt:cpu"] - found[0].energy_uj["attempt:cpu"] == 60_000_000
+    assert "Prometheus: Kepler" in path.read_text()
+    assert all("e{pod=" in asked["query"][0] for asked in metrics.asked)
+
+
+def test_energy_that_prometheus_does_not_know_stays_missing(play: Play, metrics: Metrics) -> None:
+    series = {"component": "gpu", "query": "e", "unit": "mJ", "source": "DCGM"}
+    stage = play({"prometheus": {"url": metrics.url, "step_s": 1, "series": [series]}})
+    launch = stage.job(runs_s=0.1)
+    stage.backend.submit(launch)
+    stage.ended(launch.folder)
+    stage.troupe.pass_time()
+    assert not stage.backend.collect(launch.folder)  # scrapes may be late
+    assert not (launch.folder / "readings").exists()

@@ -53,7 +53,7 @@ def quantity(text: str) -> Decimal:
     Raises:
         ValueError: It is none.
     """
-    number = text.rstrip("numkMGTPEi")
+    number = text.rstrip("numkKMGTPEi")
     unit = text[len(number) :]
     try:
         return Decimal(number) * _UNITS[unit]
