@@ -30,7 +30,7 @@ from tidewatt.scheduler.daemon.rounds import Rounds
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.daemon.watching import Watcher
-from tidewatt.scheduler.jobs import JobState
+from tidewatt.scheduler.jobs import AttemptState
 from tidewatt.scheduler.paths import Paths
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.request_schema import SubmitRequest
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=120)
     given = parser.parse_args()
     structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
-    with tempfile.TemporaryDirectory(prefix="tw-") as folder:
+    with tempfile.TemporaryDirectory(prefix="tw-", ignore_cleanup_errors=True) as folder:
         measure(Path(folder), given.jobs, given.seconds)
     sys.stdout.flush()
     os._exit(0)  # the lines' threads wait for ever
@@ -77,9 +77,9 @@ def measure(folder: Path, jobs: int, seconds: int) -> None:
     launcher.polls.begin()
     argv, tasks = ("sleep", "1000000"), tuple(range(jobs))
     service.submit(SubmitRequest(argv=argv, cwd=str(folder), duration_s=10.0**6, array=tasks))
-    while store.count().get(JobState.RUNNING, 0) < jobs or len(watcher.health()) == 0:
+    while [each.state for each in store.live_attempts()].count(AttemptState.RUNNING) < jobs:
         turn(rounds, guardian)
-    for _ in range(40):  # polls become rare
+    for _ in range(90):  # polls become rare
         turn(rounds, guardian)
     before, began, used = cluster.polls, time.monotonic(), time.process_time()
     while time.monotonic() - began < seconds:
