@@ -156,7 +156,7 @@ def site(folder: Path, gpus: tuple[str, ...]) -> Iterator[Office]:
     with office(folder, *gpus) as at:
         region = replace(at.site.regions[0], zones={"average": "DE", "marginal": "DE"}, pue=1.2)
         chain = PatientChain(Chain((FileProvider(folder / "grid.csv"),)))
-        at.site = replace(at.site, chain=chain, regions=(region,))
+        at.site = replace(at.site, chain=chain, stated_regions=(region,))
         at.open()
         at.service.ledger = Ledger(at.site, at.store)
         at.service.ledger.begin()

@@ -63,7 +63,7 @@ _FALSE = frozenset({"no_env", "hold", "late", "over_budget"})
 
 WHERE_AND_WHEN = frozenset(
     {"finish_by", "start_by", "duration", "time", "gpus", "gpu_kind", "cpus", "mem", "data", "priority"}
-    | {"region", "exclude_region", "after", "late", *PAUSING}
+    | {"region", "exclude_region", "project", "label", "after", "late", *PAUSING}
 )  # what a decision without a job depends on
 OF_ONE_JOB = (frozenset(_WISH) | frozenset(_ORDER)) - {"array", "hold"}  # for who waits for it
 

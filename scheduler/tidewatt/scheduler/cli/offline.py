@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidewatt.backends.clock import Clock
+from tidewatt.backends.clock import Clock, time_ms
 from tidewatt.scheduler.cli.flags import Order
 from tidewatt.scheduler.cli.grid_file import check_told
 from tidewatt.scheduler.cli.session import Setting as Setting
 from tidewatt.scheduler.cli.session import clock, own_paths
 from tidewatt.scheduler.cli.wish import Wish, plan_request
 from tidewatt.scheduler.client import Json
-from tidewatt.scheduler.config import Settings, grid, load, regions, zones_of
+from tidewatt.scheduler.config import Loaded, Settings, grid, load, regions, zones_of
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.planning.signals import deciding
@@ -23,6 +23,7 @@ from tidewatt.scheduler.when import parse_moment
 if TYPE_CHECKING:
     from tidewatt.forecasting.chain import Chain
     from tidewatt.scheduler.daemon.site import Site
+    from tidewatt.scheduler.plan import Ask
     from tidewatt.scheduler.planning.frontier import Frontier
     from tidewatt.scheduler.planning.situation import Situation
     from tidewatt.scheduler.request_schema import PlanRequest
@@ -34,18 +35,17 @@ ASKED_WITHIN_S = 10.0  # what services may take for all zones before the next ru
 
 def plan_alone(wish: Wish, order: Order, setting: Setting) -> tuple[Json, datetime]:
     """The PlanReply for an empty queue, and the time it was made for."""
-    from tidewatt.scheduler.planning.preview import preview
+    from tidewatt.scheduler.daemon.policing import notes
+    from tidewatt.scheduler.planning.preview import answer
 
     request, situation, site = _asked(wish, order, setting)
-    reply = preview(
-        request,
+    reply = answer(
+        _ask(request, situation, site),
         situation,
-        site.power(_need(request)),
-        site.settings.default_duration,
         empty_queue=True,
         hindsight=setting.hindsight or any(source.hindsight for source in site.settings.sources),
     )
-    view: Json = reply.model_dump(mode="json")
+    view: Json = reply.model_copy(update={"notes": notes(site, request)}).model_dump(mode="json")
     view["plan"]["note"] = "; ".join(filter(None, (assumption(site, _need(request)), view["plan"]["note"])))
     return view, situation.now
 
@@ -58,18 +58,10 @@ def frontier_alone(wish: Wish, order: Order, setting: Setting) -> "tuple[Frontie
     """
     from tidewatt.scheduler.planning.frontier import frontier
     from tidewatt.scheduler.planning.planner import Infeasible
-    from tidewatt.scheduler.planning.preview import PREVIEW_ID, ask_of, home_of
     from tidewatt.scheduler.planning.terms import check
 
     request, situation, site = _asked(wish, order, setting)
-    ask = ask_of(
-        request,
-        PREVIEW_ID,
-        situation.now,
-        home_of(situation.regions).name,
-        site.power(_need(request)),
-        site.settings.default_duration,
-    )
+    ask = _ask(request, situation, site)
     check(ask, situation.regions, situation.now)
     found = frontier(ask, situation)
     if isinstance(found, Infeasible):
@@ -97,6 +89,16 @@ def _asked(wish: Wish, order: Order, setting: Setting) -> "tuple[PlanRequest, Si
     return request, Situation(site.regions, outlooks, (), now, site.policy, beside=other), site
 
 
+def _ask(request: "PlanRequest", situation: "Situation", site: "Site") -> "Ask":
+    """What the planner is asked, within what the operator's rules let whoever asks."""
+    from tidewatt.scheduler.daemon.policing import opened
+    from tidewatt.scheduler.planning.preview import PREVIEW_ID, ask_of, home_of
+
+    home, power = home_of(situation.regions).name, site.power(_need(request))
+    ask = ask_of(request, PREVIEW_ID, situation.now, home, power, site.settings.default_duration)
+    return opened(site, ask, request)
+
+
 def _need(request: "PlanRequest") -> Need:
     return Need(request.gpus, request.gpu_kind, request.cpus, request.mem_mb)
 
@@ -117,8 +119,12 @@ def moment_of(setting: Setting) -> datetime:
 
 def settings_of(setting: Setting) -> Settings:
     """The settings, with the flags over them."""
+    return _loaded(setting).settings
+
+
+def _loaded(setting: Setting) -> Loaded:
     path = None if setting.config is None else Path(setting.config)
-    return load(path, os.environ, {"zone": setting.zone, "signal": setting.signal}).settings
+    return load(path, os.environ, {"zone": setting.zone, "signal": setting.signal})
 
 
 def chain_of(setting: Setting, settings: Settings) -> "Chain":
@@ -152,8 +158,8 @@ def site_of(setting: Setting, need: Need) -> "Site":
     from tidewatt.scheduler.daemon.patience import PatientChain
     from tidewatt.scheduler.daemon.site import Site
 
-    settings = settings_of(setting)
-    host = inventory()
+    loaded = _loaded(setting)
+    settings, host = loaded.settings, inventory()
     if setting.grid is not None and not settings.zone and not settings.regions:
         raise BadInput("no zone is configured, and none is ever guessed: name the file's zone with --zone")
     places = regions(settings, host)
@@ -162,13 +168,21 @@ def site_of(setting: Setting, need: Need) -> "Site":
     return Site(
         paths=own_paths(),
         settings=settings,
-        clock=Clock(),
+        clock=_clock(setting),
         host=host,
-        regions=places,
+        stated_regions=places,
         chain=PatientChain(Shrinker(chain_of(setting, settings))),
         backend=LocalBackend(),
         hindsight=setting.hindsight,
+        rules=loaded.rules,
     )
+
+
+def _clock(setting: Setting) -> Clock:
+    """Real time, or that which was typed: opening hours are worked out from there."""
+    if setting.now is None:
+        return Clock()
+    return Clock(Clock().now_ms(), time_ms(moment_of(setting)))
 
 
 def assumption(site: "Site", need: Need) -> str:

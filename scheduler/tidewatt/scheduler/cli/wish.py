@@ -7,7 +7,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tidewatt.scheduler.cli.wording import cpus_of, data_of, gpus_of, kind_of, memory_of, priority_of
+from tidewatt.scheduler.cli.wording import (
+    cpus_of,
+    data_of,
+    gpus_of,
+    kind_of,
+    labels_of,
+    memory_of,
+    priority_of,
+)
 from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.pausing_words import NAMES, pausing_fields
@@ -138,6 +146,10 @@ def plan_request(wish: Wish, now: Callable[[], datetime]) -> Json:
         request |= _kinds_request(wish.gpu_kind, request)
     if wish.priority is not None:
         request["priority"] = priority_of(wish.priority)
+    if wish.project:
+        request["project"] = wish.project
+    if wish.label:
+        request["labels"] = labels_of(wish.label)
     if wish.data is not None:
         request["data_gb"] = data_of(wish.data)
     if wish.cpus is not None:
