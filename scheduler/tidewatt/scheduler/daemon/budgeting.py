@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tidewatt.scheduler.daemon.service import Service
 
 KIND = "budget"  # of the events
+HELD = "held for its budget: `tidewatt release` lets it go, if the operator agrees"
 _SETTLED = ("provisional", "final", "unverified")
 _NOT_ENDED = tuple(state for state in JobState if state not in ENDED)
 
@@ -58,8 +59,7 @@ class Verdict:
         for number in numbers:
             transaction.change_job(number, warnings=sentences)
             if self.holds:
-                reason = "held for its budget: `tidewatt release` lets it go, if the operator agrees"
-                transaction.change_job(number, reason=reason)
+                transaction.change_job(number, reason=HELD)
 
 
 class Budgets:

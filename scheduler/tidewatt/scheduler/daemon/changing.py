@@ -6,8 +6,10 @@ from typing import Any
 
 from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.array import parse_key
-from tidewatt.scheduler.daemon import intake, policing
+from tidewatt.scheduler.daemon import intake, limiting, policing
 from tidewatt.scheduler.daemon.admission import Admitted, admit_all
+from tidewatt.scheduler.daemon.budgeting import HELD
+from tidewatt.scheduler.daemon.callers import operator_only
 from tidewatt.scheduler.daemon.environments import forget
 from tidewatt.scheduler.daemon.naming import named
 from tidewatt.scheduler.daemon.pausing import let_go
@@ -35,6 +37,8 @@ class Changes:
         with self._service.lock:
             jobs = self._movable(key, "changed", (*NOT_STARTED, JobState.PAUSED))
             intake.check_names(request.name, request.project)
+            for job in jobs if request.priority is not None else ():
+                limiting.check_priority(request.priority or 0, job, self._site.settings.limits)
             changes = {job.id: _changed(job, request) for job in jobs}
             found = self._service.queue(without=changes)
             later = [replace(job, **changes[job.id]) for job in jobs]
@@ -120,6 +124,8 @@ class Changes:
         with self._service.lock:
             jobs = self._named(key)
             held = [job for job in jobs if job.state is JobState.HELD]
+            if any(job.reason == HELD for job in held):
+                operator_only("release what is held for its budget")
             if not held:
                 raise Refused(f"job {key} is {jobs[0].state}, not held: there is nothing to release")
             found = self._service.queue()
