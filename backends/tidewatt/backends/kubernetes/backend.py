@@ -33,6 +33,7 @@ from tidewatt.backends.kubernetes.clusters import Clusters, Statuses, View
 from tidewatt.backends.kubernetes.facts import JobFacts, PodFacts, job_of
 from tidewatt.backends.kubernetes.manifest import token
 from tidewatt.backends.kubernetes.options import KubernetesOptions
+from tidewatt.backends.kubernetes.quiet import Quiet
 from tidewatt.backends.kubernetes.reference import Reference, Wanted
 from tidewatt.backends.kubernetes.rehearsal import rehearsed
 from tidewatt.backends.kubernetes.standing import Standing, needs_job, remembered, standing
@@ -68,6 +69,7 @@ class KubernetesBackend:
         default_factory=lambda: tuple(threading.RLock() for _ in range(_LOCKS))
     )
     _witnesses: dict[Path, threading.Thread] = field(default_factory=dict)
+    _quiet: Quiet = field(default_factory=Quiet)
 
     def submit(self, launch: Launch) -> None:
         """Makes the Job suspended, writes down which one it is, and lets it go.
@@ -91,7 +93,7 @@ class KubernetesBackend:
         for folder in folders:
             try:
                 with self._lock(folder):
-                    found = self._known(folder)
+                    found = self._quiet.reference(folder) or self._known(folder)
             except (OSError, durable.CorruptError, BackendError) as error:
                 found = AttemptStatus(Phase.UNKNOWN, reason=f"cannot be told: {error}")
             if isinstance(found, AttemptStatus):
@@ -253,6 +255,10 @@ class KubernetesBackend:
 
     def _seen(self, folder: Path, view: View) -> AttemptStatus:
         """One attempt's status as the view shows it; what follows from it is done."""
+        quiet = self._quiet.reference(folder)
+        if quiet is not None and (status := self._quiet.status(folder, view.pod(quiet))) is not None:
+            return status
+        self._quiet.forget(folder)
         known = self._known(folder)
         if isinstance(known, AttemptStatus):
             return known
@@ -269,7 +275,9 @@ class KubernetesBackend:
             return closing.close(attempt, ref, job, stand, _now_ms())
         if stand.phase is Phase.POISONED:
             self._poison(folder, ref, stand.reason)
-        return closing.live(attempt, ref, stand, witnessed)
+        status = closing.live(attempt, ref, stand, witnessed)
+        self._quiet.keep(folder, ref, pod, status)
+        return status
 
     def _pressed(self, attempt: Attempt, ref: Reference, job: JobFacts | None, stand: Standing) -> bool:
         """Tells the cluster again what it was not told, or did not hear; False where it refuses to."""
