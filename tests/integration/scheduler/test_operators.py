@@ -88,6 +88,19 @@ def test_plan_into_a_region_that_is_drained_meanwhile_moves() -> None:
         assert at.place(1) == "south"
 
 
+def test_job_whose_only_region_is_drained_loses_its_plan_and_gets_one_again_afterwards() -> None:
+    with precinct() as at:
+        at.submit(finish_by=LATER, regions=("west",))
+        at.drains.drain("west", DrainRequest(reason="fans"))
+        at.round()
+        job = at.job(1)
+        assert (job.state, job.plan) == ("waiting", None)
+        assert "no region that the job may use has room" in job.at_risk
+        at.drains.undrain("west")
+        at.round()
+        assert (at.job(1).at_risk, at.place(1), at.job(1).state) == ("", "west", "running")
+
+
 def test_drain_survives_a_restart_and_ends_when_its_time_is_over() -> None:
     with precinct() as at:
         at.drains.drain("west", DrainRequest(until=NOW + timedelta(hours=1)))

@@ -150,6 +150,9 @@ def replan(store: Store, found: Queue, situation: Situation, planner: Planner, c
                 )
                 transaction.change_job(job.id, at_risk=risk)
             new = plan.earliest if isinstance(plan, Infeasible) else plan
+            if new is None and job.plan is not None:  # its regions are drained or forbidden by now
+                transaction.append(now_ms, "plan void", job_id=job.id, reason=risk)
+                transaction.change_job(job.id, plan=None)
             if new is not None and not _same(new, job.plan):
                 transaction.set_plan(job.id, new, now_ms, causes)
                 log.info(
@@ -187,9 +190,8 @@ def _is_due(job: JobRecord, now: datetime) -> bool:
 
 def _differs(job: JobRecord, plan: Plan | Infeasible) -> bool:
     if isinstance(plan, Infeasible):
-        return job.at_risk != plan.reason or (
-            plan.earliest is not None and not _same(plan.earliest, job.plan)
-        )
+        old, new = job.plan, plan.earliest
+        return job.at_risk != plan.reason or (old is not None if new is None else not _same(new, old))
     return job.at_risk != "" or not _same(plan, job.plan)
 
 
