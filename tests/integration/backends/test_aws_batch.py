@@ -22,6 +22,7 @@ from tests.training.weights import COUNTING, weight_of
 from tidewatt.backends import durable, environment, reference
 from tidewatt.backends.aws_batch.engine import BatchBackend
 from tidewatt.backends.backend import BackendError, Launch, PauseMode, PauseTerms, Phase, StopReason
+from tidewatt.backends.escort import REFUSED
 from tidewatt.backends.meters.energy import usage
 from tidewatt.backends.meters.reading import How
 
@@ -140,6 +141,23 @@ def test_attempt_that_comes_to_light_late_is_ended_before_the_next_one_is_sent(s
     stage.see(late.folder, lambda _: statuses(stage, "north", late.token) == ["FAILED"])
 
 
+def test_attempt_that_was_given_up_cannot_claim_itself_any_more(stage: Stage) -> None:
+    launch = stage.job(runs_s=0.1)
+    backend = stage.backend
+    line = troupe(stage).line
+    line.loses = True
+    with pytest.raises(BackendError):
+        backend.submit(launch)
+    assert stage.ended(launch.folder).phase is Phase.POISONED
+    options = backend.options["north"]
+    batch = troupe(stage).account.client("batch", REGIONS["north"])
+    late = batch.submit_job(**backend.queues.request(launch, options, batch))["jobId"]
+    job = stage.wait(lambda: _over(batch, late))
+    assert job is not None
+    assert job["container"]["exitCode"] == REFUSED
+    assert stage.copies() == 0
+
+
 def test_all_jobs_of_a_region_are_looked_at_in_one_call(stage: Stage) -> None:
     launches = [stage.job(runs_s=30, attempt_id=f"{number}.1") for number in range(1, 6)]
     for launch in launches:
@@ -241,6 +259,11 @@ def jobs_named(stage: Stage, region: str, token: str) -> list[dict[str, Any]]:
     filters = [{"name": "JOB_NAME", "values": [token]}]
     found: list[dict[str, Any]] = batch.list_jobs(jobQueue="train", filters=filters)["jobSummaryList"]
     return found
+
+
+def _over(batch: Any, job: str) -> dict[str, Any] | None:
+    found: dict[str, Any] = batch.describe_jobs(jobs=[job])["jobs"][0]
+    return found if found["status"] in ("SUCCEEDED", "FAILED") else None
 
 
 def statuses(stage: Stage, region: str, token: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Clients of AWS's services that never send a request twice by themselves."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from tidewatt.backends.backend import BackendError
@@ -11,7 +12,14 @@ _THROTTLED = ("TooManyRequestsException", "ThrottlingException", "Throttling", "
 
 
 def client(service: str, place: Mapping[str, Any]) -> Any:
-    """A client of the place's region.
+    """The client of a service in the place's region; one for all threads."""
+    words = (str(place.get(name) or "") for name in ("region", "profile", "endpoint_url"))
+    return _made(service, *words, float(place.get("timeout_s", 10.0)))
+
+
+@cache  # making one costs a twentieth of a second
+def _made(service: str, region: str, profile: str, url: str, timeout_s: float) -> Any:
+    """A client that asks once.
 
     botocore sends what got no answer again, up to five times, which would make two jobs of one: retries are
     off, and whoever asks looks first.
@@ -20,13 +28,10 @@ def client(service: str, place: Mapping[str, Any]) -> Any:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
-    timeout_s = float(place.get("timeout_s", 10.0))
-    config = Config(
-        retries={"total_max_attempts": 1}, connect_timeout=timeout_s, read_timeout=timeout_s, proxies=None
-    )
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=timeout_s, read_timeout=timeout_s)
     try:
-        session = boto3.Session(profile_name=place.get("profile") or None, region_name=str(place["region"]))
-        return session.client(service, endpoint_url=place.get("endpoint_url") or None, config=config)
+        session = boto3.Session(profile_name=profile or None, region_name=region)
+        return session.client(service, endpoint_url=url or None, config=config)
     except BotoCoreError as error:
         raise NotTakenError(f"AWS cannot be asked: {error}") from error
 
