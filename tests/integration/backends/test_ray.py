@@ -121,7 +121,7 @@ def test_attempt_is_metered_beside_its_job_into_its_own_folder(stage: Stage) -> 
     metered = {name: options(troupe(stage).line.address, name, meter=sys.executable) for name in ("eu",)}
     troupe(stage).backend = RayBackend(metered)
     launch = stage.launch(
-        "sh", "-c", "i=0; while [ $i -lt 1500000 ]; do i=$((i+1)); done", meter_interval_s=0.5
+        "sh", "-c", "i=0; while [ $i -lt 600000 ]; do i=$((i+1)); done", meter_interval_s=0.5
     )
     stage.backend.submit(launch)
     status = stage.ended(launch.folder)
