@@ -46,6 +46,12 @@ def test_day_of_jobs_on_two_clusters(house: Any, clusters: Clusters) -> None:
     energies = day.energies()
     told_j, true_j = (sum(each) for each in zip(*energies, strict=True))
     print(f"{len(energies)} attempts: {told_j:.0f} J told, {true_j:.0f} J true, {told_j / true_j - 1:+.1%}")
+    here, at_once, elsewhere = (sum(each) / len(each) for each in zip(*day.intensities(), strict=True))
+    print(
+        f"{here:.0f} g/kWh where and when they ran, {at_once:.0f} at home at once, {elsewhere:.0f} elsewhere"
+    )
+    assert here < at_once
+    assert here < elsewhere
     assert told_j == pytest.approx(true_j, rel=0.05)
 
 

@@ -1,9 +1,11 @@
 """A day of many short jobs on two clusters, with everything that happens to jobs on such days."""
 
+import csv
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 from tests.slurm.cluster import NODE_W, Clusters
 from tidewatt.backends.meters.energy import usage
+from tidewatt.scheduler.errors import SchedulerError
 
 ROOT = Path(__file__).resolve().parents[2]
 GRID = ROOT / "configs" / "examples" / "grid_california_2days.csv"
@@ -97,12 +100,7 @@ class Day:
         while not all(job["state"] in OVER for job in self.all()):
             assert time.monotonic() < ends, [job for job in self.all() if job["state"] not in OVER]
             for job in self.all():
-                if (
-                    job["state"] == "running"
-                    and job["id"] in wanted - self.paused
-                    and self._goes_on(job["id"])
-                ):
-                    self._pause(job["id"])
+                self._interrupt(job, wanted)
             if not killed and self.paused:
                 killed = True
                 self.clusters.kill_controller("us")
@@ -113,11 +111,15 @@ class Day:
         file = self.evidence(number)
         return file.exists() and "step" in file.read_text()
 
-    def _pause(self, number: int) -> None:
-        if self.house.tidewatt("pause", str(number)).returncode == 0:
+    def _interrupt(self, job: Any, wanted: set[int]) -> None:
+        """Pauses it once where that is wanted, and lets it go on when it is paused."""
+        number, client = job["id"], self.house.client()
+        if job["state"] == "paused":
+            client.act(str(number), "resume")
+        elif job["state"] == "running" and number in wanted - self.paused and self._goes_on(number):
             self.paused.add(number)
-            self.house.until(lambda: self.house.job(number)["state"] in ("paused", *OVER), 30)
-            self.house.tidewatt("resume", str(number))
+            with suppress(SchedulerError):  # it has just ended
+                client.pause(str(number), {"mode": "checkpoint"})
 
     def all(self) -> list[Any]:
         """All jobs as the daemon shows them."""
@@ -136,19 +138,49 @@ class Day:
         """Every step that was done, in order."""
         return [int(line[2]) for line in self.words(number) if line[0] == "step"]
 
+    def intensities(self) -> list[tuple[float, float, float]]:
+        """Of each job: g/kWh there and then, at home when it was submitted, and elsewhere then."""
+        grid, found = _observed(), []
+        for job in self.all():
+            first = next((each for each in job["attempts"] if each["started"]), None)
+            if job["state"] == "done" and first is not None:
+                began, asked = (
+                    datetime.fromisoformat(first["started"]),
+                    datetime.fromisoformat(job["submitted"]),
+                )
+                other = "us" if first["region"] == "eu" else "eu"
+                found.append((grid(first["region"], began), grid("eu", asked), grid(other, began)))
+        return found
+
     def energies(self) -> list[tuple[float, float]]:
         """Joules of each attempt that ended by itself: as told by Slurm, and as its node's counter ran."""
         found = []
         for job in map(self.house.job, self.numbers):
             for attempt in job["attempts"]:
-                folder = self.house.home / "jobs" / str(job["id"]) / attempt["id"].partition(".")[2]
+                folder = self.house.home / "jobs" / str(job["id"]) / attempt["attempt_id"].partition(".")[2]
                 if not attempt["started"] or not attempt["ended"] or not (folder / "readings").is_dir():
                     continue
                 start, end = (
                     round(datetime.fromisoformat(attempt[key]).timestamp() * 1000)
                     for key in ("started", "ended")
                 )
-                used = usage(folder / "readings", attempt["id"], (), start, end)
+                used = usage(folder / "readings", attempt["attempt_id"], (), start, end)
                 told_j = sum(span.active_uj + span.idle_uj for span in used.spans) / 1e6
                 found.append((told_j, NODE_W * (end - start) / 1000 / FACTOR))
         return found
+
+
+def _observed() -> Callable[[str, datetime], float]:
+    """Observed g/kWh of a region, as the mean over a job's quarter of an hour from a moment on."""
+    series: dict[str, dict[datetime, float]] = {}
+    with GRID.open(encoding="utf-8") as file:
+        for row in csv.DictReader(line for line in file if not line.startswith("#")):
+            if not row["issued_at"]:
+                at = datetime.fromisoformat(row["start"])
+                series.setdefault(row["zone"], {})[at] = float(row["gco2_per_kwh"])
+
+    def mean(region: str, at: datetime) -> float:
+        first = at.replace(minute=at.minute - at.minute % 5, second=0, microsecond=0)
+        return sum(series[ZONES[region]][first + timedelta(minutes=5 * step)] for step in range(4)) / 4
+
+    return mean
