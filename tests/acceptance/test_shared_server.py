@@ -437,6 +437,21 @@ def test_a_receipt_of_a_users_job_is_metered_by_roots_meter(server: Server) -> N
     assert not any("meter did not answer" in warning for warning in server.job(job)["warnings"])
 
 
+def test_readings_that_a_user_made_up_count_for_nothing(server: Server) -> None:
+    made_up = "mkdir readings && cp /etc/hostname readings/2026-01-01-00000000.jsonl; echo {} > engine.json"
+    job = server.submitted(BOB, "sh", "-c", f'cd "$TIDEWATT_ATTEMPT_FOLDER" && {made_up}; sleep 0.3')
+    assert server.ended(job)["attempts"][0]["exit_code"] == 0
+    account = server.until(lambda: server.job(job)["settlement"])
+    [cpu] = [each for each in account["components"] if each["component"] == "cpu"]
+    assert (cpu["energy_j"] is not None, cpu["how"]) == (True, "modelled") or cpu["how"] == "measured"
+
+
+def test_a_request_without_end_is_cut_off(server: Server) -> None:
+    body = {"argv": ["true", "x" * 100_000_000], "cwd": "/"}
+    assert [status for status, _ in server.asked(BOB, ("POST", "/api/v1/jobs", body))] != [200]
+    assert server.asked(BOB, ("GET", "/api/v1/status", None))[0][0] == 200
+
+
 def test_running_jobs_survive_the_daemon_and_stay_their_users(server: Server) -> None:
     job = server.submitted(ALICE, "sh", "-c", "sleep 2; exit 7")
     server.running(job)

@@ -119,7 +119,7 @@ class Attempt:
     def stop_request(self) -> StopReason | None:
         """Why the end was asked for, None where it was not. That the file is there is what counts."""
         try:
-            content = durable.read(self.folder / "stop.json")
+            content = durable.read(self.folder / "stop.json", durable.SMALL_BYTES)
             return None if content is None else StopReason(content["reason"])
         except (durable.CorruptError, KeyError, ValueError):
             return StopReason.CANCELLED
@@ -138,7 +138,7 @@ class Attempt:
 
     def warnings(self) -> tuple[str, ...]:
         """What the attempt's owner should know."""
-        content = durable.read(self.folder / "warnings.json") or {}
+        content = durable.read(self.folder / "warnings.json", durable.SMALL_BYTES) or {}
         return tuple(str(line) for line in content.get("warnings", ()))
 
     def supervisor(self) -> Identity | None:
@@ -167,7 +167,7 @@ class Attempt:
 
     def read(self, path: Path) -> Outcome | None:
         """What `write` wrote, None where there is nothing yet."""
-        content = durable.read(path)
+        content = durable.read(path, durable.SMALL_BYTES)
         if content is None:
             return None
         try:

@@ -47,7 +47,7 @@ def read(folder: Path) -> Claim | None:
         durable.CorruptError: The file is not a claim.
         OSError: It cannot be read.
     """
-    content = durable.read(folder / NAME)
+    content = durable.read(folder / NAME, durable.SMALL_BYTES)
     if content is None:
         return None
     if content.get("poisoned") is True:

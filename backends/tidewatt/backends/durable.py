@@ -10,6 +10,7 @@ from typing import Any
 
 MODE = 0o600
 MOST_BYTES = 16_000_000  # of a file that is read back
+SMALL_BYTES = 256_000  # of one that is looked at again and again
 
 
 class CorruptError(Exception):
@@ -45,16 +46,16 @@ def create(path: Path, content: dict[str, Any]) -> bool:
     return True
 
 
-def read(path: Path) -> dict[str, Any] | None:
+def read(path: Path, most: int = MOST_BYTES) -> dict[str, Any] | None:
     """The object that is written there, None where nothing is.
 
     A job's own user can put anything in the place of such a file: whatever it is, reading it ends soon.
 
     Raises:
-        CorruptError: The file does not hold a JSON object, or is no plain file.
+        CorruptError: The file does not hold a JSON object of at most `most` bytes, or is no plain file.
         OSError: It cannot be read.
     """
-    data = read_bytes(path)
+    data = read_bytes(path, most)
     if data is None:
         return None
     try:

@@ -26,6 +26,8 @@ MARK = "collected.json"
 
 def readings_of(paths: Paths, attempt_id: str) -> Path:
     """Where an attempt's readings are: its own where it ran elsewhere, else those of this host."""
+    if paths.system:
+        return paths.readings  # all ran here, and what lies in a job's folder is its owner's word
     job_id, _, number = attempt_id.partition(".")
     own = paths.job(int(job_id)) / number / "readings"
     elsewhere = own.is_dir() or (own.parent / MARK).exists() or (own.parent / "engine.json").exists()

@@ -6,6 +6,7 @@ On a shared server the socket is the served group's, and whoever connects is kno
 import os
 import socket
 import threading
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tidewatt.scheduler.errors import BadInput
 
 log = structlog.get_logger()
 CLOSING_S = 5.0
+MOST_BYTES = 64_000_000  # of a request to a shared daemon: a difference, an environment and an array fit in
 
 
 class Doors:
@@ -91,8 +93,17 @@ class _Asked:
         self._caller = caller
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        left = MOST_BYTES
+
+        async def bounded() -> MutableMapping[str, Any]:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            # one who sends more than anybody needs is taken for gone
+            return message if left >= 0 else {"type": "http.disconnect"}
+
         with asking(self._caller):
-            await self._inner(scope, receive, send)
+            await self._inner(scope, bounded, send)
 
 
 def _naming(served: Served) -> type[H11Protocol]:

@@ -56,6 +56,12 @@ def prepared(place: Paths, settings: Settings, group: str) -> tuple[Paths, Serve
             f"the region {elsewhere[0]!r} is not on this host: a shared daemon runs each job as its"
             " submitter, which it can do here only; let users reach that engine with daemons of their own"
         )
+    carried = [region.name for region in settings.regions if not _is_local(region.checkpoints)]
+    if carried:
+        raise BadInput(
+            f"the region {carried[0]!r} keeps its checkpoints elsewhere, which a shared daemon could only"
+            " reach with root's rights: name a folder of this host, or leave `checkpoints` out"
+        )
     server = settings.server
     served = served_group(group or server.group, server.operators)
     durable.replace(place.home / NOTE, {"gid": served.gid, "group": served.group})
@@ -65,6 +71,11 @@ def prepared(place: Paths, settings: Settings, group: str) -> tuple[Paths, Serve
 def host_backend(place: Paths) -> LocalBackend:
     """Runs jobs on this host, on a shared one as their submitters."""
     return SharedHost(place.jobs, place.served) if place.system else LocalBackend()
+
+
+def _is_local(place: str) -> bool:
+    """Whether checkpoints are kept in a folder of this host, or with their jobs."""
+    return not place or (place.startswith("/") and "://" not in place)
 
 
 def _check_python() -> None:
