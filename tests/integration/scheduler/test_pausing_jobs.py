@@ -1,7 +1,9 @@
 """Jobs that pause: by plan, by their owners, and what becomes of them then."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +11,7 @@ from tests.integration.scheduler.office import NOW
 from tests.integration.scheduler.pausing_office import CLEAN, DIRTY, HOUR, PAUSABLE, pausing_office
 from tidewatt.backends.backend import BackendError, PauseMode, StopReason
 from tidewatt.backends.clock import moment
-from tidewatt.backends.fake import Script
+from tidewatt.backends.fake import FakeBackend, Script
 from tidewatt.scheduler.daemon.stints import cheaper
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import AttemptState, JobState
@@ -35,7 +37,7 @@ def test_job_runs_its_stints_in_the_clean_hours_and_ends_once(tmp_path: Path) ->
         ran = one.end - one.start - timedelta(seconds=PAUSABLE["checkpoint_s"])
         assert at.job(1).progress_ms == pytest.approx(ran / timedelta(milliseconds=1), abs=60_000)
         assert "progress" in at.kinds(1)
-        at.until(4 * 60)
+        at.until(4 * 60, 2)
         job = at.job(1)
         assert job.state is JobState.DONE
         first, second = at.attempts(1)
@@ -49,7 +51,7 @@ def test_job_that_may_move_goes_on_in_the_other_region(tmp_path: Path) -> None:
         at.backend.script = Script(runs_s=90 * 60, restarts_s=120)
         at.submit(duration_s=5400.0, finish_by=NOW + 5 * HOUR, pausing={**PAUSABLE, "moves": True})
         at.round()
-        at.until(3 * 60)
+        at.until(3 * 60, 2)
         assert [each.region for each in at.attempts(1)] == ["de", "fr"]
         assert at.job(1).state is JobState.DONE
 
@@ -59,7 +61,7 @@ def test_job_that_may_not_move_stays(tmp_path: Path) -> None:
         at.backend.script = Script(runs_s=90 * 60, restarts_s=120)
         at.submit(duration_s=5400.0, finish_by=NOW + 5 * HOUR, pausing=PAUSABLE)
         at.round()
-        at.until(5 * 60)
+        at.until(5 * 60, 2)
         assert {each.region for each in at.attempts(1)} == {"de"}
         assert at.job(1).state is JobState.DONE
 
@@ -71,7 +73,7 @@ def test_paused_job_meets_its_deadline_when_the_forecast_turns(tmp_path: Path) -
         at.round()
         at.until(65)
         at.site.chain.zones["DE"][2:] = [DIRTY, DIRTY, CLEAN - 50, CLEAN - 50]  # type: ignore[attr-defined]
-        at.until(4 * 60)
+        at.until(4 * 60, 2)
         assert at.job(1).state is JobState.DONE
         ended_ms = at.job(1).ended_ms
         assert ended_ms is not None
@@ -89,7 +91,7 @@ def test_owner_pauses_until_resume(tmp_path: Path) -> None:
         job = at.job(1)
         assert (job.state, job.paused, job.plan) == (JobState.PAUSED, "owner", None)
         assert job.progress_ms == 20 * 60_000
-        at.until(120)
+        at.until(120, 2)
         assert at.job(1).state is JobState.PAUSED
         at.resume("1")
         at.until(45)
@@ -259,7 +261,7 @@ def test_paused_attempts_are_no_completion(tmp_path: Path) -> None:
         assert at.job(1).state is JobState.PAUSED
 
 
-def places(folder: Path) -> dict[str, list[dict[str, object]]]:
+def places(folder: Path) -> dict[str, Any]:
     """Regions that keep checkpoints in folders of their own."""
     return {"region": [{"name": name, "cpus": 1, "checkpoints": str(folder / name)} for name in ("de", "fr")]}
 
@@ -272,7 +274,7 @@ def test_checkpoint_goes_with_the_job_and_its_way_is_told(tmp_path: Path) -> Non
         saved = tmp_path / "de" / "job-1" / "model.npz"
         saved.parent.mkdir(parents=True)
         saved.write_bytes(b"weights")
-        at.until(3 * 60)
+        at.until(3 * 60, 2)
         assert [each.region for each in at.attempts(1)] == ["de", "fr"]
         assert (tmp_path / "fr" / "job-1" / "model.npz").read_bytes() == b"weights"
         [carried] = [each for each in at.store.events(1) if each["kind"] == "carried"]
@@ -288,7 +290,7 @@ def test_job_whose_checkpoint_cannot_travel_stays(tmp_path: Path) -> None:
         at.backend.script = Script(runs_s=90 * 60, restarts_s=120)
         at.submit(duration_s=5400.0, finish_by=NOW + 5 * HOUR, pausing={**PAUSABLE, "moves": True})
         at.round()
-        at.until(5 * 60)  # nothing was ever saved where it says
+        at.until(5 * 60, 2)  # nothing was ever saved where it says
         assert {each.region for each in at.attempts(1)} == {"de"}
         assert any("cannot be brought to fr" in each for each in at.job(1).warnings)
         assert at.job(1).state is JobState.DONE
@@ -328,7 +330,31 @@ def test_job_that_only_stands_still_is_planned_to_do_so(tmp_path: Path) -> None:
         at.round()
         at.until(65)
         assert at.store.live_attempts()[0].state is AttemptState.SUSPENDED
-        at.until(120)
+        at.until(120, 2)
         assert at.job(1).state is JobState.DONE
         assert len(at.attempts(1)) == 1
         assert "job.paused" in at.kinds(1)
+
+
+class Plain:
+    """A backend with the first verbs only."""
+
+    def __init__(self, inner: FakeBackend) -> None:
+        self.submit, self.status, self.stop = inner.submit, inner.status, inner.stop
+        self.logs, self.poison, self.processes = inner.logs, inner.poison, inner.processes
+
+
+def test_job_whose_backend_cannot_pause_runs_on(tmp_path: Path) -> None:
+    with pausing_office(tmp_path, SWING) as at:
+        at.backend.script = Script(runs_s=90 * 60)
+        at.store.close()
+        at.site = replace(at.site, backend=Plain(at.backend))
+        at.open()
+        at.submit(duration_s=5400.0, finish_by=NOW + 6 * HOUR, pausing=PAUSABLE)
+        at.until(10, 2)
+        with pytest.raises(Refused, match="cannot pause"):
+            at.pause("1")
+        at.until(100, 2)
+        assert at.job(1).state is JobState.DONE
+        assert "pause skipped" in at.kinds(1)
+        assert len(at.attempts(1)) == 1

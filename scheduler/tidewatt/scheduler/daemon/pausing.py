@@ -139,6 +139,8 @@ class Pauser:
         saving = timedelta(milliseconds=record["checkpoint_ms"]) if mode is PauseMode.CHECKPOINT else _NONE
         if now < first.window.end - saving:
             return []
+        if not isinstance(self._site.backend_of(attempt.backend), Pause):
+            return self._skip(job, now, None, f"the backend {attempt.backend!r} cannot pause it")
         if (attempt.region, attempt.pool) != (first.region, first.pool):
             return self._skip(job, now, None, f"it runs in {attempt.region}, not as planned")
         costs = saving + timedelta(milliseconds=record["restart_ms"])
