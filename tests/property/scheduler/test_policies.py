@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.daemon.region_board import DRAIN, SHIFTING, RegionBoard
 from tidewatt.scheduler.jobs import Need
-from tidewatt.scheduler.plan import Ask, Plan, Why
+from tidewatt.scheduler.plan import Ask, Plan, Why, Window
 from tidewatt.scheduler.planning import ladder
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.policy import Policy
@@ -27,6 +27,7 @@ from tidewatt.scheduler.store.decisions import DecisionRecord
 NOW = datetime(2026, 3, 10, 9, 20, tzinfo=UTC)  # a Tuesday
 NAMES = ("a", "b", "c")
 HOUR = timedelta(hours=1)
+PREFERRED = ({"name": "first", "because": "so it is", "verdict": "prefer", "regions": ["b"]},)
 LOOK = settings(max_examples=60, deadline=None)
 
 some = st.lists(st.sampled_from(("x", "y")), max_size=1).map(tuple)
@@ -40,8 +41,8 @@ texts = st.builds(
 
 
 @st.composite
-def tables(draw: st.DrawFn) -> Settings:
-    """Three regions, some with hours or lists of data, and up to three rules."""
+def tables(draw: st.DrawFn, first: tuple[dict[str, Any], ...] = ()) -> Settings:
+    """Three regions, some with hours or lists of data, and up to three rules after the first ones."""
     regions: list[dict[str, Any]] = []
     for name in NAMES:
         region: dict[str, Any] = {"name": name, "cpus": draw(st.integers(1, 3))}
@@ -61,13 +62,13 @@ def tables(draw: st.DrawFn) -> Settings:
         }
         for number in range(draw(st.integers(0, 3)))
     ]
-    return Settings.model_validate({"region": regions, "policy": rules})
+    return Settings.model_validate({"region": regions, "policy": [*first, *rules]})
 
 
 @st.composite
-def boards(draw: st.DrawFn) -> RegionBoard:
+def boards(draw: st.DrawFn, first: tuple[dict[str, Any], ...] = ()) -> RegionBoard:
     """Regions, some of which are drained, at a moment."""
-    found = draw(tables())
+    found = draw(tables(first))
     board = RegionBoard(described(found), found, rules_of(found, ("c.toml", "")), lambda: NOW)
     decisions = {}
     for name in draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=2)):
@@ -109,6 +110,15 @@ def planned(board: RegionBoard, asks: list[Ask]) -> dict[int, Plan | None]:
     return {i: plan.earliest if isinstance(plan, Infeasible) else plan for i, plan in plans.items()}
 
 
+def outside(board: RegionBoard, region: str, window: Window) -> tuple[Window, ...]:
+    """When the region is closed within a window, by its table alone."""
+    table = board.table(region)
+    if table is None or not table.open:
+        return ()
+    hours = [parse_hours(text) for text in table.open]
+    return closed_windows(hours, ZoneInfo(table.time_zone), window.start, window.end)
+
+
 @given(boards(), jobs())
 @LOOK
 def test_no_plan_lies_in_a_forbidden_drained_or_closed_region(
@@ -121,14 +131,14 @@ def test_no_plan_lies_in_a_forbidden_drained_or_closed_region(
             continue
         assert board.verdicts(facts)[plan.region].word is not Word.FORBID
         region = next(each for each in board.regions if each.name == plan.region)
-        for window in region.closed:
+        for window in (*region.closed, *outside(board, plan.region, plan.window)):
             assert not window.start < plan.window.end or not plan.window.start < window.end
         if plan.window.start <= NOW:
             assert board.shut(plan.region) == ""
         assert (plan.why is Why.UNSHIFTED) <= (board.unshifted is not None)
 
 
-@given(boards(), jobs())
+@given(boards(PREFERRED), jobs())
 @LOOK
 def test_job_without_a_deadline_goes_where_it_is_preferred_if_anything_there_is_ever_open(
     board: RegionBoard, found: list[tuple[Ask, Facts]]
