@@ -1,5 +1,6 @@
 """`verify` and `ledger`: checks claims, of others and of one's own."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ import typer
 
 from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.cli import options as given
-from tidewatt.scheduler.cli.session import daemon, own_paths
+from tidewatt.scheduler.cli.session import daemon, daemon_paths, own_paths
 from tidewatt.scheduler.cli.text import painted, say, say_json, shown, write
 from tidewatt.scheduler.errors import BadInput
 
@@ -176,7 +177,7 @@ def _check(as_json: bool) -> int:
     from tidewatt.scheduler.store.address import address
     from tidewatt.scheduler.store.ledger import examined
 
-    place = own_paths()
+    place = daemon_paths() if os.geteuid() == 0 else own_paths()  # a shared ledger is root's to check
     where = address(place)
     if isinstance(where, Path) and not where.exists():
         raise BadInput(f"there is no ledger in {place.home}: `tidewatt up` begins one")
