@@ -149,6 +149,11 @@ def test_daemon_that_is_killed_finds_its_jobs_in_the_cluster_again(
     house: Any, clusters: dict[str, StandIn]
 ) -> None:
     up(house, clusters)
+    shown = house.tidewatt(
+        "submit", "--dry-run", "--finish-by", "25m", "--duration", "10m", "--", "sleep", "4"
+    )
+    assert "POST /apis/batch/v1/namespaces/default/jobs" in shown.stdout, (shown.stdout, shown.stderr)
+    assert not any(line.startswith("POST") for each in clusters.values() for line in each.requests)
     number = submitted(house, "sleep 4; exit 3", "--finish-by", "25m", "--duration", "10m")
     house.until(lambda: runs_in(house, number, "eu"))
     house.kill_daemon()
