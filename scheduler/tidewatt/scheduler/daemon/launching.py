@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from tidewatt.backends import lease
-from tidewatt.backends.backend import Backend, BackendError, StopReason, Withdraw
+from tidewatt.backends.backend import Backend, BackendError, Launch, StopReason, Withdraw
 from tidewatt.backends.clock import Clock, moment, time_ms
 from tidewatt.scheduler.accounting.frozen import MICRO
 from tidewatt.scheduler.daemon import limiting
@@ -32,6 +32,7 @@ from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
 log = structlog.get_logger()
 SLOWEST_RETRY_S = 60.0
+SEND_AGAIN_S = 10.0  # real seconds, after an attempt elsewhere could not be handed over
 
 
 class NotFree(Refused):
@@ -47,6 +48,7 @@ class Launcher:
         self.polls = Polls(site, store)
         self._carrier = Carrier(site, store)
         self.refused: dict[str, str] = {}  # attempts that their engine would not take, and why
+        self._unsent: dict[str, float] = {}  # not known to be handed over -> try again at; inf: being tried
         self._poisoned: dict[
             int, tuple[int, float]
         ] = {}  # job -> (launches that came to nothing, try again at)
@@ -89,9 +91,10 @@ class Launcher:
         count = self._poisoned.get(job_id, (0, 0.0))[0] + 1
         self._poisoned[job_id] = (count, time.monotonic() + min(0.5 * 2**count, SLOWEST_RETRY_S))
 
-    def came_up(self, job_id: int) -> None:
+    def came_up(self, attempt: AttemptRecord) -> None:
         """Forgets earlier failures of a job that runs now."""
-        self._poisoned.pop(job_id, None)
+        self._poisoned.pop(attempt.job_id, None)
+        self._unsent.pop(attempt.id, None)
 
     def _blocked(self, job: JobRecord, region: Region, pool: str, found: Queue) -> str:
         """Why it may not start now, whatever was planned; "" where it may."""
@@ -138,10 +141,13 @@ class Launcher:
     def submit(self, job: JobRecord, attempt: AttemptRecord, not_before_ms: int | None = None) -> None:
         """Hands the attempt to its backend; one elsewhere is told over its line. Safe to repeat."""
         backend = self._site.backend_of(attempt.backend)
+        if attempt.backend != HOST:
+            self._unsent[attempt.id] = time.monotonic() + SEND_AGAIN_S
         launch = order(self._site, self._store, job, attempt, not_before_ms)
         if attempt.backend != HOST:
-            failed = partial(self._not_sent, attempt, backend)
-            self.polls.tell(attempt.backend, partial(backend.submit, launch), failed)
+            self._unsent[attempt.id] = float("inf")
+            send, failed = partial(self._send, backend, launch), partial(self._not_sent, attempt, backend)
+            self.polls.tell(attempt.backend, send, failed)
             return
         try:
             backend.submit(launch)
@@ -151,10 +157,20 @@ class Launcher:
                 with suppress(BackendError):
                     backend.poison(launch.folder)
 
+    def unsent(self, attempt: AttemptRecord) -> bool:
+        """Whether it is time to hand it over again: the last try failed, perhaps before anything was sent."""
+        return time.monotonic() >= self._unsent.get(attempt.id, float("inf"))
+
+    def _send(self, backend: Backend, launch: Launch) -> None:
+        backend.submit(launch)
+        self._unsent.pop(launch.attempt_id, None)
+
     def _not_sent(self, attempt: AttemptRecord, backend: Backend, error: Exception) -> None:
         """Its status finds out what came of it; what was refused for good is withdrawn."""
         if isinstance(error, BackendError) and error.transient:
+            self._unsent[attempt.id] = time.monotonic() + SEND_AGAIN_S
             return
+        self._unsent.pop(attempt.id, None)
         self.refused[attempt.id] = str(error)
         with suppress(BackendError, OSError):
             backend.stop(attempt_folder(self._site.paths, attempt), StopReason.CANCELLED)
@@ -183,6 +199,7 @@ class Launcher:
             | ({"begin_ms": now_ms if begin is None else time_ms(begin)} if keeps else {}),
         )
         with self._store.transaction() as transaction:
+            transaction.check_waiting(job.id)  # the guard may have launched it beside a round that hangs
             transaction.add_attempt(attempt)
             if not keeps:
                 transaction.move_job(job.id, JobState.RUNNING, reason, now_ms, at_risk="")

@@ -31,6 +31,7 @@ from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 log = structlog.get_logger()
 LEAST_MOVE_S = 60.0  # of real time: a start that moves by less is left where it is
 AGAIN_S = 10.0  # real seconds, after an engine could not be told
+LATEST = "its latest start has come"
 
 
 @dataclass(slots=True)
@@ -93,9 +94,9 @@ class Parking:
         place = self._place(job, attempt)
         if place.leaving:
             return f"it is being taken back from {attempt.region}"
-        if not place.hurried:
+        if not place.hurried:  # told whatever is known: somebody may have moved it there by hand
             place.hurried, place.told = True, False
-            self._move(attempt, place, now, "its latest start has come")
+        self._move(attempt, place, now, LATEST)
         return f"it waits in the queue of {attempt.region}: {attempt.reason or 'no reason is known'}"
 
     def begin(self, plan: Plan) -> datetime:
@@ -127,11 +128,13 @@ class Parking:
             self._take_back(attempt, place, "")
             return
         if job.state is JobState.HELD or job.id in found.stuck or waits(job, self._store):
+            place.hurried = False  # when it is let go the guard looks at it anew
             self._move(attempt, place, None, "held")
+        elif place.hurried:
+            self._move(attempt, place, found.now, LATEST)  # the engine may not have heard it yet
+        elif plan is None:
             return
-        if plan is None or place.hurried:
-            return
-        if (plan.region, plan.pool) != (attempt.region, attempt.pool):
+        elif (plan.region, plan.pool) != (attempt.region, attempt.pool):
             self._take_back(attempt, place, f"planned for {plan.region} {plan.pool}".rstrip())
         elif place.time_limit_s != self._limit_s(job, place):
             self._take_back(attempt, place, "its time limit was changed")

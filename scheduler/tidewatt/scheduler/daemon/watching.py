@@ -8,7 +8,7 @@ import structlog
 
 from tidewatt.backends.backend import AttemptStatus, Phase, StopReason, Withdraw
 from tidewatt.backends.clock import moment, time_ms
-from tidewatt.scheduler.daemon.endings import Endings
+from tidewatt.scheduler.daemon.endings import LEAVING, Endings
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import Launcher, real_ms
 from tidewatt.scheduler.daemon.moving import STATES, Moves, ran_ms
@@ -108,8 +108,12 @@ class Watcher:
     def _submit_again(self, attempt: AttemptRecord) -> None:
         """What was sent is found by its token; what was not is sent now."""
         job, begin_ms = self._job(attempt), attempt.factors.get("begin_ms")
-        for event in self._store.events(attempt.job_id):
-            if event["kind"] == RESCHEDULED and event["attempt_id"] == attempt.id:
+        theirs = [each for each in self._store.events(attempt.job_id) if each["attempt_id"] == attempt.id]
+        if job.stopping or any(event["kind"] == LEAVING for event in theirs):
+            self._stop(attempt)  # what was not sent yet never is, and what was is withdrawn
+            return
+        for event in theirs:
+            if event["kind"] == RESCHEDULED:
                 begin_ms = event["payload"].get("begin_ms", begin_ms)
         begin = None if begin_ms is None else real_ms(self._site.clock, moment(begin_ms))
         if job.state is JobState.HELD:  # it is held there, too, as soon as the engine has it
@@ -178,6 +182,8 @@ class Watcher:
             job = self._job(attempt)
             if job.stopping and attempt.id not in self._stopped:
                 self._stop(attempt)
+            elif self._launcher.unsent(attempt):
+                self._submit_again(attempt)
             return ""
         since = self._launching_since.setdefault(attempt.id, time.monotonic())
         if time.monotonic() - since < LAUNCH_TIMEOUT_S or not self._withdrawn(attempt):
@@ -199,7 +205,7 @@ class Watcher:
         new = self._moves.new(attempt, status)
         starting = attempt.started_ms is None
         if starting or new or attempt.state is not STATES[status.phase]:
-            self._launcher.came_up(attempt.job_id)
+            self._launcher.came_up(attempt)
             self._launching_since.pop(attempt.id, None)
             self._reasons.pop(attempt.id, None)
             with self._store.transaction() as transaction:

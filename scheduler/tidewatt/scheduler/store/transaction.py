@@ -84,6 +84,22 @@ class Transaction:
         self.append(time_ms, "job." + to, job_id=job_id, reason=reason)
         self.change_job(job_id, state=to, since_ms=time_ms, reason=reason, **values)
 
+    def check_waiting(self, job_id: int) -> None:
+        """Makes sure that another attempt of a job may be launched.
+
+        Raises:
+            MoveError: It does not wait any more, or has an attempt that lives: whoever asks has looked at it
+                too long ago.
+        """
+        job, attempt = schema.job.c, schema.attempt.c
+        state = JobState(self._scalar(job.state, job.id == job_id))
+        over = [str(AttemptState.ENDED), str(AttemptState.POISONED)]
+        live = sa.select(attempt.id).where(attempt.job_id == job_id, attempt.state.not_in(over)).limit(1)
+        if (other := self._connection.execute(live).scalar()) is not None:
+            raise MoveError(f"attempt {other} of job {job_id} lives: another one cannot be launched")
+        if state is not JobState.WAITING:
+            raise MoveError(f"job {job_id} is {state}: no attempt of it can be launched")
+
     def add_attempt(self, attempt: AttemptRecord) -> None:
         """Commits that an attempt may be launched."""
         values = {field.name: _plain(getattr(attempt, field.name)) for field in fields(AttemptRecord)}
