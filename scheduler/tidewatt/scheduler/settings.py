@@ -106,7 +106,7 @@ class Settings(Table):
     server: ServerTable = ServerTable()
     limits: LimitsTable = LimitsTable()
     policies: Annotated[tuple[PolicyTable, ...], Field(alias="policy", strict=False)] = ()
-    projects: Annotated[dict[str, ProjectTable], Field(alias="project", default_factory=dict)]
+    projects: Annotated[dict[str, ProjectTable], Field(alias="project")] = Field(default_factory=dict)
     transfers: Annotated[tuple[TransferTable, ...], Field(alias="transfer", strict=False)] = ()
 
     @property

@@ -13,9 +13,13 @@ WORKS = "#!/bin/sh\nexit 0\n"
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
     """A folder of commands that stands for a machine with a browser and a Python that writes what it runs."""
-    for name in ("sh", "cat"):
+    for name in ("sh", "cat", "env"):
         (tmp_path / name).symlink_to(str(shutil.which(name)))
-    put(tmp_path, "chromium")
+    for name in ("chromium", "sbatch", "slurmdbd", "munged", "mariadbd", "sshd", "ssh", "rsync"):
+        put(tmp_path, name)
+    for package in ("doc/slurm-wlm-basic-plugins", "doc/slurm-wlm-mysql-plugin"):
+        (tmp_path / "usr/share" / package).mkdir(parents=True)
+    (tmp_path / "usr/lib/postgresql").mkdir(parents=True)
     put(tmp_path, "python3", f'#!/bin/sh\n[ "$1" = -c ] || echo "$@" >> {tmp_path}/ran\n')
     return tmp_path
 
@@ -28,9 +32,8 @@ def put(machine: Path, name: str, program: str = WORKS) -> None:
 
 def engines(machine: Path) -> "subprocess.CompletedProcess[str]":
     """Runs the script with the machine's commands alone."""
-    return subprocess.run(
-        [machine / "sh", SCRIPT], env={"PATH": str(machine)}, capture_output=True, text=True, check=False
-    )
+    environ = {"PATH": str(machine), "ENGINES_ROOT": str(machine)}
+    return subprocess.run([machine / "sh", SCRIPT], env=environ, capture_output=True, text=True, check=False)
 
 
 def test_nothing_is_installed_where_all_is_there(machine: Path) -> None:
@@ -90,6 +93,16 @@ def test_other_distribution_is_told_what_is_missing(machine: Path) -> None:
     done = engines(machine)
     assert done.returncode == 1
     assert "missing gcc libc6-dev, and there is no apt-get" in done.stderr
+
+
+def test_missing_plugins_of_slurm_are_installed(machine: Path) -> None:
+    (machine / "usr/share/doc/slurm-wlm-mysql-plugin").rmdir()
+    put(machine, "gcc")
+    put(machine, "id", "#!/bin/sh\necho 0\n")
+    put(machine, "apt-get", f'#!/bin/sh\necho "$@" "$RUNLEVEL" >> {machine}/asked\n')
+    assert engines(machine).returncode == 0
+    asked = (machine / "asked").read_text().splitlines()[1]
+    assert asked.endswith("--no-install-recommends slurm-wlm-mysql-plugin 1")
 
 
 def test_missing_browser_is_installed(machine: Path) -> None:
