@@ -3,7 +3,6 @@
 Also by hand: `python -m tests.slurm.cluster up FOLDER`, then `down FOLDER`.
 """
 
-import fcntl
 import os
 import shutil
 import signal
@@ -70,6 +69,17 @@ class Clusters:
         """Ends a cluster's slurmctld. By SIGKILL it may forget what it took in its last five seconds."""
         _stop(self.root / name / "ctld.pid", number)
 
+    def await_save(self, name: str) -> None:
+        """Returns when the controller has just written its state down, as it does every five seconds or so.
+
+        What it took since would be lost with it, and its numbers used again, which its nodes refuse.
+        """
+        state = self.root / name / "state" / "job_state"
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        ends = time.monotonic() + 6
+        while time.monotonic() < ends and (not state.exists() or state.stat().st_mtime_ns == before):
+            time.sleep(0.01)
+
     def start_controller(self, name: str) -> None:
         """Starts it again from its saved state, and waits until it answers."""
         _daemon(["slurmctld"], self.root / name / "slurm.conf")
@@ -115,18 +125,16 @@ class Clusters:
 
 @contextmanager
 def running(root: Path) -> Iterator[Clusters]:
-    """Both clusters for a while, in the environment of this process, and for one process at a time."""
+    """Both clusters for a while, in the environment of this process."""
     before = dict(os.environ)
-    with open("/tmp/tidewatt-test-slurm.lock", "w") as only:
-        fcntl.flock(only, fcntl.LOCK_EX)
-        try:
-            clusters = up(root)
-            os.environ |= {"SLURM_CONF": str(clusters.conf), "PATH": _PATH}
-            yield clusters
-        finally:
-            os.environ.clear()
-            os.environ |= before
-            down(root)
+    try:
+        clusters = up(root)
+        os.environ |= {"SLURM_CONF": str(clusters.conf), "PATH": _PATH}
+        yield clusters
+    finally:
+        os.environ.clear()
+        os.environ |= before
+        down(root)
 
 
 def up(root: Path, cpus: int = 16, gpus: int = 4) -> Clusters:

@@ -101,11 +101,15 @@ class Day:
             assert time.monotonic() < ends, [job for job in self.all() if job["state"] not in OVER]
             for job in self.all():
                 self._interrupt(job, wanted)
-            if not killed and self.paused:
+            if not killed and self._half_over():
                 killed = True
+                self.clusters.await_save("us")
                 self.clusters.kill_controller("us")
                 self.clusters.start_controller("us")
             time.sleep(0.1)
+
+    def _half_over(self) -> bool:
+        return 2 * sum(job["state"] in OVER for job in self.all()) >= self.jobs
 
     def _goes_on(self, number: int) -> bool:
         file = self.evidence(number)
