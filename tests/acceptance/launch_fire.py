@@ -182,8 +182,12 @@ class Fire:
                 yield sort, pid
 
     def _kill(self) -> None:
-        if self.hit is not None and self.random.random() < 0.02:
+        chance = self.random.random()
+        if self.hit is not None and chance < 0.03:
             self.losses.kills[self.hit()] += 1
+            return
+        if chance > 0.85:
+            self._kill_shim()
             return
         victims = self._victims()
         if not victims:
@@ -192,6 +196,32 @@ class Fire:
         with suppress(ProcessLookupError):
             os.kill(self.random.choice(victims[sort]), signal.SIGKILL)
             self.losses.kills[sort] += 1
+
+    def _kill_shim(self) -> None:
+        """Lies in wait for a process between supervisor and job, which lives for some milliseconds only."""
+        stop = time.monotonic() + 2
+        before = {pid for pid, _ in self._supervisors()}
+        while time.monotonic() < stop:
+            for pid, children in self._supervisors():
+                if pid not in before and children:
+                    time.sleep(self.random.uniform(0, 0.002))
+                    with suppress(OSError):
+                        still = b"backends.supervisor" in Path(f"/proc/{children[0]}/cmdline").read_bytes()
+                        os.kill(children[0], signal.SIGKILL)
+                        self.losses.kills["shim" if still else "job"] += 1
+                        return
+
+    def _supervisors(self) -> Iterator[tuple[int, list[int]]]:
+        """Supervisors of this house with their children, straight from /proc: fast enough to catch a shim."""
+        mark = str(self.house.home).encode()
+        for name in os.listdir("/proc"):
+            if not name.isdecimal():
+                continue
+            with suppress(OSError):
+                line = Path(f"/proc/{name}/cmdline").read_bytes()
+                if b"tidewatt.backends.supervisor" in line and mark in line:
+                    children = Path(f"/proc/{name}/task/{name}/children").read_text().split()
+                    yield int(name), [int(child) for child in children]
 
     def _calm_down(self) -> None:
         for process in self.submits:
