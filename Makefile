@@ -24,7 +24,13 @@ lint: dev  ## ruff, mypy and the direction of dependencies
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-soak: dev  ## 200 kills at random instants of a scripted day, mutated bundles and readings, drawn lots; prints its counts
+soak: dev  ## thousands of kills, faults, pauses and mutations with seeds; prints its counts; some hours
+	@TIDEWATT_SOAK_FIRE_JOBS=1000 TIDEWATT_SOAK_FIRE_KILLS=500 $(BIN)/python -m pytest tests/acceptance/test_launch_fire.py -s --timeout=7200
+	@TIDEWATT_SOAK_AMBIGUOUS=1000 $(BIN)/python -m pytest tests/integration/backends/test_slurm.py -s -k ambiguous --timeout=7200
+	@TIDEWATT_TEST_KUBERNETES_SUBMITS=1000 $(BIN)/python -m pytest tests/integration/backends/test_kubernetes.py -s -k random --timeout=3600
+	@TIDEWATT_TEST_PAUSES_UNDER_FIRE=500 $(BIN)/python -m pytest tests/integration/backends/test_local_pauses_under_fire.py -s --timeout=3600
+	@TIDEWATT_TEST_PAUSES=200 $(BIN)/python -m pytest tests/integration/backends/test_local_pausing.py -s -k again --timeout=3600
+	@TIDEWATT_SOAK_PAUSES=20 $(BIN)/python -m pytest tests/acceptance/test_paused_training.py -s --timeout=3600
 	@TIDEWATT_SOAK_KILLS=200 $(BIN)/python -m pytest tests/acceptance/test_crash_soak.py -s --timeout=3600
 	@TIDEWATT_SOAK_MUTATIONS=1000 $(BIN)/python -m pytest tests/property/scheduler/test_bundle_mutations.py -s --timeout=3600
 	@TIDEWATT_SOAK_ENERGY=2000 TIDEWATT_SOAK_FAULTS=5000 $(BIN)/python -m pytest tests/property/backends/meters -s --timeout=3600
