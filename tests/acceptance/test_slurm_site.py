@@ -40,7 +40,8 @@ def test_day_of_jobs_on_two_clusters(house: Any, clusters: Clusters) -> None:
         assert set(day.begun(number).values()) <= {1}  # no attempt began twice
         if states[number] == "done":
             assert sorted(set(day.steps(number))) == list(range(1, STEPS + 1))
-            assert day.steps(number) == sorted(set(day.steps(number)))  # nothing done again, nothing left out
+            again = day.steps(number) != sorted(set(day.steps(number)))
+            assert not again or number in day.taken_away()  # by a controller that forgot that it ran
     assert day.paused
     house.until(lambda: len(day.energies()) >= JOBS - len(day.cancelled), 60, 1)
     energies = day.energies()

@@ -82,6 +82,7 @@ class Clusters:
 
     def start_controller(self, name: str) -> None:
         """Starts it again from its saved state, and waits until it answers."""
+        (self.root / name / "ctld.pid").unlink(missing_ok=True)
         _daemon(["slurmctld"], self.root / name / "slurm.conf")
         _until(lambda: self._answers(name), f"slurmctld of {name}")
 

@@ -142,6 +142,14 @@ class Day:
         """Every step that was done, in order."""
         return [int(line[2]) for line in self.words(number) if line[0] == "step"]
 
+    def taken_away(self) -> set[int]:
+        """Jobs of which Slurm ended an attempt."""
+        return {
+            job["id"]
+            for job in self.all()
+            if any("Slurm" in attempt["reason"] for attempt in job["attempts"])
+        }
+
     def intensities(self) -> list[tuple[float, float, float]]:
         """Of each job: g/kWh there and then, at home when it was submitted, and elsewhere then."""
         grid, found = _observed(), []

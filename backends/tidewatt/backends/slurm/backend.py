@@ -113,6 +113,8 @@ class SlurmBackend:
             return
         if launch.pausing is None:
             raise BackendError(f"attempt {launch.attempt_id} has no terms for a checkpoint")
+        if self._watch.facts(reference).exit:  # it has ended just now, or was asked before
+            return
         self._leave(reference, PAUSE, "paused")
         self._watch.note(folder, Phase.PAUSING, launch.clock.now_ms())
         reference.reach.call("scancel", "--signal=TERM", "--batch", reference.number)

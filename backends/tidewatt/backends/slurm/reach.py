@@ -14,6 +14,7 @@ _TRANSIENT = (
     "timed out", "unable to contact", "can't be reached", "connection refused", "connection reset",
     "connection failure", "zero bytes", "temporarily", "try again", "slurm_persist_conn", "not responding",
     "communication", "invalid job credential", "protocol authentication", "database is busy", "backup",
+    "can not be altered now",
 )  # fmt: skip
 
 
