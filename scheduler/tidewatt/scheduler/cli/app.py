@@ -29,6 +29,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "show": ("watching", "show", "Show one job: plan, energy, emissions, saving, history."),
     "logs": ("watching", "logs", "Print a job's output."),
     "wait": ("watching", "wait", "Wait for jobs to end."),
+    "wait-clean": (
+        "waiting_clean",
+        "wait_clean",
+        "Wait for clean hours in a script, without a daemon.",
+    ),
     "update": ("changing", "update", "Change what a waiting job asks for."),
     "cancel": ("changing", "cancel", "Cancel jobs."),
     "hold": ("changing", "hold", "Keep waiting jobs from starting."),
@@ -123,7 +128,7 @@ def command(arguments: Sequence[str] | None) -> Any:
 
 
 def _add(app: typer.Typer, name: str, function: Callable[..., Any]) -> None:
-    settings = _WRAPPING if name in ("submit", "run", "sbatch") else _PLAIN
+    settings = _WRAPPING if name in ("submit", "run", "sbatch", "wait-clean") else _PLAIN
     app.command(name, cls=_Command, short_help=COMMANDS[name][2], context_settings=settings)(function)
 
 
