@@ -20,6 +20,7 @@ from tidewatt.scheduler.daemon.pausing import Pauser
 from tidewatt.scheduler.daemon.replanning import queue, replan
 from tidewatt.scheduler.pausing_schema import PauseRequest, SignalRequest
 from tidewatt.scheduler.plan import Plan
+from tidewatt.scheduler.planning import ladder
 from tidewatt.scheduler.planning.pausing.living import interrupted
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.queue import plan_queue
@@ -112,8 +113,14 @@ class PausingOffice(Office):
 
 
 def planned(situation: Situation) -> dict[int, Plan | Infeasible]:
-    """The plans of a round, without a search in another process."""
-    return interrupted(situation, plan_queue(situation))
+    """The plans of a round, checked as those are, without a search in another process."""
+
+    def with_pauses(around: Situation) -> tuple[dict[int, Plan | Infeasible], None]:
+        return interrupted(around, plan_queue(around)), None
+
+    made = ladder.plan(situation, (("with pauses", with_pauses),))
+    assert made.troubles == ()
+    return made.plans
 
 
 @contextmanager

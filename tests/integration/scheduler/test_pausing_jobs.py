@@ -46,6 +46,24 @@ def test_job_runs_its_stints_in_the_clean_hours_and_ends_once(tmp_path: Path) ->
         assert at.backend.submitted[1].resumes == at.backend.submitted[0].folder
 
 
+def test_stint_that_began_late_is_made_up_for_later_and_the_job_waits_all_the_same(tmp_path: Path) -> None:
+    days = {"DE": [CLEAN, DIRTY, DIRTY, CLEAN, DIRTY, DIRTY, CLEAN, DIRTY, DIRTY, DIRTY]}
+    with pausing_office(tmp_path, days) as at:
+        at.backend.script = Script(runs_s=130 * 60, restarts_s=120)
+        reply = at.submit(duration_s=7800.0, finish_by=NOW + 10 * HOUR, pausing=PAUSABLE)
+        assert reply.job.plan is not None
+        assert len(reply.job.plan.stints) == 3
+        at.shift(90)  # nobody looked for a while
+        at.until(70)
+        job = at.job(1)
+        assert (job.state, job.paused) == (JobState.WAITING, "plan")
+        assert job.plan is not None
+        assert job.plan.window.start >= NOW + 3 * HOUR - SOON
+        at.until(8 * 60, 2)
+        assert at.job(1).state is JobState.DONE
+        assert moment(at.attempts(1)[1].started_ms) >= NOW + 3 * HOUR - SOON
+
+
 def test_job_that_may_move_goes_on_in_the_other_region(tmp_path: Path) -> None:
     with pausing_office(tmp_path, APART) as at:
         at.backend.script = Script(runs_s=90 * 60, restarts_s=120)

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from tidewatt.scheduler.jobs import Need
-from tidewatt.scheduler.plan import Ask, Booking, Plan, Why, Window
+from tidewatt.scheduler.plan import Ask, Booking, Pausing, Plan, Why, Window
 from tidewatt.scheduler.planning import capacity, reasons
 from tidewatt.scheduler.planning.capacity import Stretch, Timeline, holds
 from tidewatt.scheduler.planning.choice import Choice, Option, choice_at
-from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, moment
+from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, length_ms, moment
 from tidewatt.scheduler.planning.intensity import CostCurve
 from tidewatt.scheduler.planning.kinds import ALIKE, Ratios, suitable
 from tidewatt.scheduler.planning.options import ground, option_of, options_of
@@ -214,9 +214,18 @@ class Board:
             if part.pool not in self._pools(ask, part.region):
                 return False
         if plan.stints:
-            return ask.pausing is not None
+            return ask.pausing is not None and self._does_the_work(ask, ask.pausing, plan)
         length = floor_ms(plan.window.end) - floor_ms(plan.window.start)
         return abs(length - duration_ms(ask, self._fares(ask, plan.region, plan.pool)[0])) <= ROUNDING_MS
+
+    def _does_the_work(self, ask: Ask, pausing: Pausing, plan: Plan) -> bool:
+        """Whether the stints are long enough: what is left of a plan may lack what its first stint did not do."""
+        done = 0.0
+        for number, stint in enumerate(plan.stints):
+            works = stint.window.end - stint.window.start - pausing.restart * (number > 0)
+            works -= pausing.checkpoint * (number < len(plan.stints) - 1)
+            done += length_ms(works) * self._fares(ask, stint.region, stint.pool)[0]
+        return done >= length_ms(ask.duration) - ROUNDING_MS * (2 + len(plan.stints))
 
     def _in_time(self, ask: Ask, plan: Plan, begin_ms: int) -> bool:
         if ask.late:
