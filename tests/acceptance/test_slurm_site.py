@@ -41,7 +41,9 @@ def test_day_of_jobs_on_two_clusters(house: Any, clusters: Clusters) -> None:
         if states[number] == "done":
             assert sorted(set(day.steps(number))) == list(range(1, STEPS + 1))
             again = day.steps(number) != sorted(set(day.steps(number)))
-            assert not again or number in day.taken_away()  # by a controller that forgot that it ran
+            assert not again or number in day.taken_away(), house.job(
+                number
+            )  # by a controller that forgot that it ran
     assert day.paused
     house.until(lambda: len(day.energies()) >= JOBS - len(day.cancelled), 60, 1)
     energies = day.energies()

@@ -68,6 +68,8 @@ class Clusters:
     def kill_controller(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Ends a cluster's slurmctld. By SIGKILL it may forget what it took in its last five seconds."""
         _stop(self.root / name / "ctld.pid", number)
+        # Accounting forgets a cluster when its line breaks; it must not do so after the next one has come.
+        _until(lambda: not self._answers(name), f"the end of {name}")
 
     def await_save(self, name: str) -> None:
         """Returns when the controller has just written its state down, as it does every five seconds or so.
@@ -305,7 +307,7 @@ def _spawn(log: Path, *argv: str) -> str:
 
 def _call(*argv: str) -> None:
     ran = subprocess.run(
-        argv, env={**os.environ, "PATH": _PATH}, capture_output=True, text=True, timeout=60, check=False
+        argv, env={**os.environ, "PATH": _PATH}, capture_output=True, text=True, timeout=200, check=False
     )
     assert ran.returncode == 0, f"{argv}: {ran.stdout}{ran.stderr}"
 

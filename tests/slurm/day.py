@@ -20,7 +20,7 @@ GRID = ROOT / "configs" / "examples" / "grid_california_2days.csv"
 SCRIPT = Path(__file__).with_name("train.sh")
 START = datetime.fromisoformat("2019-09-15T13:00:00+00:00")
 FACTOR = 300
-STEPS = 12  # three seconds, a quarter of an hour of the replay
+STEPS = 24  # six seconds, half an hour of the replay
 ZONES = {"eu": "WT:SGIP_CAISO_PGE", "us": "WT:SGIP_CAISO_SCE"}
 CONFIG = """
 zone = "WT:SGIP_CAISO_PGE"
@@ -76,7 +76,7 @@ class Day:
             request = {
                 "argv": [str(SCRIPT), str(self.evidence(number)), str(STEPS)],
                 "cwd": str(self.house.work),
-                "duration_s": 1200,
+                "duration_s": 2100,
                 "finish_by": (START + timedelta(hours=dice.choice((5, 6, 7, 8)))).isoformat(),
             }
             if number % 4 == 1:

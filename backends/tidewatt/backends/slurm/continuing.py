@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from tidewatt.backends import checkpoint, resumption
 from tidewatt.backends.backend import BackendError, Launch
-from tidewatt.backends.slurm import looking
+from tidewatt.backends.slurm.listing import rows
 from tidewatt.backends.slurm.reach import Reach
 from tidewatt.backends.slurm.reference import Reference
-from tidewatt.backends.slurm.script import CURRENT
+from tidewatt.backends.slurm.script import CURRENT, instant
 from tidewatt.backends.slurm.states import Stand, stand
 
 _POINT = """
@@ -93,6 +93,17 @@ def go_on(reference: Reference, begin: str) -> bool:
     return True
 
 
+def again(launch: Launch, reference: Reference) -> bool:
+    """Lets a paused attempt's job go on where that was cut off; False where it is not held any more.
+
+    Raises:
+        BackendError: The cluster does not answer.
+    """
+    if place_of(launch, reference.reach) is None:
+        return False
+    return go_on(reference, instant(launch.not_before_ms))
+
+
 def _held(paused: Reference) -> bool:
-    row = looking.rows(paused.reach).get(paused.number)
+    row = rows(paused.reach).get(paused.number)
     return row is not None and row.comment == paused.token and stand(row.state) is Stand.WAITS

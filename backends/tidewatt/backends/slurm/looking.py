@@ -9,8 +9,9 @@ from pathlib import Path
 from tidewatt.backends import claim, durable
 from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import AttemptStatus, BackendError, Launch, Move, Phase
-from tidewatt.backends.slurm import facts, replies, verdict
+from tidewatt.backends.slurm import continuing, facts, replies, verdict
 from tidewatt.backends.slurm.facts import Facts
+from tidewatt.backends.slurm.listing import rows
 from tidewatt.backends.slurm.reach import Reach
 from tidewatt.backends.slurm.reference import Reference
 from tidewatt.backends.slurm.replies import Row
@@ -227,6 +228,8 @@ class Watch:
         sent_s = time.time() - reference.sent_ms / 1000
         if not reference.number and sent_s < reference.visible_within_s:
             return AttemptStatus(Phase.LAUNCHING, reason="pending: it is not known yet whether Slurm has it")
+        if reference.first is not None and continuing.again(case.launch, reference):
+            return AttemptStatus(Phase.LAUNCHING, reason="pending: let go again")
         if reference.number and not self._settled(case):
             return self._runs(case, Row(reference.number, "COMPLETING"))
         reason = (
@@ -257,15 +260,6 @@ class Watch:
         self._claimed.pop(case.folder, None)
         self._since.pop(case.folder, None)
         return status
-
-
-def rows(reach: Reach) -> dict[str, Row]:
-    """Our user's jobs on a cluster, ended ones too as long as its controller remembers them.
-
-    Raises:
-        BackendError: The cluster does not answer.
-    """
-    return replies.queue(reach.call("squeue", "--me", "-h", "-t", "all", "-O", replies.FORMAT))
 
 
 def _own(reference: Reference, queue: Mapping[str, Row]) -> Row | None:
