@@ -219,7 +219,7 @@ class Board:
         return abs(length - duration_ms(ask, self._fares(ask, plan.region, plan.pool)[0])) <= ROUNDING_MS
 
     def _does_the_work(self, ask: Ask, pausing: Pausing, plan: Plan) -> bool:
-        """Whether the stints are long enough: of a plan that is left, the first one may have done too little."""
+        """Whether its stints are long enough: one that is over may have done too little."""
         done = 0.0
         for number, stint in enumerate(plan.stints):
             works = stint.window.end - stint.window.start - pausing.restart * (number > 0)
