@@ -163,7 +163,7 @@ def test_tcp_is_answered_with_the_token_only(house: Any) -> None:
     assert get({}) == 401
     assert get({"Authorization": "Bearer guess"}) == 401
     assert get(token | {"Host": "evil.example"}) == 421
-    assert get(token | {"Origin": "http://evil.example"}) == 421
+    assert get(token | {"Origin": "http://evil.example"}) == 403
     assert answer["token"] not in house.log()
 
 

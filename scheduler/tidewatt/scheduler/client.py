@@ -207,6 +207,28 @@ class Client:
             _answer(status, content)
         return content
 
+    def tokens(self) -> list[Json]:
+        """The TokenViews of your tokens."""
+        found: list[Json] = self._ask("GET", "tokens")["tokens"]
+        return found
+
+    def make_token(self, request: Mapping[str, Any]) -> Json:
+        """The TokenReply to a TokenRequest: the token is shown this once."""
+        return self._ask("POST", "tokens", request)
+
+    def revoke_token(self, key: str) -> Json:
+        """The TokenView of a token that ends, by name or id."""
+        return self._ask("DELETE", f"tokens/{quote(key, safe='')}")
+
+    def login_code(self) -> Json:
+        """The CodeReply: a code that signs in at the page once."""
+        return self._ask("POST", "login-codes", {})
+
+    def audit(self, limit: int = 100, before: int | None = None, user: str = "", method: str = "") -> Json:
+        """An AuditPage."""
+        asked: Json = {"limit": limit, "user": user, "method": method}
+        return self._ask("GET", f"audit?{urlencode(asked | ({'before': before} if before else {}))}")
+
     def shutdown(self) -> None:
         """Asks the daemon to end; running jobs go on."""
         self._ask("POST", "shutdown", {})

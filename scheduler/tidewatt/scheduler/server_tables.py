@@ -7,17 +7,20 @@ from pydantic import Field
 from tidewatt.scheduler.account_tables import Table
 
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$", max_length=260)]
 
 
 class ServerTable(Table):
-    """Whom a shared daemon serves, `[server]`; only `up --system` looks at it.
+    """Whom a shared daemon serves, and by which names it is reached, `[server]`.
 
     The members of `group` may submit; those of the groups `operators`, and root, see and cancel everybody's
-    jobs and decide about regions.
+    jobs and decide about regions; only `up --system` looks at both. `allowed_hosts` are further names, with a
+    port where it is another, that requests over TCP may be addressed to.
     """
 
     group: Annotated[str, Field(min_length=1)] = "tidewatt"
     operators: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    allowed_hosts: Annotated[tuple[Host, ...], Field(strict=False)] = ()
 
 
 class LimitTable(Table):

@@ -1,8 +1,6 @@
 """`up`, `down` and `status`: the daemon and what it does now."""
 
-import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,7 +34,15 @@ def up(
     zone: given.Zone = None,
     config: given.Config = None,
     listen: Annotated[
-        str | None, typer.Option(metavar="127.0.0.1:PORT", help="Listen on TCP too, with a token.")
+        str | None, typer.Option(metavar="127.0.0.1:PORT", help="Listen on TCP too, for those with a token.")
+    ] = None,
+    tls_cert: Annotated[
+        str | None, typer.Option(metavar="FILE", help="With --listen: the certificate, for TLS.")
+    ] = None,
+    tls_key: Annotated[str | None, typer.Option(metavar="FILE", help="With --listen: its key.")] = None,
+    behind_proxy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="With --listen: the proxy whose X-Forwarded-* is believed."),
     ] = None,
     hindsight: given.Hindsight = False,
     replay_from: Annotated[
@@ -59,17 +65,19 @@ def up(
     """Start the daemon in the background; it goes on after logout, and running jobs go on after it."""
     from tidewatt.scheduler.cli import process
 
-    place = _place(system, group, listen)
-    wanted = Wanted(zone, config, listen, hindsight, replay_from, replay_factor, group)
-    token = secrets.token_urlsafe(24) if listen else ""
+    place = _place(system, group)
+    door = Tcp(listen, tls_cert, tls_key, tuple(behind_proxy or ()))
+    wanted = Wanted(zone, config, listen, hindsight, replay_from, replay_factor, group, door)
     if foreground:
-        if token:
-            tell(f"tidewatt: the token for {listen} is {token}")
-        process.replace(place, wanted.arguments(token))
+        if listen:
+            tell("tidewatt: `tidewatt token create NAME` makes tokens for TCP")
+        process.replace(place, wanted.arguments())
     running = process.status_of(Client(place.socket))
+    token = ""
     if running is None:
         tell("tidewatt: starting the daemon ...")
-        status = process.start(place, wanted.arguments(token))
+        status = process.start(place, wanted.arguments())
+        token = first_token(Client(place.socket)) if listen and not system else ""
     else:
         status = running
         differing = list(wanted.differences(running))
@@ -85,6 +93,38 @@ def up(
         say(f"  token    {token}  (shown this once; send it as `Authorization: Bearer TOKEN`)")
 
 
+def first_token(client: Client) -> str:
+    """A token for whoever has none yet; "" where there are some."""
+    if any(each["holds"] for each in client.tokens()):
+        return ""
+    return str(client.make_token({"name": "up", "scope": "operate", "lasting_s": None})["token"])
+
+
+@dataclass(frozen=True, slots=True)
+class Tcp:
+    """What was said of TCP, as it was typed."""
+
+    listen: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    proxies: tuple[str, ...] = ()
+
+    def arguments(self) -> list[str]:
+        """What the daemon is started with.
+
+        Raises:
+            BadInput: for what only makes sense with --listen.
+        """
+        if self.listen is None:
+            if self.cert or self.key or self.proxies:
+                raise BadInput("--tls-cert, --tls-key and --behind-proxy are about TCP: add --listen")
+            return []
+        files = {"--tls-cert": self.cert, "--tls-key": self.key}
+        flags = ["--listen", self.listen]
+        flags += [part for flag, file in files.items() if file for part in (flag, str(Path(file).absolute()))]
+        return [*flags, *(part for proxy in self.proxies for part in ("--behind-proxy", proxy))]
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The daemon that was asked for; None where anything will do."""
@@ -96,22 +136,21 @@ class Wanted:
     replay_from: str | None
     replay_factor: float | None
     group: str | None = None
+    door: Tcp = Tcp()
 
-    def arguments(self, token: str) -> list[str]:
-        """What it is started with; never the token itself, which others could read there."""
+    def arguments(self) -> list[str]:
+        """What it is started with; never a token, which others could read there."""
         if self.config is not None and not Path(self.config).is_file():
             raise BadInput(f"the configuration file {self.config} does not exist")
         values = {
             "--zone": self.zone,
             "--config": None if self.config is None else str(Path(self.config).absolute()),
-            "--listen": self.listen,
-            "--token-sha256": hashlib.sha256(token.encode()).hexdigest() if token else None,
             "--replay-from": self.replay_from,
             "--group": self.group,
             "--replay-factor": None if self.replay_factor is None else f"{self.replay_factor:.12g}",
         }
         flags = [part for flag, value in values.items() if value is not None for part in (flag, value)]
-        return [*flags, *(["--hindsight"] if self.hindsight else [])]
+        return [*flags, *self.door.arguments(), *(["--hindsight"] if self.hindsight else [])]
 
     def differences(self, status: Json) -> Iterator[str]:
         """How a running daemon differs from it, as far as its status tells."""
@@ -144,19 +183,15 @@ class Wanted:
             yield f"its regions are {', '.join(found)}"
 
 
-def _place(system: bool, group: str | None, listen: str | None) -> Paths:
+def _place(system: bool, group: str | None) -> Paths:
     """The folders of the daemon to start.
 
     Raises:
-        BadInput: where only one of flags that belong together was given, or one that a shared daemon refuses.
+        BadInput: where only one of flags that belong together was given.
     """
     system = system or os.environ.get("TIDEWATT_SYSTEM") == "1"
     if group is not None and not system:
         raise BadInput("--group names the group that a shared daemon serves: add --system")
-    if system and listen:
-        raise BadInput(
-            "--listen is for your own daemon: on a shared one a token would be nobody in particular"
-        )
     if not system:
         return own_paths()
     if os.geteuid() != 0:

@@ -26,15 +26,15 @@ from tidewatt.backends.host import GpuHost
 from tidewatt.backends.meters import node_source
 from tidewatt.forecasting.shrinkage import Shrinker
 from tidewatt.scheduler import config
-from tidewatt.scheduler.daemon import api, serving
+from tidewatt.scheduler.daemon import entrance, serving
 from tidewatt.scheduler.daemon.callers import Served
-from tidewatt.scheduler.daemon.doors import Doors, tcp_socket
 from tidewatt.scheduler.daemon.engines import others
 from tidewatt.scheduler.daemon.gathering import Gatherer
 from tidewatt.scheduler.daemon.guarding import Guardian
 from tidewatt.scheduler.daemon.launching import Launcher
 from tidewatt.scheduler.daemon.ledger import Ledger
 from tidewatt.scheduler.daemon.lifetime import lifelong, remembered
+from tidewatt.scheduler.daemon.listening import Listening
 from tidewatt.scheduler.daemon.overview import Overview
 from tidewatt.scheduler.daemon.patience import PatientChain
 from tidewatt.scheduler.daemon.policy_views import reread
@@ -72,8 +72,7 @@ class Options:
     config: Path | None
     zone: str | None
     hindsight: bool
-    listen: str
-    token_sha256: str
+    listening: Listening | None
     clock: Clock
     system: bool = False
     group: str = ""
@@ -99,8 +98,11 @@ def _options(argv: Sequence[str] | None) -> Options:
         parser.add_argument(f"--{name}", type=Path)
     for name in ("zone", "replay-from"):
         parser.add_argument(f"--{name}")
-    for name in ("listen", "token-sha256", "group"):
+    for name in ("listen", "group"):
         parser.add_argument(f"--{name}", default="")
+    for name in ("tls-cert", "tls-key"):
+        parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--behind-proxy", action="append", default=[])
     parser.add_argument("--replay-factor", type=float, default=1.0)
     for name in ("hindsight", "system"):
         parser.add_argument(f"--{name}", action="store_true")
@@ -110,12 +112,17 @@ def _options(argv: Sequence[str] | None) -> Options:
         given.config,
         given.zone,
         given.hindsight,
-        given.listen,
-        given.token_sha256,
+        _listening(given),
         _clock(given.replay_from, given.replay_factor),
         given.system,
         given.group,
     )
+
+
+def _listening(given: argparse.Namespace) -> Listening | None:
+    if not given.listen:
+        return None
+    return Listening(given.listen, given.tls_cert, given.tls_key, tuple(given.behind_proxy))
 
 
 def _clock(replay_from: str | None, factor: float) -> Clock:
@@ -206,12 +213,14 @@ def _serve(
         signal.signal(number, lambda *_: stop.set())
     # not in the handler itself: whatever it interrupts may hold the lock
     signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reread, args=(service,)).start())
-    tcp = tcp_socket(options.listen, options.token_sha256) if options.listen else None
-    listen = "" if tcp is None else "{}:{}".format(*tcp.getsockname())
-    doors = Doors(api.app(service, Overview(service, gatherer, listen), stop.set), site.paths.socket, served)
-    doors.open_unix()
-    if tcp is not None:
-        doors.open_tcp(tcp, options.token_sha256)
+    doors = entrance.opened(
+        options.listening,
+        service,
+        lambda listen: Overview(service, gatherer, listen),
+        lambda: rounds.turned_at,
+        stop.set,
+        served,
+    )
     log.info("daemon.started", home=str(site.paths.home), replaying=site.clock.replaying)
     ticker.start()
     while not stop.wait(LOOK_EVERY_S):

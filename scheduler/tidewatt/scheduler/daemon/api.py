@@ -1,25 +1,25 @@
-"""The daemon's HTTP interface: a Unix socket for its own user; TCP only where asked for, with a token."""
+"""The daemon's HTTP interface: its routes, and how refusals look. Its doors are `doors` and `access`."""
 
-import hashlib
-import hmac
-import os
-import socket
-import struct
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Literal
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.exceptions import HTTPException
 
 from tidewatt.backends.backend import BackendError
 from tidewatt.forecasting.errors import ForecastError
+from tidewatt.scheduler.access_schema import JobsPage
+from tidewatt.scheduler.accounting.report_schema import Report
 from tidewatt.scheduler.daemon import (
+    auditing,
     budgeting,
     bundles,
+    described,
     drains,
+    health,
     hours,
     interrupting,
     observing,
@@ -30,11 +30,19 @@ from tidewatt.scheduler.daemon import (
     rehearsing,
     sharing,
     shifting,
+    signing_in,
+    streaming,
+    token_views,
 )
+from tidewatt.scheduler.daemon.access import Keys
+from tidewatt.scheduler.daemon.asgi import refusal
 from tidewatt.scheduler.daemon.callers import root_only
 from tidewatt.scheduler.daemon.changing import Changes
+from tidewatt.scheduler.daemon.idempotency import Idempotency
 from tidewatt.scheduler.daemon.overview import Overview
+from tidewatt.scheduler.daemon.paging import Limit, Number, link
 from tidewatt.scheduler.daemon.service import Service
+from tidewatt.scheduler.daemon.streaming import Streams
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.request_schema import (
     PlanReply,
@@ -44,62 +52,36 @@ from tidewatt.scheduler.request_schema import (
     SubmitRequest,
     UpdateRequest,
 )
-from tidewatt.scheduler.schemas import ArrayView, JobView, Problem
+from tidewatt.scheduler.schemas import ArrayView, JobView, Message, Problem
 from tidewatt.scheduler.status_schema import ForecastView, StatusView
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 log = structlog.get_logger()
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+TITLES = {404: "not found", 405: "not allowed here", 400: "bad request"}
 
 
-class PeerCheckedProtocol(H11Protocol):
-    """HTTP on a Unix socket, for processes of the daemon's own user and of root; others are hung up on."""
-
-    def connection_made(self, transport: Any) -> None:
-        """Reads the peer's uid from the kernel before the first byte."""
-        connection: socket.socket = transport.get_extra_info("socket")
-        size = struct.calcsize("3i")
-        _pid, uid, _gid = struct.unpack(
-            "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-        )
-        super().connection_made(transport)
-        if uid not in {os.getuid(), 0}:
-            transport.abort()
+class Done(Message):
+    """It was done; there is nothing to tell."""
 
 
-class TokenChecked:
-    """Lets requests pass that carry the token and name a loopback host; checked before routing."""
-
-    def __init__(self, inner: Asgi, token_sha256: str, port: int) -> None:
-        self._inner = inner
-        self._token_sha256 = token_sha256
-        self._hosts = {f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost")}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers 401 or 421 itself where the request may not pass."""
-        if scope["type"] == "http":
-            headers = dict(scope["headers"])
-            token = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
-            problem = None
-            if headers.get(b"host", b"") not in self._hosts or b"origin" in headers:
-                problem = Problem(
-                    title="wrong host", status=421, detail="this daemon answers loopback addresses only"
-                )
-            elif not hmac.compare_digest(hashlib.sha256(token).hexdigest(), self._token_sha256):
-                problem = Problem(
-                    title="no access", status=401, detail="send the token that `tidewatt up` printed"
-                )
-            if problem is not None:
-                await _answer(problem)(scope, receive, send)
-                return
-        await self._inner(scope, receive, send)
-
-
-def app(service: Service, overview: Overview, shutdown: Callable[[], None]) -> FastAPI:
+def app(
+    service: Service,
+    overview: Overview,
+    keys: Keys,
+    streams: Streams,
+    turned_at: Callable[[], float],
+    shutdown: Callable[[], None],
+) -> FastAPI:
     """The routes; every answer is a message of `schemas`, every refusal a `Problem`."""
-    api = FastAPI(title="Tidewatt", version="1", docs_url=None, redoc_url=None)
+    api = FastAPI(
+        title="Tidewatt",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        redirect_slashes=False,
+    )
+    api.state.keys = keys
+    described.describe(api)
     _refusals(api)
     _looking(api, overview)
     _asking(api, service)
@@ -118,12 +100,18 @@ def app(service: Service, overview: Overview, shutdown: Callable[[], None]) -> F
     region_views.routes(api, service)
     rehearsing.routes(api, service)
     policy_views.routes(api, service)
+    token_views.routes(api, keys.tokens, keys.sessions)
+    signing_in.routes(api)
+    auditing.routes(api, keys.audit)
+    streaming.routes(api, streams)
+    health.routes(api, service, turned_at, streams.__len__)
 
     @api.post("/api/v1/shutdown")
-    def stop() -> dict[str, str]:
+    def stop() -> Done:
+        """Ends the daemon; running jobs go on."""
         root_only("end the shared daemon")
         shutdown()
-        return {}
+        return Done()
 
     return api
 
@@ -135,17 +123,27 @@ def _looking(api: FastAPI, overview: Overview) -> None:
 
     @api.get("/api/v1/jobs")
     def jobs(
-        state: str = "", before: int | None = None, limit: int = 100, *, tasks: bool = True
-    ) -> dict[str, list[JobView]]:
+        state: Annotated[str, Query(description="States, separated by commas; none: all.")] = "",
+        before: Number | None = None,
+        limit: Limit = 100,
+        *,
+        tasks: Annotated[bool, Query(description="Whether each task of an array is a line.")] = True,
+    ) -> JobsPage:
+        """Jobs, newest first, in pages."""
         states = tuple(filter(None, state.split(",")))
-        return {"jobs": overview.jobs(states, before, min(max(limit, 1), 1000), tasks=tasks)}
+        found = overview.jobs(states, before, limit, tasks=tasks)
+        further = found[-1].id if len(found) == limit else None
+        asked = {"state": state, "limit": limit} | ({} if tasks else {"tasks": "false"})
+        return JobsPage(jobs=tuple(found), before=further, next=link("jobs", asked, further))
 
     @api.get("/api/v1/forecast")
     def forecast(zone: str = "", signal: str = "", hours: float = 24) -> ForecastView:
+        """Carbon intensity ahead of a zone, with its quantiles and sources."""
         return overview.forecast(zone, signal, hours)
 
     @api.get("/api/v1/report")
-    def report(since_s: float | None = None, by: str = "", baseline: str = "") -> Any:
+    def report(since_s: float | None = None, by: str = "", baseline: str = "") -> Report:
+        """What jobs that ended in the last seconds used and saved."""
         return overview.report(since_s, by, baseline)
 
 
@@ -160,9 +158,22 @@ def _asking(api: FastAPI, service: Service) -> None:
 
 
 def _changing(api: FastAPI, service: Service, changes: Changes) -> None:
+    keys = Idempotency(service.store)
+
     @api.post("/api/v1/jobs")
-    def submit(request: SubmitRequest) -> SubmitReply:
-        return service.submit(request)
+    def submit(
+        request: SubmitRequest,
+        response: Response,
+        idempotency_key: Annotated[
+            str | None, Header(min_length=1, max_length=255, description="The same key submits once.")
+        ] = None,
+    ) -> SubmitReply:
+        """Takes a job in: when this is answered, it is durable and will run."""
+        answer, again = keys.once(idempotency_key, request, service.submit)
+        response.headers["Location"] = f"/api/v1/jobs/{answer.job.id}"
+        if again:
+            response.headers["Idempotency-Replayed"] = "true"
+        return answer
 
     @api.patch("/api/v1/jobs/{key}")
     def update(key: str, request: UpdateRequest) -> JobView | ArrayView:
@@ -186,28 +197,31 @@ def _refusals(api: FastAPI) -> None:
     @api.exception_handler(SchedulerError)
     def refused(_request: Request, error: SchedulerError) -> JSONResponse:
         status = 422 if error.exit_code == 2 else 409
-        return _answer(Problem(title="refused", status=status, detail=str(error), exit_code=error.exit_code))
+        return refusal(Problem(title="refused", status=status, detail=str(error), exit_code=error.exit_code))
 
     @api.exception_handler(BackendError)
     def failed_there(_request: Request, error: BackendError) -> JSONResponse:
-        return _answer(Problem(title="refused", status=409, detail=str(error)))
+        return refusal(Problem(title="refused", status=409, detail=str(error)))
 
     @api.exception_handler(ForecastError)
     def unknown(_request: Request, error: ForecastError) -> JSONResponse:
-        return _answer(Problem(title="refused", status=422, detail=str(error), exit_code=2))
+        return refusal(Problem(title="refused", status=422, detail=str(error), exit_code=2))
 
     @api.exception_handler(Exception)
     def failed(request: Request, error: Exception) -> JSONResponse:
         log.error("request.failed", path=request.url.path, exc_info=error)
         detail = f"the daemon could not do this ({type(error).__name__}): its log says why"
-        return _answer(Problem(title="failed", status=500, detail=detail))
+        return refusal(Problem(title="failed", status=500, detail=detail))
+
+    @api.exception_handler(HTTPException)
+    def elsewhere(_request: Request, error: HTTPException) -> JSONResponse:
+        title = TITLES.get(error.status_code, "refused")
+        answer = refusal(Problem(title=title, status=error.status_code, detail=str(error.detail)))
+        answer.headers.update(error.headers or {})
+        return answer
 
     @api.exception_handler(RequestValidationError)
     def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part != "body")
-        return _answer(Problem(title="bad input", status=422, detail=f"{where}: {first['msg']}", exit_code=2))
-
-
-def _answer(problem: Problem) -> JSONResponse:
-    return JSONResponse(problem.model_dump(), problem.status, media_type="application/problem+json")
+        return refusal(Problem(title="bad input", status=422, detail=f"{where}: {first['msg']}", exit_code=2))

@@ -51,7 +51,17 @@ class Served:
         return Caller(uid, gid, groups, name_of(uid), uid == 0 or bool(groups & self.operators))
 
 
+@dataclass(frozen=True, slots=True)
+class Through:
+    """How a request came: by the socket, a token or the page, and how much that allows."""
+
+    way: str = "socket"
+    address: str = ""
+    scope: str = "operate"
+
+
 _asking: ContextVar[Caller | None] = ContextVar("caller", default=None)
+_through: ContextVar[Through] = ContextVar("through", default=Through())  # noqa: B039 - frozen
 
 
 def current() -> Caller | None:
@@ -59,14 +69,20 @@ def current() -> Caller | None:
     return _asking.get()
 
 
+def through() -> Through:
+    """How the request came that is being answered."""
+    return _through.get()
+
+
 @contextmanager
-def asking(caller: Caller | None) -> Iterator[None]:
+def asking(caller: Caller | None, through: Through | None = None) -> Iterator[None]:
     """Within it, this is who asks."""
-    token = _asking.set(caller)
+    token, way = _asking.set(caller), _through.set(through or Through())
     try:
         yield
     finally:
         _asking.reset(token)
+        _through.reset(way)
 
 
 def sees(job: JobRecord) -> bool:
@@ -98,6 +114,8 @@ def operator_only(what: str) -> None:
     caller = current()
     if caller is not None and not caller.operator:
         raise Refused(f"only operators of this server may {what}: ask one of them")
+    if through().scope != "operate":
+        raise Refused(f"this token may not {what}: that takes one of the scope operate")
 
 
 def root_only(what: str) -> None:
@@ -105,6 +123,8 @@ def root_only(what: str) -> None:
     caller = current()
     if caller is not None and caller.uid != 0:
         raise Refused(f"only root may {what}: use sudo")
+    if through().scope != "operate":
+        raise Refused(f"this token may not {what}: that takes one of the scope operate")
 
 
 def own_only(jobs: Iterable[JobRecord], what: str) -> None:
@@ -138,6 +158,18 @@ def served_group(name: str, operators: Iterable[str] = ()) -> Served:
         BadInput: One of them does not exist.
     """
     return Served(_gid(name), name, frozenset(_gid(each) for each in operators))
+
+
+def caller_of(uid: int, served: Served) -> Caller | None:
+    """A user as the user database knows them now; None for one who is not, or no longer, served."""
+    try:
+        user = pwd.getpwuid(uid)
+    except KeyError:
+        return None
+    groups = frozenset(os.getgrouplist(user.pw_name, user.pw_gid))
+    if uid != 0 and served.gid not in groups:
+        return None
+    return Caller(uid, user.pw_gid, groups, user.pw_name, uid == 0 or bool(groups & served.operators))
 
 
 def _gid(name: str) -> int:

@@ -14,13 +14,14 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from tidewatt.scheduler.daemon.api import Asgi, PeerCheckedProtocol, Receive, Scope, Send, TokenChecked
-from tidewatt.scheduler.daemon.callers import Caller, Served, asking
-from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.daemon.access import MOST_BYTES, Access
+from tidewatt.scheduler.daemon.asgi import Asgi, Receive, Scope, Send
+from tidewatt.scheduler.daemon.callers import Caller, Served, asking, peer
 
 log = structlog.get_logger()
 CLOSING_S = 5.0
-MOST_BYTES = 64_000_000  # of a request to a shared daemon: a difference, an environment and an array fit in
+SILENT_S = 20.0  # a connection that asks for nothing for so long is closed
+MOST_CONNECTIONS = 2_000  # over TCP, event streams included
 
 
 class Doors:
@@ -51,10 +52,12 @@ class Doors:
         protocol = PeerCheckedProtocol if self._served is None else _naming(self._served)
         self._serve(listening, self._routes, http=protocol)
 
-    def open_tcp(self, listening: socket.socket, token_sha256: str) -> None:
-        """Opens the same routes to whoever has the token."""
-        port = listening.getsockname()[1]
-        self._serve(listening, TokenChecked(self._routes, token_sha256, port))
+    def open_tcp(self, listening: socket.socket, access: Access, tls: tuple[Path, Path] | None) -> None:
+        """Opens the same routes to whoever has a token; `tls` are a certificate and its key."""
+        more: dict[str, Any] = {"limit_concurrency": MOST_CONNECTIONS, "proxy_headers": False}
+        if tls is not None:
+            more |= {"ssl_certfile": str(tls[0]), "ssl_keyfile": str(tls[1])}
+        self._serve(listening, access, http=_Impatient, **more)
 
     def keep(self) -> None:
         """Opens the Unix socket again where its folder went with the user's last session."""
@@ -83,6 +86,30 @@ class Doors:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         self._open.append((server, thread, listening))
+
+
+class PeerCheckedProtocol(H11Protocol):
+    """HTTP on a Unix socket, for processes of the daemon's own user and of root; others are hung up on."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Reads the peer's uid from the kernel before the first byte."""
+        _pid, uid, _gid = peer(transport.get_extra_info("socket"))
+        super().connection_made(transport)
+        if uid not in {os.getuid(), 0}:
+            transport.abort()
+
+
+class _Impatient(H11Protocol):
+    """HTTP over TCP; who connects and then asks for nothing, or byte by byte, is hung up on."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+
+        def silent() -> None:
+            if self.cycle is None:
+                transport.abort()
+
+        self.loop.call_later(SILENT_S, silent)
 
 
 class _Asked:
@@ -127,18 +154,3 @@ def _naming(served: Served) -> type[H11Protocol]:
 
 async def _nobody(_scope: Scope, _receive: Receive, _send: Send) -> None:
     """Answers nothing to a connection that is hung up on."""
-
-
-def tcp_socket(listen: str, token_sha256: str) -> socket.socket:
-    """A socket on loopback; port 0 takes any that is free.
-
-    Raises:
-        BadInput: for any other address, a port in use, or no token.
-    """
-    host, _, port = listen.rpartition(":")
-    if host not in {"127.0.0.1", "localhost"} or not port.isdigit() or not token_sha256:
-        raise BadInput(f"--listen {listen}: write 127.0.0.1:PORT, other addresses are refused")
-    try:
-        return socket.create_server(("127.0.0.1", int(port)))
-    except (OSError, OverflowError) as error:
-        raise BadInput(f"--listen {listen} cannot be used: {error}") from error

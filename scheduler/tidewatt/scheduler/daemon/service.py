@@ -5,13 +5,14 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from tidewatt.backends.clock import time_ms
 from tidewatt.backends.source import SourceRecord
 from tidewatt.scheduler.array import parse_key
-from tidewatt.scheduler.daemon import intake, limiting, policing
+from tidewatt.scheduler.daemon import idempotency, intake, limiting, policing
 from tidewatt.scheduler.daemon.admission import Admitted, admit_all
 from tidewatt.scheduler.daemon.budgeting import Budgets
 from tidewatt.scheduler.daemon.callers import own_only
@@ -114,6 +115,8 @@ class Service:
                     transaction, self.site, request, asked, predecessor_ids, plans, lots, folder
                 )
                 verdict.tell(transaction, numbers, time_ms(found.now))
+                notes = (*told, *policing.notes(self.site, request))
+                idempotency.note(transaction, numbers, _told(asked, offered, notes))
                 self.move_others(transaction, admitted, found.now, f"job {numbers[0]} was submitted")
             self._holding_out.taken(lots)
         log.info("job.submitted", job=numbers[0], tasks=len(numbers), held=request.hold)
@@ -125,7 +128,7 @@ class Service:
             power_w=asked.power_w,
             power_source=asked.power_source,
             array=array_view(jobs, ()) if request.array else None,
-            notes=(*told, *policing.notes(self.site, request)),
+            notes=notes,
         )
 
     def plan(self, request: PlanRequest) -> PlanReply:
@@ -182,6 +185,16 @@ def _offered(asked: Ask, situation: Situation) -> tuple[SlackOffer, ...]:
     except Exception:
         log.exception("offers.failed")
         return ()
+
+
+def _told(asked: Ask, offered: tuple[SlackOffer, ...], notes: tuple[str, ...]) -> dict[str, Any]:
+    """What an answer says beside its jobs, as it is kept for those who ask again."""
+    return {
+        "offers": [each.model_dump(mode="json") for each in offered],
+        "power_w": asked.power_w,
+        "power_source": asked.power_source,
+        "notes": list(notes),
+    }
 
 
 def _tasks(asked: Ask, request: SubmitRequest) -> list[Ask]:

@@ -41,7 +41,11 @@ class Family:
 
 def text(jobs: Iterable[JobView], report: Report, *, openmetrics: bool = False) -> str:
     """The receipts of jobs and the sums of a report over the same time."""
-    families = [*_jobs(facts(jobs)), *_sums(report)]
+    return rendered([*_jobs(facts(jobs)), *_sums(report)], openmetrics)
+
+
+def rendered(families: Iterable[Family], openmetrics: bool) -> str:
+    """Families as text; those without samples are left out."""
     lines = [line for each in families if each.samples for line in _lines(each, openmetrics)]
     return "\n".join([*lines, "# EOF" if openmetrics else ""]) + ("\n" if openmetrics else "")
 

@@ -107,6 +107,9 @@ job = sa.Table(
     sa.Column("progress_ms", Time, nullable=False),  # work of its paused attempts that was kept, at speed 1
     sa.Column("paused", sa.Text, nullable=False),  # who paused it: "plan", "owner"; "": nobody
     sa.Column("uid", sa.Integer, nullable=True),  # the system user it runs as; null: the daemon's
+    sa.Index("ix_job_uid", "uid", "id"),
+    sa.Index("ix_job_user", "user", "id"),
+    sa.Index("ix_job_project", "project", "id"),
     sqlite_strict=True,
     sqlite_autoincrement=True,  # an id is never used twice
 )
@@ -138,5 +141,57 @@ decision = sa.Table(  # what operators decided while the daemon ran; each also s
     sa.Column("value", Json, nullable=False),
     sa.Column("since_ms", Time, nullable=False),
     sa.Column("user", sa.Text, nullable=False),
+    sqlite_strict=True,
+)
+
+token = sa.Table(  # who may ask over TCP; never the token itself
+    "token",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # its public part
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("user", sa.Text, nullable=False),
+    sa.Column("uid", sa.Integer, nullable=True),  # null: the daemon's own user
+    sa.Column("created_ms", Time, nullable=False),
+    sa.Column("expires_ms", Time, nullable=True),
+    sa.Column("used_ms", Time, nullable=True),
+    sa.Column("revoked_ms", Time, nullable=True),
+    sqlite_strict=True,
+)
+
+session = sa.Table(  # of the page, each signed in with a token
+    "session",
+    metadata,
+    sa.Column("sha256", sa.Text, primary_key=True),  # of the cookie
+    sa.Column("token_id", sa.Text, nullable=False),
+    sa.Column("csrf", sa.Text, nullable=False),
+    sa.Column("created_ms", Time, nullable=False),
+    sa.Column("expires_ms", Time, nullable=False),
+    sqlite_strict=True,
+)
+
+audit = sa.Table(  # who asked for what, and was refused what
+    "audit",
+    metadata,
+    sa.Column("seq", Time, primary_key=True, autoincrement=False),
+    sa.Column("time_ms", Time, nullable=False, index=True),
+    sa.Column("user", sa.Text, nullable=False),
+    sa.Column("way", sa.Text, nullable=False),  # "socket", "token NAME", "page NAME", "" for nobody known
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),  # the job that came of it, where one did
+    sa.Column("status", sa.Integer, nullable=False),
+    sqlite_strict=True,
+)
+
+idempotency = sa.Table(  # submissions that must not be carried out twice
+    "idempotency",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),  # of the request
+    sa.Column("time_ms", Time, nullable=False, index=True),
+    sa.Column("answer", Json, nullable=False),
     sqlite_strict=True,
 )

@@ -291,6 +291,10 @@ class Store(Chained):
         with self.transaction() as transaction:
             return transaction.tip()
 
+    def rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
+        """What a question about tables outside the ledger finds."""
+        return self._rows(query)
+
     def _rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
         try:
             with self._engine.connect() as connection:

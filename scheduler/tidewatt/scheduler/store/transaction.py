@@ -170,6 +170,10 @@ class Transaction:
         number, newest = self._database.tip(self._connection)
         return Tip(number or 0, newest or START)
 
+    def execute(self, statement: sa.Executable, rows: Any = None) -> sa.CursorResult[Any]:
+        """Changes tables that are no part of the ledger: tokens, sessions, the audit log."""
+        return self._connection.execute(statement, rows)
+
     def _scalar(self, column: sa.Column[Any], where: sa.ColumnElement[bool]) -> Any:
         return self._connection.execute(sa.select(column).where(where)).scalar_one()
 
