@@ -142,10 +142,10 @@ def _prior(launch: Launch) -> Checkpoint | None:
 def _words(kept: Checkpoint) -> str:
     if kept.whole:
         name = f" ({Path(kept.path).name}, {kept.size} bytes)" if kept.path else ""
-        return f"paused: its checkpoint of {_time(kept)} is whole{name}"
+        return f"its checkpoint of {_time(kept)} is whole{name}"
     if kept.previous is None:
-        return f"paused: no whole checkpoint: {kept.reason}; there is none before: it starts anew"
-    return f"paused: no whole checkpoint: {kept.reason}; goes on from the one of {_time(kept.previous)}"
+        return f"no whole checkpoint: {kept.reason}; there is none before: it starts anew"
+    return f"no whole checkpoint: {kept.reason}; goes on from the one of {_time(kept.previous)}"
 
 
 def _time(kept: Checkpoint) -> str:

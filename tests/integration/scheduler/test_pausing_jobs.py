@@ -266,6 +266,19 @@ def test_signal_reaches_the_job(tmp_path: Path) -> None:
             at.signal("1", "USR9")
 
 
+@pytest.mark.parametrize(
+    ("sent", "told"), [("KILL", "ended by SIGKILL, which its owner sent"), ("USR1", "lost")]
+)
+def test_end_by_the_signal_that_its_owner_sent_says_so(tmp_path: Path, sent: str, told: str) -> None:
+    with pausing_office(tmp_path, FLAT) as at:
+        at.backend.script = Script(runs_s=300, exit_code=None, signal=9, reason="lost")
+        at.submit(duration_s=3600.0)
+        at.round()
+        at.signal("1", sent)
+        at.until(10)
+        assert (at.job(1).state, at.job(1).reason) == (JobState.FAILED, told)
+
+
 def test_paused_attempts_are_no_completion(tmp_path: Path) -> None:
     with pausing_office(tmp_path, FLAT) as at:
         at.backend.script = Script(runs_s=3600, exit_code=0)

@@ -43,7 +43,9 @@ def resume(jobs: given.Jobs, as_json: given.AsJson = False) -> int:
 
 def signal(job: given.Job, name: asked.SignalName, as_json: given.AsJson = False) -> int:
     """Send a running job's processes a signal."""
-    return _each([job], "signal", lambda client, key: client.signal(key, name), as_json)
+    return _each(
+        [job], f"SIG{name.upper().removeprefix('SIG')}", lambda client, key: client.signal(key, name), as_json
+    )
 
 
 def _each(jobs: list[Key], verb: str, act: Callable[[Client, Key], Json], as_json: bool) -> int:
@@ -73,8 +75,8 @@ def _lines(job: Json, verb: str, now: datetime) -> Iterator[str]:
         yield from changed_array_lines(job, now, verb)
     elif verb == "pause" and job["state"] == "running":
         yield f"{title(job)} is being paused: `tidewatt resume {job['key']}` lets it go on"
-    elif verb == "signal":
-        yield f"{title(job)} was sent the signal"
+    elif verb.startswith("SIG"):
+        yield f"{title(job)} was sent {verb}"
     elif verb == "resume" and job["state"] == "paused":
         yield f"{title(job)} goes on"
     else:

@@ -50,6 +50,11 @@ def region_lines(found: Json, now: datetime) -> Iterator[str]:
     yield from table(_TITLES, map(_row, found["regions"]), right=(3, 4, 5, 6))
     for region in found["regions"]:
         yield from _notes(region, now)
+    guessed = [region["name"] for region in found["regions"] if _is_guessed(region)]
+    if guessed:
+        yield f"{', '.join(guessed)}: what is free is reckoned from our own jobs alone"
+    for backend in dict.fromkeys(each["backend"] for each in found["regions"] if each["experimental"]):
+        yield f"* {backend} is experimental: tested against stand-ins only"
     yield from shifting_lines(found["shifting"], now)
 
 
@@ -146,7 +151,10 @@ def _notes(region: Json, now: datetime) -> Iterator[str]:
     for gpu in region["drained_gpus"]:
         until = "" if gpu["until"] is None else f" until {local(gpu['until'], now)}"
         yield painted(f"{name}: {gpu['what']} is drained{until} by {shown(gpu['user'])}", "yellow")
-    if region["trouble"]:
+    if region["health"] == "cannot be used":
+        if not region["sentence"].endswith(region["trouble"]):
+            yield painted(f"{name} cannot be used: {shown(region['trouble'])}", "red")
+    elif region["trouble"]:
         answered = parsed(region["answered"])
         last = "" if answered is None else f"; it answered last {local(answered, now)}"
         yield painted(f"{name}: its engine is {region['health']}: {shown(region['trouble'])}{last}", "red")
@@ -154,9 +162,11 @@ def _notes(region: Json, now: datetime) -> Iterator[str]:
         yield f"{name}: open {', '.join(region['hours'])} ({region['time_zone']})"
     if region["note"]:
         yield f"{name}: {shown(region['note'])}"
-    if region["backend"] != "local" and region["counted"] != "its engine":
-        yield f"{name}: free is counted by {region['counted']}"
     if region["zone_source"]:
         yield f"{name}: its zone is {region['zone_source']}"
-    if region["experimental"]:
-        yield f"{name}: * {region['backend']} is experimental: tested against stand-ins only"
+
+
+def _is_guessed(region: Json) -> bool:
+    """True where no engine tells what is free, though jobs that are not ours may run there."""
+    elsewhere = region["backend"] != "local" and region["counted"] != "its engine"
+    return elsewhere and region["health"] != "cannot be used"

@@ -1,5 +1,7 @@
 """What becomes of a job when its attempt has ended, or is proved never to have started."""
 
+from dataclasses import replace
+from signal import Signals
 from typing import Any
 
 import structlog
@@ -40,6 +42,7 @@ class Endings:
     def ended(self, job: JobRecord, attempt: AttemptRecord, status: AttemptStatus) -> str:
         """Records the end; returns, in words, what may move the plans of others."""
         now_ms = self._now_ms()
+        status = self._as_asked(attempt, status)
         ended_ms = status.ended_ms or now_ms
         state, reason = outcome(job, status)
         told = self._told(attempt)
@@ -105,6 +108,17 @@ class Endings:
             if kind == PREEMPTED or (kind == LEAVING and event["attempt_id"] == attempt.id):
                 found[kind] = found.get(kind, 0) + 1
         return found
+
+    def _as_asked(self, attempt: AttemptRecord, status: AttemptStatus) -> AttemptStatus:
+        """An end by the signal that its owner sent says so: for the backend it came from anywhere."""
+        if status.stopped is not None or status.signal not in list(Signals):
+            return status
+        sent = Signals(status.signal).name
+        for event in self._store.events(attempt.job_id):
+            asked = event["kind"] == "signalled" and event["attempt_id"] == attempt.id
+            if asked and (event["reason"] or "").startswith(f"{sent},"):
+                return replace(status, reason=f"ended by {sent}, which its owner sent")
+        return status
 
     def _again(
         self,
