@@ -19,6 +19,7 @@ from tidewatt.scheduler.daemon import (
     bundles,
     described,
     drains,
+    front_desk,
     health,
     hours,
     interrupting,
@@ -105,6 +106,7 @@ def app(
     auditing.routes(api, keys.audit)
     streaming.routes(api, streams)
     health.routes(api, service, turned_at, streams.__len__)
+    front_desk.routes(api, service, overview, changes)
 
     @api.post("/api/v1/shutdown")
     def stop() -> Done:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from tidewatt.forecasting.kind import Signal
+from tidewatt.forecasting.refresh import Health
 from tidewatt.forecasting.zones import zone as zone_of
 from tidewatt.scheduler.accounting.report_schema import Report
 from tidewatt.scheduler.daemon import reporting
@@ -117,6 +118,10 @@ class Overview:
     def report(self, since_s: float | None, by: str, baseline: str = "") -> Report:
         """What jobs that ended in the last `since_s` seconds used and saved."""
         return reporting.ended_since(self._site, self._store, since_s, by, baseline)
+
+    def sources(self) -> list[Health]:
+        """How live sources answered last."""
+        return list(self._gatherer.refresher.health())
 
     def _regions(self) -> tuple[RegionView, ...]:
         live = self._store.live_attempts()

@@ -1,0 +1,1 @@
+"""The page: six screens that the daemon serves to browsers, made on the server."""
