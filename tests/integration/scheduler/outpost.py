@@ -152,19 +152,24 @@ def outpost(
         own = stack.enter_context(tempfile.TemporaryDirectory())
         travelled = stack.enter_context(time_machine.travel(NOW, tick=False))
         for module in ("launching", "parking"):
-            stack.enter_context(patch(f"tidewatt.scheduler.daemon.{module}.time", _Monotonic))
+            stack.enter_context(patch(f"tidewatt.scheduler.daemon.{module}.time", Monotonic))
         made = Outpost(folder or Path(own), travelled, kind, days, settings, regions)
         yield made
         made.store.close()
 
 
-class _Monotonic:
+class Monotonic:
     """The one that tests move, in the place of the machine's."""
 
     @staticmethod
     def monotonic() -> float:
         """Seconds."""
         return time.time()
+
+    @staticmethod
+    def time_ns() -> int:
+        """Of the wall clock, which is moved, too."""
+        return time.time_ns()
 
 
 def hours(count: float) -> timedelta:

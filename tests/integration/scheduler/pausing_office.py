@@ -1,16 +1,18 @@
 """An office with a known grid and two regions, whose jobs are paused by plan and by their owners."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import time_machine
 
 from tests.integration.scheduler.office import NOW, Office
+from tests.integration.scheduler.outpost import Monotonic
 from tidewatt.backends.backend import PauseMode
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Outlook, Rung, Segment, Steps
@@ -127,9 +129,15 @@ def planned(situation: Situation) -> dict[int, Plan | Infeasible]:
 def pausing_office(
     folder: Path, zones: Mapping[str, Sequence[float]], cpus: int = 1, **settings: Any
 ) -> Iterator[PausingOffice]:
-    """An office with a region for each zone, called like it, the first at home."""
+    """An office with a region for each zone, called like it, the first at home.
+
+    The monotonic clock stands still with the other one, so that what is tried again is when time has passed.
+    """
     usual = {"margin": "0s", "min_wait": "0s", "min_saving": 0.0}
-    with time_machine.travel(NOW, tick=False) as time:
+    with ExitStack() as stack:
+        time = stack.enter_context(time_machine.travel(NOW, tick=False))
+        for module in ("launching", "watching", "pausing"):
+            stack.enter_context(patch(f"tidewatt.scheduler.daemon.{module}.time", Monotonic))
         made = PausingOffice(folder, time, (), cpus, usual | settings)
         regions = tuple(
             Region(zone.lower(), "local", {"average": zone}, (), cpus, home=place == 0)

@@ -17,7 +17,7 @@ from tidewatt.scheduler.daemon.occupancy import ask, fares
 from tidewatt.scheduler.daemon.ownership import acting
 from tidewatt.scheduler.daemon.predecessors import settle_followers
 from tidewatt.scheduler.daemon.progressing import read
-from tidewatt.scheduler.daemon.resuming import after, awake
+from tidewatt.scheduler.daemon.resuming import OWNER, after, awake, owner_waits, settled
 from tidewatt.scheduler.daemon.retrying import MOST_PREEMPTED, Retry, retry
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.daemon.starting import Starts
@@ -172,9 +172,13 @@ class Endings:
         """Moves the job after its attempt; returns the jobs that are over with it."""
         now_ms = self._now_ms()
         if again is not None:
+            stays = owner_waits(job)
+            until_ms = (job.pausing or {}).get("until_ms")
+            until = {"until_ms": until_ms} if stays and until_ms is not None else {}
             transaction.move_job(
-                job.id, JobState.WAITING, again.reason, now_ms,
+                job.id, JobState.PAUSED if stays else JobState.WAITING, again.reason, now_ms,
                 plan=None, at_risk="", retried=job.retried + again.counts, not_before_ms=again.not_before_ms,
+                paused=OWNER if stays else "", pausing={**(settled(job.pausing) or {}), **until} or None,
             )  # fmt: skip
             return []
         transaction.move_job(job.id, state, reason, now_ms, ended_ms=ended_ms, keeps_env=False, at_risk="")

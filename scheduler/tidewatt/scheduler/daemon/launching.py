@@ -202,7 +202,7 @@ class Launcher:
             transaction.check_waiting(job.id)  # the guard may have launched it beside a round that hangs
             transaction.add_attempt(attempt)
             if not keeps:
-                transaction.move_job(job.id, JobState.RUNNING, reason, now_ms, at_risk="")
+                transaction.move_job(job.id, JobState.RUNNING, reason, now_ms, at_risk="", paused="")
         return attempt
 
     def _factors(

@@ -20,6 +20,7 @@ from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import Launcher, NotFree, attempt_folder, real_ms
 from tidewatt.scheduler.daemon.predecessors import waits
 from tidewatt.scheduler.daemon.replanning import Queue
+from tidewatt.scheduler.daemon.resuming import has_run
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.daemon.starting import RESCHEDULED
 from tidewatt.scheduler.daemon.waits import Waits
@@ -143,7 +144,7 @@ class Parking:
 
     def _limit_s(self, job: JobRecord, place: _Place) -> float | None:
         """What a launch now would be given; what pauses have used up is not known here."""
-        if job.progress_ms or job.time_limit_ms is None:
+        if has_run(job) or job.time_limit_ms is None:
             return place.time_limit_s
         return job.time_limit_ms / 1000
 

@@ -70,14 +70,14 @@ def prepared(
     `place` is where its region keeps checkpoints, "" for the job's own folder.
     """
     record, limit_s = job.pausing, launch.time_limit_s
+    last = str((record or {}).get("last", ""))
     terms = terms_of(record)
     if terms is not None and place and "://" not in place:
         host, sign, folder = place.partition(":")
         there = folder if sign and "/" not in host else place  # as that host calls it
         terms = replace(terms, folder=str(Path(there) / checkpoint_name(job)))
     if limit_s is not None:
-        limit_s = max(1.0, limit_s - used_ms(earlier) / 1000)
-    last = str((record or {}).get("last", ""))
+        limit_s = max(1.0, limit_s - used_ms(earlier, last) / 1000)
     resumes = paths.job(job.id) / last.rpartition(".")[2] if last else None
     return replace(launch, pausing=terms, resumes=resumes, time_limit_s=limit_s)
 
@@ -93,10 +93,22 @@ def checkpoint_name(job: JobRecord) -> str:
     return f"job-{job.id}"
 
 
-def used_ms(earlier: Sequence[AttemptRecord]) -> int:
-    """How long its paused and preempted attempts have taken of its time limit."""
-    ran = [each for each in earlier if each.started_ms is not None and each.ended_ms is not None]
-    return sum(each.ended_ms - each.started_ms for each in ran if each.ended_ms and each.started_ms)
+def used_ms(earlier: Sequence[AttemptRecord], last: str) -> int:
+    """How long attempts have taken of the time limit of the one that goes on from `last`, each from another.
+
+    Those that failed, or were taken away with all their work, have taken nothing: it is done anew.
+    """
+    by_id, used = {each.id: each for each in earlier}, 0
+    while (attempt := by_id.pop(last, None)) is not None:
+        if attempt.started_ms is not None and attempt.ended_ms is not None:
+            used += attempt.ended_ms - attempt.started_ms
+        last = str(attempt.factors.get("resumes", ""))
+    return used
+
+
+def owner_waits(job: JobRecord) -> bool:
+    """Whether its owner wants it paused: so it stays, whatever becomes of its attempt meanwhile."""
+    return job.paused == OWNER and (job.pausing or {}).get("wanted") != "resume"
 
 
 def follow(transaction: Transaction, job: JobRecord, state: AttemptState, now_ms: int) -> None:
@@ -153,7 +165,7 @@ def after(
     if paused and not found.whole:
         _warn(transaction, job, attempt, status, found, now_ms)
     by = job.paused or PLAN
-    _stand(transaction, job, status, by if paused else PLAN, now_ms, progress_ms, new)
+    _stand(transaction, job, status, by if paused or owner_waits(job) else PLAN, now_ms, progress_ms, new)
     return found
 
 

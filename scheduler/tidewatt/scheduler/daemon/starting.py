@@ -45,7 +45,8 @@ class Starts:
             transaction.move_job(job.id, JobState.WAITING, words, now_ms)
         if job.state in (JobState.WAITING, JobState.HELD):
             why = "" if job.plan is None else f"as planned: {job.plan.reason}"
-            transaction.move_job(job.id, JobState.RUNNING, why or "its engine began it", now_ms, at_risk="")
+            words = why or "its engine began it"
+            transaction.move_job(job.id, JobState.RUNNING, words, now_ms, at_risk="", paused="")
 
     def warn(
         self, transaction: Transaction, job: JobRecord, attempt: AttemptRecord, status: AttemptStatus
