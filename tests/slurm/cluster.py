@@ -290,8 +290,10 @@ def _sshd(root: Path, conf: Path) -> None:
 
 
 def _daemon(argv: Sequence[str], conf: Path) -> None:
+    # A test ends by its state folder's name what it started: this is not of the test alone.
+    others = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWATT_")}
     subprocess.run(
-        argv, env={**os.environ, "PATH": _PATH, "SLURM_CONF": str(conf)}, check=True, timeout=30,
+        argv, env={**others, "PATH": _PATH, "SLURM_CONF": str(conf)}, check=True, timeout=30,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 

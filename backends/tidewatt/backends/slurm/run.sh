@@ -93,7 +93,8 @@ whole() { # why the checkpoint after the pause signal is not whole, by each of t
         case " $PAUSE_CODES " in *" $code "*) ;; *) echo "it ended with exit code $code"; return 1 ;; esac
     fi
     if [ -n "$PAUSE_FILE" ]; then
-        if [ -z "$NEWEST" ] || ! [ "$NEWEST" -nt "$HERE/slurm.pausing" ]; then
+        # Not "newer than": the kernel stamps files with its last tick, and a quick save comes in the same.
+        if [ -z "$NEWEST" ] || [ "$HERE/slurm.pausing" -nt "$NEWEST" ]; then
             echo "no file $PAUSE_FILE is younger than the signal"
             return 1
         fi
