@@ -139,7 +139,8 @@ class Attempt:
     def warnings(self) -> tuple[str, ...]:
         """What the attempt's owner should know."""
         content = durable.read(self.folder / "warnings.json", durable.SMALL_BYTES) or {}
-        return tuple(str(line) for line in content.get("warnings", ()))
+        found = content.get("warnings")
+        return tuple(str(line) for line in found) if isinstance(found, list) else ()
 
     def supervisor(self) -> Identity | None:
         """The supervisor that lives, None where none does."""
@@ -147,7 +148,7 @@ class Attempt:
             return None
         try:
             return Identity.from_dict(json.loads(self.signature()))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None  # it has just locked the file and not yet signed it
 
     def signature(self) -> str:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tidewatt.backends.backend import BackendError, Owner, PauseMode, StopReason
 PATH = "/usr/local/bin:/usr/bin:/bin"  # of a job that kept no PATH
 PASSED_ON = ("TIDEWATT_LEASES", "TZ")
 PATIENCE_S = 20.0
+_DYING_S = 2.0
 MOST_BYTES = 32_000_000  # of an answer
 
 
@@ -81,12 +83,13 @@ def asked(owner: Owner, *words: str, python: str = sys.executable) -> dict[str, 
             text = _heard(read, time.monotonic() + PATIENCE_S)
         finally:
             process.kill()
-            process.wait()
+            with suppress(subprocess.TimeoutExpired):  # one that hangs in a file system of its user's
+                process.wait(_DYING_S)
     finally:
         os.close(read)
     try:
         answer = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         raise BackendError(f"`{words[0]}` as {owner.name} gave no answer", transient=True)

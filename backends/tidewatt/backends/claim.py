@@ -55,5 +55,5 @@ def read(folder: Path) -> Claim | None:
     try:
         process = Identity.from_dict(content["process"])
         return Claim(process, int(content["started_ms"]), float(content["mono_s"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise durable.CorruptError(f"{folder / NAME} is not a claim: {error!r}") from error

@@ -66,7 +66,10 @@ class Identity:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Identity":
         """What `to_dict` gave; raises KeyError or ValueError for anything else."""
-        return cls(str(fields["boot_id"]), int(fields["pid"]), int(fields["start_ticks"]))
+        try:
+            return cls(str(fields["boot_id"]), int(fields["pid"]), int(fields["start_ticks"]))
+        except OverflowError as error:  # Python's JSON knows Infinity
+            raise ValueError(f"no process has such a number: {error}") from error
 
     def to_dict(self) -> dict[str, str | int]:
         """For JSON."""

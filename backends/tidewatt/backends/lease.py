@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidewatt.backends import lock
+from tidewatt.backends import durable, lock
 from tidewatt.backends.backend import BackendError
 
+_MOST_BYTES = 4096  # of what a lease says of its holder
 SHARED_FOLDER = Path("/run/lock")  # on some systems world-writable (Debian), on some root's own (Fedora)
 
 
@@ -117,10 +118,16 @@ def _holder(path: Path) -> Holder | None:
     try:
         if not lock.held(path):
             return None
-        attempt_id, pid, uid, key = json.loads(path.read_text())
-        return Holder(str(attempt_id), int(pid), int(uid), str(key))
-    except (OSError, ValueError, TypeError):
+        # everybody of the host may have put it there: a pipe, a link, something without end
+        attempt_id, pid, uid, key = json.loads(durable.read_bytes(path, _MOST_BYTES) or b"")
+        return Holder(_plain(attempt_id), int(pid), int(uid), _plain(key))
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError, durable.CorruptError):
         return UNNAMED
+
+
+def _plain(word: object) -> str:
+    """It, with nothing that would steer a terminal."""
+    return "".join(letter for letter in str(word) if letter.isprintable())
 
 
 def _path(uuid: str) -> Path:

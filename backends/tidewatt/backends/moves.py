@@ -12,6 +12,7 @@ from tidewatt.backends.backend import Move, Phase
 from tidewatt.backends.clock import Clock
 
 NAME = "moves.jsonl"
+MOST_BYTES = 1_000_000  # some thousand pauses; it is read at every look
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,10 @@ def read(folder: Path) -> list[Step]:
         durable.CorruptError: It is no plain file.
         OSError: It cannot be read.
     """
-    text = (durable.read_bytes(folder / NAME) or b"").decode(errors="replace")
+    text = (durable.read_bytes(folder / NAME, MOST_BYTES) or b"").decode(errors="replace")
     steps = []
     for line in text.splitlines():
-        with suppress(ValueError, KeyError, TypeError):
+        with suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
             form = json.loads(line)
             move = Move(Phase(form["phase"]), int(form["at_ms"]), str(form["reason"]))
             steps.append(Step(move, float(form["mono_s"])))

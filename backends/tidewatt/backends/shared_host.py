@@ -10,9 +10,11 @@ import base64
 import os
 import stat
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from tidewatt.backends import becoming, durable
+from tidewatt.backends.allowance import Allowance
 from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import (
     AttemptStatus,
@@ -29,6 +31,7 @@ from tidewatt.backends.owner import acting_as, owner
 _LATEST_MS = 2**53
 _LONGEST = 1000  # of what an owner's supervisor says
 _MOST_WARNINGS = 50
+_REMEMBERED = 10_000  # attempts
 
 
 class SharedHost(LocalBackend):
@@ -41,6 +44,8 @@ class SharedHost(LocalBackend):
         super().__init__()
         self.jobs = jobs
         self.served = served
+        self._allowance = Allowance()
+        self._last: dict[Path, AttemptStatus] = {}
 
     def owner_of(self, folder: Path) -> Owner:
         """Whose the attempt is.
@@ -70,8 +75,15 @@ class SharedHost(LocalBackend):
             super().submit(launch)
 
     def status(self, folders: Iterable[Path]) -> dict[Path, AttemptStatus]:
-        """As of any host; what an owner's files say is taken for what it is."""
-        return {folder: self._seen(folder) for folder in folders}
+        """As of any host; what an owner's files say is taken for what it is.
+
+        Of one whose files take too long it is what was seen last.
+        """
+        found = {folder: self._seen(folder) for folder in folders}
+        if len(self._last) > _REMEMBERED:
+            self._last.clear()
+        self._last |= found
+        return found
 
     def stop(self, folder: Path, reason: StopReason) -> None:
         """As of any host, by a process of the owner's."""
@@ -108,8 +120,11 @@ class SharedHost(LocalBackend):
             who = self.owner_of(folder)
         except BackendError:
             return frozenset()
-        with acting_as(who):
-            found = super().processes(folder)
+        try:
+            with acting_as(who):
+                found = super().processes(folder)
+        except Exception:  # whatever an owner put there, the others' processes are looked for
+            return frozenset()
         return frozenset(pid for pid in found if _uid_of(pid) == who.uid)
 
     def _spawn(self, argv: list[str], log: str) -> int:
@@ -130,7 +145,14 @@ class SharedHost(LocalBackend):
 
     def _by_owner(self, folder: Path, *words: str) -> dict[str, object]:
         what, *rest = words
-        return becoming.asked(self.owner_of(folder), what, os.fspath(folder), *rest, python=self.python)
+        who = self.owner_of(folder)
+        if self._allowance.spent(who.uid):
+            raise BackendError(
+                f"processes of {who.name} kept the daemon waiting too long: it tries again in a while",
+                transient=True,
+            )
+        with self._allowance.paying(who.uid):
+            return becoming.asked(who, what, os.fspath(folder), *rest, python=self.python)
 
     def _own(self, folder: Path, who: Owner) -> None:
         """Raises BackendError where the attempt's folder is a link, or somebody else's."""
@@ -141,11 +163,15 @@ class SharedHost(LocalBackend):
     def _seen(self, folder: Path) -> AttemptStatus:
         try:
             who = self.owner_of(folder)
-            with acting_as(who):
+            if folder in self._last and self._allowance.spent(who.uid):
+                return self._last[folder]
+            with self._allowance.paying(who.uid), acting_as(who):
                 self._own(folder, who)
                 return believable(super().status([folder])[folder])
         except (BackendError, OSError) as error:
-            return AttemptStatus(Phase.UNKNOWN, reason=f"cannot be told: {error}")
+            return AttemptStatus(Phase.UNKNOWN, reason=f"cannot be told: {plain(str(error))}")
+        except Exception as error:  # whatever an owner put there, the others' attempts are looked at
+            return AttemptStatus(Phase.UNKNOWN, reason=f"cannot be told: {type(error).__name__}")
 
 
 def believable(status: AttemptStatus) -> AttemptStatus:
@@ -163,8 +189,18 @@ def believable(status: AttemptStatus) -> AttemptStatus:
         and not (status.started_ms is not None and (status.ended_ms or status.started_ms) < status.started_ms)
     )
     if sound:
-        return status
+        return replace(
+            status,
+            reason=plain(status.reason),
+            warnings=tuple(map(plain, status.warnings)),
+            moves=tuple(replace(move, reason=plain(move.reason)) for move in status.moves),
+        )
     return AttemptStatus(Phase.UNKNOWN, reason="its files hold what no supervisor writes: were they changed?")
+
+
+def plain(text: str) -> str:
+    """A sentence for people, with nothing that would steer a terminal, and not too long."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:_LONGEST])
 
 
 def _uid_of(pid: int) -> int | None:
