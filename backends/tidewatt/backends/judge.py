@@ -26,6 +26,7 @@ class Judge:
     sending: Collection[Path]
     withdraw: Callable[[Reference], bool] = lambda _: True
     _missing_since: dict[Path, float] = field(default_factory=dict)
+    _unseen_since: dict[Path, float] = field(default_factory=dict)  # of those without a number
 
     def closed(self, attempt: Attempt, found: Reference | None) -> AttemptStatus | None:
         """Of an attempt whose end is already written down."""
@@ -46,6 +47,7 @@ class Judge:
         if seen is None:
             return self._absent(attempt, found)
         self._missing_since.pop(folder, None)
+        self._unseen_since.pop(folder, None)
         found = found.known(folder, seen.id)
         match seen.phase:
             case Phase.ENDED:
@@ -73,7 +75,7 @@ class Judge:
     def _absent(self, attempt: Attempt, found: Reference) -> AttemptStatus:
         folder = attempt.folder
         if not found.id:
-            if folder in self.sending or self.now_ms() - found.sent_ms < self.visible_s * 1000:
+            if not self._long_unseen(folder):
                 return AttemptStatus(Phase.LAUNCHING, reason=f"{self.kind} has not shown it yet")
             reason = f"{self.kind} did not take it: it is not there {self.visible_s:g} s after it was sent"
             if self.withdraw(found) and claim.poison(folder, reason):
@@ -86,6 +88,14 @@ class Judge:
             return AttemptStatus(Phase.POISONED, reason=f"{lost}, and it never started")
         outcome = Outcome(_clock_ms(attempt, self.now_ms()), reason=f"exit status lost: {lost}")
         return self._close(attempt, found, _explained(attempt, outcome))
+
+    def _long_unseen(self, folder: Path) -> bool:
+        """Whether it should have shown up by now; by a clock that nobody sets, so anew after a restart."""
+        if folder in self.sending:
+            self._unseen_since.pop(folder, None)
+            return False
+        since = self._unseen_since.setdefault(folder, time.monotonic())
+        return time.monotonic() - since >= self.visible_s
 
     def _alive(self, folder: Path) -> bool:
         """Whether its escort gave a sign of life within the time after which it would count as gone."""

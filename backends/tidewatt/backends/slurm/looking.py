@@ -226,7 +226,7 @@ class Watch:
         """Nowhere to be found: that means something only when Slurm would show it by now."""
         reference = case.reference
         sent_s = time.time() - reference.sent_ms / 1000
-        if not reference.number and sent_s < reference.visible_within_s:
+        if not reference.number and 0 <= sent_s < reference.visible_within_s:  # else a clock was set back
             return AttemptStatus(Phase.LAUNCHING, reason="pending: it is not known yet whether Slurm has it")
         if reference.first is not None and continuing.again(case.launch, reference):
             return AttemptStatus(Phase.LAUNCHING, reason="pending: let go again")
