@@ -17,6 +17,7 @@ from tidewatt.scheduler.account_tables import BudgetTable, EmbodiedTable
 from tidewatt.scheduler.complaint import complaint
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.node_table import NodeTable
+from tidewatt.scheduler.notices.table import NotifyTable
 from tidewatt.scheduler.paths import Paths, user_config
 from tidewatt.scheduler.place import Location, placed
 from tidewatt.scheduler.planning.policy import Link, Policy
@@ -126,6 +127,7 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
     _absolute(values, "credentials", path)
     for key in ("password_file", "ca_file"):
         _absolute(values.get("node"), key, path)
+    _absolute(values.get("notify"), "url_file", path)
     for source in values.get("source", ()) if isinstance(values.get("source"), list) else ():
         _absolute(source, "path", path)
     return text, values
@@ -251,7 +253,7 @@ def _ways(settings: Settings) -> tuple[tuple[str, str, Link], ...]:
 _KEYS = tuple(field.alias or name for name, field in Settings.model_fields.items())
 _TABLES = frozenset(
     {"source", "region", "link", "shares", "budget", "node", "policy", "project", "transfer"}
-    | {"server", "limits"}
+    | {"notify", "server", "limits"}
 )
 _SCALARS = tuple(key for key in _KEYS if key not in _TABLES)
 _LISTS = ("env_deny",)
@@ -273,5 +275,6 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "budget": tuple(BudgetTable.model_fields),
     "server": tuple(ServerTable.model_fields),
     "limits": tuple(LimitsTable.model_fields),
+    "notify": tuple(NotifyTable.model_fields),
     "limits.*": tuple(LimitTable.model_fields),
 }

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
+from tidewatt.scheduler.notices.table import Kind
 from tidewatt.scheduler.pausing_schema import PausingRequest
 from tidewatt.scheduler.schemas import ArrayView, JobView, KindView, Message, PlanView
 
@@ -57,7 +58,8 @@ class SubmitRequest(PlanRequest):
     """A job. `env` is the environment to keep, None for none; it is kept in the job's folder only.
 
     With `array` it becomes one job for each of these task numbers, of which at most `array_limit` (0: any
-    number) run at a time. `over_budget` is the consent that a budget may ask for.
+    number) run at a time. `over_budget` is the consent that a budget may ask for,
+    `notify` what its owner wants to be told of it, None for what their own settings say.
     """
 
     argv: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -74,6 +76,7 @@ class SubmitRequest(PlanRequest):
     array: tuple[Annotated[int, Field(ge=0)], ...] = ()
     array_limit: Annotated[int, Field(ge=0)] = 0
     over_budget: bool = False
+    notify: tuple[Kind, ...] | None = None
 
 
 class UpdateRequest(Message):

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from tidewatt.scheduler.account_tables import BudgetTable, Table
 from tidewatt.scheduler.node_table import NodeTable
+from tidewatt.scheduler.notices.table import NotifyTable
 from tidewatt.scheduler.policy_schema import ANYWHERE, PolicyTable, ProjectTable, TransferTable
 from tidewatt.scheduler.region_schema import ClosedTable as ClosedTable
 from tidewatt.scheduler.region_schema import HostLimitsTable as HostLimitsTable
@@ -68,7 +69,8 @@ class Settings(Table):
     `g_per_price` and `g_per_hour` are the grams that one unit of money, and one hour of delay, are worth.
     `shares` are the weights of users and projects: one of weight 2 is entitled to twice the GPU hours.
     `budgets` are of projects and users, by the month. `policies` say who may run what where, `projects` what
-    their jobs ask for where they do not say it, `transfers` which ways data go.
+    their jobs ask for where they do not say it, `transfers` which ways data go. `notify` says who is told
+    what.
     """
 
     zone: ZoneKey = ""
@@ -108,6 +110,7 @@ class Settings(Table):
     policies: Annotated[tuple[PolicyTable, ...], Field(alias="policy", strict=False)] = ()
     projects: Annotated[dict[str, ProjectTable], Field(alias="project")] = Field(default_factory=dict)
     transfers: Annotated[tuple[TransferTable, ...], Field(alias="transfer", strict=False)] = ()
+    notify: NotifyTable = NotifyTable()
 
     @property
     def shown_signal(self) -> Literal["average", "marginal"]:

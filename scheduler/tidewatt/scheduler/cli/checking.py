@@ -108,12 +108,16 @@ def _user_file() -> Path:
 
 def _written(value: Any) -> Any:
     """A value as it is written in the file."""
+    from pydantic import SecretStr
+
     from tidewatt.scheduler.when import short
 
     if isinstance(value, timedelta):
         return short(value)
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, SecretStr):
+        return "(hidden)"
     if isinstance(value, dict):
         return {key: _written(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list | tuple):

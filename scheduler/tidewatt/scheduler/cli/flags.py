@@ -45,6 +45,7 @@ _WISH: dict[str, Any] = {
     "region": given.Regions,
     "exclude_region": given.ExcludeRegions,
     "snapshot": given.Snapshot,
+    "notify": given.Notify,
     **PAUSING,
 }
 _ORDER: dict[str, Any] = {

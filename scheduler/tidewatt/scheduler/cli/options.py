@@ -119,6 +119,10 @@ Snapshot = Annotated[
 OverBudget = Annotated[
     bool, typer.Option("--over-budget", help="Consent where it exceeds a budget that asks for that.")
 ]
+Notify = Annotated[
+    str | None,
+    typer.Option("--notify", metavar="EVENTS", help="Tell you of these alone: finished,failed; or none."),
+]
 Hold = Annotated[bool, typer.Option("--hold", help="Wait for `tidewatt release`.")]
 Command = Annotated[
     list[str], typer.Argument(metavar="-- COMMAND...", help="What to run.", show_default=False)

@@ -13,6 +13,7 @@ from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.array_text import submitted_array_lines
 from tidewatt.scheduler.cli.flags import Order, flagged
 from tidewatt.scheduler.cli.job_text import plan_lines, submitted_lines
+from tidewatt.scheduler.cli.notices import kinds_of
 from tidewatt.scheduler.cli.operator_text import note_lines
 from tidewatt.scheduler.cli.session import DaemonTime, daemon, now_of, working_folder
 from tidewatt.scheduler.cli.text import say, say_json, tell
@@ -93,6 +94,7 @@ def _asked(command: list[str], wish: Wish, order: Order) -> tuple[Client, Json, 
         "umask": own_umask(),
         "source": source_of(folder),
         "retries": retries_of(wish.retries or 0),
+        **({} if wish.notify is None else {"notify": list(kinds_of(wish.notify))}),
     }
     return client, request, now
 

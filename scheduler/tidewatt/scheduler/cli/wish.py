@@ -43,6 +43,7 @@ class Wish:
     env: Sequence[str] | None = None
     no_env: bool | None = None
     snapshot: bool | None = None
+    notify: str | None = None
     gpu_kind: Sequence[str] | None = None
     priority: int | None = None
     retries: int | None = None

@@ -35,6 +35,7 @@ from tidewatt.scheduler.daemon.launching import Launcher
 from tidewatt.scheduler.daemon.ledger import Ledger
 from tidewatt.scheduler.daemon.lifetime import lifelong, remembered
 from tidewatt.scheduler.daemon.listening import Listening
+from tidewatt.scheduler.daemon.notifying import Notifier
 from tidewatt.scheduler.daemon.overview import Overview
 from tidewatt.scheduler.daemon.patience import PatientChain
 from tidewatt.scheduler.daemon.policy_views import reread
@@ -213,6 +214,7 @@ def _serve(
         signal.signal(number, lambda *_: stop.set())
     # not in the handler itself: whatever it interrupts may hold the lock
     signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=reread, args=(service,)).start())
+    notifier = Notifier(site, store, gatherer.refresher.health)
     doors = entrance.opened(
         options.listening,
         service,
@@ -223,11 +225,13 @@ def _serve(
     )
     log.info("daemon.started", home=str(site.paths.home), replaying=site.clock.replaying)
     ticker.start()
+    notifier.begin()
     while not stop.wait(LOOK_EVERY_S):
         doors.keep()
         if time.monotonic() - rounds.turned_at > LATE_S:
             _rouse(ticker)  # the ticker goes by the wall clock, which somebody has set back
     rounds.stop()
+    notifier.stop()
     gatherer.stop()
     ticker.shutdown(wait=False)
     doors.close()

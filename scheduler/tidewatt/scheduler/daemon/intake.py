@@ -155,6 +155,8 @@ def _take(home: Path, folder: Path | None, who: Owner | None) -> None:
 def _tell(transaction: Transaction, site: Site, request: SubmitRequest, record: JobRecord) -> None:
     """Appends the event of the submission, and stores where everything is."""
     told = {**_told(record), "frozen": record.frozen}
+    if request.notify is not None:
+        told["notify"] = list(request.notify)
     reason = "held" if request.hold else ""
     transaction.append(record.submitted_ms, "submitted", told, job_id=record.id, reason=reason)
     stdout, stderr = _outputs(request, site.paths.job(record.id), record)
