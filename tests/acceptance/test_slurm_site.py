@@ -80,6 +80,8 @@ def test_script_goes_to_slurm_without_a_daemon(house: Any, clusters: Clusters) -
 
     job = house.until(settled, 90, 1)
     assert job["state"] == "done"
+    shown = house.tidewatt("settle", "--config", str(config), f"{number};us").stdout
+    assert f"  {number};us in Slurm  done" in shown
     assert [line.split()[0] for line in told.read_text().splitlines()].count("begin") == 1
     account = job["settlement"]
     [component] = account["components"]

@@ -29,6 +29,8 @@ _HAPPENED = {
     "cancel asked": "asked to be cancelled",
     "start asked": "asked to start now",
     "plan void": "plan dropped",
+    "queue wait": "it waited in its engine's queue",
+    "signalled": "was sent a signal",
     "overrun": "warning",
 }
 _CHANGED = {

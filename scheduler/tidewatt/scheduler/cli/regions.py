@@ -168,5 +168,5 @@ def _notes(region: Json, now: datetime) -> Iterator[str]:
 
 def _is_guessed(region: Json) -> bool:
     """True where no engine tells what is free, though jobs that are not ours may run there."""
-    elsewhere = region["backend"] != "local" and region["counted"] != "its engine"
-    return elsewhere and region["health"] != "cannot be used"
+    usable = region["backend"] != "local" and region["health"] != "cannot be used"
+    return usable and bool(region["counted"] != "its engine")

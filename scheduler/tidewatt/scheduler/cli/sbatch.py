@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from shutil import which
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +31,7 @@ def sbatch(
         str | None, typer.Option("--clusters", "-M", metavar="NAMES", help="Only there, as in eu,us.")
     ] = None,
     name: given.Name = None,
+    late: given.Late = False,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="In place of your own configuration.")
     ] = None,
@@ -47,7 +49,7 @@ def sbatch(
     settings = load(config, os.environ, {}).settings
     chosen = [each for each in (clusters or "").split(",") if each]
     folder = working_folder()
-    asked = _asked(script, folder, Wish(finish_by=finish_by, duration=duration), name)
+    asked = _asked(script, folder, Wish(finish_by=finish_by, duration=duration), name) | {"late": late}
     with alone(own_paths(), settings, chosen) as here:
         reply, attempt = here.submit(SubmitRequest.model_validate(asked))
         reference = Reference.read(here.folder(attempt))
@@ -78,6 +80,8 @@ def _asked(script: list[str], folder: Path, wish: Wish, name: str | None) -> Jso
     if (folder / command[0]).is_file() and not os.access(folder / command[0], os.X_OK):
         command = ["bash", *command]  # sbatch takes scripts that may not be executed, too
     env = kept_environment(wish)
+    if "/" not in command[0] and not which(command[0]):
+        raise BadInput(f"the script {command[0]} does not exist in {folder}, nor in PATH: check its name")
     check_command(command, folder, (env or {}).get("PATH") or os.environ.get("PATH", os.defpath))
     return plan_request(wish, clock) | {
         "argv": command,

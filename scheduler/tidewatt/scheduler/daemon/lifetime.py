@@ -29,7 +29,8 @@ def lifelong(place: Paths) -> Iterator[None]:
         holder = os.read(descriptor, 20).decode(errors="replace") or "unknown"
         os.close(descriptor)
         raise AnotherDaemon(
-            f"a daemon (pid {holder}) serves {place.home} already: `tidewatt down` ends it"
+            f"a daemon (pid {holder}) serves {place.home} already: `tidewatt submit` hands it jobs,"
+            " `tidewatt down` ends it"
         ) from None
     try:
         os.truncate(descriptor, 0)
