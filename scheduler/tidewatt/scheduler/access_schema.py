@@ -82,6 +82,36 @@ class JobsPage(Message):
     next: str | None = None
 
 
+class ReceiptsPage(Message):
+    """Ended jobs that have an account, newest first, and where the next page begins."""
+
+    receipts: tuple[JobView, ...]
+    before: int | None
+    next: str | None = None
+
+
+class ObservedView(Message):
+    """What was observed of a zone, by the hour: `steps` are `[start_ms, gco2_per_kwh]`."""
+
+    zone: str
+    zone_name: str
+    source: str
+    kind: str
+    steps: tuple[tuple[int, float], ...]
+
+
+class HeadView(Message):
+    """The signed head of the ledger: `envelope` is what was signed, by the key with that fingerprint."""
+
+    seq: int
+    hash: str
+    time_ms: int
+    fingerprint: str
+    key: str
+    envelope: dict[str, object]
+    troubles: tuple[str, ...]
+
+
 class LoggedView(Message):
     """One event of the ledger."""
 

@@ -1,11 +1,13 @@
-"""Speaks to the daemon over its Unix socket, with the standard library alone: every command waits for this.
+"""Speaks to the daemon over its Unix socket, or to one elsewhere, with the standard library alone.
 
-Answers are the plain JSON of `schemas`: checking them again would cost a command more than asking for them.
+Every command waits for this. Answers are the plain JSON of `schemas`: checking them again would cost a
+command more than asking for them.
 """
 
 import http.client
 import json
 import os
+import secrets
 import socket
 import struct
 from collections.abc import Iterator, Mapping
@@ -16,6 +18,8 @@ from urllib.parse import quote, urlencode
 
 from tidewatt.scheduler.array import Key
 from tidewatt.scheduler.errors import BadInput, Refused, SchedulerError
+from tidewatt.scheduler.paths import paths
+from tidewatt.scheduler.remote import Remote, remote_of
 
 Json = dict[str, Any]
 
@@ -26,6 +30,13 @@ class NoDaemon(SchedulerError):  # noqa: N818 - it reads as what it says
     """no daemon is running here: start it with `tidewatt up`"""  # noqa: D415 - the text is the message
 
     exit_code = 3
+
+    def __init__(self, sentence: str = "") -> None:
+        super().__init__(sentence or str(type(self).__doc__))
+
+
+class Broken(SchedulerError):  # noqa: N818 - it reads as what it says
+    """the daemon ended while it answered: look with `tidewatt queue` before trying again"""  # noqa: D415
 
     def __init__(self) -> None:
         super().__init__(str(type(self).__doc__))
@@ -50,19 +61,38 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Client:
-    """One method per path of the daemon's interface; each raises NoDaemon, Refused or BadInput."""
+    """One method per path of the daemon's interface; each raises NoDaemon, Refused or BadInput.
 
-    def __init__(self, path: Path, timeout_s: float = TIMEOUT_S) -> None:
+    `path` is a daemon's socket, or a `Remote`. For programs: `Client.here()`.
+    """
+
+    def __init__(self, path: Path | Remote, timeout_s: float = TIMEOUT_S) -> None:
         self.path = path
         self._timeout_s = timeout_s
+
+    @classmethod
+    def here(cls, timeout_s: float = TIMEOUT_S) -> "Client":
+        """The daemon that the environment names (TIDEWATT_URL, TIDEWATT_PROFILE), else this user's own."""
+        return cls(remote_of(os.environ) or paths(os.environ).socket, timeout_s)
 
     def status(self) -> Json:
         """The daemon now, a StatusView."""
         return self._ask("GET", "status")
 
-    def submit(self, request: Mapping[str, Any]) -> Json:
-        """The SubmitReply to a SubmitRequest: the job is durable."""
-        return self._ask("POST", "jobs", request)
+    def submit(self, request: Mapping[str, Any], key: str | None = None) -> Json:
+        """The SubmitReply to a SubmitRequest: the job is durable.
+
+        The same `key` (Idempotency-Key) with the same request is one job, however often it is sent; one is
+        drawn where none is given, and a connection that breaks is tried once more with it.
+        """
+        key = key or secrets.token_hex(16)
+        try:
+            return self._ask("POST", "jobs", request, key)
+        except Broken as broken:
+            try:
+                return self._ask("POST", "jobs", request, key)
+            except NoDaemon:
+                raise broken from None
 
     def jobs(
         self,
@@ -233,14 +263,26 @@ class Client:
         """Asks the daemon to end; running jobs go on."""
         self._ask("POST", "shutdown", {})
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
-        return _answer(*self._asked(method, path, body))
+    def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, key: str | None = None
+    ) -> Json:
+        return _answer(*self._asked(method, path, body, key))
 
-    def _asked(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, bytes]:
-        connection = _UnixConnection(self.path, self._timeout_s)
+    def _asked(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, key: str | None = None
+    ) -> tuple[int, bytes]:
+        connection = self._connection()
         content = None if body is None else json.dumps(body)
+        headers = {"Content-Type": "application/json"} if content else {}
+        headers |= {"Idempotency-Key": key} if key else {}
+        prefix = ""
+        if isinstance(self.path, Remote):
+            headers["Authorization"], prefix = f"Bearer {self.path.token}", self.path.prefix
         try:
-            return self._exchange(connection, method, f"/api/v1/{path}", content)
+            self._open(connection)
+            connection.request(method, f"{prefix}/api/v1/{path}", content, headers)
+            response = connection.getresponse()
+            return response.status, response.read()
         except PermissionError:
             raise Refused(f"the daemon's socket {self.path} belongs to another user") from None
         except TimeoutError:
@@ -250,22 +292,29 @@ class Client:
             ) from None
         except (OSError, http.client.HTTPException):
             # It took the request and ended: whether it was carried out can only be seen once it is back.
-            raise SchedulerError(
-                "the daemon ended while it answered: look with `tidewatt queue` before trying again"
-            ) from None
+            raise Broken from None
         finally:
             connection.close()
 
-    def _exchange(
-        self, connection: _UnixConnection, method: str, path: str, content: str | None
-    ) -> tuple[int, bytes]:
+    def _connection(self) -> http.client.HTTPConnection:
+        if isinstance(self.path, Remote):
+            return self.path.connection(self._timeout_s)
+        return _UnixConnection(self.path, self._timeout_s)
+
+    def _open(self, connection: http.client.HTTPConnection) -> None:
+        """Raises NoDaemon where nobody listens; elsewhere it says whom it asked and why that failed."""
         try:
             connection.connect()
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise NoDaemon from None
-        connection.request(method, path, content, {"Content-Type": "application/json"} if content else {})
-        response = connection.getresponse()
-        return response.status, response.read()
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            if isinstance(self.path, Path):
+                raise NoDaemon from None
+            raise NoDaemon(f"no daemon answers at {self.path.url}: {error.strerror}") from None
+        except TimeoutError:
+            raise
+        except OSError as error:
+            if isinstance(self.path, Path):
+                raise
+            raise NoDaemon(f"no daemon can be reached at {self.path.url}: {error}") from None
 
 
 def _answer(status: int, text: bytes) -> Json:

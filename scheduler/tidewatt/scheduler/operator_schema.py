@@ -115,11 +115,11 @@ class ExplainRequest(Message):
     groups: tuple[str, ...] | None = None  # None: those of the user on this host
     project: str = ""
     labels: dict[str, str] = Field(default_factory=dict)
-    gpus: Annotated[int, Field(ge=0)] = 0
+    gpus: Annotated[int, Field(ge=0, le=100_000)] = 0  # bounds as of a submission
     gpu_kind: str = ""
-    cpus: Annotated[int, Field(ge=1)] = 1
-    mem_mb: Annotated[int, Field(ge=0)] = 0
-    data_gb: Annotated[float, Field(ge=0)] = 0.0
+    cpus: Annotated[int, Field(ge=1, le=100_000)] = 1
+    mem_mb: Annotated[int, Field(ge=0, le=2**30)] = 0
+    data_gb: Annotated[float, Field(ge=0, le=1e9)] = 0.0
 
 
 class VerdictView(Message):

@@ -15,12 +15,14 @@ class ServerTable(Table):
 
     The members of `group` may submit; those of the groups `operators`, and root, see and cancel everybody's
     jobs and decide about regions; only `up --system` looks at both. `allowed_hosts` are further names, with a
-    port where it is another, that requests over TCP may be addressed to.
+    port where it is another, that requests over TCP may be addressed to; after so many `wrong_tokens` in a
+    minute an address is not listened to for the rest of it.
     """
 
     group: Annotated[str, Field(min_length=1)] = "tidewatt"
     operators: Annotated[tuple[str, ...], Field(strict=False)] = ()
     allowed_hosts: Annotated[tuple[Host, ...], Field(strict=False)] = ()
+    wrong_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 10
 
 
 class LimitTable(Table):

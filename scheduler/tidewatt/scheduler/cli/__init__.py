@@ -33,6 +33,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     if given[:1] == ["--system"]:
         os.environ["TIDEWATT_SYSTEM"] = "1"
         arguments = given[1:]
+    elif given[:1] == ["--profile"] and len(given) > 1:
+        os.environ["TIDEWATT_PROFILE"] = given[1]
+        arguments = given[2:]
     try:
         from tidewatt.scheduler.cli.app import command
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tidewatt.scheduler.client import Client, Json
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.paths import Paths, paths, system_paths
+from tidewatt.scheduler.remote import remote_of
 
 
 def own_paths() -> Paths:
@@ -33,8 +34,8 @@ def daemon_paths() -> Paths:
 
 
 def daemon() -> Client:
-    """A client of the daemon to speak to, which may or may not be running."""
-    return Client(daemon_paths().socket)
+    """A client of the daemon to speak to, which may or may not run; one elsewhere where it is named."""
+    return Client(remote_of(os.environ) or daemon_paths().socket)
 
 
 def listens(path: Path) -> bool:

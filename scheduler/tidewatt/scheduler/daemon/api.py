@@ -1,7 +1,7 @@
 """The daemon's HTTP interface: its routes, and how refusals look. Its doors are `doors` and `access`."""
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated
 
 import structlog
 from fastapi import FastAPI, Header, Query, Request, Response
@@ -44,6 +44,7 @@ from tidewatt.scheduler.daemon.overview import Overview
 from tidewatt.scheduler.daemon.paging import Limit, Number, link
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.streaming import Streams
+from tidewatt.scheduler.daemon.strictness import StrictRoute, allowed
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.request_schema import (
     PlanReply,
@@ -81,6 +82,7 @@ def app(
         openapi_url="/api/v1/openapi.json",
         redirect_slashes=False,
     )
+    api.router.route_class = StrictRoute
     api.state.keys = keys
     described.describe(api)
     _refusals(api)
@@ -185,14 +187,25 @@ def _changing(api: FastAPI, service: Service, changes: Changes) -> None:
     def rerun(key: str, request: RerunRequest) -> SubmitReply:
         return service.rerun(key, request)
 
-    @api.post("/api/v1/jobs/{key}/{verb}")
-    def act(key: str, verb: Literal["cancel", "hold", "release", "start"]) -> JobView | ArrayView:
-        return {
-            "cancel": changes.cancel,
-            "hold": changes.hold,
-            "release": changes.release,
-            "start": changes.start,
-        }[verb](key)
+    @api.post("/api/v1/jobs/{key}/cancel")
+    def cancel(key: str) -> JobView | ArrayView:
+        """Cancels a job, or all tasks of an array that have not ended."""
+        return changes.cancel(key)
+
+    @api.post("/api/v1/jobs/{key}/hold")
+    def hold(key: str) -> JobView | ArrayView:
+        """Keeps a waiting job from starting."""
+        return changes.hold(key)
+
+    @api.post("/api/v1/jobs/{key}/release")
+    def release(key: str) -> JobView | ArrayView:
+        """Lets a held job go."""
+        return changes.release(key)
+
+    @api.post("/api/v1/jobs/{key}/start")
+    def start(key: str) -> JobView | ArrayView:
+        """Starts a waiting job as soon as it fits, whatever the grid does."""
+        return changes.start(key)
 
 
 def _refusals(api: FastAPI) -> None:
@@ -216,10 +229,11 @@ def _refusals(api: FastAPI) -> None:
         return refusal(Problem(title="failed", status=500, detail=detail))
 
     @api.exception_handler(HTTPException)
-    def elsewhere(_request: Request, error: HTTPException) -> JSONResponse:
+    def elsewhere(request: Request, error: HTTPException) -> JSONResponse:
         title = TITLES.get(error.status_code, "refused")
         answer = refusal(Problem(title=title, status=error.status_code, detail=str(error.detail)))
-        answer.headers.update(error.headers or {})
+        if error.status_code == 405:
+            answer.headers["Allow"] = ", ".join(allowed(api, request.scope))
         return answer
 
     @api.exception_handler(RequestValidationError)

@@ -20,6 +20,7 @@ from tidewatt.backends.meters.excerpt import export
 from tidewatt.backends.meters.reading import Usage
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.series import Series
+from tidewatt.scheduler.access_schema import HeadView
 from tidewatt.scheduler.accounting.baseline import ReplayJob
 from tidewatt.scheduler.accounting.frozen import METHOD_VERSION
 from tidewatt.scheduler.accounting.receipt import Settlement
@@ -254,27 +255,33 @@ def routes(api: FastAPI, service: Service) -> None:
     """Adds the paths of bundles and of the ledger."""
     bundles = Bundles(service)
 
-    @api.get("/api/v1/bundle/job/{key}")
+    archive: dict[str, Any] = {
+        "response_class": Response,
+        "responses": {200: {"content": {ZIP: {"schema": {"type": "string", "format": "binary"}}}}},
+    }
+
+    @api.get("/api/v1/bundle/job/{key}", **archive)
     def job(key: str, output: Annotated[list[str] | None, Query()] = None) -> Response:
         return Response(bundles.job(key, _outputs(output or [])), media_type=ZIP)
 
-    @api.get("/api/v1/bundle/report")
+    @api.get("/api/v1/bundle/report", **archive)
     def report(since_s: float | None = None, by: str = "", baseline: str = "") -> Response:
         return Response(bundles.report(since_s, by, baseline), media_type=ZIP)
 
     @api.get("/api/v1/ledger/head")
-    def head() -> dict[str, Any]:
+    def head() -> HeadView:
+        """Signs where the ledger stands now."""
         found, line = bundles.ledger.sign()
         public = bundles.ledger.key.public
-        return {
-            "seq": found.seq,
-            "hash": found.hash,
-            "time_ms": found.time_ms,
-            "fingerprint": public.fingerprint,
-            "key": public.pem.decode(),
-            "envelope": json.loads(line),
-            "troubles": list(bundles.ledger.troubles()),
-        }
+        return HeadView(
+            seq=found.seq,
+            hash=found.hash,
+            time_ms=found.time_ms,
+            fingerprint=public.fingerprint,
+            key=public.pem.decode(),
+            envelope=json.loads(line),
+            troubles=tuple(bundles.ledger.troubles()),
+        )
 
 
 def _software() -> str:

@@ -14,6 +14,7 @@ from tidewatt.scheduler.daemon.overview import Overview
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.sessions import Sessions
 from tidewatt.scheduler.daemon.streaming import Streams
+from tidewatt.scheduler.daemon.throttling import Throttle
 from tidewatt.scheduler.daemon.tokens import TokenRecord, Tokens
 
 
@@ -59,7 +60,12 @@ def opened(
     tokens = Tokens(service.store)
     audit, streams = Audit(service.store, tokens), Streams(service.store)
     keys = Keys(
-        tokens, Sessions(service.store, tokens), audit, caller=_named(served), shared=served is not None
+        tokens,
+        Sessions(service.store, tokens),
+        audit,
+        Throttle(service.site.settings.server.wrong_tokens),
+        caller=_named(served),
+        shared=served is not None,
     )
     routes = Audited(api.app(service, overview(listen), keys, streams, turned_at, shutdown), audit)
     doors = Doors(routes, service.site.paths.socket, served)

@@ -11,6 +11,7 @@ from tidewatt.backends.clock import time_ms
 from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.series import Steps
 from tidewatt.forecasting.zones import zone as zone_of
+from tidewatt.scheduler.access_schema import ObservedView
 from tidewatt.scheduler.accounting.units import HOUR_MS
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.site import Site
@@ -70,5 +71,6 @@ def routes(api: FastAPI, service: Service) -> None:
     """Adds `observed` to the interface."""
 
     @api.get("/api/v1/observed")
-    def answer(zone: str, signal: str, start: AwareDatetime, end: AwareDatetime) -> dict[str, Any]:
-        return observed(service.site, zone, signal, start, end)
+    def answer(zone: str, signal: str, start: AwareDatetime, end: AwareDatetime) -> ObservedView:
+        """What was observed of a zone, by the hour."""
+        return ObservedView.model_validate(observed(service.site, zone, signal, start, end))

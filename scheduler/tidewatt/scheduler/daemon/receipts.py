@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
 from tidewatt.backends.clock import time_ms
+from tidewatt.scheduler.access_schema import ReceiptsPage
 from tidewatt.scheduler.daemon import lookback
 from tidewatt.scheduler.daemon.callers import sees
 from tidewatt.scheduler.daemon.overview import Overview
+from tidewatt.scheduler.daemon.paging import Limit, Number, link
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.views import job_views
 from tidewatt.scheduler.exports import openmetrics
@@ -77,14 +78,17 @@ def routes(api: FastAPI, service: Service, overview: Overview) -> None:
         since_s: float | None = None,
         project: str | None = None,
         user: str | None = None,
-        before: int | None = None,
-        limit: int = MOST,
-    ) -> dict[str, Any]:
-        found, further = receipts.page(since_s, project, user, before, min(max(limit, 1), MOST))
-        return {"receipts": found, "before": further}
+        before: Number | None = None,
+        limit: Limit = MOST,
+    ) -> ReceiptsPage:
+        """Receipts of ended jobs, newest first, in pages."""
+        found, further = receipts.page(since_s, project, user, before, limit)
+        asked = {"since_s": since_s, "project": project, "user": user, "limit": limit}
+        return ReceiptsPage(receipts=tuple(found), before=further, next=link("receipts", asked, further))
 
-    @api.get("/api/v1/metrics")
+    @api.get("/api/v1/metrics", response_class=PlainTextResponse)
     def metrics(request: Request, since_s: float = DAY_S) -> PlainTextResponse:
+        """Receipts as metrics, in Prometheus' text format or as OpenMetrics."""
         wants_open = openmetrics.MEDIA_TYPE in request.headers.get("accept", "")
         jobs = list(receipts.every(since_s))
         text = openmetrics.text(jobs, overview.report(since_s, "none"), openmetrics=wants_open)
