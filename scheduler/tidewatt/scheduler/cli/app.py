@@ -63,7 +63,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "verify": ("verifying", "verify", "Check a bundle: every number, offline."),
     "ledger": ("verifying", "ledger", "Show the signed head of all events, or check them."),
     "move-store": ("moving_store", "move_store", "Move the store into PostgreSQL, or back."),
+    "token": ("tokens", "token", "Make, list and revoke tokens for TCP."),
+    "audit": ("tokens", "audit", "Show who asked for what."),
     "doctor": ("checking", "doctor", "Show what works here, and what to do about the rest."),
+    "notify": ("notices", "notify", "Show who is told what, and try it."),
     "config": ("checking", "configuration", "Show each setting and where it comes from."),
     "demo": ("demonstrating", "demo", "See it work: two recorded days in under three minutes."),
 }
