@@ -96,7 +96,7 @@ class Day:
         for number in self.numbers[2 : 2 + 4 * tenth : 4]:
             if self.house.tidewatt("update", str(number), "--finish-by", "3h").returncode == 0:
                 self.moved.add(number)
-        wanted, killed, ends = set(self.numbers[::4]), False, time.monotonic() + 300
+        wanted, killed, ends = set(self.numbers[::4]), False, time.monotonic() + 300 + 3 * self.jobs
         while not all(job["state"] in OVER for job in self.all()):
             assert time.monotonic() < ends, [job for job in self.all() if job["state"] not in OVER]
             for job in self.all():
