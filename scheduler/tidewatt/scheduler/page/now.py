@@ -40,6 +40,10 @@ def routes(pages: APIRouter, desk: Desk, visitor_of: VisitorOf) -> None:
     def piece(request: Request) -> HTMLResponse:
         return screen("now_piece.html", visitor_of(request), **_contents(desk))
 
+    @pages.get("/page/room")
+    def room(request: Request) -> HTMLResponse:
+        return screen("now_room.html", visitor_of(request), **_contents(desk))
+
     @pages.get("/page/now.json")
     def numbers() -> dict[str, Any]:
         status = desk.status()

@@ -32,7 +32,7 @@
     return [times, ...columns];
   };
 
-  const nowLine = now => chart => {
+  const nowLine = (now, named = true) => chart => {
     const x = chart.valToPos(now, "x", true), {ctx, bbox} = chart;
     if (x < bbox.left || x > bbox.left + bbox.width) return;
     const dpr = devicePixelRatio || 1;
@@ -40,6 +40,7 @@
     ctx.strokeStyle = ctx.fillStyle = colour("--ink");
     ctx.lineWidth = dpr;
     ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke();
+    if (!named) { ctx.restore(); return; }
     ctx.font = font(12 * dpr);
     ctx.textAlign = x > bbox.left + bbox.width - 40 * dpr ? "right" : "left";
     ctx.textBaseline = "top";
@@ -93,8 +94,8 @@
       const stroke = colour(LINES[at % 6]), path = uPlot.paths.stepped({align: 1});
       const value = (chart, each) => each == null ? "–" : `${Math.round(each)} g/kWh`;
       series.push({label: curve.label, stroke, width: 2, dash: DASH[Math.floor(at / 1) % 6], paths: path, points: {show: false}, value});
-      series.push({label: "90th percentile", stroke: "transparent", width: 0, paths: path, points: {show: false}, value});
-      series.push({label: "10th percentile", stroke: "transparent", width: 0, paths: path, points: {show: false}, value});
+      series.push({label: "90th percentile", class: "edge", stroke: "transparent", width: 0, paths: path, points: {show: false}, value});
+      series.push({label: "10th percentile", class: "edge", stroke: "transparent", width: 0, paths: path, points: {show: false}, value});
       bands.push({series: [at * 3 + 2, at * 3 + 3], fill: colour(`${LINES[at % 6]}-band`)});
     });
     const say = document.createElement("p");
@@ -117,7 +118,7 @@
       made.push(new uPlot({
         width, height: Math.max(lanes.size * (width < 500 ? 26 : 30), 34) + (made.length ? 10 : 52), axes: plain, series: [{}, {show: false}],
         cursor: {sync, drag: {x: false, y: false}, points: {show: false}, y: false}, legend: {show: false}, padding: [2, 12, 0, 0],
-        scales: {x: {range: () => range}, y: {range: () => [0, 1]}}, hooks: {draw: [drawLanes(bars, lanes), nowLine(found.now)]},
+        scales: {x: {range: () => range}, y: {range: () => [0, 1]}}, hooks: {draw: [drawLanes(bars, lanes), nowLine(found.now, !made.length)]},
       }, [range, [0, 0]], element));
     }
     return made;
