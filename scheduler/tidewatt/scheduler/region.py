@@ -1,6 +1,7 @@
 """Places where jobs may run."""
 
 from dataclasses import dataclass, field
+from math import ceil
 
 from tidewatt.scheduler.plan import Window
 
@@ -42,5 +43,11 @@ class Region:
     closed: tuple[Window, ...] = ()
     signal: str = ""
     data: tuple[str, ...] = ()  # places and labels of data that may be worked on there
-    queue_wait_s: float | None = None  # how long its engine keeps jobs waiting, as its operator states it
+    queue_wait_s: float | None = None  # 95 of 100 jobs wait no longer in its engine's queue
+    queue_wait_source: str = ""  # who says so
     gpu_uuids: tuple[str, ...] = ()  # those of this host that belong to the region, in pool order
+
+    @property
+    def queue_wait_ms(self) -> int:
+        """The wait in its engine's queue that plans reckon with; 0 where nobody says anything of one."""
+        return 0 if self.queue_wait_s is None else ceil(1000 * self.queue_wait_s)

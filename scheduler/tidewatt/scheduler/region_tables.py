@@ -156,6 +156,7 @@ def _region(
         signal=table.signal,
         data=table.data,
         queue_wait_s=None if table.queue_wait is None else table.queue_wait.total_seconds(),
+        queue_wait_source="" if table.queue_wait is None else "stated",
         gpu_uuids=uuids,
     )
 

@@ -99,6 +99,7 @@ class Outpost(Office):
     def plan(self, causes: str) -> None:
         """Plans the queue again."""
         now = self.site.clock.now()
+        self.parking.waits.look()
         found = queue(self.site, self.store, (), now)
         outlooks = self.site.outlooks(now, found.horizon(None))
         replan(self.store, found, found.situation(self.site, outlooks), plan_queue, causes)

@@ -52,7 +52,7 @@ class Parking:
 
     def __init__(self, site: Site, store: Store, launcher: Launcher) -> None:
         self._site, self._store, self._launcher = site, store, launcher
-        self.waits = Waits(site, store)
+        self.waits = Waits(site, store, launcher.polls)
         self._places: dict[str, _Place] = {}
 
     @property

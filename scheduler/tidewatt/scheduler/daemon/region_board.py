@@ -58,6 +58,7 @@ class RegionBoard:
     ) -> None:
         self._now = now
         self._drains: Mapping[str, Drain] = {}
+        self._waits: Mapping[str, tuple[float, str]] = {}  # seconds in queues, and who says so, by region
         self.unusable: Mapping[str, str] = {}  # kinds of backends that cannot be used here, and why
         self.unshifted: DecisionRecord | None = None  # who switched shifting off, and when
         self.take(stated, settings, rules)
@@ -78,6 +79,11 @@ class RegionBoard:
         }
         self.unshifted = decisions.get(SHIFTING)
         self._made = None
+
+    def waited(self, waits: Mapping[str, tuple[float, str]]) -> None:
+        """Takes in how long jobs wait in the queues of engines, by region: seconds, and how that is known."""
+        if waits != self._waits:
+            self._waits, self._made = dict(waits), None
 
     @property
     def stated(self) -> tuple[Region, ...]:
@@ -173,6 +179,9 @@ class RegionBoard:
         return ""
 
     def _as_of(self, region: Region, now: datetime) -> Region:
+        if region.name in self._waits:
+            wait_s, source = self._waits[region.name]
+            region = replace(region, queue_wait_s=wait_s, queue_wait_source=source)
         if region.backend in self.unusable:
             return replace(region, closed=(Window(now - KEPT, FOREVER),))
         closed = (

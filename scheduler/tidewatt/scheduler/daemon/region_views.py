@@ -65,7 +65,6 @@ class Places:
         state, trouble, answered_ms = _health(region, capacity, health.get(region.name))
         if region.backend in board.unusable:
             state, trouble = "cannot be used", board.unusable[region.backend]
-        wait_s, wait_source = _queue_wait(region, told)
         drain = board.drained(region.name)
         sentence = board.shut(region.name)
         drained = [each for uuid in region.gpu_uuids if (each := board.drained(uuid)) is not None]
@@ -85,8 +84,8 @@ class Places:
             cpus_free=told.cpus_free if told else cpus_free,
             counted="its engine" if told else "our own jobs alone" if region.backend != HOST else "this host",
             note=told.note if told else "",
-            queue_wait_s=wait_s,
-            queue_wait_source=wait_source,
+            queue_wait_s=region.queue_wait_s,
+            queue_wait_source=region.queue_wait_source,
             open="drained" if drain else "closed" if sentence else "open",
             sentence=sentence,
             hours=table.open,
@@ -173,14 +172,6 @@ def _health(
     if capacity is not None or answered_ms is not None:
         return "answers", "", answered_ms
     return "not asked yet", "", None
-
-
-def _queue_wait(region: Region, capacity: Capacity | None) -> tuple[float | None, str]:
-    if capacity is not None and capacity.waits_s is not None:
-        return capacity.waits_s, "seen there, 95th percentile"
-    if region.queue_wait_s is not None:
-        return region.queue_wait_s, "stated"
-    return None, ""
 
 
 def routes(api: "FastAPI", service: Service) -> None:

@@ -125,6 +125,7 @@ class Rounds:
         causes = list(self._causes)
         if not causes and fresh:
             return
+        self.parking.waits.look()
         found = queue(self._site, self._store, self._service.foreign, now)
         until = found.horizon(self._site.settings.default_slack)
         outlooks, beside = self._site.outlooks(now, until), self._site.beside(now, until)

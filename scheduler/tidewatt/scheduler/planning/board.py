@@ -236,7 +236,7 @@ class Board:
         last = latest_start_ms(ask, speed, sure=False)
         if last is not None and begin_ms > last:
             return False
-        sure = latest_start_ms(ask, speed)
+        sure = latest_start_ms(ask, speed, wait_ms=self._grounds[plan.region].region.queue_wait_ms)
         # a longer guard duration, learnt since, calls for an earlier start; one that is due stays due
         return sure is None or begin_ms <= max(sure, self.now_ms) or plan.why is Why.GUARD
 

@@ -108,7 +108,9 @@ class _Hall:
         while ready:
             ask = asks[heappop(ready)]
             soonest = min(
-                self._spots(ask, spots), key=lambda spot: (spot[3], spot[1] != ask.home), default=None
+                self._spots(ask, spots),
+                key=lambda spot: (spot[3] + self._wait(ask, spot[1]), spot[1] != ask.home),
+                default=None,
             )
             if soonest is None:
                 continue
@@ -175,6 +177,11 @@ class _Hall:
         if ask.data_gb > 0 and region.name != ask.home:
             moving = transfer_of(ask, region.name, self._situation.policy.link).ms
         return max([self._now, release, *ends]) + moving
+
+    def _wait(self, ask: Ask, region: str) -> int:
+        """How long the job may lie in the queue there, where it has a deadline."""
+        urgent = ask.finish_by is not None or ask.start_by is not None
+        return self._regions[region].queue_wait_ms if urgent else 0
 
     def _put(self, ask: Ask, spot: Spot, spots: dict[int, Spot]) -> None:
         start, name, pool, end = spot

@@ -60,17 +60,17 @@ def options_of(
 
     `within` are the stretches to which something else limits it: its array.
     """
-    terms: dict[float, Terms] = {}
+    terms: dict[tuple[float, int], Terms] = {}
     found = []
     for name, place in grounds.items():
         if name != ask.home and not allowed(ask, name):
             continue
-        transfer = transfer_of(ask, name, policy.link)
+        transfer, wait_ms = transfer_of(ask, name, policy.link), place.region.queue_wait_ms
         for pool, fares in suitable(ask, place.timeline):
-            own = terms.get(fares[0])
+            own = terms.get((fares[0], wait_ms))
             if own is None:
-                own = terms[fares[0]] = terms_of(
-                    ask, now, policy.default_slack, speed=fares[0], bounds=bounds
+                own = terms[fares[0], wait_ms] = terms_of(
+                    ask, now, policy.default_slack, speed=fares[0], bounds=bounds, wait_ms=wait_ms
                 )
             earliest_ms = own.earliest_ms + transfer.ms
             free = place.timeline.free(ask.need, pool, earliest_ms, power_w=ask.peak_w * fares[1])
@@ -90,7 +90,8 @@ def option_of(
     policy: Policy,
 ) -> Option:
     """One pool as an option to price starts by; nothing is said of what is free."""
-    terms = terms_of(ask, now, policy.default_slack, speed=fares[0])
+    wait_ms = grounds[region].region.queue_wait_ms
+    terms = terms_of(ask, now, policy.default_slack, speed=fares[0], wait_ms=wait_ms)
     transfer = transfer_of(ask, region, policy.link)
     return _option(ask, grounds, grounds[region], pool, fares, terms, transfer, (), policy)
 
@@ -143,6 +144,7 @@ def _option(
         delay_g_per_h=policy.g_per_hour / (ask.power_w / 1000 or 1.0),
         delay_from_ms=terms.earliest_ms + length_ms(ask.duration),
         steps=ask.power_steps,
+        wait_ms=region.queue_wait_ms,
     )
 
 

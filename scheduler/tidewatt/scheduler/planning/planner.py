@@ -7,7 +7,7 @@ from datetime import datetime
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.plan import Ask, Beside, Plan, Why, Window
 from tidewatt.scheduler.planning import reasons
-from tidewatt.scheduler.planning.choice import TIE, Choice, Option, choice_at, earliest, soonest
+from tidewatt.scheduler.planning.choice import TIE, Choice, Option, choice_at, earliest, soonest, surest
 from tidewatt.scheduler.planning.instants import moment
 from tidewatt.scheduler.planning.intensity import CostCurve, remarks, source
 from tidewatt.scheduler.planning.policy import Policy
@@ -54,6 +54,8 @@ def place(
     else:
         closed = [first for first in firsts if first.option.home and not first.option.allowed]
         decision = cleanest(in_time, ask, bounds, policy, earliest(closed) if closed else None)
+    busy = reasons.long_queues([first.option for first in open_firsts if _only_queue(first)])
+    decision = replace(decision, notes=(*decision.notes, *busy))
     return _plan(ask, terms, decision, firsts, policy)
 
 
@@ -104,15 +106,22 @@ def _by(first: Choice, latest_ms: int | None) -> bool:
     return latest_ms is None or first.start_ms <= latest_ms
 
 
+def _only_queue(first: Choice) -> bool:
+    """True where a start is in time but for the wait in the engine's queue."""
+    latest, wait = first.option.latest_ms, first.option.wait_ms
+    return wait > 0 and latest is not None and latest < first.start_ms <= latest + wait
+
+
 def _late(
     ask: Ask, terms: Terms, open_firsts: Sequence[Choice], firsts: Sequence[Choice], policy: Policy
 ) -> Plan | Infeasible:
     """What is left for a job that cannot surely keep its deadline: as soon as it fits, or nothing."""
     just = [first for first in open_firsts if _by(first, first.option.last_ms)]
     if just:
-        decision = Decision(soonest(just), Why.GUARD, reasons.SLACK_IS_USED_UP)
+        surely = surest(just)
+        decision = Decision(surely, Why.GUARD, reasons.used_up(surely.option.wait_ms, surely.option.region))
         return _plan(ask, terms, decision, firsts, policy)
-    first = soonest(open_firsts)
+    first = surest(open_firsts)
     plan = _plan(ask, terms, Decision(first, Why.LATE, reasons.late(ask, first.end_ms)), firsts, policy)
     if ask.late:
         return plan
@@ -126,6 +135,8 @@ def _plan(ask: Ask, terms: Terms, decision: Decision, firsts: Sequence[Choice], 
     at_home = [first for first in firsts if first.option.home]
     at_once = earliest(at_home or firsts)
     notes = decision.notes
+    if option.wait_ms >= reasons.TOLD_WAIT_MS and option.latest_ms is not None:
+        notes = (*notes, reasons.queues(option.wait_ms, option.region))
     if not at_home:
         notes = (*notes, reasons.not_at_home(ask.home, at_once.option.region))
     plan = Plan(

@@ -20,6 +20,7 @@ AT_ONCE = {
 }
 NOW_IS_CLEANEST = "the first free moment is already the cleanest that the deadline allows"
 SLACK_IS_USED_UP = "its slack is used up, should it run as long as it may: starts as soon as it fits"
+TOLD_WAIT_MS = 1000  # in a queue: what is shorter is not worth a word
 FOLLOWED = "what waits for its end would be late otherwise: starts as soon as it fits"
 WHOLE_QUEUE = "placed with the whole queue in view"
 LEAVES_CLEANER = "leaves the cleaner hours to jobs that gain more by them, and still meets its deadline"
@@ -130,6 +131,30 @@ def changing(mean_w: float, peak_w: float) -> str:
     return (
         f"its draw changes while it runs ({mean_w:.3g} W on average, {peak_w:.3g} W at most):"
         " intensities are weighted by it"
+    )
+
+
+def used_up(wait_ms: int, region: str) -> str:
+    """Says that the job may not wait any longer, and whether that is for its engine's queue."""
+    if wait_ms < TOLD_WAIT_MS:
+        return SLACK_IS_USED_UP
+    return (
+        f"its slack is used up, should it wait {_length(wait_ms)} in the queue of {region} and run as long"
+        " as it may: starts as soon as it fits"
+    )
+
+
+def queues(wait_ms: int, region: str) -> str:
+    """Says how much earlier than it must the job is to start, for the queue that it comes into."""
+    return f"up to {_length(wait_ms)} in the queue of {region} are reckoned with before its deadline"
+
+
+def long_queues(options: Sequence[Option]) -> tuple[str, ...]:
+    """Says which regions are too late for the queues there alone, each once."""
+    waits = {option.region: option.wait_ms for option in options}
+    return tuple(
+        f"{region} left out: up to {_length(wait_ms)} in its queue are too long for the deadline"
+        for region, wait_ms in waits.items()
     )
 
 

@@ -23,9 +23,10 @@ SHIFTED = frozenset({Why.CLEANEST, Why.NOW_IS_CLEANEST, Why.NOTHING_TO_GAIN})  #
 class Terms:
     """When a job may start on one kind of hardware, in Unix milliseconds.
 
-    `latest_ms` is the last start that keeps its deadline for all but the longest runs, None where it has
-    none; `last_ms` keeps it if it runs as long as estimated. `shift_ms` is how late it may start for cleaner
-    electricity; None where it starts as soon as it fits: `at_once` then says why.
+    `latest_ms` is the last start that keeps its deadline for all but the longest runs and waits in its
+    engine's queue, None where it has none; `last_ms` keeps it if it runs as long as estimated, and its engine
+    starts it at once. `shift_ms` is how late it may start for cleaner electricity; None where it starts as
+    soon as it fits: `at_once` then says why.
     """
 
     earliest_ms: int
@@ -61,21 +62,23 @@ def terms_of(
     *,
     speed: float = 1.0,
     bounds: Bounds = FREE,
+    wait_ms: int = 0,
 ) -> Terms:
     """The terms of `ask` as of `now`, on hardware that is `speed` times as fast as its estimates are of.
 
-    Jobs of which the longest runs no longer fit before the deadline start as soon as they fit.
+    Jobs of which the longest runs, after `wait_ms` in their engine's queue, no longer fit before the deadline
+    start as soon as they fit.
     """
     earliest = max(ceil_ms(now), bounds.release_ms)
     if ask.release is not None:
         earliest = max(earliest, ceil_ms(ask.release))
     duration = duration_ms(ask, speed)
-    latest = latest_start_ms(ask, speed, bounds.end_ms)
+    latest = latest_start_ms(ask, speed, bounds.end_ms, wait_ms=wait_ms)
     last = latest_start_ms(ask, speed, bounds.end_ms, sure=False)
     shift, at_once = _shift(ask, earliest, latest, last, default_slack)
     if shift is not None:
         if bounds.due_ms is not None:
-            shift = min(shift, bounds.due_ms - duration)
+            shift = min(shift, bounds.due_ms - duration - wait_ms)
         if bounds.not_after_ms is not None:
             shift = min(shift, bounds.not_after_ms)
     return Terms(earliest, duration, latest, shift, at_once, last)
@@ -107,12 +110,13 @@ def duration_ms(ask: Ask, speed: float = 1.0) -> int:
 
 
 def latest_start_ms(
-    ask: Ask, speed: float = 1.0, end_ms: int | None = None, *, sure: bool = True
+    ask: Ask, speed: float = 1.0, end_ms: int | None = None, *, sure: bool = True, wait_ms: int = 0
 ) -> int | None:
     """The last start that keeps the deadline, in Unix milliseconds; None where there is none.
 
-    `sure`: also for runs as long as `guard_duration`. `end_ms` is a further moment by which it has to end. An
-    assumed duration that never fitted before `finish_by` says nothing: such a job has to start before it.
+    `sure`: also for runs as long as `guard_duration`. `end_ms` is a further moment by which it has to end;
+    `wait_ms` is how long it may wait in its engine's queue after that start. An assumed duration that never
+    fitted before `finish_by` says nothing: such a job has to start before it.
     """
     limits = []
     if ask.finish_by is not None:
@@ -126,7 +130,7 @@ def latest_start_ms(
         limits.append(floor_ms(ask.start_by))
     if end_ms is not None:
         limits.append(end_ms - duration_ms(ask, speed))
-    return min(limits, default=None)
+    return min(limits) - wait_ms if limits else None
 
 
 def _at(speed: float, length: timedelta) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from tidewatt.scheduler.plan import Plan
+from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.planning.board import Board
 from tidewatt.scheduler.planning.choice import TIE
 from tidewatt.scheduler.planning.instants import floor_ms
@@ -12,6 +12,7 @@ from tidewatt.scheduler.planning.permission import permitted
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.queue import plan_queue
 from tidewatt.scheduler.planning.situation import Situation
+from tidewatt.scheduler.planning.terms import latest_start_ms
 from tidewatt.scheduler.planning.timetable.immediate import immediate
 from tidewatt.scheduler.planning.timetable.problem import Certificate
 from tidewatt.scheduler.planning.timetable.situated import Situated, situated
@@ -54,6 +55,7 @@ def refined(
     """
     plans = plan_queue(situation)
     proof = _proved(situation, made, plans, prices)
+    proposed = _outwaiting(proposed, situation)
     if not proposed:
         return plans, proof
     kept = {job_id: plan for job_id, plan in situation.keep.items() if job_id not in proposed}
@@ -150,7 +152,9 @@ def _as_proposed(situation: Situation, proposed: Mapping[int, Plan]) -> Plans:
     """The proposal as it is; whoever has no place in it, or may not wait so, is placed in what is left."""
     postponed = {ask.job_id: ask.postponed for ask in situation.asks}
     fine = {
-        job_id: plan for job_id, plan in proposed.items() if _worth_it(plan, postponed[job_id], situation)
+        job_id: plan
+        for job_id, plan in _outwaiting(proposed, situation).items()
+        if _worth_it(plan, postponed[job_id], situation)
     }
     rest = [ask for ask in situation.asks if ask.job_id not in fine]
     if not rest:
@@ -170,6 +174,25 @@ def _worth_it(plan: Plan, postponed: int, situation: Situation) -> bool:
     waits = plan.window.start - plan.immediate_start
     saving = 1 - plan.expected_g / plan.immediate_g
     return waits <= timedelta(0) or (waits >= policy.min_wait and saving >= policy.min_saving)
+
+
+def _outwaiting(proposed: Mapping[int, Plan], situation: Situation) -> dict[int, Plan]:
+    """Those by which jobs end in time also after the longest usual wait in the queues that they come into."""
+    waits = {region.name: region.queue_wait_ms for region in situation.regions}
+    if not any(waits.values()):
+        return dict(proposed)
+    asks = {ask.job_id: ask for ask in situation.asks}
+    return {
+        job_id: plan
+        for job_id, plan in proposed.items()
+        if plan.stints or _outwaits(asks[job_id], plan, waits[plan.region])
+    }
+
+
+def _outwaits(ask: Ask, plan: Plan, wait_ms: int) -> bool:
+    speed = ask.duration / (plan.window.end - plan.window.start)
+    sure = latest_start_ms(ask, speed, wait_ms=wait_ms)
+    return sure is None or not wait_ms or floor_ms(plan.window.start) <= sure
 
 
 def _missed(plans: Plans) -> int:

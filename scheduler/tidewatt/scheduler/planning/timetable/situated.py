@@ -20,7 +20,9 @@ from tidewatt.scheduler.planning.timetable.certificate import certify
 from tidewatt.scheduler.planning.timetable.interrupted import stints_grams
 from tidewatt.scheduler.planning.timetable.problem import (
     NOWHERE,
+    Amounts,
     Certificate,
+    Flags,
     Ints,
     Places,
     Problem,
@@ -179,8 +181,9 @@ def situated(situation: Situation) -> Situated | None:
     if not rows or not pools:
         return None
     menus, menu = menus_of(asks, pools, curves)
-    speeds = [sorted(set(menus.speed[at, menus.allowed[at]].tolist())) for at in menu]
-    ends = [_ends(ask, of, situation) for ask, of in zip(asks, speeds, strict=True)]
+    waits = np.array([region.queue_wait_ms for region, _ in pools], np.int64)
+    fares = [_fares(menus.speed[at], waits, menus.allowed[at]) for at in menu]
+    ends = [_ends(ask, of, situation) for ask, of in zip(asks, fares, strict=True)]
     soonest, latest = [min(each) for each in ends], [max(each) for each in ends]
     edges = edges_from(ceil_ms(situation.now), max(latest), [each.duration_ms for each in own])
     strict, loose = _places(situation, pools, curves, edges, asks)
@@ -198,11 +201,17 @@ def situated(situation: Situation) -> Situated | None:
     return Situated(Problem(strict, menus, jobs), relaxed, tuple(asks), tuple(own), regions, tuple(curves))
 
 
-def _ends(ask: Ask, speeds: Sequence[float], situation: Situation) -> list[int]:
-    """By when the job has to have ended, at each speed that it can run at; by its own estimate at least."""
+def _fares(speed: Amounts, wait_ms: Ints, allowed: Flags) -> list[tuple[float, int]]:
+    """The speeds at which a job can run, each with the waits in the queues before it; ascending."""
+    return sorted(set(zip(speed[allowed].tolist(), wait_ms[allowed].tolist(), strict=True)))
+
+
+def _ends(ask: Ask, fares: Sequence[tuple[float, int]], situation: Situation) -> list[int]:
+    """By when the job has to have ended, wherever it can run; by its own estimate at least."""
     found = []
-    for speed in speeds or [1.0]:
-        terms = terms_of(ask, situation.now, situation.policy.default_slack, speed=speed)
+    for speed, wait_ms in fares or [(1.0, 0)]:
+        slack = situation.policy.default_slack
+        terms = terms_of(ask, situation.now, slack, speed=speed, wait_ms=wait_ms)
         if terms.shift_ms is not None:
             found.append(terms.shift_ms + terms.duration_ms)
     if not found:
