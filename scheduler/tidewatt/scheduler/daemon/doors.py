@@ -6,7 +6,6 @@ On a shared server the socket is the served group's, and whoever connects is kno
 import os
 import socket
 import threading
-from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from tidewatt.scheduler.daemon.access import MOST_BYTES, Access
+from tidewatt.scheduler.daemon.access import Access
 from tidewatt.scheduler.daemon.asgi import Asgi, Receive, Scope, Send
 from tidewatt.scheduler.daemon.callers import Caller, Served, asking, peer
+from tidewatt.scheduler.daemon.portions import Portioned, Portions
 
 log = structlog.get_logger()
 CLOSING_S = 5.0
@@ -120,34 +120,37 @@ class _Asked:
         self._caller = caller
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        left = MOST_BYTES
-
-        async def bounded() -> MutableMapping[str, Any]:
-            nonlocal left
-            message = await receive()
-            left -= len(message.get("body", b""))
-            # one who sends more than anybody needs is taken for gone
-            return message if left >= 0 else {"type": "http.disconnect"}
-
         with asking(self._caller):
-            await self._inner(scope, bounded, send)
+            await self._inner(scope, receive, send)
 
 
 def _naming(served: Served) -> type[H11Protocol]:
-    """HTTP on a Unix socket for those who are served, each request with its caller; others are hung up on."""
+    """HTTP on a Unix socket for those who are served, each request with its caller; others are hung up on.
+
+    So is who has too many connections already.
+    """
+    portions = Portions()
 
     class Named(H11Protocol):
+        counted: int | None = None
+
         def connection_made(self, transport: Any) -> None:
             try:
                 caller = served.admitted(transport.get_extra_info("socket"))
             except OSError:  # it has gone again
                 caller = None
             super().connection_made(transport)
-            if caller is None:
+            if caller is None or not portions.come(caller.uid):
                 self.app: Any = _nobody
                 transport.abort()
             else:
-                self.app = _Asked(self.app, caller)
+                self.counted = caller.uid
+                self.app = Portioned(_Asked(self.app, caller), portions.turn(caller.uid))
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            if self.counted is not None:
+                portions.gone(self.counted)
 
     return Named
 

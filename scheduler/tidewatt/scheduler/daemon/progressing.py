@@ -1,5 +1,6 @@
 """How much of an attempt's work was kept when it ended before the job was done."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,8 @@ from tidewatt.backends import durable
 from tidewatt.backends.backend import AttemptStatus, Phase, StopReason
 from tidewatt.scheduler.daemon.moving import ran_ms
 
+_DIGEST = re.compile(r"[0-9A-Za-z:+/=_-]{1,200}")
+_GREATEST = 2**53
 FAILED = "no whole checkpoint"  # how a backend's reason begins where a pause left none
 
 
@@ -110,6 +113,24 @@ def _ran(status: AttemptStatus, started_ms: int, until_ms: int) -> int:
 def read(folder: Path) -> Mapping[str, Any] | None:
     """What an attempt's backend says of the checkpoint that a pause left; None where it says nothing."""
     try:
-        return durable.read(folder / "checkpoint.json")
+        content = durable.read(folder / "checkpoint.json", durable.SMALL_BYTES)
     except (OSError, durable.CorruptError):
         return None
+    if content is None:
+        return None
+    previous = content.get("previous")
+    return {
+        "whole": content.get("whole") is True,
+        **_of_one(content),
+        "previous": _of_one(previous) if isinstance(previous, dict) else None,
+    }
+
+
+def _of_one(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of one checkpoint and has its right form; a job may have written anything there."""
+    digest = content.get("digest")
+    numbers = {name: content.get(name) for name in ("at_ms", "size")}
+    return {
+        **({"digest": digest} if isinstance(digest, str) and _DIGEST.fullmatch(digest) else {}),
+        **{name: value for name, value in numbers.items() if type(value) is int and 0 <= value < _GREATEST},
+    }
