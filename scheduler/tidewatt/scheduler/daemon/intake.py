@@ -31,7 +31,10 @@ from tidewatt.scheduler.store.records import JobRecord, kind_record
 
 STAGING = ".new-"  # folders of jobs that are not stored yet; swept when the daemon starts
 OUTPUT = "output.log"
+_SNAPSHOT = "snapshot.path"  # which of the files is the folder of the copy
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NAME, _PATH, _MOST_LABELS = 200, 4096, 64
+_MOST_ARGUMENTS = 6 << 20  # what execve(2) of Linux takes at most, with its environment
 _SURROGATE = re.compile(r"[\ud800-\udfff]")  # what a byte that is no UTF-8 becomes in a command line
 
 
@@ -49,14 +52,28 @@ def check(request: SubmitRequest, paths: Paths) -> None:
         raise BadInput(
             "the command or a path is not text in UTF-8: rename the file, or wrap it into a script"
         )
+    _check_lengths(request)
     no_root()
     check_folder(request.cwd, submitter(paths))
+
+
+def _check_lengths(request: SubmitRequest) -> None:
+    """Refuses what no system could run, or nobody could read: all of it is kept for ever."""
+    if sum(len(os.fsencode(word)) + 1 for word in request.argv) > _MOST_ARGUMENTS:
+        raise BadInput("the command has more than 6 MB, which no system runs: put its words into a file")
+    if any(len(os.fsencode(path)) > _PATH for path in (request.cwd, request.stdout, request.stderr)):
+        raise BadInput(f"a path has over {_PATH} bytes, which no system takes: choose a shorter one")
+    labels = [*request.labels, *request.labels.values()]
+    if len(request.labels) > _MOST_LABELS or any(len(each) > _NAME for each in labels):
+        raise BadInput(f"a job has at most {_MOST_LABELS} labels of {_NAME} letters: leave some out")
+    if any(_FORBIDDEN.search(each) for each in labels):
+        raise BadInput("a label has control characters: choose a plainer one")
 
 
 def check_names(name: str | None, project: str | None) -> None:
     """Refuses names that would not fit a line of a table."""
     for what, text in (("name", name or ""), ("project", project or "")):
-        if _FORBIDDEN.search(text) or len(text) > 200:
+        if _FORBIDDEN.search(text) or len(text) > _NAME:
             raise BadInput(
                 f"the {what} {text[:40]!r} has control characters or over 200 letters: choose a plainer one"
             )
@@ -86,7 +103,7 @@ def staged(site: Site, request: SubmitRequest) -> Iterator[Path]:
         if request.snapshot:
             copied = snapshot(Path(request.cwd), folder / "source", who).relative_to(folder)
             with acting_as(who):
-                (folder / "snapshot.path").write_text(str(copied), encoding="utf-8")
+                _note(folder / _SNAPSHOT, str(copied))
         yield folder
     except BackendError as error:
         raise BadInput(str(error)) from error
@@ -164,8 +181,8 @@ def _tell(transaction: Transaction, site: Site, request: SubmitRequest, record: 
     if request.snapshot:
         first = site.paths.job(record.array or record.id)
         with acting_as(submitter(site.paths)):
-            copied = durable.read_bytes(first / "snapshot.path") or b""
-        source["snapshot"] = str(first / copied.decode())
+            copied = durable.read_bytes(first / _SNAPSHOT, _PATH) or b""
+        source["snapshot"] = str(first / copied.decode(errors="replace"))
     transaction.change_job(record.id, stdout=stdout, stderr=stderr, source=source)
 
 
@@ -289,6 +306,17 @@ def _told(record: JobRecord) -> Mapping[str, Any]:
         **(array if record.array else {}),
         **{key: value for key, value in {**counts, **lists}.items() if value},
     }
+
+
+def _note(path: Path, text: str) -> None:
+    """Writes a new file; the user, whose programs have worked in its folder, may have made one already.
+
+    Raises:
+        OSError: It is there: were it a pipe, writing to it would never end.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(path, flags, durable.MODE), "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _outputs(request: SubmitRequest, home: Path, record: JobRecord) -> tuple[str, str]:
