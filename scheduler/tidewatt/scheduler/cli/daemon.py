@@ -212,7 +212,8 @@ def up_lines(status: Json, log: str, *, already: bool) -> Iterator[str]:
     yield from _clock_lines(status, now)
     for region in status["regions"]:
         yield f"  region   {_region_text(region)}"
-    for warning in status["warnings"]:
+    shut = [region["shut"] for region in status["regions"] if region["shut"]]
+    for warning in (*shut, *status["warnings"]):
         yield painted(f"  warning  {warning}", "yellow")
 
 

@@ -75,7 +75,8 @@ def _asked(command: list[str], wish: Wish, order: Order) -> tuple[Client, Json, 
     wish = wish.over(defaults(current, os.environ))
     folder = folder_of(order.chdir, current)
     env = kept_environment(wish)
-    check_command(command, folder, (env or {}).get("PATH") or os.environ.get("PATH", os.defpath))
+    path = (env or {}).get("PATH") or os.environ.get("PATH", os.defpath)
+    _check_here(client, command, folder, wish, path)
     now = DaemonTime(client)
     request = plan_request(wish, now) | after_of(order.after) | _tasks(order)
     request |= {
@@ -97,6 +98,24 @@ def _asked(command: list[str], wish: Wish, order: Order) -> tuple[Client, Json, 
         **({} if wish.notify is None else {"notify": list(kinds_of(wish.notify))}),
     }
     return client, request, now
+
+
+def _check_here(client: Client, command: list[str], folder: Path, wish: Wish, path: str) -> None:
+    """Refuses a command that is not there; of a job that cannot run on this host it is only told.
+
+    Raises:
+        BadInput: where it is not, and might run here.
+    """
+    try:
+        check_command(command, folder, path)
+    except BadInput as error:
+        without = wish.exclude_region or ()
+        found = [each for each in client.status()["regions"] if each["name"] not in without]
+        among = [each for each in found if not wish.region or each["name"] in wish.region]
+        if not among or any(each["backend"] == "local" for each in among):
+            raise
+        where = ", ".join(each["name"] for each in among)
+        tell(f"tidewatt: on this host {error}; it has to be there where the job runs: {where}")
 
 
 def _tasks(order: Order) -> Json:

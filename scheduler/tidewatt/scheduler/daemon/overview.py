@@ -16,6 +16,7 @@ from tidewatt.scheduler.daemon.engines import stranded
 from tidewatt.scheduler.daemon.gathering import Gatherer
 from tidewatt.scheduler.daemon.grid_now import grid_now
 from tidewatt.scheduler.daemon.outlook_view import outlook_view
+from tidewatt.scheduler.daemon.polling import EngineHealth
 from tidewatt.scheduler.daemon.region_views import is_experimental
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.shifting import shifting
@@ -181,21 +182,10 @@ class Overview:
         if self._site.host.gpu_note:
             found.append(self._site.host.gpu_note)
         found += self._gatherer.troubles()
-        found += stranded(self._site, self._store)
-        found += [
-            f"{region}: its engine is silent: {each.error}"
-            for region, each in self._service.watcher.health().items()
-            if each.error
-        ]
         if self._service.ledger is not None:
             found += self._service.ledger.troubles()
         found += stranded(self._site, self._store)
-        found += [
-            f"the engine of {name} ({health.backend}) does not answer: {health.error}; its"
-            f" {health.attempts} jobs go on there and keep their places here"
-            for name, health in self._service.watcher.health().items()
-            if health.error
-        ]
+        found += [_silent(name, each) for name, each in self._service.watcher.health().items() if each.error]
         return tuple(found)
 
     def _home_zone(self) -> str:
@@ -204,3 +194,10 @@ class Overview:
         if not zone:
             raise BadInput("no zone is configured: name one, for example `tidewatt forecast DE`")
         return zone
+
+
+def _silent(region: str, engine: EngineHealth) -> str:
+    """That an engine does not answer, and what it is to its jobs."""
+    jobs = f"{engine.attempts} job{'s' * (engine.attempts != 1)}"
+    kept = f"; its {jobs} go on there and keep their places here" if engine.attempts else ""
+    return f"the engine of {region} ({engine.backend}) does not answer: {engine.error}{kept}"
