@@ -160,10 +160,12 @@ class Access:
         return token, session, receive
 
     def token_of(self, text: str, asked: Asked) -> TokenRecord:
-        """The token that somebody sent; each that is wrong counts against address and token."""
+        """The token that somebody sent; each that is a guess counts against address and token."""
         throttle, number = self._keys.throttle, public_part(text)
         names = (f"address {asked.address}", f"token {number}" if number else "")
         token = self._keys.tokens.found(text)
+        if token is not None and not token.holds(self._keys.tokens.now_ms()):
+            raise _unknown(asked, f"the token {token.name} is revoked or over: `tidewatt token create`")
         if token is not None and (asked.address, token.id) in self._known_good:
             return token  # nobody's wrong guesses shut out whom we know
         if wait_s := throttle.wait_s(*filter(None, names)):
@@ -173,7 +175,7 @@ class Access:
             )  # fmt: skip
         if token is None:
             throttle.fail(*names)
-            raise _unknown(asked, "this token is wrong, revoked or over: `tidewatt token create` makes one")
+            raise _unknown(asked, "this token is wrong: `tidewatt token create` makes one")
         if len(self._known_good) < 10_000:
             self._known_good.add((asked.address, token.id))
         return token
