@@ -252,7 +252,8 @@ def _attempt_line(attempt: Json, now: datetime) -> str:
     end += "" if attempt["signal"] is None else f", signal {attempt['signal']}"
     gpus = f" on {', '.join(attempt['gpu_uuids'])}" if attempt["gpu_uuids"] else ""
     reason = f": {attempt['reason']}" if attempt["reason"] else ""
-    return (
-        f"  attempt  {attempt['attempt_id']} {attempt['state']} in {attempt['region']}{gpus},"
-        f" {local(attempt['started'], now, seconds=True)} to {until}{end}{reason}"
-    )
+    state = "did not start" if attempt["state"] == "poisoned" else attempt["state"]
+    stands = f"  attempt  {attempt['attempt_id']} {state} in {attempt['region']}{gpus}"
+    if not attempt["started"]:
+        return stands + reason
+    return f"{stands}, {local(attempt['started'], now, seconds=True)} to {until}{end}{reason}"
