@@ -39,7 +39,7 @@ def run(command: given.Command, wish: Wish, order: Order, as_json: given.AsJson 
     before = _sizes(folder_of(order.chdir, working_folder()), order.output, order.error)
     client = daemon()
     try:
-        reply, now = send(command, wish, order)
+        reply, now = send(command, wish, order, OF_ONE_JOB)
         for line in submitted_lines(reply, now):
             tell(line)
         _tell_waiting(reply["job"], now)

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from tidewatt.scheduler.cli import headers
 from tidewatt.scheduler.cli import options as given
+from tidewatt.scheduler.cli.flags import WHERE_AND_WHEN
 from tidewatt.scheduler.cli.job_text import plan_lines
 from tidewatt.scheduler.cli.operator_text import note_lines
 from tidewatt.scheduler.cli.session import own_paths, working_folder
@@ -18,6 +20,8 @@ from tidewatt.scheduler.cli.text import say, say_json, tell
 from tidewatt.scheduler.cli.wish import Wish, check_command, defaults, plan_request
 from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.errors import BadInput
+
+HEADERS = (WHERE_AND_WHEN | {"name"}) - {"after", "late"}  # what #TIDEWATT lines of its scripts may hold
 
 
 def sbatch(
@@ -73,7 +77,8 @@ def _asked(script: list[str], folder: Path, wish: Wish, name: str | None) -> Jso
     from tidewatt.scheduler.cli.session import clock
 
     known = directives(script, folder)
-    wish = _by_script(wish.over(defaults(folder, os.environ)), known.value)
+    told = headers.told(script, folder, HEADERS)
+    wish = _by_script(wish.over(defaults(folder, os.environ, told.wish)), known.value)
     command = list(script)
     if not command[0].startswith(("/", "./")) and (folder / command[0]).is_file():
         command[0] = f"./{command[0]}"
@@ -87,7 +92,7 @@ def _asked(script: list[str], folder: Path, wish: Wish, name: str | None) -> Jso
         "argv": command,
         "cwd": str(folder),
         "env": env,
-        "name": name or known.value("job-name") or "",
+        "name": name or told.order.name or known.value("job-name") or "",
         "project": wish.project or "",
         "umask": own_umask(),
         "source": source_of(folder),

@@ -1,6 +1,7 @@
 """`submit` and `rerun`: from flags to a request, and the daemon's answer in words."""
 
 import os
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tidewatt.scheduler.array import parse_tasks
+from tidewatt.scheduler.cli import headers
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.array_text import submitted_array_lines
 from tidewatt.scheduler.cli.flags import Order, flagged
@@ -49,9 +51,11 @@ def submit(
         say(line)
 
 
-def send(command: list[str], wish: Wish, order: Order) -> tuple[Json, datetime]:
-    """The SubmitReply for a new job, and the daemon's time."""
-    client, request, now = _asked(command, wish, order)
+def send(
+    command: list[str], wish: Wish, order: Order, only: Collection[str] | None = None
+) -> tuple[Json, datetime]:
+    """The SubmitReply for a new job, and the daemon's time; `only`: the flags that its script may hold."""
+    client, request, now = _asked(command, wish, order, only)
     return client.submit(request), now()
 
 
@@ -68,14 +72,18 @@ def _rehearse(command: list[str], wish: Wish, order: Order, as_json: bool) -> No
     say(reply["text"].rstrip("\n"))
 
 
-def _asked(command: list[str], wish: Wish, order: Order) -> tuple[Client, Json, DaemonTime]:
+def _asked(
+    command: list[str], wish: Wish, order: Order, only: Collection[str] | None = None
+) -> tuple[Client, Json, DaemonTime]:
     """The SubmitRequest for a new job, whom to ask, and the daemon's time."""
     client = _present()
     current = working_folder()
-    wish = wish.over(defaults(current, os.environ))
+    script = headers.told(command, folder_of(order.chdir, current), only)
+    wish, order = wish.over(defaults(current, os.environ, script.wish)), script.under(order)
     folder = folder_of(order.chdir, current)
     env = kept_environment(wish)
     path = (env or {}).get("PATH") or os.environ.get("PATH", os.defpath)
+    command = headers.runnable(command, folder, path)
     _check_here(client, command, folder, wish, path)
     now = DaemonTime(client)
     request = plan_request(wish, now) | after_of(order.after) | _tasks(order)

@@ -92,14 +92,14 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def defaults(folder: Path, environ: Mapping[str, str]) -> Wish:
-    """The defaults of submit: `TIDEWATT_PROJECT` and the like, over those of `./tidewatt.toml`.
+def defaults(folder: Path, environ: Mapping[str, str], script: Wish | None = None) -> Wish:
+    """The defaults of submit: `TIDEWATT_PROJECT` and the like, over a script's, over `./tidewatt.toml`.
 
     Raises:
         BadInput: for an unknown key or a wrong type, with file and line.
     """
     texts: dict[str, Any] = {key: environ.get(f"TIDEWATT_{key.upper()}") for key in _VARIABLES}
-    return Wish(**texts).over(_from_file(folder))
+    return Wish(**texts).over((script or Wish()).over(_from_file(folder)))
 
 
 def _from_file(folder: Path) -> Wish:
