@@ -317,3 +317,80 @@ def test_events_are_canonical_json(store: Store) -> None:
 
 def test_store_is_read_by_its_owner_only(store: Store) -> None:
     assert Path(store.name).stat().st_mode & 0o077 == 0
+
+
+def test_transactions_that_are_stored_together_are_durable_together(tmp_path: Path) -> None:
+    store, other = Store(tmp_path / "a.db"), Store(tmp_path / "a.db")
+    with store.together():
+        for name in ("ada", "bob"):
+            with store.transaction() as transaction:
+                number = transaction.add_job(job(user=name))
+                transaction.append(1000, "submitted", job_id=number)
+        assert other.jobs() == []
+    assert [each.user for each in other.jobs()] == ["ada", "bob"]
+    assert [event["seq"] for event in other.events()] == [1, 2]
+    for each in (store, other):
+        each.close()
+
+
+def noted(store: Store, kind: str) -> None:
+    with store.transaction() as transaction:
+        transaction.append(1000, kind)
+
+
+def refused(store: Store, number: int) -> None:
+    with store.transaction() as transaction:
+        transaction.append(2000, "never", job_id=number)
+        transaction.move_job(number, JobState.DONE, "", 2000)
+
+
+def broken(store: Store) -> None:
+    with store.transaction() as transaction:
+        transaction.execute(sa.text("insert into nowhere values (1)"))
+
+
+def test_of_transactions_stored_together_one_that_raises_is_undone_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "a.db")
+    with store.together():
+        with store.transaction() as transaction:
+            first = transaction.add_job(job())
+            transaction.append(1000, "submitted", job_id=first)
+        with pytest.raises(MoveError):
+            refused(store, first)
+        with store.transaction() as transaction:
+            transaction.move_job(first, JobState.HELD, "", 3000)
+    noted(store, "goes on as before")
+    assert [event["kind"] for event in store.events()] == ["submitted", "job.held", "goes on as before"]
+    assert [event["seq"] for event in store.events()] == [1, 2, 3]
+    store.close()
+
+
+def test_nothing_of_a_block_that_raises_is_stored(tmp_path: Path) -> None:
+    store = Store(tmp_path / "a.db")
+
+    def fails() -> None:
+        with store.together():
+            noted(store, "noted")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
+    assert store.events() == []
+    store.close()
+
+
+def test_when_the_database_fails_nothing_that_was_stored_together_is_there(tmp_path: Path) -> None:
+    store = Store(tmp_path / "a.db")
+
+    def fails() -> None:
+        with store.together():
+            noted(store, "noted")
+            with pytest.raises(StoreError):
+                broken(store)
+            with pytest.raises(StoreError):
+                noted(store, "noted after it")
+
+    with pytest.raises(StoreError):
+        fails()
+    assert store.events() == []
+    store.close()

@@ -1,6 +1,7 @@
 """Follows the live attempts: what their backend says of them becomes moves of the store."""
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -42,6 +43,8 @@ class Watcher:
         self._stopped: set[str] = set()  # attempts that were asked to end by this daemon
         self._reasons: dict[str, str] = {}  # why attempts elsewhere wait, as it was told last
         self._recorded: dict[str, tuple[AttemptStatus, int]] = {}  # that change nothing until a time
+        self._jobs: Mapping[int, JobRecord] = {}  # while many are recorded together: read at once
+        self._stored: list[Callable[[], None]] = []  # what to remember of them once that is durable
         self._live: tuple[int, list[AttemptRecord]] = -1, []
 
     def recover(self) -> None:
@@ -64,12 +67,42 @@ class Watcher:
         kinds = dict.fromkeys(attempt.backend for attempt in live if attempt.backend != HOST)
         with told("poll"):
             statuses |= self._launcher.polls.news(kinds)
+        known = [attempt for attempt in live if attempt.id in statuses]
+        going = [each for each in known if self._goes_on(each, statuses[each.id])]
         causes = []
-        for attempt in live:
-            if attempt.id in statuses:
+        with told("watch", attempts=len(going)):
+            causes += self._record_together(going, statuses)
+        together = {attempt.id for attempt in going}
+        for attempt in known:
+            if attempt.id not in together:
                 with told("watch", attempt=attempt.id):
                     cause = self._record(attempt, statuses[attempt.id])
                     causes += [cause] if cause else []
+        return causes
+
+    def _goes_on(self, attempt: AttemptRecord, status: AttemptStatus) -> bool:
+        """Whether something elsewhere has changed by which nothing ends: that concerns its own job alone."""
+        over = status.phase in (Phase.ENDED, Phase.POISONED)
+        return attempt.backend != HOST and not over and not self._is_recorded(attempt, status)
+
+    def _record_together(
+        self, attempts: Sequence[AttemptRecord], statuses: Mapping[str, AttemptStatus]
+    ) -> list[str]:
+        """Records what polls brought in one transaction: a thousand starts wait for the disk once."""
+        if not attempts:
+            return []
+        causes = []
+        try:
+            self._jobs = self._store.numbered(attempt.job_id for attempt in attempts)
+            with self._store.together():
+                for attempt in attempts:
+                    with told("watch", attempt=attempt.id):
+                        cause = self._record(attempt, statuses[attempt.id])
+                        causes += [cause] if cause else []
+            for remember in self._stored:
+                remember()
+        finally:
+            self._jobs, self._stored = {}, []
         return causes
 
     def _live_attempts(self) -> list[AttemptRecord]:
@@ -146,8 +179,7 @@ class Watcher:
         )
 
     def _record(self, attempt: AttemptRecord, status: AttemptStatus) -> str:
-        before, until_ms = self._recorded.get(attempt.id, (None, 0))
-        if status == before and self._now_ms() < until_ms:
+        if self._is_recorded(attempt, status):
             return ""
         match status.phase:
             case Phase.LAUNCHING:
@@ -164,6 +196,17 @@ class Watcher:
                 return self._endings.poisoned(self._job(attempt), attempt, reason)
             case Phase.UNKNOWN:
                 return self._unseen(attempt, status)
+
+    def _is_recorded(self, attempt: AttemptRecord, status: AttemptStatus) -> bool:
+        before, until_ms = self._recorded.get(attempt.id, (None, 0))
+        return status == before and self._now_ms() < until_ms
+
+    def _when_stored(self, attempt: AttemptRecord, remember: Callable[[], None]) -> None:
+        """Has it remembered once what it goes by is durable."""
+        if attempt.job_id in self._jobs:
+            self._stored.append(remember)
+        else:
+            remember()
 
     def _unseen(self, attempt: AttemptRecord, status: AttemptStatus) -> str:
         self._recorded.pop(attempt.id, None)
@@ -198,7 +241,7 @@ class Watcher:
             return
         with self._store.transaction() as transaction:
             transaction.tell_attempt(attempt, reason, self._now_ms())
-        self._reasons[attempt.id] = reason
+        self._when_stored(attempt, partial(self._reasons.__setitem__, attempt.id, reason))
 
     def _running(self, attempt: AttemptRecord, status: AttemptStatus) -> str:
         job = self._job(attempt)
@@ -215,7 +258,7 @@ class Watcher:
                 if not starting and not new:
                     self._seen_again(transaction, attempt, status)
                 self._starts.warn(transaction, job, attempt, status)
-            self._moves.recorded(attempt, new)
+            self._when_stored(attempt, partial(self._moves.recorded, attempt, new))
             return ""
         if job.stopping and attempt.id not in self._stopped:
             self._stop(attempt)  # the one who was asked to may have been killed before it did
@@ -251,7 +294,7 @@ class Watcher:
         return sentence
 
     def _job(self, attempt: AttemptRecord) -> JobRecord:
-        job = self._store.job(attempt.job_id)
+        job = self._jobs.get(attempt.job_id) or self._store.job(attempt.job_id)
         assert job is not None  # noqa: S101 - a foreign key says so
         return job
 

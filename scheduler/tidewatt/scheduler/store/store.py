@@ -15,6 +15,7 @@ from tidewatt.scheduler.store.accounts import AccountRecord, accounts_since, not
 from tidewatt.scheduler.store.chained import Chained
 from tidewatt.scheduler.store.database import StoreError
 from tidewatt.scheduler.store.decisions import DecisionRecord, decisions
+from tidewatt.scheduler.store.joint import Joint
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, kind_of, plan_of
 from tidewatt.scheduler.store.transaction import Transaction
 from tidewatt.scheduler.store.turns import TurnRecord, turns_since
@@ -28,6 +29,7 @@ class Store(Chained):
 
     def __init__(self, where: Path | sa.URL) -> None:
         self._writing = threading.RLock()
+        self._mine = threading.local()  # a thread's transactions that are stored as one
         self._database = database.opened(where)
         self._engine = self._database.engine
 
@@ -47,19 +49,46 @@ class Store(Chained):
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """One writing transaction: durable when the block ends, undone when it raises."""
-        with self._writing:
+        joint: Joint | None = getattr(self._mine, "joint", None)
+        if joint is not None:
+            with self._told(), joint.part() as transaction:
+                yield transaction
+            return
+        with self._writing, self._told(), self._engine.connect() as connection:
             try:
-                with self._engine.connect() as connection:
-                    try:
-                        self._database.begin(connection)
-                        yield Transaction(connection, self._database)
-                    except BaseException:
-                        with suppress(sa.exc.DBAPIError):  # after a full disk SQLite has done it already
-                            connection.exec_driver_sql("ROLLBACK")
-                        raise
-                    connection.exec_driver_sql("COMMIT")
-            except sa.exc.DBAPIError as error:
-                raise StoreError(f"cannot write to the store {self.name}: {database.cause(error)}") from error
+                self._database.begin(connection)
+                yield Transaction(connection, self._database)
+            except BaseException:
+                with suppress(sa.exc.DBAPIError):  # after a full disk SQLite has done it already
+                    connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """This thread's transactions within the block are stored as one, durable when it ends.
+
+        One that raises is undone alone; where the block itself raises, or the store fails, all are. What is
+        read meanwhile does not show them yet.
+        """
+        self._mine.joint = joint = Joint(self._writing, self._database)
+        try:
+            yield
+        except BaseException:
+            joint.undo()
+            raise
+        else:
+            with self._told():
+                joint.end()
+        finally:
+            self._mine.joint = None
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            raise StoreError(f"cannot write to the store {self.name}: {database.cause(error)}") from error
 
     def job(self, job_id: int) -> JobRecord | None:
         """The job of that number; None where there is none."""
