@@ -67,6 +67,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "audit": ("tokens", "audit", "Show who asked for what."),
     "doctor": ("checking", "doctor", "Show what works here, and what to do about the rest."),
     "notify": ("notices", "notify", "Show who is told what, and try it."),
+    "completion": ("completing", "completion", "Have your shell complete commands, flags and jobs."),
     "config": ("checking", "configuration", "Show each setting and where it comes from."),
     "demo": ("demonstrating", "demo", "See it work: two recorded days in under three minutes."),
 }
