@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
@@ -15,8 +16,10 @@ import pytest
 from tests.shared.server import ALICE, BOB, OPERATOR, SERVED, STRANGER, Server, started
 from tidewatt.backends.meters import door
 from tidewatt.scheduler.client import Client
+from tidewatt.scheduler.daemon.portions import CONNECTIONS
 
 SECRET = "s3cret-of-alice"
+STREAM = "/api/v1/events"  # an answer without end
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +59,11 @@ def of_folder(folder: Path) -> list[psutil.Process]:
 
 def supervisors(folder: Path) -> list[psutil.Process]:
     """The attempt's supervisors."""
-    return [each for each in of_folder(folder) if str(folder) in each.cmdline()]
+    found = []
+    for process in of_folder(folder):
+        with suppress(psutil.Error):  # it is just ending
+            found += [process] if str(folder) in process.cmdline() else []
+    return found
 
 
 def test_a_job_runs_as_its_submitter_in_every_respect(server: Server) -> None:
@@ -95,7 +102,7 @@ def test_root_submits_no_job(server: Server) -> None:
 
 def routes(server: Server) -> list[tuple[str, str]]:
     """Method and path of all that the daemon can be asked."""
-    [(_, text)] = server.asked(BOB, ("GET", "/openapi.json", None))
+    [(_, text)] = server.asked(BOB, ("GET", "/api/v1/openapi.json", None))
     return [(m.upper(), path) for path, methods in json.loads(text)["paths"].items() for m in methods]
 
 
@@ -105,7 +112,7 @@ def test_jobs_of_others_answer_as_if_they_did_not_exist(server: Server, sleeps: 
     asked = [
         (method, path.replace("{verb}", verb).replace("{key}", number), {"name": "USR1", "mode": "stop"})
         for method, path in routes(server)
-        if "{key}" in path
+        if "{key}" in path and "/tokens/" not in path
         for verb in (verbs if "{verb}" in path else ("",))
         for number in (str(job), "999999")
     ]
@@ -120,7 +127,11 @@ def test_jobs_of_others_answer_as_if_they_did_not_exist(server: Server, sleeps: 
 
 def test_no_list_or_sum_tells_of_others_jobs_but_counts(server: Server, sleeps: Callable[[int], int]) -> None:
     sleeps(ALICE)
-    plain = [("GET", path, None) for method, path in routes(server) if method == "GET" and "{" not in path]
+    plain = [
+        ("GET", path, None)
+        for method, path in routes(server)
+        if method == "GET" and "{" not in path and path != STREAM
+    ]
     told = server.asked(BOB, *plain)
     assert len(told) == len(plain) > 10
     for (_, path, _), (_, text) in zip(plain, told, strict=True):
@@ -131,6 +142,26 @@ def test_no_list_or_sum_tells_of_others_jobs_but_counts(server: Server, sleeps: 
     assert status["others"]["running"] >= 1
     assert (status["running"], status["you"], status["group"]) == ([], str(BOB), str(SERVED))
     assert "others' jobs:" in server.tidewatt(BOB, "status").out
+
+
+def test_the_stream_of_events_tells_of_ones_own_jobs_alone(
+    server: Server, sleeps: Callable[[int], int]
+) -> None:
+    sleeps(ALICE)
+
+    def listen() -> str:
+        line, told = socket.socket(socket.AF_UNIX), b""
+        line.settimeout(0.5)
+        line.connect(str(server.socket))
+        line.sendall(f"GET {STREAM} HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 0\r\n\r\n".encode())
+        with suppress(TimeoutError):
+            while part := line.recv(65536):
+                told += part
+        return told.decode()
+
+    heard = server.be(BOB, listen)
+    assert ("200 OK" in heard, SECRET in heard, str(ALICE) in heard) == (True, False, False)
+    assert SECRET in server.be(ALICE, listen)
 
 
 def test_a_job_cannot_wait_for_somebody_elses(server: Server, sleeps: Callable[[int], int]) -> None:
@@ -170,7 +201,8 @@ def test_what_concerns_everybody_is_for_operators(server: Server) -> None:
     changing = [
         (method, path)
         for method, path in routes(server)
-        if method in ("PUT", "DELETE") or path.endswith("/reload") or path.endswith("bundle/report")
+        if (method in ("PUT", "DELETE") or path.endswith("/reload") or path.endswith("bundle/report"))
+        and "/tokens/" not in path
     ]
     assert len(changing) >= 4
     for method, path in changing:
@@ -450,6 +482,94 @@ def test_a_request_without_end_is_cut_off(server: Server) -> None:
     body = {"argv": ["true", "x" * 100_000_000], "cwd": "/"}
     assert [status for status, _ in server.asked(BOB, ("POST", "/api/v1/jobs", body))] != [200]
     assert server.asked(BOB, ("GET", "/api/v1/status", None))[0][0] == 200
+
+
+def test_a_request_of_nothing_but_brackets_costs_the_daemon_next_to_nothing(server: Server) -> None:
+    daemon = psutil.Process(int((server.state / "daemon.lock").read_text()))
+    before = daemon.memory_info().rss
+    [(status, text)] = server.asked(BOB, ("POST", "/api/v1/jobs", {"argv": [[]] * 9_000_000}))
+    assert (status, "parts" in text) == (413, True)
+    assert daemon.memory_info().rss - before < 500_000_000
+
+
+def test_a_user_with_hundreds_of_connections_leaves_room_for_others(server: Server) -> None:
+    def crowd() -> int:
+        lines = []
+        for _ in range(300):
+            lines.append(socket.socket(socket.AF_UNIX))
+            lines[-1].settimeout(5)
+            lines[-1].connect(str(server.socket))
+        return sum(not _hung_up(line) for line in lines)
+
+    assert server.be(ALICE, crowd) <= CONNECTIONS
+    assert server.asked(BOB, ("GET", "/api/v1/status", None))[0][0] == 200
+    assert server.until(lambda: server.asked(ALICE, ("GET", "/api/v1/status", None)))[0][0] == 200
+
+
+def _hung_up(line: socket.socket) -> bool:
+    try:
+        line.sendall(b"GET /api/v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
+        return not line.recv(1)
+    except OSError:
+        return True
+
+
+def test_a_pipe_beside_a_snapshot_holds_up_nothing(server: Server) -> None:
+    tree = server.home(BOB) / "piped"
+    script = """#!/bin/sh
+    p=$PPID
+    while [ "$p" -gt 1 ]; do
+        for word in $(tr '\\0' ' ' < /proc/$p/cmdline); do
+            case $word in
+                */.new-*/source) mkfifo "${word%/source}/snapshot.path" && echo made >> ../pipes ;;
+            esac
+        done
+        p=$(sed 's/.*) . //; s/ .*//' /proc/$p/stat)
+    done
+    """
+
+    def make() -> None:
+        tree.mkdir()
+        (tree / "train.py").write_text("x = 1")
+        (tree / "hook").write_text(script)
+        (tree / "hook").chmod(0o755)
+        environ = {"HOME": str(server.home(BOB)), "PATH": os.defpath}
+        for words in (["init", "-q"], ["add", "."], ["config", "core.fsmonitor", str(tree / "hook")]):
+            subprocess.run(["git", *words], cwd=tree, check=True, env=environ)
+
+    server.be(BOB, make)
+    body = {"argv": ["true"], "cwd": str(tree), "snapshot": True}
+    [(status, text)] = server.asked(BOB, ("POST", "/api/v1/jobs", body))
+    assert (tree.parent / "pipes").read_text().startswith("made")
+    assert (status, "cannot be written" in text) == (422, True)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"argv": ["true", *["x" * 100_000] * 80]},
+        {"labels": {"a\x1b[2J": "b"}},
+        {"labels": {f"l{number}": "x" for number in range(65)}},
+        {"stdout": "x/" * 3000},
+    ],
+)
+def test_what_nobody_can_run_or_read_is_not_kept(server: Server, more: dict[str, Any]) -> None:
+    [(status, text)] = server.asked(BOB, ("POST", "/api/v1/jobs", {"argv": ["true"], "cwd": "/"} | more))
+    assert (status, len(text) < 500) == (422, True)
+
+
+def test_a_claim_with_an_impossible_number_holds_up_nobody(
+    server: Server, sleeps: Callable[[int], int]
+) -> None:
+    claim = server.state / "jobs" / str(sleeps(BOB)) / "1" / "claim"
+
+    def forge() -> None:
+        form = json.loads(claim.read_text())
+        form["process"]["pid"] = float("inf")
+        claim.write_text(json.dumps(form))
+
+    server.be(BOB, forge)
+    assert server.ended(server.submitted(ALICE, "true"))["state"] == "done"
 
 
 def test_running_jobs_survive_the_daemon_and_stay_their_users(server: Server) -> None:
