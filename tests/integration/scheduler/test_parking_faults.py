@@ -150,3 +150,82 @@ def test_attempt_elsewhere_is_live_until_its_engine_says_otherwise(tmp_path: Pat
             at.shift(3600)
         assert at.job(job).state is JobState.RUNNING
         assert [each.state for each in at.store.live_attempts()] == [AttemptState.UNKNOWN]
+
+
+@both
+@pytest.mark.parametrize("queue_s", [0, 1500])
+def test_tasks_of_an_array_that_wait_in_queues_run_as_few_at_a_time_as_asked(
+    tmp_path: Path, kind: type[FakeEngine], queue_s: int
+) -> None:
+    with outpost(tmp_path, kind=kind) as at:
+        at.cluster.script = Script(starts_after_s=queue_s, runs_s=1200)
+        at.submit(duration_s=600.0, array=[0, 1, 2, 3, 4], array_limit=2)
+        assert most_at_a_time(at) == 2
+
+
+@both
+def test_limit_of_running_jobs_holds_for_those_that_wait_in_queues(
+    tmp_path: Path, kind: type[FakeEngine]
+) -> None:
+    with outpost(tmp_path, kind=kind, limits={"running": 1}) as at:
+        at.cluster.script = Script(starts_after_s=300, runs_s=1200)
+        for until_h in (4, 4, 9):
+            at.submit(duration_s=600.0, finish_by=at.site.clock.now() + hours(until_h))
+        assert most_at_a_time(at) == 1
+
+
+def test_jobs_that_lie_in_a_queue_for_later_keep_nobody_from_starting_now(tmp_path: Path) -> None:
+    with outpost(tmp_path, regions=("eu",)) as at:
+        at.cluster.script = Script(runs_s=600)
+        for _ in range(2):
+            submitted(at, cpus=8, gpus=0, finish_by=at.site.clock.now() + hours(10))
+        assert len(at.cluster.submits) == 2
+        submitted(at, cpus=8, gpus=0, duration_s=600.0, finish_by=None)
+        assert at.cluster.running() == ["3.1"]
+
+
+def most_at_a_time(at: Outpost) -> int:
+    """How many ran together until all were done."""
+    most = 0
+    for _ in range(250):
+        at.shift(120)
+        most = max(most, len(at.cluster.running()))
+        if all(job.state is JobState.DONE for job in at.store.jobs()):
+            return most
+    raise AssertionError([(job.id, job.state, job.reason, job.at_risk) for job in at.store.jobs()])
+
+
+def test_start_that_has_come_keeps_its_turn_in_the_queue(tmp_path: Path) -> None:
+    with outpost(tmp_path, regions=("eu",)) as at:
+        at.cluster.script = Script(starts_after_s=1500, runs_s=600)
+        job = submitted(at, finish_by=None)
+        for _ in range(20):
+            at.shift(60)
+        assert "rescheduled" not in at.events(job)
+        at.shift(400)
+        assert at.cluster.running() == ["1.1"]
+
+
+@both
+def test_region_that_is_taken_away_strands_nobody(tmp_path: Path, kind: type[FakeEngine]) -> None:
+    with outpost(tmp_path, kind=kind) as at:
+        at.submit(duration_s=600.0, finish_by=at.site.clock.now() + hours(10))
+        at.submit(duration_s=600.0)
+        at.round()
+        at._regions = ("us",)
+        at.restart()
+        for _ in range(120):
+            at.shift(300)
+        assert {job.state for job in at.store.jobs()} == {JobState.DONE}
+        assert len(at.cluster.begun) == 2
+
+
+def test_job_whose_place_is_taken_away_again_and_again_ends(tmp_path: Path) -> None:
+    with outpost(tmp_path) as at:
+        at.cluster.script = Script(runs_s=1200, preempted_after_s=30)
+        job = at.submit(duration_s=600.0).job.id
+        for _ in range(30):
+            at.shift(60)
+        assert at.job(job).state is JobState.FAILED
+        assert at.events(job).count("preempted") == 5
+        assert len(at.cluster.begun) == 6

@@ -102,12 +102,15 @@ class Launcher:
         if job.not_before_ms is not None and now_ms < job.not_before_ms:
             return f"it failed, and is tried again at {moment(job.not_before_ms):%H:%M:%S} UTC"
         barrier = self._site.board.barrier(job, region.name)
-        limited = limiting.blocked(job, self._site.settings.limits, found.live, found.jobs)
+        jobs = {**found.not_ended, **found.jobs}
+        limits = self._site.settings.limits
+        limited = limiting.blocked(job, limits, (*found.live, *found.queued), jobs)
+        tasks = [each for each in found.queued if job.array_limit and jobs[each.job_id].array == job.array]
         return (
             waits(job, self._store)
             or barrier
             or limited
-            or blocked(job, region, pool, found.live, found.jobs)
+            or blocked(job, region, pool, (*found.live, *tasks), jobs)
         )
 
     def _free_gpus(self, job: JobRecord, region: Region, pool: str, found: Queue) -> tuple[str, ...]:

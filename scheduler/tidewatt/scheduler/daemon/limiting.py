@@ -51,6 +51,12 @@ def check_priority(priority: int, job: JobRecord, limits: LimitsTable) -> None:
         _check_raised(priority)
 
 
+def limited(job: JobRecord, limits: LimitsTable) -> bool:
+    """Whether only so much of its user's or project's may run at a time: then its start is looked at anew."""
+    found = [holder.limit for holder in _holders(job.user, job.project, limits)]
+    return any(limit.running is not None or limit.gpus is not None for limit in found)
+
+
 def blocked(
     job: JobRecord, limits: LimitsTable, live: Iterable[AttemptRecord], jobs: Mapping[int, JobRecord]
 ) -> str:

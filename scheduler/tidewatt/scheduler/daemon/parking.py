@@ -18,6 +18,7 @@ from tidewatt.backends.durable import CorruptError
 from tidewatt.scheduler.daemon.endings import LEAVING
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import Launcher, NotFree, attempt_folder, real_ms
+from tidewatt.scheduler.daemon.limiting import limited
 from tidewatt.scheduler.daemon.predecessors import waits
 from tidewatt.scheduler.daemon.replanning import Queue
 from tidewatt.scheduler.daemon.resuming import has_run
@@ -32,6 +33,7 @@ from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 log = structlog.get_logger()
 LEAST_MOVE_S = 60.0  # of real time: a start that moves by less is left where it is
 AGAIN_S = 10.0  # real seconds, after an engine could not be told
+STAYS = timedelta(hours=1)  # a start that has come is not moved back by less
 LATEST = "its latest start has come"
 
 
@@ -75,8 +77,10 @@ class Parking:
         """Hands planned jobs over to the engines that keep them until their time."""
         for job in found.planned:
             plan = job.plan
-            if plan is None or job.id in found.parked or job.array_limit or plan.window.start <= found.now:
+            if plan is None or job.id in found.parked or plan.window.start <= found.now:
                 continue
+            if job.array_limit or limited(job, self._site.settings.limits):
+                continue  # how many run then is known then
             region = self._site.region(plan.region)
             if region is None or not self._site.keeps(region.backend) or waits(job, self._store):
                 continue
@@ -139,8 +143,13 @@ class Parking:
             self._take_back(attempt, place, f"planned for {plan.region} {plan.pool}".rstrip())
         elif place.time_limit_s != self._limit_s(job, place):
             self._take_back(attempt, place, "its time limit was changed")
-        else:
+        elif not self._stays(place, self.begin(plan), found.now):
             self._move(attempt, place, self.begin(plan), f"planned for {plan.window.start:%H:%M} UTC")
+
+    def _stays(self, place: _Place, begin: datetime, now: datetime) -> bool:
+        """Whether one whose turn in the queue it is keeps it: moved back it would wait all over again."""
+        its_turn = place.told and place.begin is not None and place.begin <= now
+        return its_turn and begin - now < STAYS
 
     def _limit_s(self, job: JobRecord, place: _Place) -> float | None:
         """What a launch now would be given; what pauses have used up is not known here."""

@@ -53,6 +53,12 @@ class Queue:
         return tuple(job for job in self.waiting if job.id not in self.stuck)
 
     @property
+    def queued(self) -> tuple[AttemptRecord, ...]:
+        """Parked ones that their engines may let begin: where tasks or jobs are limited they count."""
+        jobs = ((self.not_ended.get(number), attempt) for number, attempt in self.parked.items())
+        return tuple(each for job, each in jobs if job is not None and job.state is JobState.WAITING)
+
+    @property
     def asks(self) -> list[Ask]:
         """What each of them asks for."""
         return [ask(job, self.not_ended) for job in self.planned]
