@@ -12,6 +12,7 @@ from tests.integration.scheduler.pausing_office import CLEAN, DIRTY, HOUR, PAUSA
 from tidewatt.backends.backend import BackendError, PauseMode, StopReason
 from tidewatt.backends.clock import moment
 from tidewatt.backends.fake import FakeBackend, Script
+from tidewatt.scheduler.daemon.callers import Caller, asking
 from tidewatt.scheduler.daemon.stints import cheaper
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import AttemptState, JobState
@@ -267,7 +268,7 @@ def test_signal_reaches_the_job(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"), [("KILL", "ended by SIGKILL, which its owner sent"), ("USR1", "lost")]
+    ("sent", "told"), [("KILL", "ended by SIGKILL, as its owner asked"), ("USR1", "lost")]
 )
 def test_end_by_the_signal_that_its_owner_sent_says_so(tmp_path: Path, sent: str, told: str) -> None:
     with pausing_office(tmp_path, FLAT) as at:
@@ -277,6 +278,19 @@ def test_end_by_the_signal_that_its_owner_sent_says_so(tmp_path: Path, sent: str
         at.signal("1", sent)
         at.until(10)
         assert (at.job(1).state, at.job(1).reason) == (JobState.FAILED, told)
+
+
+def test_what_an_operator_did_is_not_called_its_owners_doing(tmp_path: Path) -> None:
+    with pausing_office(tmp_path, FLAT) as at:
+        at.backend.script = Script(runs_s=3600)
+        at.submit(duration_s=3600.0)
+        at.round()
+        with asking(Caller(1, 1, frozenset(), "grace", operator=True)):
+            at.signal("1", "USR1")
+            at.pause("1")
+        reasons = [event["reason"] for event in at.store.events(1)]
+        assert "SIGUSR1, as the operator grace asked" in reasons
+        assert "the operator grace asked for a pause" in reasons
 
 
 def test_paused_attempts_are_no_completion(tmp_path: Path) -> None:

@@ -110,14 +110,14 @@ class Endings:
         return found
 
     def _as_asked(self, attempt: AttemptRecord, status: AttemptStatus) -> AttemptStatus:
-        """An end by the signal that its owner sent says so: for the backend it came from anywhere."""
+        """An end by the signal that somebody had sent says so: for the backend it came from anywhere."""
         if status.stopped is not None or status.signal not in list(Signals):
             return status
         sent = Signals(status.signal).name
         for event in self._store.events(attempt.job_id):
             asked = event["kind"] == "signalled" and event["attempt_id"] == attempt.id
             if asked and (event["reason"] or "").startswith(f"{sent},"):
-                return replace(status, reason=f"ended by {sent}, which its owner sent")
+                return replace(status, reason=f"ended by {event['reason']}")
         return status
 
     def _again(

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from tidewatt.backends.backend import BackendError, PauseMode
 from tidewatt.scheduler.array import parse_key
+from tidewatt.scheduler.daemon.callers import current
 from tidewatt.scheduler.daemon.changing import Changes
 from tidewatt.scheduler.daemon.naming import named
 from tidewatt.scheduler.daemon.pausing import Pauser
@@ -33,6 +34,10 @@ class Interruptions:
         """
         mode = PauseMode(request.mode) if request.mode else None
         lasts = None if request.for_s is None else timedelta(seconds=request.for_s)
+
+        def pause(job: JobRecord) -> None:
+            self._pauser.pause(job, mode, lasts, reason=f"{_who(job)} asked for a pause")
+
         with self._service.lock:
             jobs = named(parse_key(key), self._service.store)
             if all(job.state in (JobState.WAITING, JobState.HELD) for job in jobs):
@@ -40,7 +45,7 @@ class Interruptions:
                     raise Refused(f"job {key} does not run: `tidewatt hold` keeps it until it is released")
                 return self._changes.hold(key)
             going = [job for job in jobs if job.state is JobState.RUNNING]
-            self._each(key, going or jobs, lambda job: self._pauser.pause(job, mode, lasts))
+            self._each(key, going or jobs, pause)
         return self._done(key, "paused")
 
     def resume(self, key: str) -> JobView | ArrayView:
@@ -58,7 +63,7 @@ class Interruptions:
                 return self._changes.start(key)
             if not paused:
                 raise Refused(f"job {key} is {jobs[0].state}: there is nothing to resume")
-            self._each(key, paused, self._pauser.resume)
+            self._each(key, paused, lambda job: self._pauser.resume(job, _who(job)))
         return self._done(key, "resumed")
 
     def signal(self, key: str, request: SignalRequest) -> JobView | ArrayView:
@@ -72,7 +77,7 @@ class Interruptions:
         with self._service.lock:
             jobs = named(parse_key(key), self._service.store)
             going = [job for job in jobs if job.state is JobState.RUNNING]
-            self._each(key, going or jobs, lambda job: self._pauser.signal(job, name))
+            self._each(key, going or jobs, lambda job: self._pauser.signal(job, name, _who(job)))
         return self._done(key, "signalled")
 
     def _each(self, key: str, jobs: Sequence[JobRecord], act: Callable[[JobRecord], None]) -> None:
@@ -89,6 +94,12 @@ class Interruptions:
     def _done(self, key: str, verb: str) -> JobView | ArrayView:
         self._service.wake(f"job {key} was {verb}")
         return self._service.view(key)
+
+
+def _who(job: JobRecord) -> str:
+    """Who asks, from the job's point of view."""
+    caller = current()
+    return "its owner" if caller is None or caller.uid == job.uid else f"the operator {caller.name}"
 
 
 def routes(api: FastAPI, service: Service, changes: Changes) -> None:

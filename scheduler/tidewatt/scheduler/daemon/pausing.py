@@ -75,22 +75,22 @@ class Pauser:
         until_ms = None if lasts is None else time_ms(now + lasts)
         self._ask(job, attempt, chosen, by, reason, until_ms)
 
-    def resume(self, job: JobRecord) -> None:
+    def resume(self, job: JobRecord, who: str = "its owner") -> None:
         """Lets a paused job go on: at once where it stands still, else as it is planned now."""
         attempt = next((each for each in self._store.live_attempts() if each.job_id == job.id), None)
         now_ms = time_ms(self._site.clock.now())
         if attempt is None:
             with self._store.transaction() as transaction:
                 transaction.append(now_ms, "resume asked", job_id=job.id)
-                reason = "let go on by its owner" if job.paused == OWNER else "goes on"
+                reason = f"let go on by {who}" if job.paused == OWNER else "goes on"
                 transaction.move_job(
                     job.id, JobState.WAITING, reason, now_ms,
                     paused="", at_risk="", pausing=settled(job.pausing),
                 )  # fmt: skip
             return
-        self._wake(job, attempt, "its owner asked")
+        self._wake(job, attempt, f"{who} asked")
 
-    def signal(self, job: JobRecord, name: str) -> None:
+    def signal(self, job: JobRecord, name: str, who: str = "its owner") -> None:
         """Sends a running job's processes a signal.
 
         Raises:
@@ -100,7 +100,7 @@ class Pauser:
         self._able(attempt).signal(attempt_folder(self._site.paths, attempt), name)
         with self._store.transaction() as transaction:
             now_ms = time_ms(self._site.clock.now())
-            reason = f"SIG{name}, as its owner asked"
+            reason = f"SIG{name}, as {who} asked"
             transaction.append(now_ms, "signalled", job_id=job.id, attempt_id=attempt.id, reason=reason)
 
     def _look(self, job: JobRecord, attempt: AttemptRecord | None) -> list[str]:
