@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from tidewatt.scheduler.daemon import rule_file
 from tidewatt.scheduler.errors import BadInput, Refused
 

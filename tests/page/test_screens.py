@@ -231,3 +231,14 @@ def test_files_are_kept_by_browsers_until_they_change(name: str) -> None:
 @pytest.mark.parametrize("name", ["..%2Fviews.py", "nothing.js", ".hidden"])
 def test_no_other_file_is_given_out(name: str) -> None:
     assert ask(app(FakeDesk()), f"/static/any/{name}").status == 404
+
+
+def test_the_screen_of_a_job_comes_anew_when_it_has_ended() -> None:
+    page = app(FakeDesk([job(1, "running"), job(2, "done")]))
+    assert "hx-refresh" not in ask(page, "/page/jobs/1/live").headers
+    assert ask(page, "/page/jobs/2/live").headers["hx-refresh"] == "true"
+
+
+def test_the_output_of_a_job_that_still_waits_is_looked_for_again() -> None:
+    text = ask(app(FakeDesk([job()])), "/jobs/1").text
+    assert 'hx-get="/page/jobs/1/log"' in text

@@ -64,6 +64,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "ledger": ("verifying", "ledger", "Show the signed head of all events, or check them."),
     "move-store": ("moving_store", "move_store", "Move the store into PostgreSQL, or back."),
     "token": ("tokens", "token", "Make, list and revoke tokens for TCP."),
+    "open": ("opening", "open_page", "Print a link that signs you in at the page."),
     "audit": ("tokens", "audit", "Show who asked for what."),
     "doctor": ("checking", "doctor", "Show what works here, and what to do about the rest."),
     "notify": ("notices", "notify", "Show who is told what, and try it."),

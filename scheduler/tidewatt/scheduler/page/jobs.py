@@ -52,7 +52,10 @@ def routes(pages: APIRouter, desk: Desk, visitor_of: VisitorOf) -> None:
     @pages.get("/page/jobs/{key}/live")
     def live(request: Request, key: str) -> HTMLResponse:
         job = _single(desk, key)
-        return screen("job_live.html", visitor_of(request), **_contents(desk, job))
+        answer = screen("job_live.html", visitor_of(request), **_contents(desk, job))
+        if job.state not in VERBS:
+            answer.headers["HX-Refresh"] = "true"  # it has ended: the whole screen tells how
+        return answer
 
     @pages.get("/page/jobs/{key}/log")
     def log(request: Request, key: str) -> HTMLResponse:
@@ -114,6 +117,5 @@ def _contents(desk: Desk, job: JobView) -> dict[str, Any]:
         "tail": desk.tail(job),
         "power": desk.power(job),
         "bars": bars([job], desk.now()),
-        "live": job.state in ("running", "paused"),
         "open": job.state in VERBS,
     }
