@@ -97,7 +97,7 @@ class ObservedView(Message):
     zone_name: str
     source: str
     kind: str
-    steps: tuple[tuple[int, float], ...]
+    steps: tuple[Annotated[tuple[int | float, ...], Field(min_length=2, max_length=2)], ...]
 
 
 class HeadView(Message):

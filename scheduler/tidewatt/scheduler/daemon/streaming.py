@@ -32,6 +32,15 @@ MOST_WAITING = 2_000  # events that one listener may be behind; it is let go the
 MOST_STREAMS = 1_000
 MOST_OWNERS = 50_000
 Event = dict[str, Any]
+EVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "One event of the stream; `data` is JSON, as in the pages.",
+    "properties": {
+        "id": {"type": "string", "description": "Its number in the ledger."},
+        "event": {"type": "string", "description": "Its kind."},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
 After = Annotated[int, Query(ge=0, le=2**53, description="Events with higher numbers.")]
 
 
@@ -203,7 +212,7 @@ async def told(
 
 def routes(api: FastAPI, streams: Streams) -> None:
     """Adds `events` to the interface."""
-    media = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    media = {"content": {"text/event-stream": {"schema": EVENT}}}
 
     @api.get("/api/v1/events", tags=["events"], response_class=StreamingResponse, responses={200: media})
     async def events(

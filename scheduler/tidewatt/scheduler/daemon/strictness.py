@@ -21,9 +21,10 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """FastAPI's own, behind that look at the body."""
         handler = super().get_route_handler()
-        if self.body_field is None:
+        body_type = None if self.body_field is None else self.body_field.field_info.annotation
+        if body_type is None:
             return handler
-        wanted: TypeAdapter[Any] = TypeAdapter(self.body_field.field_info.annotation)
+        wanted: TypeAdapter[Any] = TypeAdapter(body_type)
 
         async def strict(request: Request) -> Response:
             body = await request.body()
