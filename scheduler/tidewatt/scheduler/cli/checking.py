@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tidewatt.scheduler.cli import options as given
-from tidewatt.scheduler.cli.session import clock, own_paths
+from tidewatt.scheduler.cli.session import clock, daemon_paths, listens, own_paths
 from tidewatt.scheduler.cli.text import painted, say, say_json, table, tell
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -38,13 +38,13 @@ def doctor(config: given.Config = None, as_json: given.AsJson = False) -> int:
 
 def _findings(config: str | None) -> "Iterator[Any]":
     from tidewatt.backends.host import inventory
-    from tidewatt.scheduler.cli import checks, grid_checks, site_checks
+    from tidewatt.scheduler.cli import checks, engine_checks, grid_checks, site_checks
     from tidewatt.scheduler.config import regions
     from tidewatt.scheduler.errors import BadInput
 
-    place = own_paths()
+    place, spoken_to = own_paths(), daemon_paths()
     yield from checks.state(place)
-    yield checks.door(place)
+    yield checks.door(spoken_to if listens(spoken_to.socket) else place)
     yield from checks.ledger(place)
     wanted, theirs = None if config is None else Path(config), site_checks.daemons(place)
     try:
@@ -68,6 +68,7 @@ def _findings(config: str | None) -> "Iterator[Any]":
         yield checks.Finding(checks.Verdict.FAIL, "configuration", str(error))
         return
     yield site_checks.configuration(loaded, names, wanted, theirs)
+    yield from engine_checks.engines(loaded.settings.regions, place)
     if loaded.settings.sources:
         tell("tidewatt: asking sources ...")
     yield from grid_checks.findings(loaded.settings, place, clock())

@@ -54,11 +54,11 @@ def queue(
     if as_json:
         say_json({"jobs": jobs})
         return
-    now = now_of(client.status())
+    now, several = now_of(client.status()), len({job["user"] for job in jobs}) > 1
     for line in table(
-        ("JOB", "NAME", "STATE", "PRIORITY", "GPUS", "RUNS", "FINISH BY", "REGION", "COMMAND"),
-        (_row(job, now) for job in jobs),
-        right=(0, 3, 4),
+        ("JOB", "USER", "NAME", "STATE", "PRIORITY", "GPUS", "RUNS", "FINISH BY", "REGION", "COMMAND"),
+        (_row(job, now, several=several) for job in jobs),
+        right=(0, 4, 5),
     ):
         say(line)
     if not jobs:
@@ -81,13 +81,15 @@ def _states(text: str) -> tuple[str, ...]:
     return found
 
 
-def _row(job: Json, now: datetime) -> tuple[str, ...]:
+def _row(job: Json, now: datetime, *, several: bool) -> tuple[str, ...]:
+    """Its line; with its user where there are jobs of several."""
     kinds = "|".join(kind["kind"] for kind in job.get("kinds") or ()) or job["gpu_kind"]
     gpus = f"{kinds}:{job['gpus']}" if kinds and job["gpus"] else str(job["gpus"] or "")
     tasks = job.get("tasks") or {}
     region = job["attempts"][-1]["region"] if job["attempts"] else (job["plan"] or {}).get("region", "")
     return (
         f"{job['array']}_[{sum(tasks.values())}]" if tasks else number(job),
+        job["user"] if several else "",
         cut(job["name"], 20),
         ", ".join(f"{count} {name}" for name, count in tasks.items()) or job["state"],
         str(job.get("priority") or ""),
