@@ -259,3 +259,47 @@ def test_engine_that_refuses_a_job_for_good_says_so(tmp_path: Path) -> None:
         at.shift(1)
         reasons = [event["reason"] for event in at.store.events(1) if event["kind"] == "attempt.poisoned"]
         assert reasons == ["partition gpu-long does not exist"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_parked_job_whose_name_is_changed_is_handed_over_again_under_that_one(
+    tmp_path: Path, restarts: bool
+) -> None:
+    with outpost(tmp_path) as at:
+        job = submitted(at)
+        at.changes.update("1", UpdateRequest(name="other"))
+        if restarts:
+            at.restart()
+        for _ in range(4):
+            at.round()
+        assert attempts(at, job) == [AttemptState.POISONED, AttemptState.LAUNCHING]
+        launched = {each.launch.attempt_id: each.launch.name for each in at.cluster.jobs.values()}
+        assert launched["1.2"] == "other"
+        leaving = [event for event in at.store.events(job) if event["kind"] == "leaving"]
+        assert [event["reason"] for event in leaving] == ["changed: name"]
+        at.shift(3 * 3600)
+        assert at.cluster.running() == ["1.2"]
+
+
+@pytest.mark.parametrize(("column", "word"), [("cpus", "cores"), ("mem_mb", "memory"), ("gpus", "GPUs")])
+def test_parked_job_that_needs_something_else_is_handed_over_again(
+    tmp_path: Path, column: str, word: str
+) -> None:
+    with outpost(tmp_path) as at:
+        job = submitted(at)
+        with at.store.transaction() as transaction:
+            transaction.change_job(job, **{column: 2})
+        for _ in range(4):
+            at.round()
+        assert attempts(at, job) == [AttemptState.POISONED, AttemptState.LAUNCHING]
+        told = [event["reason"] for event in at.store.events(job) if event["kind"] == "leaving"]
+        assert told == [f"changed: {word}"]
+
+
+def test_change_that_the_engine_need_not_know_leaves_it_where_it_lies(tmp_path: Path) -> None:
+    with outpost(tmp_path) as at:
+        job = submitted(at)
+        at.changes.update("1", UpdateRequest(project="bert", priority=3))
+        for _ in range(3):
+            at.round()
+        assert attempts(at, job) == [AttemptState.LAUNCHING]

@@ -37,12 +37,30 @@ STAYS = timedelta(hours=1)  # a start that has come is not moved back by less
 LATEST = "its latest start has come"
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What an engine knows of a job from its launch on: another value needs another launch."""
+
+    time_limit_s: float | None
+    name: str
+    gpus: int
+    cpus: int
+    mem_mb: int
+
+    def changed(self, now: "_Terms") -> str:
+        """What is not as it was, in words; "" where all is."""
+        words = {"time_limit_s": "time limit", "name": "name", "gpus": "GPUs", "cpus": "cores"}
+        words["mem_mb"] = "memory"
+        found = [word for name, word in words.items() if getattr(self, name) != getattr(now, name)]
+        return " and ".join(found)
+
+
 @dataclass(slots=True)
 class _Place:
     """Where an attempt lies: when it may begin (jobs' clock; None: held), and what it was launched with."""
 
     begin: datetime | None
-    time_limit_s: float | None
+    terms: _Terms
     told: bool  # False: the engine has to be told (again)
     again_at: float = float("-inf")
     hurried: bool = False
@@ -91,6 +109,7 @@ class Parking:
                     attempt = self._launcher.launch(job, region, plan.pool, found, words, begin)
                 except NotFree:
                     continue
+                self._place(job, attempt)  # as it was launched: it may be changed before the next round
                 found = found.started(job, attempt, parked=True)
         return found
 
@@ -141,8 +160,8 @@ class Parking:
             return
         elif (plan.region, plan.pool) != (attempt.region, attempt.pool):
             self._take_back(attempt, place, f"planned for {plan.region} {plan.pool}".rstrip())
-        elif place.time_limit_s != self._limit_s(job, place):
-            self._take_back(attempt, place, "its time limit was changed")
+        elif changed := place.terms.changed(self._terms(job, place)):
+            self._take_back(attempt, place, f"changed: {changed}")
         elif not self._stays(place, self.begin(plan), found.now):
             self._move(attempt, place, self.begin(plan), f"planned for {plan.window.start:%H:%M} UTC")
 
@@ -151,11 +170,11 @@ class Parking:
         its_turn = place.told and place.begin is not None and place.begin <= now
         return its_turn and begin - now < STAYS
 
-    def _limit_s(self, job: JobRecord, place: _Place) -> float | None:
+    def _terms(self, job: JobRecord, place: _Place) -> _Terms:
         """What a launch now would be given; what pauses have used up is not known here."""
         if has_run(job) or job.time_limit_ms is None:
-            return place.time_limit_s
-        return job.time_limit_ms / 1000
+            return _terms(job, place.terms.time_limit_s)
+        return _terms(job, job.time_limit_ms / 1000)
 
     def _move(self, attempt: AttemptRecord, place: _Place, begin: datetime | None, why: str) -> None:
         """Has it begin then; nothing where that makes no difference."""
@@ -220,15 +239,20 @@ class Parking:
                 if event["attempt_id"] == attempt.id and event["kind"] == LEAVING:
                     leaving, fresh = True, False
             begin = None if begin_ms is None else moment(begin_ms)
-            limit_s = self._launched_limit_s(attempt, job)
-            self._places[attempt.id] = _Place(begin, limit_s, told=fresh, leaving=leaving)
+            terms = self._launched(attempt, job)
+            self._places[attempt.id] = _Place(begin, terms, told=fresh, leaving=leaving)
         return self._places[attempt.id]
 
-    def _launched_limit_s(self, attempt: AttemptRecord, job: JobRecord) -> float | None:
+    def _launched(self, attempt: AttemptRecord, job: JobRecord) -> _Terms:
+        """What it was launched with; as the job is now where nothing says so yet."""
         try:
             launch = Attempt(attempt_folder(self._site.paths, attempt)).launch()
         except (OSError, CorruptError):
             launch = None
         if launch is not None:
-            return launch.time_limit_s
-        return None if job.time_limit_ms is None else job.time_limit_ms / 1000
+            return _Terms(launch.time_limit_s, launch.name, launch.gpus, launch.cpus, launch.mem_mb)
+        return _terms(job, None if job.time_limit_ms is None else job.time_limit_ms / 1000)
+
+
+def _terms(job: JobRecord, time_limit_s: float | None) -> _Terms:
+    return _Terms(time_limit_s, job.name, job.gpus, job.cpus, job.mem_mb)
