@@ -74,6 +74,8 @@ def carry(source: Place, target: Place, tries: int = TRIES) -> Carried:
     wanted = source.manifest()
     if not wanted:
         raise BackendError(f"there is no checkpoint in {source.name}")
+    if odd := [name for name in wanted if _leads_out(name)]:
+        raise BackendError(f"{source.name} names {odd[0]!r}, which is no file below it: nothing was taken")
     for attempt in range(1, tries + 1):
         there = target.manifest()
         missing = [name for name, file in sorted(wanted.items()) if there.get(name) != file]
@@ -89,6 +91,12 @@ def carry(source: Place, target: Place, tries: int = TRIES) -> Carried:
         raise BackendError(f"{bad[0]} arrived corrupt in {target.name} {tries} times: it was not taken")
     took_ms = round((time.monotonic() - began) * 1000)
     return Carried(sent, took_ms, digest_of(wanted), tries)
+
+
+def _leads_out(name: str) -> bool:
+    """Whether a name from elsewhere could mean another place than below its folder."""
+    parts = name.split("/")
+    return not name or name.startswith("/") or ".." in parts or "" in parts or any(c in name for c in "\0\n")
 
 
 def digest_of(manifest: Manifest) -> str:

@@ -196,6 +196,9 @@ class Handover:
                     self._pursue(path, found, told[path])
                 except (OSError, durable.CorruptError, BackendError) as error:
                     told[path] = AttemptStatus(Phase.UNKNOWN, reason=f"cannot be told: {error}")
+                except Exception as error:  # whatever one attempt's engine or job said, the others go on
+                    reason = f"cannot be told: {type(error).__name__}: {error}"[:500]
+                    told[path] = AttemptStatus(Phase.UNKNOWN, reason=reason)
         return told
 
     def _pursue(self, folder: Path, found: Reference, status: AttemptStatus) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidewatt.backends.backend import BackendError
-from tidewatt.backends.carrying import Manifest, Place, below, carry, digest_of, place
+from tidewatt.backends.carrying import File, Manifest, Place, below, carry, digest_of, place
 from tidewatt.backends.places import Folder
 
 FILES = {"model.npz": b"weights" * 5000, "state/optimizer.bin": b"\0\xff" * 999, "step": b""}
@@ -135,3 +135,15 @@ def test_any_files_arrive(tmp_path_factory: pytest.TempPathFactory, files: dict[
     there = place(f"memory://{uuid.uuid4().hex}")
     carry(source, there)
     assert there.manifest() == source.manifest()
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/etc/x", "a\nb", "", "a//b"])
+def test_a_name_that_leads_out_of_its_folder_is_never_taken(tmp_path: Path, name: str) -> None:
+    class Foul(Folder):
+        def manifest(self) -> Manifest:
+            return {name: File(1, "0")}
+
+    target = Folder.at(str(tmp_path / "there"))
+    with pytest.raises(BackendError, match="nothing was taken"):
+        carry(Foul("foul", tmp_path), target)
+    assert not target.path.exists()

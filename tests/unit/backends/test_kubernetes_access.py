@@ -105,3 +105,16 @@ def test_pod_is_known_by_its_service_account(tmp_path: Path) -> None:
 def test_host_that_is_no_pod_says_so(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="this is no pod"):
         access.in_cluster(tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    "server", ["http://127.0.0.1.example.org", "http://127.example.org:80", "http://localhost:1@example.org"]
+)
+def test_a_token_goes_without_encryption_to_this_host_only(tmp_path: Path, server: str) -> None:
+    with pytest.raises(BackendError, match="only https is safe"):
+        access.of_kubeconfig(written(tmp_path, server=server), "eu")
+
+
+@pytest.mark.parametrize("server", ["http://127.0.0.1:8001", "http://localhost:8001", "http://[::1]:8001"])
+def test_this_host_may_be_asked_without_encryption(tmp_path: Path, server: str) -> None:
+    assert access.of_kubeconfig(written(tmp_path, server=server), "eu").server == server

@@ -9,13 +9,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tidewatt.backends.backend import BackendError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_LOOPBACK = ("http://127.", "http://localhost:", "http://[::1]")
 _PLUGIN_S = 30.0
 _FRESH_S = 60.0  # a token in a file is replaced now and then
 _EARLY_S = 30.0  # a token is given up so long before it expires
@@ -62,9 +63,19 @@ def of_kubeconfig(path: Path, name: str) -> Access:
     server = str(cluster.get("server", "")).rstrip("/")
     tls = _tls(cluster, user or {}, path) if server.startswith("https://") else None
     token, until_s = _token(user or {}, path)
-    if tls is None and not server.startswith(_LOOPBACK):
+    if tls is None and not _stays_here(server):
         raise BackendError(f"the context {name!r} of {path} leads to {server!r}: only https is safe")
     return Access(server, tls, token, until_s, str(cluster.get("proxy-url") or ""))
+
+
+def _stays_here(server: str) -> bool:
+    """Whether an address without encryption leads to this host."""
+    try:
+        parts = urlsplit(server)
+        host = parts.hostname or ""
+        return parts.scheme == "http" and (host == "localhost" or ip_address(host).is_loopback)
+    except ValueError:  # the name of another one
+        return False
 
 
 def in_cluster(folder: Path = SERVICE_ACCOUNT, environ: Mapping[str, str] = os.environ) -> Access:

@@ -57,6 +57,7 @@ def directives(
     dropped: list[str] = []
     for name, value in (pair for line in lines for pair in _parsed(line)):
         shown = f"#SBATCH --{name}" + (f"={value}" if value else "")
+        name = _whole(name, _NEVER | _OURS | settled)
         if name in _NEVER:
             dropped.append(f"{shown} is left out: submit an array with Tidewatt's own --array")
         elif name in _OURS:
@@ -68,6 +69,13 @@ def directives(
         else:
             kept.append((name, value))
     return Directives(tuple(kept), tuple(dropped))
+
+
+def _whole(name: str, known: frozenset[str]) -> str:
+    """The known name that this abbreviates, as sbatch takes `--arr` for `--array`; else the name itself."""
+    if not name or name in known or name in _BARE or name in _SHORT.values():
+        return name
+    return next((each for each in sorted(known) if each.startswith(name)), name)
 
 
 def _lines(argv: Sequence[str], cwd: Path) -> list[str]:

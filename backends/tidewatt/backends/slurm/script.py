@@ -76,7 +76,8 @@ class Submission:
 
     def _asked(self) -> list[str]:
         launch, options = self.launch, self.options
-        asked = [f"--job-name={launch.name or launch.token}", f"--cpus-per-task={max(1, launch.cpus)}"]
+        name = _directive(" ".join((launch.name or launch.token).split()))
+        asked = [f"--job-name={name}", f"--cpus-per-task={max(1, launch.cpus)}"]
         asked += [f"--mem={launch.mem_mb}M"] if launch.mem_mb else []
         if launch.gpus:
             asked.append("--gres=" + ":".join(filter(None, ("gpu", options.gpu_name, str(launch.gpus)))))
@@ -189,7 +190,8 @@ def instant(real_ms: int | None) -> str:
 
 
 def _directive(value: str) -> str:
-    return quote(value) if any(letter.isspace() or letter in "'\"#;" for letter in value) else value
+    plain = all(letter.isprintable() and letter not in " '\"#;\\" for letter in value)
+    return value if plain else quote(value)
 
 
 def _is_name(name: str) -> bool:
