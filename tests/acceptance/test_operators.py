@@ -97,3 +97,13 @@ def test_policy_check_asks_no_daemon(house: House) -> None:
     wrong = house.tidewatt("policy", "check", str(file))
     assert wrong.returncode == 2
     assert wrong.stderr == f"tidewatt: {file}:24: there is no region 'east': there are home, west, far\n"
+
+
+def test_command_of_a_job_that_cannot_run_on_this_host_need_not_be_here(house: House) -> None:
+    house.up(config=CONFIG)
+    told = house.tidewatt("submit", "--hold", "--region", "far", "--", "python3", "only_there.py")
+    assert told.returncode == 0, told.stderr
+    assert "only_there.py does not exist" in told.stderr
+    assert "it has to be there where the job runs: far" in told.stderr
+    refused = house.tidewatt("submit", "--hold", "--", "python3", "only_there.py")
+    assert (refused.returncode, refused.stdout) == (2, "")

@@ -19,7 +19,7 @@ PauseBy = Annotated[
 Preset = Annotated[
     str | None,
     typer.Option(
-        "--preset", metavar="NAME", help="Pauses as huggingface, lightning, submitit or pytorch do."
+        "--preset", metavar="NAME", help="How it saves: huggingface, lightning, submitit, pytorch or plain."
     ),
 ]
 PauseSignal = Annotated[
