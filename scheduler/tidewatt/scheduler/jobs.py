@@ -59,7 +59,9 @@ ATTEMPT_MOVES: dict[AttemptState, frozenset[AttemptState]] = {
     AttemptState.PAUSING: frozenset(
         {AttemptState.RUNNING, AttemptState.SUSPENDED, AttemptState.ENDED, AttemptState.UNKNOWN}
     ),
-    AttemptState.SUSPENDED: frozenset({AttemptState.RESUMING, AttemptState.ENDED, AttemptState.UNKNOWN}),
+    AttemptState.SUSPENDED: frozenset(
+        {AttemptState.RESUMING, AttemptState.RUNNING, AttemptState.ENDED, AttemptState.UNKNOWN}
+    ),
     AttemptState.RESUMING: frozenset({AttemptState.RUNNING, AttemptState.ENDED, AttemptState.UNKNOWN}),
     AttemptState.ENDED: frozenset(),
     AttemptState.POISONED: frozenset(),

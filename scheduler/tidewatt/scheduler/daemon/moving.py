@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
+import structlog
+
 from tidewatt.backends.backend import AttemptStatus, Move, Phase
 from tidewatt.scheduler.jobs import AttemptState
 from tidewatt.scheduler.store import Store, Transaction
 from tidewatt.scheduler.store.records import AttemptRecord
+from tidewatt.scheduler.store.transaction import MoveError
 
+log = structlog.get_logger()
 STATES = {
     Phase.RUNNING: AttemptState.RUNNING,
     Phase.PAUSING: AttemptState.PAUSING,
@@ -37,9 +41,15 @@ class Moves:
         return tuple(move for move in status.moves if _key(move) not in self._recorded[attempt.id])
 
     def record(self, transaction: Transaction, attempt: AttemptRecord, moves: tuple[Move, ...]) -> None:
-        """Appends them, each at the time at which it happened; call `recorded` when that is stored."""
+        """Appends them, each at the time at which it happened; call `recorded` when that is stored.
+
+        One that cannot be is left out: it must not keep the attempt's end from being recorded.
+        """
         for move in moves:
-            transaction.move_attempt(attempt, STATES[move.phase], move.reason, move.at_ms)
+            try:
+                transaction.move_attempt(attempt, STATES[move.phase], move.reason, move.at_ms)
+            except MoveError as error:
+                log.warning("move.impossible", attempt=attempt.id, error=str(error))
 
     def recorded(self, attempt: AttemptRecord, moves: tuple[Move, ...]) -> None:
         """Remembers that these are stored."""
