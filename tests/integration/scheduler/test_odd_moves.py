@@ -66,3 +66,30 @@ def test_job_whose_suspension_nobody_saw_ends(tmp_path: Path) -> None:
         at.settler.collect()
         at.settler.look()
         assert at.job(job).settlement is not None
+
+
+@dataclass(slots=True)
+class Forgetful(FakeEngine):
+    """It says of what it has run that it never started."""
+
+    forgets: bool = False
+
+    def status(self, folders: Iterable[Path]) -> dict[Path, AttemptStatus]:
+        found = FakeEngine.status(self, folders)
+        never = AttemptStatus(Phase.POISONED, reason="no such job")
+        return dict.fromkeys(found, never) if self.forgets else found
+
+
+def test_job_that_ran_is_not_started_again_because_its_engine_says_that_it_never_did(tmp_path: Path) -> None:
+    with outpost(tmp_path, kind=Forgetful) as at:
+        at.cluster.script = Script(runs_s=6000)
+        job = at.submit(duration_s=6000.0, retries=3).job.id
+        at.round()
+        at.shift(60)
+        assert at.job(job).state is JobState.RUNNING
+        at.engine.forgets = True  # type: ignore[attr-defined]
+        for _ in range(10):
+            at.shift(60)
+        assert at.job(job).state is JobState.FAILED
+        assert "exit status lost" in at.job(job).reason
+        assert len(at.cluster.submits) == 1

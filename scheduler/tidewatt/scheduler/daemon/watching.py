@@ -193,6 +193,10 @@ class Watcher:
                 self._launching_since.pop(attempt.id, None)
                 self._reasons.pop(attempt.id, None)
                 reason = status.reason or "it never started"
+                if attempt.started_ms is not None:  # it is not started again on such a word
+                    lost = f"exit status lost: it ran, and its engine says now that it never did: {reason}"
+                    ended = AttemptStatus(Phase.ENDED, started_ms=attempt.started_ms, reason=lost)
+                    return self._endings.ended(self._job(attempt), attempt, ended)
                 return self._endings.poisoned(self._job(attempt), attempt, reason)
             case Phase.UNKNOWN:
                 return self._unseen(attempt, status)
