@@ -106,7 +106,7 @@ def test_pages_of_one_users_jobs_are_read_by_an_index(tmp_path: Path) -> None:
         "select * from event where seq > 5 order by seq limit 100": "INTEGER PRIMARY KEY",
     }
     for query, index in pages.items():
-        plan = " ".join(str(row[3]) for row in store.rows(sa.text(f"explain query plan {query}")))  # type: ignore[arg-type]
+        plan = str([tuple(row) for row in store.rows(sa.text(f"explain query plan {query}"))])  # type: ignore[arg-type]
         assert index in plan, (query, plan)
         assert "TEMP B-TREE" not in plan, (query, plan)
     store.close()

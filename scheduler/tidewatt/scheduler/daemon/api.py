@@ -132,12 +132,15 @@ def _looking(api: FastAPI, overview: Overview) -> None:
         limit: Limit = 100,
         *,
         tasks: Annotated[bool, Query(description="Whether each task of an array is a line.")] = True,
+        user: str | None = None,
+        project: str | None = None,
     ) -> JobsPage:
         """Jobs, newest first, in pages."""
         states = tuple(filter(None, state.split(",")))
-        found = overview.jobs(states, before, limit, tasks=tasks)
+        found = overview.jobs(states, before, limit, tasks=tasks, user=user, project=project)
         further = found[-1].id if len(found) == limit else None
-        asked = {"state": state, "limit": limit} | ({} if tasks else {"tasks": "false"})
+        asked = {"state": state, "limit": limit, "user": user, "project": project}
+        asked |= {} if tasks else {"tasks": "false"}
         return JobsPage(jobs=tuple(found), before=further, next=link("jobs", asked, further))
 
     @api.get("/api/v1/forecast")

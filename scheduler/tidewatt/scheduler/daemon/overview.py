@@ -86,16 +86,24 @@ class Overview:
         )
 
     def jobs(
-        self, states: tuple[str, ...], before: int | None, limit: int, *, tasks: bool = True
+        self,
+        states: tuple[str, ...],
+        before: int | None,
+        limit: int,
+        *,
+        tasks: bool = True,
+        user: str | None = None,
+        project: str | None = None,
     ) -> list[JobView]:
         """Jobs in the given states (none: all), newest first; without `tasks` one for each array."""
+        of: dict[str, str | None] = {"user": user, "project": project}
         unknown = [state for state in states if state not in set(JobState)]
         if unknown:
             raise BadInput(f"there is no job state {unknown[0]!r}: choose from {', '.join(JobState)}")
         wanted, uid = [JobState(state) for state in states] or None, only_uid()
         if tasks:
-            return job_views(self._store, self._store.jobs(wanted, before=before, limit=limit, uid=uid))
-        lines = self._store.lines(wanted, before=before, limit=limit, uid=uid)
+            return job_views(self._store, self._store.jobs(wanted, before=before, limit=limit, uid=uid, **of))
+        lines = self._store.lines(wanted, before=before, limit=limit, uid=uid, **of)
         counts = {job.id: found for job, found in lines}
         return job_views(self._store, [job for job, _ in lines], counts)
 

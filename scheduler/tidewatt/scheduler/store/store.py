@@ -102,12 +102,14 @@ class Store(Chained):
         before: int | None = None,
         limit: int | None = None,
         uid: int | None = None,
+        user: str | None = None,
+        project: str | None = None,
     ) -> list[JobRecord]:
         """Jobs in the given states (None: all), newest first where `limit` is given, else oldest first.
 
-        With `uid`, those of that user only.
+        With `uid`, `user` or `project`, those of that user or project only; "" is that of jobs without one.
         """
-        query = sa.select(schema.job)
+        query = sa.select(schema.job).where(*_owned(user, project))
         if uid is not None:
             query = query.where(schema.job.c.uid == uid)
         if states is not None:
@@ -130,13 +132,15 @@ class Store(Chained):
         before: int | None = None,
         limit: int = 100,
         uid: int | None = None,
+        user: str | None = None,
+        project: str | None = None,
     ) -> list[tuple[JobRecord, dict[str, int]]]:
         """Jobs in the given states, newest first; of an array its newest, and the number of all by state.
 
-        With `uid`, those of that user only.
+        With `uid`, `user` or `project`, those of that user or project only.
         """
         table = schema.job
-        wanted: list[sa.ColumnElement[bool]] = [] if uid is None else [table.c.uid == uid]
+        wanted = _owned(user, project) + ([] if uid is None else [table.c.uid == uid])
         wanted += [] if states is None else [table.c.state.in_([str(state) for state in states])]
         wanted += [] if before is None else [table.c.id < before]
         line = sa.case((table.c.array == 0, -table.c.id), else_=table.c.array)
@@ -330,6 +334,11 @@ class Store(Chained):
                 return list(connection.execute(query))
         except sa.exc.DBAPIError as error:
             raise StoreError(f"cannot read the store {self.name}: {database.cause(error)}") from error
+
+
+def _owned(user: str | None, project: str | None) -> list[sa.ColumnElement[bool]]:
+    wanted: list[sa.ColumnElement[bool]] = [] if user is None else [schema.job.c.user == user]
+    return wanted + ([] if project is None else [schema.job.c.project == project])
 
 
 def _job(row: sa.Row[Any]) -> JobRecord:
