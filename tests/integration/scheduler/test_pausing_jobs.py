@@ -172,7 +172,7 @@ def test_failed_checkpoint_costs_its_work_and_is_told(tmp_path: Path) -> None:
         at.until(1)
         job = at.job(1)
         assert job.progress_ms == 0
-        assert any("no whole checkpoint" in each and "1200 s lost" in each for each in job.warnings)
+        assert any("no whole checkpoint" in each and "20 min lost" in each for each in job.warnings)
         at.resume("1")
         at.until(62)
         assert at.job(1).state is JobState.DONE

@@ -90,13 +90,14 @@ def _expectation(plan: Json, now: datetime, power: str) -> str:
     if plan["expected_g"] is not None:
         text += f", {grams(plan['expected_g'])} CO2 above idle{f' at {power}' if power else ' (expected)'}"
     before, there = plan["immediate_gco2_per_kwh"], local(plan["immediate_start"], now)
-    if before is None or plan["immediate_start"] == plan["start"]:
+    if before is None or (plan["immediate_start"] == plan["start"] and not plan.get("stints")):
         return text
+    otherwise = f"in one piece from {there} it" if plan.get("stints") else f"starting {there}"
     saving = expected_saving(plan)
     less = "" if saving is None else f": {percent(abs(saving))} {'less' if saving >= 0 else 'MORE'}"
     if saving is not None and abs(saving - (1 - plan["mean_gco2_per_kwh"] / (before or 1))) >= 0.005:
         less += " with PUE, hardware and moved data"
-    return f"{text}; starting {there} would be {intensity(before)}{less}"
+    return f"{text}; {otherwise} would be {intensity(before)}{less}"
 
 
 def expected_saving(plan: Json) -> float | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tidewatt.backends.backend import AttemptStatus, Launch, PauseMode, StopReason
+from tidewatt.backends.ending import span
 from tidewatt.scheduler.daemon.progressing import Kept, kept
 from tidewatt.scheduler.jobs import AttemptState, JobState
 from tidewatt.scheduler.paths import Paths
@@ -226,8 +227,8 @@ def _warn(
 
 
 def _in_words(found: Kept) -> str:
-    lost = f", {found.lost_ms / 1000:.0f} s lost" if found.lost_ms else ""
-    return f"{found.ms / 1000:.0f} s of work kept{lost}"
+    lost = f", {span(round(found.lost_ms / 1000))} lost" if found.lost_ms else ""
+    return f"{span(round(found.ms / 1000))} of work kept{lost}"
 
 
 def _length(ms: int) -> timedelta:
