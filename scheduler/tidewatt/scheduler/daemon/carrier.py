@@ -2,13 +2,14 @@
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
 from tidewatt.backends.backend import BackendError
 from tidewatt.backends.carrying import Carried, below, carry, place
 from tidewatt.backends.clock import time_ms
-from tidewatt.scheduler.daemon.ownership import acting
+from tidewatt.scheduler.daemon.ownership import acting, own_place, owner_of
 from tidewatt.scheduler.daemon.resuming import checkpoint_name, has_run
 from tidewatt.scheduler.daemon.site import HOST, Site
 from tidewatt.scheduler.region import Region
@@ -75,6 +76,9 @@ class Carrier:
     def _carry(self, way: _Carriage, job_id: int, source: str, target: str, here: str, there: str) -> None:
         paths = self._site.paths
         try:
+            if paths.system:
+                target_place = Path(target)
+                own_place(target_place.parent, target_place.name, owner_of(paths.job(job_id), paths))
             with acting(paths.job(job_id), paths):  # the files are the job's owner's
                 ways = place(source, ssh=self._ssh(here)), place(target, ssh=self._ssh(there))
                 way.carried = carry(*ways)

@@ -16,7 +16,7 @@ from tidewatt.scheduler.daemon import limiting
 from tidewatt.scheduler.daemon.carriage import transfer_factors
 from tidewatt.scheduler.daemon.carrier import Carrier
 from tidewatt.scheduler.daemon.occupancy import blocked
-from tidewatt.scheduler.daemon.orders import order
+from tidewatt.scheduler.daemon.orders import order, place_made
 from tidewatt.scheduler.daemon.polling import Polls
 from tidewatt.scheduler.daemon.polling import attempt_folder as attempt_folder
 from tidewatt.scheduler.daemon.predecessors import waits
@@ -153,6 +153,7 @@ class Launcher:
             self.polls.tell(attempt.backend, send, failed)
             return
         try:
+            place_made(self._site, job, attempt)
             backend.submit(launch)
         except (BackendError, OSError) as error:
             log.error("attempt.not_launched", attempt=attempt.id, error=str(error))

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from tidewatt.backends.backend import Launch
 from tidewatt.scheduler.daemon.environments import environment_file
-from tidewatt.scheduler.daemon.ownership import acting, owner_of
+from tidewatt.scheduler.daemon.ownership import acting, own_place, owner_of
 from tidewatt.scheduler.daemon.polling import attempt_folder
-from tidewatt.scheduler.daemon.resuming import prepared
+from tidewatt.scheduler.daemon.resuming import checkpoint_name, prepared
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.paths import mark
 from tidewatt.scheduler.region_tables import limits_of
@@ -24,6 +24,17 @@ def order(
     earlier = [each for each in store.attempts([job.id])[job.id] if each.id != attempt.id]
     place = site.stated(attempt.region).checkpoints
     return prepared(_launch(site, job, attempt, not_before_ms), job, earlier, site.paths, place)
+
+
+def place_made(site: Site, job: JobRecord, attempt: AttemptRecord) -> None:
+    """Makes where a job of a shared server keeps its checkpoints, if its region has one place for all jobs.
+
+    Raises:
+        BackendError: Somebody else could reach into it.
+    """
+    place = site.stated(attempt.region).checkpoints
+    if site.paths.system and place and job.pausing is not None:
+        own_place(Path(place), checkpoint_name(job), owner_of(site.paths.job(job.id), site.paths))
 
 
 def _launch(site: Site, job: JobRecord, attempt: AttemptRecord, not_before_ms: int | None) -> Launch:

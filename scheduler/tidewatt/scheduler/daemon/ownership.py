@@ -2,7 +2,7 @@
 
 import os
 import stat
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from tidewatt.backends import becoming, source
@@ -50,6 +50,42 @@ def hand_over(folder: Path, who: Owner | None) -> None:
         os.fchown(fd, who.uid, who.gid)
     finally:
         os.close(fd)
+
+
+def own_place(parent: Path, name: str, who: Owner | None) -> None:
+    """Makes a folder of the user's own in one of root's, where it is missing.
+
+    In a folder that others may write to, somebody else could be there first, and read or replace what the
+    user keeps in it.
+
+    Raises:
+        BackendError: The parent is not root's alone, or what is there is not the user's.
+    """
+    if who is None:
+        return
+    try:
+        fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise BackendError(f"{parent} cannot be used for checkpoints: {error.strerror}") from error
+    try:
+        if not roots_alone(os.fstat(fd)):
+            raise BackendError(f"{parent} is not root's alone: make it `root:root`, mode 0711")
+        with suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=fd)
+        if os.stat(name, dir_fd=fd, follow_symlinks=False).st_uid == 0:  # just made
+            os.chown(name, who.uid, who.gid, dir_fd=fd, follow_symlinks=False)
+        there = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        if not stat.S_ISDIR(there.st_mode) or there.st_uid != who.uid:
+            raise BackendError(f"{parent / name} is not a folder of {who.name}'s")
+    except OSError as error:
+        raise BackendError(f"{parent / name} cannot be made: {error.strerror}", transient=True) from error
+    finally:
+        os.close(fd)
+
+
+def roots_alone(found: os.stat_result) -> bool:
+    """Whether nobody but root can make names in this folder."""
+    return found.st_uid == 0 and not found.st_mode & 0o022
 
 
 def check_folder(cwd: str, who: Owner | None) -> None:

@@ -16,6 +16,7 @@ from tidewatt.backends.meters.public_door import NOTE
 from tidewatt.backends.owner import acting_as, supported
 from tidewatt.backends.shared_host import SharedHost
 from tidewatt.scheduler.daemon.callers import Served, served_group
+from tidewatt.scheduler.daemon.ownership import roots_alone
 from tidewatt.scheduler.daemon.site import HOST
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.paths import Paths, system_paths
@@ -62,6 +63,9 @@ def prepared(place: Paths, settings: Settings, group: str) -> tuple[Paths, Serve
             f"the region {carried[0]!r} keeps its checkpoints elsewhere, which a shared daemon could only"
             " reach with root's rights: name a folder of this host, or leave `checkpoints` out"
         )
+    for region in settings.regions:
+        if region.checkpoints:
+            _check_place(Path(region.checkpoints), region.name)
     server = settings.server
     served = served_group(group or server.group, server.operators)
     durable.replace(place.home / NOTE, {"gid": served.gid, "group": served.group})
@@ -71,6 +75,19 @@ def prepared(place: Paths, settings: Settings, group: str) -> tuple[Paths, Serve
 def host_backend(place: Paths) -> LocalBackend:
     """Runs jobs on this host, on a shared one as their submitters."""
     return SharedHost(place.jobs, place.served) if place.system else LocalBackend()
+
+
+def _check_place(place: Path, region: str) -> None:
+    """Raises BadInput where somebody but root could make the folders in which jobs keep checkpoints."""
+    try:
+        found = place.lstat()
+    except OSError as error:
+        raise BadInput(f"the region {region!r} keeps checkpoints in {place}: {error.strerror}") from None
+    if not stat.S_ISDIR(found.st_mode) or not roots_alone(found):
+        raise BadInput(
+            f"the region {region!r} keeps checkpoints in {place}, which is not root's alone, so that users"
+            f" could replace each other's: `chown root:root {place} && chmod 711 {place}`"
+        )
 
 
 def _is_local(place: str) -> bool:
