@@ -50,10 +50,13 @@ def test_people_are_told_what_they_asked_for_and_nothing_else(house: House) -> N
         tried = house.tidewatt("notify", "test", "--config", str(house.folder / "config.toml"))
         assert "1: json, reached" in tried.stdout
         assert _titles(hook)[-1] == "Tidewatt can reach you"
+        looked = house.tidewatt("doctor", "--config", str(house.folder / "config.toml"))
+        assert "warn  notify: json of finished, failed, region" in looked.stdout
+        assert "chmod 600" in looked.stdout
         house.tidewatt("down")
     kept = [path for path in house.home.rglob("*") if path.is_file()]
     assert [path for path in kept if TOKEN.encode() in path.read_bytes()] == []
-    assert TOKEN not in shown.stdout + tried.stdout
+    assert TOKEN not in shown.stdout + tried.stdout + looked.stdout + looked.stderr
 
 
 def test_a_dead_target_hurts_nobody_and_hears_it_later(house: House) -> None:

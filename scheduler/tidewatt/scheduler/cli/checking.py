@@ -69,6 +69,7 @@ def _findings(config: str | None) -> "Iterator[Any]":
         return
     yield site_checks.configuration(loaded, names, wanted, theirs)
     yield from engine_checks.engines(loaded.settings.regions, place)
+    yield from site_checks.notices(config)
     if loaded.settings.sources:
         tell("tidewatt: asking sources ...")
     yield from grid_checks.findings(loaded.settings, place, clock())

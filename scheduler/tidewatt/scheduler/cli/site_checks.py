@@ -9,7 +9,7 @@ from tidewatt.scheduler.cli.checks import Finding, Verdict
 from tidewatt.scheduler.cli.process import given_to
 from tidewatt.scheduler.client import Client
 from tidewatt.scheduler.config import Loaded, load
-from tidewatt.scheduler.errors import SchedulerError
+from tidewatt.scheduler.errors import BadInput, SchedulerError
 from tidewatt.scheduler.paths import Paths
 
 if TYPE_CHECKING:
@@ -70,3 +70,26 @@ def node(source: "NodeSource | None") -> Iterator[Finding]:
         return
     now = f"its counter stands at {value / 1e6:,.0f} J" if source.counts else f"{value / 1000:.1f} W now"
     yield Finding(Verdict.OK, subject, f"measured, {now}")
+
+
+def notices(config: str | None) -> Iterator[Finding]:
+    """Whether those who want to be told anything can be; nothing where nobody does."""
+    from importlib.util import find_spec
+
+    from tidewatt.scheduler.cli.notices import own_wishes, scheme_of
+
+    try:
+        table, origin = own_wishes(config)
+        targets = table.targets()
+    except BadInput as error:
+        yield Finding(Verdict.WARN, "notify", str(error), "you are told nothing meanwhile")
+        return
+    if not targets:
+        return
+    found = f"{', '.join(map(scheme_of, targets))} of {', '.join(table.events)} ({origin})"
+    if find_spec("apprise") is None:
+        yield Finding(Verdict.WARN, "notify", found, "install apprise: pip install 'tidewatt[notify]'")
+    elif table.urls and Path(origin).stat().st_mode & 0o077:
+        yield Finding(Verdict.WARN, "notify", found, f"others can read its targets: chmod 600 {origin}")
+    else:
+        yield Finding(Verdict.OK, "notify", found, "`tidewatt notify test` tries each target")
