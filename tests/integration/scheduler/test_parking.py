@@ -1,6 +1,7 @@
 """Jobs that lie in the queues of clusters until their time has come."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -303,3 +304,15 @@ def test_change_that_the_engine_need_not_know_leaves_it_where_it_lies(tmp_path: 
         for _ in range(3):
             at.round()
         assert attempts(at, job) == [AttemptState.LAUNCHING]
+
+
+def test_many_jobs_are_handed_over_in_several_rounds(tmp_path: Path) -> None:
+    with outpost(tmp_path) as at:
+        for _ in range(3):
+            at.submit(duration_s=3600.0, finish_by=at.site.clock.now() + hours(10), cpus=1)
+        seconds = iter(range(1, 1000))  # each look at the clock takes one
+        with patch("tidewatt.scheduler.daemon.parking.time.monotonic", lambda: float(next(seconds))):
+            at.launch()
+            assert len(at.store.live_attempts()) == 1
+        at.round()
+        assert len(at.store.live_attempts()) == 3

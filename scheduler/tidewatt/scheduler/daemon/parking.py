@@ -32,6 +32,7 @@ from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
 log = structlog.get_logger()
 LEAST_MOVE_S = 60.0  # of real time: a start that moves by less is left where it is
+LONGEST_S = 2.0  # real seconds of a round for launches: what is left is launched in the next one
 AGAIN_S = 10.0  # real seconds, after an engine could not be told
 STAYS = timedelta(hours=1)  # a start that has come is not moved back by less
 LATEST = "its latest start has come"
@@ -92,8 +93,11 @@ class Parking:
                     self._tend(job, attempt, found)
 
     def park(self, found: Queue) -> Queue:
-        """Hands planned jobs over to the engines that keep them until their time."""
+        """Hands planned jobs over to the engines that keep them until their time; many in several rounds."""
+        began = time.monotonic()
         for job in found.planned:
+            if time.monotonic() - began > LONGEST_S:
+                break
             plan = job.plan
             if plan is None or job.id in found.parked or plan.window.start <= found.now:
                 continue

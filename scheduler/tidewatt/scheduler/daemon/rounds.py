@@ -17,7 +17,7 @@ from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.glancing import Glance
 from tidewatt.scheduler.daemon.launching import Launcher, NotFree
 from tidewatt.scheduler.daemon.own_use import OwnUse
-from tidewatt.scheduler.daemon.parking import Parking
+from tidewatt.scheduler.daemon.parking import LONGEST_S, Parking
 from tidewatt.scheduler.daemon.pausing import Pauser
 from tidewatt.scheduler.daemon.polishing import SEARCH_S, QueuePlanner
 from tidewatt.scheduler.daemon.replanning import Queue, queue, replan
@@ -152,9 +152,12 @@ class Rounds:
             for job in found.planned
             if job.plan is not None and job.plan.window.start <= now and job.id not in found.parked
         ]
+        began = time.monotonic()
         for job in sorted(
             due, key=lambda each: (-each.priority, each.plan and each.plan.window.start, each.id)
         ):
+            if time.monotonic() - began > LONGEST_S:
+                break  # what was launched is news: the next round looks again
             with told("launch", job=job.id):
                 found = self._started(found, job)
         starts = [
