@@ -77,7 +77,6 @@ def _taken(house: House) -> None:
     for theme, name in (("light", "page-now"), ("dark", "page-dark")):
         screens = {name: "/"}
         wanted = {
-            "full": True,
             "task": "shots",
             "base": base,
             "token": token,
