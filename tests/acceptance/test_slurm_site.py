@@ -36,7 +36,7 @@ def test_day_of_jobs_on_two_clusters(house: Any, clusters: Clusters) -> None:
         if number in day.cancelled:
             assert states[number] in ("cancelled", "done")
         else:
-            assert states[number] == "done", house.job(number)
+            assert states[number] == "done", _attempts(house.job(number))
         assert set(day.begun(number).values()) <= {1}  # no attempt began twice
         if states[number] == "done":
             assert sorted(set(day.steps(number))) == list(range(1, STEPS + 1))
@@ -88,6 +88,10 @@ def test_script_goes_to_slurm_without_a_daemon(house: Any, clusters: Clusters) -
     assert component["source"] == "Slurm ConsumedEnergy (rapl): node charged whole, GPUs not included"
     [ran] = [phase for phase in account["phases"] if phase["phase"] == "running"]
     assert account["energy_j"] == pytest.approx(NODE_W * ran["seconds"], rel=0.05, abs=NODE_W * 0.5)
+
+
+def _attempts(job: Any) -> str:
+    return "; ".join(f"{each['attempt_id']} {each['state']} {each['reason']}" for each in job["attempts"])
 
 
 def _show(clusters: Clusters, number: str) -> str:

@@ -39,6 +39,7 @@ class SlurmBackend:
     setting: Setting
     _watch: Watch = field(default_factory=Watch)
     _unsuspendable: dict[str, str] = field(default_factory=dict)  # place -> what Slurm said
+    _aging: capacity.Aging = field(default_factory=capacity.Aging)
     _figures: dict[str, capacity.Figures] = field(default_factory=dict)
 
     def submit(self, launch: Launch) -> None:
@@ -173,10 +174,12 @@ class SlurmBackend:
     def ages_while_delayed(self, region: str) -> bool:
         """Whether a job that may not begin yet gains age, and so priority, in the region's queue.
 
+        Asked under the daemon's lock: it takes some seconds at most, and once in a while only.
+
         Raises:
             BackendError: Slurm does not tell.
         """
-        return "ACCRUE_ALWAYS" in capacity.config(reach_of(self._options(region))).get("PriorityFlags", "")
+        return self._aging.of(reach_of(self._options(region)))
 
     def rehearse(self, launch: Launch) -> str:
         """The call of sbatch, the batch script, and what that runs; values of variables are left out."""

@@ -4,7 +4,7 @@ import math
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ _GPUS = re.compile(r"gpu(?::(?P<kind>[^:,()]+))??:(?P<count>\d+)(?=[,(]|$)")
 _DOWN = ("DOWN", "DRAIN", "FAIL", "MAINT", "NOT_RESPONDING", "POWERED_DOWN", "UNKNOWN")
 _WEEK_S = 7 * 86_400
 _KEPT_S = 300.0  # figures of the past are asked for so seldom
+_HOUR_S, _MINUTE_S, _BRIEF_S = 3600.0, 60.0, 5.0
 _FEWEST = 5  # waits of which a percentile is taken
 
 
@@ -66,6 +67,27 @@ class Figures:
             waits_s = None
         self._waits = (time.monotonic(), waits_s)
         return waits_s
+
+
+@dataclass(slots=True)
+class Aging:
+    """Whether delayed jobs gain age, by cluster; an answer is kept for an hour, its lack for a minute."""
+
+    _known: dict[Reach, tuple[float, bool | None]] = field(default_factory=dict)
+
+    def of(self, reach: Reach) -> bool:
+        """Raises BackendError where the cluster does not tell."""
+        until, ages = self._known.get(reach, (0.0, None))
+        if time.monotonic() >= until:
+            try:
+                ages = _accrues(replace(reach, timeout_s=min(reach.timeout_s, _BRIEF_S)))
+                until = time.monotonic() + _HOUR_S
+            except BackendError:
+                until = time.monotonic() + _MINUTE_S  # what was known stays so
+            self._known[reach] = (until, ages)
+        if ages is None:
+            raise BackendError(f"{reach.place} does not tell its PriorityFlags", transient=True)
+        return ages
 
 
 def percentile_95(rows: Iterable[replies.Row]) -> float | None:
