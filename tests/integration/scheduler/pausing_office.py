@@ -66,7 +66,7 @@ class PausingOffice(Office):
 
     def open(self) -> None:
         super().open()
-        self.pauser = Pauser(self.site, self.store)
+        self.pauser = Pauser(self.site, self.store, self.launcher.polls)
         self.verbs = Interruptions(self.service, self.changes)
 
     def round(self) -> None:
@@ -136,7 +136,7 @@ def pausing_office(
     usual = {"margin": "0s", "min_wait": "0s", "min_saving": 0.0}
     with ExitStack() as stack:
         time = stack.enter_context(time_machine.travel(NOW, tick=False))
-        for module in ("launching", "watching", "pausing"):
+        for module in ("launching", "watching", "asking"):
             stack.enter_context(patch(f"tidewatt.scheduler.daemon.{module}.time", Monotonic))
         made = PausingOffice(folder, time, (), cpus, usual | settings)
         regions = tuple(

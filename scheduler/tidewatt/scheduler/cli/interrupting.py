@@ -76,8 +76,18 @@ def _lines(job: Json, verb: str, now: datetime) -> Iterator[str]:
     elif verb == "pause" and job["state"] == "running":
         yield f"{title(job)} is being paused: `tidewatt resume {job['key']}` lets it go on"
     elif verb.startswith("SIG"):
-        yield f"{title(job)} was sent {verb}"
+        said = f"was sent {verb}" if not _elsewhere(job) else f"is being sent {verb}: {_asked(job)}"
+        yield f"{title(job)} {said}"
     elif verb == "resume" and job["state"] == "paused":
-        yield f"{title(job)} goes on"
+        yield f"{title(job)} goes on{f': {_asked(job)}' if _elsewhere(job) else ''}"
     else:
         yield from changed_lines(job, now)
+
+
+def _elsewhere(job: Json) -> bool:
+    """True where it is for an engine elsewhere to do it."""
+    return bool(job["attempts"]) and job["attempts"][-1]["backend"] != "local"
+
+
+def _asked(job: Json) -> str:
+    return f"{job['attempts'][-1]['region']} was asked, `tidewatt show {job['key']}` tells what came of it"

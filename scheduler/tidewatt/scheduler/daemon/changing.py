@@ -8,11 +8,11 @@ from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.array import parse_key
 from tidewatt.scheduler.daemon import intake, limiting, policing
 from tidewatt.scheduler.daemon.admission import Admitted, admit_all
+from tidewatt.scheduler.daemon.asking import let_go
 from tidewatt.scheduler.daemon.budgeting import HELD
 from tidewatt.scheduler.daemon.callers import operator_only
 from tidewatt.scheduler.daemon.environments import forget
 from tidewatt.scheduler.daemon.naming import named
-from tidewatt.scheduler.daemon.pausing import let_go
 from tidewatt.scheduler.daemon.predecessors import lost_with, settle_followers, too_late
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.errors import BadInput, Refused
@@ -97,7 +97,7 @@ class Changes:
             for job in running:
                 self._service.watcher.stop(job)
             for job in waiting.values():
-                let_go(self._site, self._store, job)
+                let_go(self._site, self._store, self._service.watcher.polls, job)
             forget(self._store, self._site.paths, over)
         done = self._done(key, "cancelled")
         return done.model_copy(update={"also": tuple(job.key for job in also)})

@@ -23,7 +23,7 @@ def evicted(
     Each keeps running with a warning, or is asked to save its work where `evict` is set and it can.
     """
     jobs = service.store.numbered({each.job_id for each in attempts})
-    pauser = Pauser(service.site, service.store)
+    pauser = Pauser(service.site, service.store, service.watcher.polls)
     found = []
     for attempt in attempts:
         job = jobs[attempt.job_id]

@@ -24,7 +24,7 @@ class Interruptions:
 
     def __init__(self, service: Service, changes: Changes) -> None:
         self._service, self._changes = service, changes
-        self._pauser = Pauser(service.site, service.store)
+        self._pauser = Pauser(service.site, service.store, service.watcher.polls)
 
     def pause(self, key: str, request: PauseRequest) -> JobView | ArrayView:
         """Pauses jobs that run, until they are resumed or the given time is over; waiting ones are held.

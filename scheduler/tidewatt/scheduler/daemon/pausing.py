@@ -1,23 +1,24 @@
 """What plans and owners ask of running attempts: to pause and to go on, until their backend has done it."""
 
-import time
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
-from tidewatt.backends.backend import BackendError, Pause, PauseMode, StopReason
+from tidewatt.backends.backend import BackendError, Pause, PauseMode
 from tidewatt.backends.clock import time_ms
+from tidewatt.scheduler.daemon.asking import Asking, final
 from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import attempt_folder
+from tidewatt.scheduler.daemon.polling import Polls
 from tidewatt.scheduler.daemon.resuming import (
     OWNER,
     PLAN,
-    has_run,
     later,
     rest_ms,
     settled,
 )
-from tidewatt.scheduler.daemon.site import Site
+from tidewatt.scheduler.daemon.site import HOST, Site
 from tidewatt.scheduler.daemon.stints import cheaper, in_time, running_ms, short
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.jobs import AttemptState, JobState
@@ -26,15 +27,15 @@ from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
 log = structlog.get_logger()
-AGAIN_S = 10.0  # real seconds until a pause that has not begun is asked for once more
+RESUME = "resume"
 
 
 class Pauser:
     """What the rounds call after they have planned."""
 
-    def __init__(self, site: Site, store: Store) -> None:
+    def __init__(self, site: Site, store: Store, polls: Polls) -> None:
         self._site, self._store = site, store
-        self._asked_at: dict[str, float] = {}  # attempt -> real monotonic seconds of the last request
+        self._asking = Asking(site, store, polls)
 
     def turn(self) -> list[str]:
         """Pauses and resumes what is due; returns, in words, what may move the plans of others."""
@@ -43,8 +44,7 @@ class Pauser:
         for job in self._store.jobs([JobState.RUNNING, JobState.PAUSED]):
             with told("pause", job=job.id):
                 causes += self._look(job, live.get(job.id))
-        for attempt_id in self._asked_at.keys() - {each.id for each in live.values()}:
-            del self._asked_at[attempt_id]
+        self._asking.forget({each.id for each in live.values()})
         return causes
 
     def pause(
@@ -91,17 +91,28 @@ class Pauser:
         self._wake(job, attempt, f"{who} asked")
 
     def signal(self, job: JobRecord, name: str, who: str = "its owner") -> None:
-        """Sends a running job's processes a signal.
+        """Sends a running job's processes a signal; elsewhere its engine is asked to.
 
         Raises:
             Refused: where it has none, or its backend cannot.
         """
         attempt = self._running(job)
-        self._able(attempt).signal(attempt_folder(self._site.paths, attempt), name)
-        with self._store.transaction() as transaction:
-            now_ms = time_ms(self._site.clock.now())
-            reason = f"SIG{name}, as {who} asked"
-            transaction.append(now_ms, "signalled", job_id=job.id, attempt_id=attempt.id, reason=reason)
+        able, folder = self._asking.able(attempt), attempt_folder(self._site.paths, attempt)
+        reason = f"SIG{name}, as {who} asked"
+
+        def append(kind: str) -> None:
+            with self._store.transaction() as transaction:
+                now_ms = time_ms(self._site.clock.now())
+                transaction.append(now_ms, kind, job_id=job.id, attempt_id=attempt.id, reason=reason)
+
+        def send() -> None:
+            able.signal(folder, name)
+            append("signalled")
+
+        if attempt.backend != HOST:
+            append("signal asked")
+        failed = partial(self._asking.warn, attempt, f"{reason}: attempt {attempt.id} could not be sent it")
+        self._asking.ask(attempt, f"SIG{name}", send, failed)
 
     def _look(self, job: JobRecord, attempt: AttemptRecord | None) -> list[str]:
         record = job.pausing or {}
@@ -117,13 +128,14 @@ class Pauser:
             self._risk(job, now)
             return []
         if attempt.state is AttemptState.SUSPENDED:
-            if over or record.get("wanted") == "resume" or self._must_go_on(job, now):
+            wakes = over or record.get("wanted") == RESUME or self._must_go_on(job, now)
+            if wakes and (attempt.backend == HOST or not self._asking.lately(attempt, RESUME)):
                 self._wake(job, attempt, "its pause is over")
             return []
         if attempt.state is not AttemptState.RUNNING:
             return []
         if job.paused and record.get("attempt") == attempt.id:
-            self._ask_again(job, attempt, PauseMode(record["wanted"]))
+            self._ask_again(attempt, PauseMode(record["wanted"]))
             return []
         return self._end_stint(job, attempt, now)
 
@@ -196,7 +208,7 @@ class Pauser:
         until_ms: int | None,
     ) -> None:
         """Commits that the pause is wanted, then asks the backend: a crash between the two is made good."""
-        self._able(attempt)
+        self._asking.able(attempt)
         now_ms = time_ms(self._site.clock.now())
         until = {} if until_ms is None else {"until_ms": until_ms}
         record = {**(settled(job.pausing) or {}), "wanted": str(mode), "attempt": attempt.id, **until}
@@ -210,31 +222,43 @@ class Pauser:
             self._send(attempt, mode)
         except BackendError as error:
             if by == OWNER and not error.transient:
-                self._give_up(job, attempt, error, plan=job.plan)
+                self._give_up(attempt, error, plan=job.plan)
                 raise Refused(f"job {job.key} cannot be paused: {error}") from error
             if not error.transient:
-                self._give_up(job, attempt, error, plan=None)
+                self._give_up(attempt, error, plan=None)
         log.info("job.pausing", job=job.id, mode=str(mode), by=by, reason=reason)
 
-    def _ask_again(self, job: JobRecord, attempt: AttemptRecord, mode: PauseMode) -> None:
-        if time.monotonic() - self._asked_at.get(attempt.id, float("-inf")) < AGAIN_S:
+    def _ask_again(self, attempt: AttemptRecord, mode: PauseMode) -> None:
+        if self._asking.lately(attempt, mode):
             return
         try:
-            self._send(attempt, mode)
+            self._send(attempt, mode, again=True)
         except BackendError as error:
             if not error.transient:
-                self._give_up(job, attempt, error, plan=None)
+                self._give_up(attempt, error, plan=None)
 
-    def _send(self, attempt: AttemptRecord, mode: PauseMode) -> None:
-        self._asked_at[attempt.id] = time.monotonic()
-        self._able(attempt).pause(attempt_folder(self._site.paths, attempt), mode)
+    def _send(self, attempt: AttemptRecord, mode: PauseMode, *, again: bool = False) -> None:
+        pause = partial(self._asking.able(attempt).pause, attempt_folder(self._site.paths, attempt), mode)
+        self._asking.ask(attempt, mode, pause, partial(self._not_paused, attempt, mode), again=again)
 
-    def _give_up(
-        self, job: JobRecord, attempt: AttemptRecord, error: BackendError, plan: Plan | None
-    ) -> None:
+    def _not_paused(self, attempt: AttemptRecord, mode: PauseMode, error: Exception) -> None:
+        """An engine elsewhere did not do it: it is asked again, unless that is of no use."""
+        job = self._store.job(attempt.job_id)
+        record = (job and job.pausing) or {}
+        if job is None or (record.get("wanted"), record.get("attempt")) != (mode, attempt.id):
+            return  # it is not wanted any more
+        if final(error):
+            self._give_up(attempt, error, plan=job.plan if job.paused == OWNER else None)
+            return
+        said = f"attempt {attempt.id} could not be told to pause, and is told again every few seconds"
+        self._asking.warn(attempt, said, error)
+
+    def _give_up(self, attempt: AttemptRecord, error: Exception, plan: Plan | None) -> None:
         """The job runs on: this pause will never come."""
         now_ms, sentence = time_ms(self._site.clock.now()), f"could not be paused: {error}"
         with self._store.transaction() as transaction:
+            job = self._store.job(attempt.job_id)
+            assert job is not None  # noqa: S101 - a foreign key says so
             transaction.append(now_ms, "warning", job_id=job.id, attempt_id=attempt.id, reason=sentence)
             transaction.change_job(
                 job.id, paused="", plan=plan, pausing=_asked_for(settled(job.pausing)),
@@ -242,15 +266,18 @@ class Pauser:
             )  # fmt: skip
 
     def _wake(self, job: JobRecord, attempt: AttemptRecord, reason: str) -> None:
-        record = {**(job.pausing or {}), "wanted": "resume", "attempt": attempt.id}
-        if record != job.pausing:
+        record = {**(job.pausing or {}), "wanted": RESUME, "attempt": attempt.id}
+        again = record == job.pausing
+        if not again:
             with self._store.transaction() as transaction:
                 now_ms = time_ms(self._site.clock.now())
                 transaction.append(
                     now_ms, "resume asked", job_id=job.id, attempt_id=attempt.id, reason=reason
                 )
                 transaction.change_job(job.id, pausing=record, plan=later(job.plan) or job.plan)
-        self._able(attempt).resume(attempt_folder(self._site.paths, attempt))
+        resume = partial(self._asking.able(attempt).resume, attempt_folder(self._site.paths, attempt))
+        said = f"attempt {attempt.id} could not be told to go on, and is told again every few seconds"
+        self._asking.ask(attempt, RESUME, resume, partial(self._asking.warn, attempt, said), again=again)
 
     def _running(self, job: JobRecord) -> AttemptRecord:
         """Its attempt, which runs.
@@ -266,22 +293,6 @@ class Pauser:
                     return attempt
         state = "just starting or pausing" if job.state is JobState.RUNNING else str(job.state)
         raise Refused(f"job {job.key} is {state}: only a job that runs can be paused or signalled")
-
-    def _able(self, attempt: AttemptRecord) -> Pause:
-        backend = self._site.backend_of(attempt.backend)
-        if not isinstance(backend, Pause):
-            raise Refused(f"the backend {attempt.backend!r} cannot pause or signal jobs")
-        return backend
-
-
-def let_go(site: Site, store: Store, job: JobRecord) -> None:
-    """Lets an engine forget what it keeps of a paused job that will not go on."""
-    attempts = [each for each in store.attempts([job.id])[job.id] if each.state is AttemptState.ENDED]
-    if not has_run(job) or not attempts:
-        return
-    with told("let go", job=job.id):
-        last = attempts[-1]
-        site.backend_of(last.backend).stop(attempt_folder(site.paths, last), StopReason.CANCELLED)
 
 
 def _asked_for(record: dict[str, object] | None) -> dict[str, object] | None:

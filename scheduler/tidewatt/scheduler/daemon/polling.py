@@ -165,6 +165,10 @@ class Polls:
         self._site, self._store = site, store
         self._lines: dict[str, _Line] = {}
         self._begun = False
+        # of what attempts are asked for on their way (see `Asking`), whoever asks:
+        # attempt, what -> real monotonic seconds of the last time; inf: it is still on its way
+        self.asked_at: dict[tuple[str, str], float] = {}
+        self.heard: set[tuple[str, str]] = set()  # by their engines
 
     def begin(self) -> None:
         """Has each line work in a thread of its own; without it all is done where it is asked for."""

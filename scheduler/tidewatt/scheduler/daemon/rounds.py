@@ -51,7 +51,7 @@ class Rounds:
         self._site, self._store, self._service = site, store, service
         self._watcher, self._launcher, self._gpus = watcher, launcher, gpus
         self._settler = Settler(site, store)
-        self._pauser = Pauser(site, store)
+        self._pauser = Pauser(site, store, launcher.polls)
         self.parking = Parking(site, store, launcher)
         self._glance = Glance(store)
         self._own_use = OwnUse(site, store)

@@ -14,7 +14,7 @@ from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.launching import Launcher, real_ms
 from tidewatt.scheduler.daemon.moving import STATES, Moves, ran_ms
 from tidewatt.scheduler.daemon.occupancy import fares
-from tidewatt.scheduler.daemon.polling import EngineHealth, attempt_folder
+from tidewatt.scheduler.daemon.polling import EngineHealth, Polls, attempt_folder
 from tidewatt.scheduler.daemon.resuming import follow, rest_ms
 from tidewatt.scheduler.daemon.site import HOST, Site
 from tidewatt.scheduler.daemon.starting import RESCHEDULED, Starts
@@ -111,6 +111,11 @@ class Watcher:
         if seq != self._live[0]:
             self._live = seq, self._store.live_attempts()
         return self._live[1]
+
+    @property
+    def polls(self) -> Polls:
+        """The lines to engines elsewhere."""
+        return self._launcher.polls
 
     def health(self) -> dict[str, EngineHealth]:
         """How the engines elsewhere answer, by region; of those that have attempts."""
