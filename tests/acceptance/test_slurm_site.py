@@ -44,6 +44,7 @@ def test_day_of_jobs_on_two_clusters(house: Any, clusters: Clusters) -> None:
             assert not again or number in day.taken_away(), house.job(
                 number
             )  # by a controller that forgot that it ran
+    print({name: len(getattr(day, name)) for name in ("numbers", "cancelled", "moved", "paused")})
     assert day.paused
     house.until(lambda: len(day.energies()) >= JOBS - len(day.cancelled), 60 + JOBS, 1)
     energies = day.energies()

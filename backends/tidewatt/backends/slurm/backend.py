@@ -27,6 +27,7 @@ from tidewatt.backends.slurm.reference import Reference
 from tidewatt.backends.slurm.script import PAUSE, STOP, Submission, clean, instant
 
 SIGNALS = ("HUP", "INT", "QUIT", "USR1", "USR2", "WINCH")  # that the script in the allocation passes on
+_BRIEF_S = 5.0
 _ENDING = ("invalid job id", "already completing", "already completed")
 _DENIED = ("access/permission denied", "permission denied", "not authorized", "accessdenied")
 
@@ -118,7 +119,7 @@ class SlurmBackend:
             return
         self._leave(reference, PAUSE, "paused")
         self._watch.note(folder, Phase.PAUSING, launch.clock.now_ms())
-        reference.reach.call("scancel", "--signal=TERM", "--batch", reference.number)
+        self._ask_for_checkpoint(reference)
 
     def resume(self, folder: Path) -> None:
         """Lets a suspended job go on."""
@@ -132,7 +133,7 @@ class SlurmBackend:
         if name not in SIGNALS:
             raise BackendError(f"a job on Slurm can be sent {', '.join(SIGNALS)}, and not {name}")
         _, reference = self._running(folder)
-        reference.reach.call("scancel", f"--signal={name}", "--batch", reference.number)
+        _scancel(reference, f"--signal={name}", "--batch", reference.number)
 
     def reschedule(self, folder: Path, not_before_ms: int | None) -> None:
         """Moves the start of a job that waits: no cancel, no second submit.
@@ -228,9 +229,21 @@ class SlurmBackend:
         if number := replies.number(said):
             reference.numbered(launch.folder, number)
 
+    def _ask_for_checkpoint(self, reference: Reference) -> None:
+        """Wakes the attempt's script, which finds the request in its folder; `status` asks it again."""
+        try:
+            _scancel(reference, "--signal=TERM", "--batch", reference.number)
+        except BackendError as error:
+            if not error.transient:
+                raise
+
     def _insist(self, folder: Path, status: AttemptStatus) -> None:
         """Asks again for the end of one that should have ended; whoever was asked may not have heard it."""
         attempt = Attempt(folder)
+        if status.phase is Phase.PAUSING and attempt.stop_request() is None and self._watch.due(folder):
+            with suppress(BackendError):
+                self._ask_for_checkpoint(self._numbered(folder))
+            return
         reason = attempt.stop_request()
         if reason is None or not self._watch.due(folder):
             return
@@ -322,9 +335,13 @@ class SlurmBackend:
 
 
 def _scancel(reference: Reference, *words: str) -> None:
-    """Like the client; a job that is just ending is none to complain of."""
+    """Like the client; a job that is just ending is none to complain of.
+
+    The client itself tries again for minutes while a job is just starting or ending; we rather ask later.
+    """
+    brief = replace(reference.reach, timeout_s=min(reference.reach.timeout_s, _BRIEF_S))
     try:
-        reference.reach.call("scancel", *words)
+        brief.call("scancel", *words)
     except BackendError as error:
         if not any(word in str(error).lower() for word in _ENDING):
             raise
