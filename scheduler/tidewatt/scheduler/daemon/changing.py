@@ -14,6 +14,7 @@ from tidewatt.scheduler.daemon.callers import operator_only
 from tidewatt.scheduler.daemon.environments import forget
 from tidewatt.scheduler.daemon.naming import named
 from tidewatt.scheduler.daemon.predecessors import lost_with, settle_followers, too_late
+from tidewatt.scheduler.daemon.refusing import without
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import ENDED, JobState
@@ -52,6 +53,8 @@ class Changes:
                 for job, each in zip(jobs, asks, strict=True)
                 if job.state is JobState.WAITING and job.id not in found.stuck
             ]
+            for job in jobs:
+                self._site.refusals.forget(job.id)
             admitted = admit_all(free, self._service.situation(found, free)) if free else Admitted()
             now_ms = time_ms(found.now)
             with self._store.transaction() as transaction:
@@ -60,7 +63,7 @@ class Changes:
                     told = {name: _plain(value) for name, value in changed.items() if value is not None}
                     reason = ", ".join(sorted(changed))
                     transaction.append(now_ms, "updated", told, job_id=job.id, reason=reason)
-                    transaction.change_job(job.id, **changed)
+                    transaction.change_job(job.id, **changed, warnings=without(job.warnings))
                 for job_id, plan in admitted.plans.items():
                     transaction.set_plan(job_id, plan, now_ms, "updated")
                     transaction.change_job(job_id, at_risk="")
@@ -155,7 +158,9 @@ class Changes:
                     if job.state is JobState.HELD:
                         transaction.move_job(job.id, JobState.WAITING, "released by `start`", self._now_ms())
                     transaction.append(self._now_ms(), "start asked", job_id=job.id)
-                    transaction.change_job(job.id, asked=True, not_before_ms=None)
+                    self._site.refusals.forget(job.id)
+                    warnings = without(job.warnings)
+                    transaction.change_job(job.id, asked=True, not_before_ms=None, warnings=warnings)
         return self._done(key, "asked to start")
 
     def _named(self, key: str) -> list[JobRecord]:

@@ -17,6 +17,7 @@ from tidewatt.scheduler.daemon.occupancy import ask, fares
 from tidewatt.scheduler.daemon.ownership import acting
 from tidewatt.scheduler.daemon.predecessors import settle_followers
 from tidewatt.scheduler.daemon.progressing import read
+from tidewatt.scheduler.daemon.refusing import tell
 from tidewatt.scheduler.daemon.resuming import OWNER, after, awake, owner_waits, settled
 from tidewatt.scheduler.daemon.retrying import MOST_PREEMPTED, Retry, retry
 from tidewatt.scheduler.daemon.site import Site
@@ -78,13 +79,17 @@ class Endings:
 
     def poisoned(self, job: JobRecord, attempt: AttemptRecord, reason: str) -> str:
         """Records that the attempt never started and never will."""
-        reason = self._launcher.refused.pop(attempt.id, reason)
+        refused = self._launcher.refused.pop(attempt.id, "")
+        reason = refused or reason
         leaving = LEAVING in self._told(attempt)
         if not leaving:
             self._launcher.came_to_nothing(attempt.job_id)
         now_ms, over = self._now_ms(), list[int]()
         with self._store.transaction() as transaction:
             transaction.move_attempt(attempt, AttemptState.POISONED, reason, now_ms)
+            if refused and not job.stopping and not leaving:
+                refusal = self._site.refusals.refused(job, attempt.region, refused)
+                tell(transaction, job, attempt.id, refusal, now_ms)
             if job.stopping:
                 transaction.move_job(
                     job.id, JobState.CANCELLED, "cancelled before it started", now_ms,

@@ -98,7 +98,7 @@ class Guardian:
         reasons = []
         for region, pool in self._places_for(job, found.now):
             try:
-                attempt = self._launcher.launch(job, region, pool, found, reason)
+                attempt = self._launcher.launch(job, region, pool, found, reason, urgent=True)
             except NotFree as error:
                 reasons.append(str(error))
             else:
@@ -120,16 +120,20 @@ class Guardian:
         return self._parking.waits.longest() if job.plan is None else self._parking.waits.of(job.plan.region)
 
     def _places_for(self, job: JobRecord, now: datetime) -> list[tuple[Region, str]]:
-        """Where the job may run: first where it is in time, then as planned, then home, then the others."""
+        """Where the job may run: first where it is in time, then as planned, then home, then the others.
+
+        Where its engine has refused it comes last.
+        """
         asked, planned = ask(job), job.plan
         limit = asked.finish_by
 
-        def rank(place: tuple[Region, str, float]) -> tuple[bool, ...]:
+        def rank(place: tuple[Region, str, float]) -> tuple[int, ...]:
             region, pool, speed = place
             late = limit is not None and asked.duration / speed > limit - now
             here = planned is not None and region.name == planned.region
             there = here and planned is not None and pool == planned.pool
-            return late, not there, not here, region.name != asked.home
+            refused = self._site.refusals.count(job.id, region.name)  # others have not been tried as often
+            return refused, late, not there, not here, region.name != asked.home
 
         places = [
             (region, pool, speed)

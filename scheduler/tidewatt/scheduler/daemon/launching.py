@@ -61,10 +61,13 @@ class Launcher:
         found: Queue,
         reason: str,
         begin: datetime | None = None,
+        *,
+        urgent: bool = False,
     ) -> AttemptRecord:
         """Starts the job's next attempt, or has its engine start it when it may begin (None: now).
 
-        An engine that keeps jobs gets it at once and the job is parked: it runs when the engine says so.
+        An engine that keeps jobs gets it at once and the job is parked: it runs when the engine says so. An
+        `urgent` one is tried also where it was refused a while ago.
 
         Raises:
             NotFree: where what it needs is in use at this instant, or jobs have to end before it.
@@ -74,6 +77,9 @@ class Launcher:
         _, again_at = self._poisoned.get(job.id, (0, 0.0))
         if time.monotonic() < again_at:
             raise NotFree("its last launch came to nothing: it is tried again within a minute")
+        refusal = self._site.refusals.of(job.id, region.name)
+        if refusal is not None and not urgent:
+            raise NotFree(str(refusal))
         later = begin is not None and begin > self._site.clock.now()
         sentence = waits(job, self._store) if later else self._blocked(job, region, pool, found)
         sentence = sentence or self._carrier.waits(job, region)
@@ -94,6 +100,7 @@ class Launcher:
     def came_up(self, attempt: AttemptRecord) -> None:
         """Forgets earlier failures of a job that runs now."""
         self._poisoned.pop(attempt.job_id, None)
+        self._site.refusals.forget(attempt.job_id, attempt.region)
         self._unsent.pop(attempt.id, None)
 
     def _blocked(self, job: JobRecord, region: Region, pool: str, found: Queue) -> str:

@@ -13,7 +13,7 @@ from tidewatt.scheduler.daemon.grid_now import grid_now
 from tidewatt.scheduler.daemon.polling import EngineHealth
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.shifting import shifting
-from tidewatt.scheduler.daemon.site import HOST
+from tidewatt.scheduler.daemon.site import HOST, Site
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.operator_schema import PlaceView, RegionsView
 from tidewatt.scheduler.region import Region
@@ -83,7 +83,7 @@ class Places:
             cpus=told.cpus if told else region.cpus,
             cpus_free=told.cpus_free if told else cpus_free,
             counted="its engine" if told else "our own jobs alone" if region.backend != HOST else "this host",
-            note=told.note if told else "",
+            note="; ".join(filter(None, (told.note if told else "", *_refused(site, region.name)))),
             queue_wait_s=region.queue_wait_s,
             queue_wait_source=region.queue_wait_source,
             open="drained" if drain else "closed" if sentence else "open",
@@ -138,6 +138,11 @@ class Places:
             return backend.capacity(region.name) if isinstance(backend, Read) else None
         except (BackendError, SchedulerError, OSError) as error:
             return str(error)
+
+
+def _refused(site: Site, region: str) -> list[str]:
+    """Of each job that its engine has refused for good, a sentence."""
+    return [f"job {each.job}: {each}" for each in site.refusals.by(region)]
 
 
 def is_experimental(backend: str) -> bool:

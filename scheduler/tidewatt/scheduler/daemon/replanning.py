@@ -81,7 +81,9 @@ class Queue:
             self.bookings,
             self.now,
             site.policy,
-            site.board.asks(self.planned, self.asks),
+            site.refusals.steered(
+                site.board.asks(self.planned, self.asks), [region.name for region in site.regions]
+            ),
             self.plans,
             beside or {},
             self.ends,

@@ -15,6 +15,7 @@ from tidewatt.forecasting.kind import Signal
 from tidewatt.forecasting.series import Outlook, Series
 from tidewatt.scheduler.config import Loaded, policy_of
 from tidewatt.scheduler.daemon.patience import PatientChain
+from tidewatt.scheduler.daemon.refusing import Refusals
 from tidewatt.scheduler.daemon.region_board import RegionBoard
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import Need
@@ -59,14 +60,16 @@ class Site:
     rules: Rules = NO_RULES
     reload: Callable[[], Loaded] | None = None  # reads the configuration again
     board: RegionBoard = field(init=False)
+    refusals: Refusals = field(init=False)  # by engines, of jobs
 
     def __post_init__(self) -> None:
-        """Makes the board."""
+        """Makes the board, on which nothing is refused yet."""
         board = RegionBoard(self.stated_regions, self.settings, self.rules, self.clock.now)
         board.unusable = {
             kind: each.reason for kind, each in self.others.items() if isinstance(each, UnusableBackend)
         }
         object.__setattr__(self, "board", board)
+        object.__setattr__(self, "refusals", Refusals(self.clock))
 
     @property
     def regions(self) -> tuple[Region, ...]:
