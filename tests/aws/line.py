@@ -29,6 +29,7 @@ class Line:
     loses: bool = False
     hides_s: float = 0.0
     down: bool = False
+    overwrites: bool = False  # as a storage that knows no conditions
     gone: set[str] = field(default_factory=set)
     calls: dict[str, int] = field(default_factory=dict)
     _hidden: dict[str, float] = field(default_factory=dict)
@@ -80,6 +81,8 @@ class Line:
             handler.close_connection = True
             return
         headers = {name: value for name, value in handler.headers.items() if name.lower() in _KEPT}
+        if self.overwrites:
+            headers = {name: value for name, value in headers.items() if name.lower() != "if-none-match"}
         host = handler.headers.get("Host", "")
         said = requests.request(
             handler.command,

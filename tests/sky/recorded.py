@@ -44,6 +44,13 @@ class Resources:
 
 
 @dataclass
+class RequestPayload:
+    request_id: str
+    name: str
+    status: str
+
+
+@dataclass
 class Task:
     name: str | None = None
     setup: str | None = None
@@ -87,6 +94,9 @@ class Sky:
     down_now: bool = False
     calls: list[str] = field(default_factory=list)
     clusters: dict[str, Cluster] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)  # of requests, by their ids
+    launching: dict[str, str] = field(default_factory=dict)  # states of launches, by their requests' ids
+    refuses: str = ""  # how the next launch ends, without a cluster
 
     @property
     def Task(self) -> type["Task"]:  # noqa: N802 - its name there
@@ -113,6 +123,10 @@ class Sky:
         if self.loses:
             self.loses = False
             raise ConnectionError("no answer")
+        if self.refuses:
+            request = self._request("launch", None)
+            self.launching[request], self.refuses = self.refuses, ""
+            return request
         if cluster_name in self.clusters:
             self.clusters[cluster_name].launches += 1  # there it would run a second time
         else:
@@ -126,7 +140,22 @@ class Sky:
         if self.mutes:
             self.mutes = False
             raise ConnectionError("no answer")
-        return self._request("launch", None)
+        request = self._request("launch", None)
+        self.launching[request] = "SUCCEEDED"
+        return request
+
+    def api_status(
+        self,
+        request_ids: list[str] | None = None,
+        all_status: bool = False,
+        limit: int | None = None,
+        fields: list[str] | None = None,
+        cluster_name: str | None = None,
+    ) -> list[RequestPayload]:
+        if self.down_now:
+            raise ConnectionError("the API server does not answer")
+        found = [each for each in request_ids or self.launching if each in self.launching]
+        return [RequestPayload(each, "sky.launch", self.launching[each]) for each in found]
 
     def status(
         self, cluster_names: list[str] | None = None, refresh: Any = None, all_users: bool = False
@@ -161,7 +190,7 @@ class Sky:
     def get(self, request_id: Any) -> Any:
         if self.down_now:
             raise ConnectionError("the API server does not answer")
-        return request_id[1]
+        return self.answers[request_id]
 
     def close(self) -> None:
         for name in tuple(self.clusters):
@@ -183,4 +212,6 @@ class Sky:
 
     def _request(self, name: str, answer: Any) -> Any:
         self.calls.append(name)
-        return (name, answer)
+        request = f"{name}-{len(self.answers)}"
+        self.answers[request] = answer
+        return request

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +12,14 @@ from tidewatt.backends.reference import Reference
 
 class NotTakenError(BackendError):
     """The engine certainly did not take the attempt."""
+
+
+class Fate(Enum):
+    """What is certain of an attempt that is not to be found once it was to be withdrawn."""
+
+    NEVER = auto()  # it never starts any more, and nothing of it runs
+    STARTED = auto()  # it was started, or may have been: no other may be started for it
+    OPEN = auto()  # it may still start
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +56,11 @@ class Desk(Protocol):
         """Asks for its end; safe to repeat."""
         ...
 
-    def withdraw(self, found: Reference) -> bool:
-        """Makes sure that an attempt which is not to be found never starts; False where it has started.
+    def withdraw(self, found: Reference) -> Fate:
+        """Makes sure that an attempt which is not to be found never starts; says what is certain of it.
 
-        True, too, where nothing of that can be had there.
+        NEVER lets its job start elsewhere, so a time that has passed, or a list without it, is not enough.
+        Of a shared folder the attempt's claim decides, and NEVER leaves it to that.
         """
         ...
 

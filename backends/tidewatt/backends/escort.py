@@ -325,17 +325,26 @@ def _content(uri: str, name: str) -> bytes | None:
 
 
 def _claim(uri: str) -> bool:
-    """Claims in object storage: of all who write the key on condition that it is not there, one may."""
-    from botocore.exceptions import ClientError
+    """Claims in object storage: of all who write the key on condition that it is not there, one may.
+
+    It is written twice: a storage that takes the second as well knows no conditions, and nothing is claimed.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, prefix = _place(uri)
+    mine = os.urandom(16).hex().encode()
     try:
-        _storage().put_object(Bucket=bucket, Key=prefix + "claim", Body=b"claimed", IfNoneMatch="*")
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "PreconditionFailed":
-            return False
-        raise
-    return True
+        for _ in range(2):
+            try:
+                _storage().put_object(Bucket=bucket, Key=prefix + "claim", Body=mine, IfNoneMatch="*")
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "PreconditionFailed":
+                    raise
+                return _content(uri, "claim") == mine
+        _say("nothing can be claimed: the storage writes over what is there")
+    except (BotoCoreError, ClientError) as error:
+        _say(f"nothing can be claimed: {error}")
+    return False
 
 
 def _place(uri: str) -> tuple[str, str]:

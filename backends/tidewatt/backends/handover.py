@@ -72,6 +72,8 @@ class Handover:
             except NotTakenError as error:
                 claim.poison(folder, str(error))
                 raise
+            except Exception as error:  # the engine may have it, whatever went wrong
+                raise BackendError(f"whether {self.kind} has it is open: {error}", transient=True) from error
 
     def status(self, folders: Iterable[Path]) -> dict[Path, AttemptStatus]:
         """What is known of each attempt; each engine is asked once for all that are still open."""

@@ -11,7 +11,7 @@ from tidewatt.backends import claim, durable
 from tidewatt.backends.attempt import Attempt, Outcome, ended
 from tidewatt.backends.backend import AttemptStatus, Move, Phase, StopReason
 from tidewatt.backends.clock import Clock
-from tidewatt.backends.desk import Seen
+from tidewatt.backends.desk import Fate, Seen
 from tidewatt.backends.reference import Reference
 
 
@@ -24,7 +24,7 @@ class Judge:
     vanished_s: float
     now_ms: Callable[[], int]
     sending: Collection[Path]
-    withdraw: Callable[[Reference], bool] = lambda _: True
+    withdraw: Callable[[Reference], Fate] = lambda _: Fate.OPEN
     _missing_since: dict[Path, float] = field(default_factory=dict)
     _unseen_since: dict[Path, float] = field(default_factory=dict)  # of those without a number
 
@@ -78,16 +78,42 @@ class Judge:
             if not self._long_unseen(folder):
                 return AttemptStatus(Phase.LAUNCHING, reason=f"{self.kind} has not shown it yet")
             reason = f"{self.kind} did not take it: it is not there {self.visible_s:g} s after it was sent"
-            if self.withdraw(found) and claim.poison(folder, reason):
-                return AttemptStatus(Phase.POISONED, reason=reason)
+            if (withdrawn := self._withdrawn(attempt, found, reason)) is not None:
+                return withdrawn
         since = self._missing_since.setdefault(folder, time.monotonic())
         if time.monotonic() - since < self.vanished_s or self._alive(folder):
             return AttemptStatus(Phase.UNKNOWN, reason=f"{self.kind} does not know it any more")
         lost = f"{self.kind} does not know the job any more"
-        if found.started_ms is None and claim.poison(folder, f"{lost}, and it never started"):
-            return AttemptStatus(Phase.POISONED, reason=f"{lost}, and it never started")
+        if found.id and found.started_ms is None:
+            withdrawn = self._withdrawn(attempt, found, f"{lost}, and it never started")
+            if withdrawn is not None:
+                return withdrawn
         outcome = Outcome(_clock_ms(attempt, self.now_ms()), reason=f"exit status lost: {lost}")
+        if attempt.stop_request() is StopReason.PAUSED:  # nobody saw it end: no other goes on in its place
+            return self._close(attempt, found, outcome)
         return self._close(attempt, found, _explained(attempt, outcome))
+
+    def _withdrawn(self, attempt: Attempt, found: Reference, reason: str) -> AttemptStatus | None:
+        """Of an attempt that is not to be found and was not seen running; None where it was started.
+
+        As long as it may still start it is unknown, however long that is: its job is started nowhere else.
+        Only its owner's cancelling ends that, after which nothing is started for it.
+        """
+        fate = self.withdraw(found)
+        given_up = attempt.stop_request() is StopReason.CANCELLED
+        if fate is Fate.STARTED and (found.id or given_up):
+            return None
+        if fate is Fate.STARTED:
+            reason = f"{self.kind} does not show it, but it has started"
+            return AttemptStatus(
+                Phase.UNKNOWN, reason=f"{reason}; its job waits until it is seen or cancelled"
+            )
+        if fate is Fate.OPEN and not given_up:
+            reason = f"{self.kind} does not show it, but it may still start there; its job waits for that"
+            return AttemptStatus(Phase.UNKNOWN, reason=f"{reason}, or until it is cancelled")
+        if fate is Fate.OPEN:
+            reason = f"cancelled; whether {self.kind} ever took it is not known: look there for {found.token}"
+        return AttemptStatus(Phase.POISONED, reason=reason) if claim.poison(attempt.folder, reason) else None
 
     def _long_unseen(self, folder: Path) -> bool:
         """Whether it should have shown up by now; by a clock that nobody sets, so anew after a restart."""

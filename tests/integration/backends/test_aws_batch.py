@@ -158,6 +158,65 @@ def test_attempt_that_was_given_up_cannot_claim_itself_any_more(stage: Stage) ->
     assert stage.copies() == 0
 
 
+def test_next_attempt_in_the_other_region_never_makes_two_of_one_that_is_shown_late(stage: Stage) -> None:
+    """Sent without a place for its claim, as by an earlier version: only its being seen is sure then."""
+    line = troupe(stage).line
+    regions = {
+        name: batch_options(troupe(stage).account, name, endpoint_url=line.address) for name in REGIONS
+    }
+    regions["north"] = regions["north"].model_copy(update={"checkpoint_uri": ""})
+    troupe(stage).backend = BatchBackend(regions, visible_s=0.5, vanished_s=0.5)
+    late = stage.job(runs_s=60, attempt_id="7.1")
+    line.mutes, line.hides_s = True, 4.0  # much longer than the backend waits
+    with pytest.raises(BackendError):
+        stage.backend.submit(late)
+    given_up = stage.until(late.folder, Phase.POISONED, Phase.UNKNOWN).phase
+    if given_up is Phase.POISONED:  # the daemon starts its next attempt elsewhere
+        stage.backend.submit(stage.job(runs_s=60, attempt_id="7.2", region="east"))
+        stage.wait(lambda: jobs_named(stage, "east", late.token[:-1] + "2"))
+    both = jobs_named(stage, "north", late.token) + jobs_named(stage, "east", late.token[:-1] + "2")
+    assert len([job for job in both if job["status"] not in ("SUCCEEDED", "FAILED")]) == 1
+    assert stage.until(late.folder, Phase.RUNNING, Phase.POISONED).phase is Phase.RUNNING
+    stage.backend.stop(late.folder, StopReason.CANCELLED)
+
+
+def test_one_that_has_claimed_itself_is_waited_for_until_it_is_shown(stage: Stage) -> None:
+    launch = stage.job(runs_s=60, attempt_id="7.1")
+    line = troupe(stage).line
+    line.mutes, line.hides_s = True, 6.0
+    with pytest.raises(BackendError):
+        stage.backend.submit(launch)
+    status = stage.until(launch.folder, Phase.UNKNOWN, Phase.POISONED, Phase.ENDED)
+    assert (status.phase, "it has started" in status.reason) == (Phase.UNKNOWN, True)
+    stage.until(launch.folder, Phase.RUNNING)
+    stage.backend.stop(launch.folder, StopReason.CANCELLED)
+    assert stage.ended(launch.folder).stopped is StopReason.CANCELLED
+
+
+def test_region_without_a_place_for_claims_is_refused_with_what_to_write(account: Account) -> None:
+    with pytest.raises(ValueError, match=r'checkpoint_uri = "s3://BUCKET/PREFIX"'):
+        batch_options(account, "north", checkpoint_uri="")
+
+
+def test_storage_that_writes_over_claims_gets_no_job(stage: Stage) -> None:
+    troupe(stage).line.overwrites = True
+    launch = stage.job(runs_s=0.1)
+    with pytest.raises(BackendError, match="does not know If-None-Match"):
+        stage.backend.submit(launch)
+    assert stage.status(launch.folder).phase is Phase.POISONED
+    assert jobs_named(stage, "north", launch.token) == []
+
+
+def test_withdrawal_is_not_believed_in_a_storage_that_writes_over_claims(stage: Stage) -> None:
+    launch = stage.job(runs_s=0.1)
+    line = troupe(stage).line
+    line.loses = True
+    with pytest.raises(BackendError):
+        stage.backend.submit(launch)
+    line.overwrites = True
+    assert stage.until(launch.folder, Phase.POISONED, Phase.UNKNOWN).phase is Phase.UNKNOWN
+
+
 def test_all_jobs_of_a_region_are_looked_at_in_one_call(stage: Stage) -> None:
     launches = [stage.job(runs_s=30, attempt_id=f"{number}.1") for number in range(1, 6)]
     for launch in launches:

@@ -28,6 +28,7 @@ class SkyTroupe:
         default_factory=lambda: {
             "hide": "a cluster is found by its name at once",
             "reuse": "a name is our own token",
+            "loss": "SkyPilot may still get the request: see below",
             "grace": "a cluster is ended with all that is on it",
         }
     )
@@ -126,6 +127,39 @@ def test_spot_cluster_that_was_taken_away_is_a_preemption(stage: Stage, sky: Sky
     sky.clusters[launch.token].status = ClusterStatus.STOPPED
     status = stage.ended(launch.folder)
     assert (status.phase, status.stopped) == (Phase.ENDED, StopReason.PREEMPTED)
+
+
+def test_launch_without_an_answer_stays_unknown_until_its_owner_gives_it_up(stage: Stage, sky: Sky) -> None:
+    launch = stage.job(runs_s=30)
+    sky.loses = True
+    with pytest.raises(BackendError):
+        stage.backend.submit(launch)
+    status = stage.until(launch.folder, Phase.UNKNOWN, Phase.POISONED)
+    assert status.phase is Phase.UNKNOWN
+    assert "its job waits for that" in status.reason
+    stage.backend.stop(launch.folder, StopReason.PAUSED)
+    assert stage.status(launch.folder).phase is Phase.UNKNOWN
+    other = stage.job(runs_s=30, attempt_id="2.1")
+    sky.loses = True
+    with pytest.raises(BackendError):
+        stage.backend.submit(other)
+    stage.backend.stop(other.folder, StopReason.CANCELLED)
+    assert "look there for" in stage.until(other.folder, Phase.POISONED).reason
+
+
+@pytest.mark.parametrize("state", ["PENDING", "RUNNING"])
+def test_launch_that_still_waits_in_skypilot_is_not_given_up_before_it_has_failed(
+    stage: Stage, sky: Sky, state: str
+) -> None:
+    launch = stage.job(runs_s=30)
+    sky.refuses = state
+    stage.backend.submit(launch)
+    time.sleep(0.5)  # longer than a cluster may be missing
+    for _ in range(5):
+        assert stage.status(launch.folder).phase is Phase.UNKNOWN
+        time.sleep(0.1)
+    sky.launching = dict.fromkeys(sky.launching, "FAILED")
+    assert stage.status(launch.folder).phase is Phase.POISONED
 
 
 def test_pause_is_refused_and_the_job_runs_on(stage: Stage) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from tidewatt.backends.aws_batch import storage
 from tidewatt.backends.aws_batch.clients import asked, client
 from tidewatt.backends.aws_batch.options import AwsBatchOptions
 from tidewatt.backends.backend import BackendError, Launch, Phase, StopReason
-from tidewatt.backends.desk import NotTakenError, Seen
+from tidewatt.backends.desk import Fate, NotTakenError, Seen
 from tidewatt.backends.orders import inline, order
 from tidewatt.backends.reference import Reference
 
@@ -32,6 +32,7 @@ class BatchDesk:
     """The queues of all regions. `options` are by region."""
 
     options: Mapping[str, AwsBatchOptions]
+    _sure: set[str] = field(default_factory=set)  # object storage that was seen to keep conditions
 
     def send(self, launch: Launch, place: Mapping[str, Any]) -> str:
         """Submits the attempt, named by its token, where no job of that name is there.
@@ -40,8 +41,11 @@ class BatchDesk:
         earlier attempt of the job that comes to light late is ended before another one is sent.
         """
         batch = client("batch", place)
-        family = launch.token.rpartition("-")[0] + "-*"
+        family, options = launch.token.rpartition("-")[0] + "-*", self.options[launch.region]
         try:
+            if options.checkpoint_uri and options.checkpoint_uri not in self._sure:
+                storage.check(options.checkpoint_uri, place)
+                self._sure.add(options.checkpoint_uri)
             for found in _named(batch, str(place["job_queue"]), family):
                 if found["jobName"] == launch.token:
                     return str(found["jobId"])
@@ -50,7 +54,7 @@ class BatchDesk:
                     raise BackendError(
                         f"{found['jobName']} is still there and is ended first", transient=True
                     )
-            request = self.request(launch, self.options[launch.region], batch)
+            request = self.request(launch, options, batch)
         except BackendError as error:
             raise NotTakenError(str(error), transient=error.transient) from error
         answer = asked("submit the job", lambda: batch.submit_job(**request))
@@ -77,8 +81,8 @@ class BatchDesk:
         for each in ids:
             _terminate(batch, each, f"tidewatt: {reason}")
 
-    def withdraw(self, found: Reference) -> bool:
-        """Claims it in its storage, so that its escort cannot any more."""
+    def withdraw(self, found: Reference) -> Fate:
+        """Claims it in its storage, so that its escort cannot any more; open without a storage."""
         return storage.withdraw(found)
 
     def finish(self, folder: Path, found: Reference) -> None:

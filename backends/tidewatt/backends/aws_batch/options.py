@@ -9,8 +9,9 @@ class AwsBatchOptions(BaseModel):
     """`[region.options]` of a job queue of AWS Batch.
 
     Jobs run by `job_definition`, or by one that is registered from `image` and its roles; the image needs a
-    `python`, and boto3 where there is a `checkpoint_uri`, below which claims and checkpoints lie. A running
-    job looks there for a request to pause every `look_s`. `instance_type` is the one that the queue's compute
+    `python` and boto3. Below `checkpoint_uri` the attempts' claims and checkpoints lie; it is
+    needed, as Batch may show a job late, and only the claim then keeps two copies from running. A running job
+    looks there for a request to pause every `look_s`. `instance_type` is the one that the queue's compute
     environment starts, which tells its power and GPUs; `spot` says that it starts spot instances. `vcpus` and
     `memory_mb` are what a job without a wish of its own gets. `environment` are names that may be sent,
     although everybody who may describe jobs can read them. Credentials are found as AWS's own tools do, of
@@ -42,6 +43,15 @@ class AwsBatchOptions(BaseModel):
     def _one_definition(self) -> "AwsBatchOptions":
         if bool(self.job_definition) == bool(self.image):
             raise ValueError("needs a job_definition or an image, and not both")
+        return self
+
+    @model_validator(mode="after")
+    def _place_for_claims(self) -> "AwsBatchOptions":
+        if not self.checkpoint_uri:
+            raise ValueError(
+                "needs a place in S3 for the claims and checkpoints of its jobs, without which two copies of"
+                ' one could run: checkpoint_uri = "s3://BUCKET/PREFIX"'
+            )
         return self
 
     def place(self) -> dict[str, Any]:

@@ -2,21 +2,24 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tidewatt.backends import durable, reference
 from tidewatt.backends.aws_batch.clients import asked, client
 from tidewatt.backends.aws_batch.options import AwsBatchOptions
-from tidewatt.backends.backend import Launch
-from tidewatt.backends.desk import NotTakenError
+from tidewatt.backends.backend import BackendError, Launch
+from tidewatt.backends.desk import Fate, NotTakenError
 from tidewatt.backends.escort import MANIFEST
 from tidewatt.backends.reference import Reference
 
 _SENDING_S = 120.0  # for a checkpoint to be sent
+_WITHDRAWN = b"withdrawn"
 
 
 def of(launch: Launch, options: AwsBatchOptions) -> str:
-    """Where claim and checkpoint of an attempt lie, "" without a checkpoint_uri."""
+    """Where claim and checkpoint of an attempt lie, "" for what was sent before one was needed."""
     return f"{options.checkpoint_uri.rstrip('/')}/{launch.token}/" if options.checkpoint_uri else ""
 
 
@@ -39,19 +42,44 @@ def earlier(launch: Launch) -> list[str]:
     return places
 
 
-def withdraw(found: Reference) -> bool:
-    """Claims it in its storage, so that its escort cannot any more."""
+def check(uri: str, place: Mapping[str, Any]) -> None:
+    """Makes sure that the storage there does not write over what is there when it is asked not to.
+
+    Raises:
+        BackendError: It does, so that two could have the same claim; or it cannot be asked.
+    """
+    where = key_of(uri.rstrip("/") + "/", "conditions")
+    if _put(place, where, b"kept") and _put(place, where, b"written over"):
+        raise BackendError(
+            f"the object storage at {uri} writes over what is there (it does not know If-None-Match), so two"
+            " copies of a job could both claim it: give a checkpoint_uri in S3, or in a storage that knows it"
+        )
+
+
+def withdraw(found: Reference) -> Fate:
+    """Claims it in its storage, so that its escort cannot any more.
+
+    Open without a storage, and in one that writes over what is there: the claim there says nothing.
+    """
     if not found.storage:
-        return True
-    s3 = client("s3", found.place)
+        return Fate.OPEN
     where = key_of(found.storage, "claim")
+    if _put(found.place, where, _WITHDRAWN) and _put(found.place, where, _WITHDRAWN):
+        return Fate.OPEN
+    s3 = client("s3", found.place)
+    held: bytes = asked("read its claim", lambda: s3.get_object(**where))["Body"].read()
+    return Fate.NEVER if held == _WITHDRAWN else Fate.STARTED
+
+
+def _put(place: Mapping[str, Any], where: Mapping[str, str], content: bytes) -> bool:
+    """Writes it unless something is there; False where something was."""
+    s3 = client("s3", place)
     try:
-        asked("withdraw the job", lambda: s3.put_object(**where, Body=b"withdrawn", IfNoneMatch="*"))
+        asked("write a claim", lambda: s3.put_object(**where, Body=content, IfNoneMatch="*"))
     except NotTakenError as error:
         if "PreconditionFailed" not in str(error):
             raise
-        held: bytes = asked("read its claim", lambda: s3.get_object(**where))["Body"].read()
-        return held == b"withdrawn"
+        return False
     return True
 
 

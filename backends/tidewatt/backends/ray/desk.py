@@ -14,7 +14,7 @@ from typing import Any
 from tidewatt.backends import durable, environment, resumption
 from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import BackendError, Launch, Phase, StopReason
-from tidewatt.backends.desk import NotTakenError, Seen
+from tidewatt.backends.desk import Fate, NotTakenError, Seen
 from tidewatt.backends.orders import inline, order, source
 from tidewatt.backends.ray.client import Client, plain
 from tidewatt.backends.ray.options import RayOptions
@@ -22,6 +22,7 @@ from tidewatt.backends.ray.package import package
 from tidewatt.backends.reference import Reference
 
 ORDER = "order.json"
+WITHDRAWN = "tidewatt-withdrawn"  # in the metadata of a job that only takes an id
 _PART = 0.0001  # of a region's resource, which only says where: Ray's smallest
 _LAG_S = 12.0  # cluster_status is this old at most: the monitor writes it every 5 s
 _PHASES = {"PENDING": Phase.LAUNCHING, "RUNNING": Phase.RUNNING}
@@ -65,9 +66,19 @@ class RayDesk:
                 return
         Client(found.place).stop(found.token)
 
-    def withdraw(self, _found: Reference) -> bool:
-        """A shared folder has the claim itself, and Ray takes no id twice."""
-        return True
+    def withdraw(self, found: Reference) -> Fate:
+        """A shared folder has the claim itself; else a job that does nothing takes the id.
+
+        Ray has an id once. Open until a job is seen under it: that one, or the real one where it came first.
+        A cluster that had it and has forgotten it does not tell whether it has started.
+        """
+        if found.shared:
+            return Fate.NEVER
+        if found.id:
+            return Fate.STARTED
+        body = {"submission_id": found.token, "entrypoint": "true", "metadata": {WITHDRAWN: "yes"}}
+        Client(found.place).submit(body)
+        return Fate.OPEN
 
     def finish(self, _folder: Path, _found: Reference) -> None:
         """A shared folder has everything already."""
@@ -184,6 +195,8 @@ def _free(node: Mapping[str, tuple[float, float]], resource: str) -> float:
 def _seen(job: Mapping[str, Any]) -> Seen:
     """A job as Ray lists it. Its `start_time` is that of its submission, so it is not taken for the start."""
     status, name, message = str(job["status"]), str(job["submission_id"]), str(job.get("message") or "")
+    if WITHDRAWN in (job.get("metadata") or {}):
+        return Seen(name, Phase.ENDED, reason="Ray did not take it in time, and its id is taken now")
     if status in _PHASES:
         reason = f"pending: {message}" if status == "PENDING" else ""
         return Seen(name, _PHASES[status], reason=reason)

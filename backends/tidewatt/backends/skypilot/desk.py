@@ -1,7 +1,8 @@
 """Hands attempts to SkyPilot: a cluster under the attempt's token, with one job, ended after it.
 
 Written against the client of SkyPilot 0.14 (`sky.launch`, `status`, `queue`, `tail_logs`, `down`, each of
-which gives a request that `sky.get` waits for), and tested against a record of it only.
+which gives a request that `sky.get` waits for, and `api_status`, which tells what became of a request), and
+tested against a record of it only.
 """
 
 import io
@@ -11,19 +12,20 @@ import shlex
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tidewatt.backends import environment
 from tidewatt.backends.backend import BackendError, Launch, Phase, StopReason
-from tidewatt.backends.desk import NotTakenError, Seen
+from tidewatt.backends.desk import Fate, NotTakenError, Seen
 from tidewatt.backends.orders import inline, order
 from tidewatt.backends.reference import Reference
 from tidewatt.backends.skypilot.options import SkyPilotOptions
 
 OUTPUT = "output.log"
+_OVER = ("SUCCEEDED", "FAILED", "CANCELLED")  # of requests
 _ENDED = ("SUCCEEDED", "FAILED", "FAILED_SETUP", "FAILED_DRIVER", "CANCELLED")
 _EXIT = re.compile(rb"tidewatt: exit (-?\d+)\s*$", re.MULTILINE)
 
@@ -48,35 +50,47 @@ class SkyDesk:
             raise NotTakenError(str(error), transient=error.transient) from error
         idle = self.options[launch.region].idle_minutes
         ends = {"idle_minutes_to_autostop": idle, "down": True, "retry_until_up": False}
-        self._asked(
+        request = self._asked(
             "launch the job", place,
             lambda: self.sky.launch(task, cluster_name=launch.token, **ends),
         )  # fmt: skip
-        return launch.token
+        return str(request)
 
     def look(self, place: Mapping[str, Any], wanted: Mapping[str, str]) -> Mapping[str, Seen]:
         """All clusters in one call, then the one job of each that is up."""
         found = {}
         for cluster in self._clusters(place, list(wanted)):
             name, state = str(cluster["name"]), _word(cluster["status"])
+            request = wanted[name] or name
             if state == "UP":
                 jobs = self._got("look at the job", place, partial(self.sky.queue, name))
-                found[name] = self._seen(place, name, jobs[-1] if jobs else None)
+                found[name] = replace(self._seen(place, name, jobs[-1] if jobs else None), id=request)
             elif state == "STOPPED":
                 reason = "its cluster was stopped"
-                found[name] = Seen(name, Phase.ENDED, reason=reason, preempted=bool(place.get("spot")))
+                found[name] = Seen(request, Phase.ENDED, reason=reason, preempted=bool(place.get("spot")))
             else:
-                found[name] = Seen(name, Phase.LAUNCHING, reason="pending: its cluster comes up")
+                found[name] = Seen(request, Phase.LAUNCHING, reason="pending: its cluster comes up")
         return found
 
     def end(self, found: Reference, _launch: Launch, _reason: StopReason) -> None:
         """Ends the cluster, and the job with it: nothing of it can run on."""
         self._end(found)
 
-    def withdraw(self, found: Reference) -> bool:
-        """Ends whatever may still come up under its name."""
-        self._end(found)
-        return True
+    def withdraw(self, found: Reference) -> Fate:
+        """By the request that launched it: once that has failed, and no cluster is there, none comes up.
+
+        A request without an answer may still be on its way to SkyPilot, or wait there: that stays open.
+        """
+        if not found.id:
+            return Fate.OPEN
+        told = self._asked(
+            "tell what became of the launch", found.place,
+            lambda: self.sky.api_status(request_ids=[found.id], all_status=True),
+        )  # fmt: skip
+        states = [_word(each.status) for each in told or [] if str(each.request_id) == found.id]
+        if not states or states[0] not in _OVER or self._clusters(found.place, [found.token]):
+            return Fate.OPEN
+        return Fate.STARTED if states[0] == "SUCCEEDED" else Fate.NEVER
 
     def finish(self, folder: Path, found: Reference) -> None:
         """Keeps the output, then ends the cluster, which costs money as long as it is there."""
