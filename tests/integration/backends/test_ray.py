@@ -21,6 +21,7 @@ from tests.training.weights import COUNTING, weight_of
 from tidewatt.backends import durable, environment
 from tidewatt.backends.backend import BackendError, Launch, PauseMode, PauseTerms, Phase, StopReason
 from tidewatt.backends.meters.energy import usage
+from tidewatt.backends.ray.client import Client
 from tidewatt.backends.ray.engine import RayBackend
 
 
@@ -160,6 +161,21 @@ def test_stopped_job_of_a_cluster_without_shared_folders_has_its_grace(stage: St
     status = stage.ended(launch.folder)
     assert (status.stopped, status.phase) == (StopReason.CANCELLED, Phase.ENDED)
     assert time.monotonic() - began > 4  # Ray itself would have killed it after 3 s
+
+
+def test_without_shared_folders_what_was_lost_can_never_start_once_it_was_given_up(stage: Stage) -> None:
+    line = troupe(stage).line
+    apart = {"eu": options(line.address, "eu", shared=False)}
+    troupe(stage).backend = backend = RayBackend(apart, visible_s=1.0, vanished_s=1.0)
+    launch = stage.launch("sh", "-c", f"echo ran > {stage.root / 'ran'}")
+    line.loses = True
+    with pytest.raises(BackendError):
+        backend.submit(launch)
+    assert stage.ended(launch.folder).phase is Phase.POISONED
+    late = backend.clusters.body(launch, apart["eu"], Client(apart["eu"].place()))
+    answer = requests.post(f"{line.target}/api/jobs/", json=late, timeout=10)
+    assert (answer.status_code, "already exists" in answer.text) == (500, True)
+    assert not (stage.root / "ran").exists()
 
 
 @pytest.fixture
