@@ -16,7 +16,7 @@ demo: base  ## shows the main job on real processes, in under 3 minutes
 	@$(BIN)/tidewatt demo
 
 test: lint  ## checks the code and runs every test
-	@$(BIN)/python -m pytest -n 4 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 lint: dev  ## ruff, mypy and the direction of dependencies
 	@$(BIN)/ruff check $(CODE)

@@ -12,7 +12,7 @@ import pytest
 from tests.nvml.fake_nvml import FakeNvml, build
 
 ONE, TWO = (f"GPU-0000000{number}-1111-2222-3333-444444444444" for number in (1, 2))
-SLEEP = ("--", "python", "-c", "import time; time.sleep(3)")
+SLEEP = ("--", "python", "-c", "import time; time.sleep(6)")
 
 
 @pytest.fixture(scope="module")

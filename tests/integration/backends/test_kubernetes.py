@@ -125,16 +125,16 @@ def test_job_sees_what_was_kept_of_the_environment_and_the_cluster_forgets_it(pl
     stage = play()
     launch = stage.launch(
         "sh", "-c", 'echo "$SECRET_WORD/$HOST_ONLY/$(echo shell) $TIDEWATT_ATTEMPT" $$HOME',
-        environment_file=kept(stage, SECRET_WORD="open", PATH="/nowhere", VIRTUAL_ENV="/nowhere"),
+        environment_file=kept(stage, SECRET_WORD="sesame", PATH="/nowhere", VIRTUAL_ENV="/nowhere"),
     )  # fmt: skip
     stage.backend.submit(launch)
     assert stage.ended(launch.folder).exit_code == 0
     output = stage.wait(lambda: stage.backend.logs(launch.folder))
-    assert output.startswith(b"open//shell 1.1 ")
+    assert output.startswith(b"sesame//shell 1.1 ")
     files = [
         path.read_bytes() for path in launch.folder.rglob("*") if path.is_file() and path.name != "output"
     ]
-    assert not any(b"open" in content for content in files)
+    assert not any(b"sesame" in content for content in files)
     stage.wait(lambda: stage.backend.collect(launch.folder))
     store = cluster_of(stage).store
     assert (store.of("secrets"), store.of("jobs")) == ([], [])

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PORTIONS = tuple(f"tidewatt/{area}/" for area in ("scheduler", "forecasting", "backends"))
 PIP = ("-m", "pip", "install", "-q", "--no-deps", "--no-index", "--disable-pip-version-check")
-DATA = ("templates/report.html", "templates/report.css", ".csv", ".typed", ".mako", ".ini")
+DATA = (".html", ".css", ".js", ".svg", ".csv", ".typed", ".mako", ".ini", "slurm/run.sh", "-LICENSE.txt")
 
 
 @pytest.fixture(scope="module")
