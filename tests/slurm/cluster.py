@@ -169,7 +169,7 @@ def down(root: Path) -> None:
     order = [f"{name}/d.pid" for name in NAMES] + [f"{name}/ctld.pid" for name in NAMES]
     for part in (*order, "dbd/dbd.pid", "sql/pid", "munge/pid", "ssh/pid", "msr/pid"):
         _stop(root / part)
-    if (root / "msr" / "pid").exists():
+    if (root / "msr" / "pid").exists() and not _counted():
         _MSR.unlink(missing_ok=True)
 
 
@@ -269,6 +269,19 @@ def _msr(root: Path) -> None:
     pid = _spawn(folder / "log", sys.executable, "-S", program, str(_MSR), str(NODE_W))
     (folder / "pid").write_text(pid)
     _until(_MSR.exists, "the energy counter")
+
+
+def _counted() -> bool:
+    """Whether another pair of clusters still needs the counter: daemons keep the file open."""
+    lines = (path / "cmdline" for path in Path("/proc").iterdir() if path.name.isdecimal())
+    return any(b"slurm/msr.py" in _text(line) for line in lines)
+
+
+def _text(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _sshd(root: Path, conf: Path) -> None:

@@ -128,7 +128,7 @@ paused() { # after the job has ended: says how, then gives its place back and ke
     name=$(timeout 20 scontrol show config 2>/dev/null | sed -n 's/^ClusterName *= *//p')
     [ "$name" = "$SLURM_CLUSTER_NAME" ] && there=()
     if timeout 20 scontrol "${there[@]}" requeuehold "$SLURM_JOB_ID" >>"$HERE/slurm.out" 2>&1; then
-        trap - TERM
+        trap - TERM # Slurm ends this now; an end by itself would end the job
         sleep 60
     fi
 }

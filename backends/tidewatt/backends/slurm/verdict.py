@@ -11,9 +11,13 @@ from tidewatt.backends.slurm.reference import Reference
 from tidewatt.backends.slurm.replies import Row
 from tidewatt.backends.slurm.states import Stand, stand, stopped
 
+_KILLED = 137  # 128 + SIGKILL
+_TELLING = frozenset({"COMPLETED", "FAILED", "OUT_OF_MEMORY", "TIMEOUT"})  # accounts with an exit code
 _BY_SLURM, _PAUSED = "slurm", "pause"
+_LOST = "exit status lost"
+_FORGOTTEN = "exit status lost: Slurm ended it and no longer knows it"
 _WORDS = {
-    StopReason.PREEMPTED: "Slurm took its place away",
+    StopReason.PREEMPTED: "exit status lost: Slurm took its place away",
     StopReason.TIME_LIMIT: "stopped: Slurm's time limit",
     StopReason.SIGNALLED: "stopped: cancelled in Slurm",
 }
@@ -26,7 +30,12 @@ def waits_for_slurm(seen: Facts, row: Row | None) -> bool:
 
 def untold(seen: Facts) -> bool:
     """True where Slurm has to say how it ended."""
-    return not seen.exit or seen.exit.get("stop") == _BY_SLURM
+    return not seen.exit or seen.exit.get("stop") == _BY_SLURM or _killed(seen)
+
+
+def _killed(seen: Facts) -> bool:
+    """By SIGKILL, which neither we nor its time limit sent."""
+    return seen.exit.get("code") == _KILLED and not seen.exit.get("stop")
 
 
 def ended(launch: Launch, seen: Facts, row: Row | None, moves: tuple[Move, ...]) -> AttemptStatus:
@@ -35,8 +44,10 @@ def ended(launch: Launch, seen: Facts, row: Row | None, moves: tuple[Move, ...])
     ended_ms = launch.clock.at_ms(_ended_real_ms(seen, row))
     code, signal = _end(seen, row)
     reason, why = _why(seen, row)
-    if code is None and signal is None and why is None:
-        reason = reason or f"exit status lost: Slurm says {row.state if row else 'nothing'}"
+    if why is StopReason.PREEMPTED:  # how it would have ended nobody knows
+        code = signal = None
+    if code is None and signal is None and not reason.startswith(_LOST):
+        reason = f"{_LOST}: {reason or (f'Slurm says {row.state}' if row else 'Slurm says nothing')}"
     return AttemptStatus(
         Phase.ENDED,
         started_ms=started_ms,
@@ -85,7 +96,9 @@ def _end(seen: Facts, row: Row | None) -> tuple[int | None, int | None]:
     """Exit code and signal; 128 + n is signal n, as shells say it."""
     code = seen.exit.get("code")
     if not isinstance(code, int):
-        return (None, None) if row is None else (None if row.signal else row.exit_code, row.signal)
+        if row is None or row.state not in _TELLING:
+            return None, None
+        return (None if row.signal else row.exit_code), row.signal
     return (None, code - 128) if 128 < code <= 192 else (code, None)
 
 
@@ -99,6 +112,8 @@ def _why(seen: Facts, row: Row | None) -> tuple[str, StopReason | None]:
             reason = StopReason(asked.strip())
             return f"stopped: {reason}", reason
         return "stopped: cancelled", StopReason.CANCELLED
+    if row is None and _killed(seen):
+        return _FORGOTTEN, StopReason.PREEMPTED
     if seen.exit and not asked:
         return said, None
     state = "" if row is None else row.state
@@ -106,7 +121,7 @@ def _why(seen: Facts, row: Row | None) -> tuple[str, StopReason | None]:
         return "Slurm ended it: it took more memory than it asked for", None
     found = stopped(state)
     if row is None and asked == _BY_SLURM:
-        return "Slurm ended it and no longer knows it", StopReason.PREEMPTED
+        return _FORGOTTEN, StopReason.PREEMPTED
     if found is None and asked == _BY_SLURM:
         found = StopReason.SIGNALLED
     return (_WORDS.get(found, f"stopped: {found}") + f" ({state})" if found else ""), found
