@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.disk.library import preloaded
+
 HEADER = "zone,start,step_s,gco2_per_kwh,signal,basis,boundary\n"
 ROW = "DE,2022-06-15T00:00:00+00:00,3600,300,average,lifecycle,production\n"
 DO_NOTHING = ("--", "true")
@@ -131,11 +133,9 @@ def test_full_disk_refuses_new_jobs_and_loses_no_running_one(
     house: Any, require_engine: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     require_engine("gcc")
-    library = tmp_path_factory.mktemp("disk") / "full_disk.so"
-    source = Path(__file__).parents[1] / "disk" / "full_disk.c"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+    library = preloaded(tmp_path_factory.mktemp("disk"))
     full = house.folder / "the-disk-is-full"
-    house.environ |= {"LD_PRELOAD": str(library), "FULL_DISK": str(full)}
+    house.environ |= {"LD_PRELOAD": str(library), "DISK_CONTROL": str(full)}
     house.up("--zone", "DE")
     number = house.ask("submit", "--", "sleep", "3")["job"]["id"]
     house.until(lambda: house.job(number)["state"] == "running")

@@ -22,10 +22,11 @@ def commands() -> Path | None:
 
 @dataclass
 class Server:
-    """A server below `folder`, whose parents others may enter."""
+    """A server below `folder`, whose parents others may enter; by default its disk is never waited for."""
 
     folder: Path
     port: int = 0
+    settings: str = "-c fsync=off"
 
     def up(self) -> "Server":
         """Makes the databases' folder and starts the server."""
@@ -41,7 +42,7 @@ class Server:
                 "--locale=C.UTF-8",
             )  # fmt: skip
         self.port = self.port or _free_port()
-        options = f"-c listen_addresses=127.0.0.1 -p {self.port} -k {self.folder} -c fsync=off"
+        options = f"-c listen_addresses=127.0.0.1 -p {self.port} -k {self.folder} {self.settings}"
         log = str(self.folder / "log")
         self._run(str(bin_ / "pg_ctl"), "-D", str(data), "-w", "-l", log, "-o", options, "start")
         return self

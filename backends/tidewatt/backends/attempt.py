@@ -29,6 +29,7 @@ from tidewatt.backends.identity import Identity
 
 _PARTS = {"owner": Owner, "pausing": PauseTerms, "limits": Limits}
 LONGEST_SIGNATURE = 1000
+PAUSES = "pauses"  # in a supervisor's signature: it knows how to pause a job
 MARKS = "TIDEWATT_MARKS"  # the variable by which a job finds the folder of its marks
 _PATHS = ("folder", "cwd", "environment_file", "stdout", "stderr", "snapshot", "readings", "resumes")
 
@@ -150,6 +151,18 @@ class Attempt:
             return Identity.from_dict(json.loads(self.signature()))
         except (ValueError, KeyError, TypeError, RecursionError):
             return None  # it has just locked the file and not yet signed it
+
+    def outdated(self) -> bool:
+        """Whether a supervisor lives that was started before there were pauses, and will never hear of one.
+
+        Launches of that time do not speak of pauses either.
+        """
+        if self.supervisor() is None or "pausing" in (durable.read(self.folder / "launch.json") or {}):
+            return False
+        try:
+            return not json.loads(self.signature()).get(PAUSES)
+        except (ValueError, AttributeError, RecursionError):  # another one has just come
+            return False
 
     def signature(self) -> str:
         """What the last supervisor that came to work signed with; "" where none ever did."""

@@ -114,6 +114,11 @@ class LocalBackend:
         attempt = Attempt(folder)
         with _told(f"the attempt in {folder} cannot be paused"):
             tree = self._running(attempt)
+            if attempt.outdated():
+                raise BackendError(
+                    "it was started by an earlier version of Tidewatt, whose supervisor cannot pause it and"
+                    " sees it to its end; `tidewatt cancel` ends it, `tidewatt rerun` starts it anew"
+                )
             launch = attempt.launch()
             saves = mode is PauseMode.CHECKPOINT
             if launch is not None and saves and (why := pausing.refusal(launch, tree.members())):

@@ -27,7 +27,7 @@ from tidewatt.backends import (
     lock,
     shim,
 )
-from tidewatt.backends.attempt import Attempt, Outcome
+from tidewatt.backends.attempt import PAUSES, Attempt, Outcome
 from tidewatt.backends.backend import BackendError, Launch
 from tidewatt.backends.cgroup import Cgroup
 from tidewatt.backends.identity import Identity
@@ -275,7 +275,8 @@ def supervise(folder: Path) -> None:
 def _sign(lock_fd: int) -> None:
     with suppress(OSError):  # a full disk: the lock holds without a signature
         os.ftruncate(lock_fd, 0)
-        os.pwrite(lock_fd, json.dumps(Identity.own().to_dict()).encode(), 0)
+        signature = {**Identity.own().to_dict(), PAUSES: True}
+        os.pwrite(lock_fd, json.dumps(signature).encode(), 0)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidewatt.backends.durable import sync_folder
 from tidewatt.scheduler.errors import BadInput
 
 SYSTEM_HOME, SYSTEM_RUNTIME = "var/lib/tidewatt", "run/tidewatt"  # below /, or TIDEWATT_SYSTEM_ROOT
@@ -64,6 +65,11 @@ class Paths:
     def heads(self) -> Path:
         """Signed heads of the ledger, one a line."""
         return self.home / "ledger" / "heads.jsonl"
+
+    @property
+    def policies(self) -> Path:
+        """Configurations that were in force, each named by its digest."""
+        return self.home / "policies"
 
     @property
     def log_folder(self) -> Path:
@@ -126,18 +132,22 @@ def system_paths(environ: Mapping[str, str]) -> Paths:
 def mark(place: Paths) -> str:
     """The state folder's own mark, `tw-1f8e2a9c`, by which engines tell its attempts from those of others.
 
-    It is drawn once and kept, so that it stays the same wherever the folder is moved.
+    It is drawn once and kept, so that it stays the same wherever the folder is moved, and after a power cut.
     """
     file = place.home / "mark"
     with suppress(FileNotFoundError):
         return file.read_text(encoding="utf-8").strip()
     draft = place.home / f".mark.{os.getpid()}.{secrets.token_hex(4)}"
-    draft.write_text(f"tw-{secrets.token_hex(4)}\n", encoding="utf-8")
+    with draft.open("w", encoding="utf-8") as new:
+        new.write(f"tw-{secrets.token_hex(4)}\n")
+        new.flush()
+        os.fsync(new.fileno())
     try:
         with suppress(FileExistsError):
             os.link(draft, file)
     finally:
         draft.unlink()
+    sync_folder(place.home)
     return file.read_text(encoding="utf-8").strip()
 
 

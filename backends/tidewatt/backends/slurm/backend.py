@@ -220,7 +220,7 @@ class SlurmBackend:
             Attempt(launch.folder).warn(told)
         freight.send(reference, launch)
         reach.script(submission.placing())
-        if kept is not None and continuing.go_on(reference, instant(launch.not_before_ms)):
+        if kept is not None and continuing.go_on(reference, launch.not_before_ms):
             return
         reference = replace(reference, number="", first=None)
         reference.write(launch.folder)

@@ -1,5 +1,6 @@
 """Goes on with a paused attempt's Slurm job, which keeps its number and its age in the queue."""
 
+import time
 from contextlib import suppress
 from dataclasses import replace
 
@@ -10,6 +11,10 @@ from tidewatt.backends.slurm.reach import Reach
 from tidewatt.backends.slurm.reference import Reference
 from tidewatt.backends.slurm.script import CURRENT, instant
 from tidewatt.backends.slurm.states import Stand, stand
+
+# A node refuses a job for good that starts again in the second in which its last run was ended ("Job
+# credential revoked"): that second has to be over.
+_REST_S = 2
 
 _POINT = """
 set -e
@@ -69,7 +74,7 @@ def let_go(paused: Reference) -> None:
         paused.reach.call("scancel", paused.number)
 
 
-def go_on(reference: Reference, begin: str) -> bool:
+def go_on(reference: Reference, not_before_ms: int | None) -> bool:
     """Makes the held job run this attempt; False where it cannot, and nothing of it will run.
 
     Its batch script reads at its start which attempt is current. That the job is ours is said by its comment,
@@ -82,7 +87,7 @@ def go_on(reference: Reference, begin: str) -> bool:
         reference.reach.script(_POINT, str(first), str(reference.there), CURRENT)
         reference.reach.call("scontrol", "update", f"JobId={number}", f"Comment={reference.token}")
         # A job that was queued again waits for two minutes unless it is told otherwise.
-        reference.reach.call("scontrol", "update", f"JobId={number}", f"StartTime={begin or 'now'}")
+        reference.reach.call("scontrol", "update", f"JobId={number}", f"StartTime={_begin(not_before_ms)}")
         reference.reach.call("scontrol", "release", number)
     except BackendError as error:
         if error.transient:
@@ -101,7 +106,13 @@ def again(launch: Launch, reference: Reference) -> bool:
     """
     if place_of(launch, reference.reach) is None:
         return False
-    return go_on(reference, instant(launch.not_before_ms))
+    return go_on(reference, launch.not_before_ms)
+
+
+def _begin(not_before_ms: int | None) -> str:
+    """As scontrol takes it; how soon is left to the cluster's own clock."""
+    soonest_ms = time.time_ns() // 1_000_000 + 1000 * _REST_S
+    return f"now+{_REST_S}" if (not_before_ms or 0) <= soonest_ms else instant(not_before_ms)
 
 
 def _held(paused: Reference) -> bool:

@@ -63,6 +63,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "verify": ("verifying", "verify", "Check a bundle: every number, offline."),
     "ledger": ("verifying", "ledger", "Show the signed head of all events, or check them."),
     "move-store": ("moving_store", "move_store", "Move the store into PostgreSQL, or back."),
+    "backup": ("keeping", "backup", "Copy all that the daemon keeps into one file."),
+    "restore": ("keeping", "restore", "Put a backup into an empty state folder."),
     "token": ("tokens", "token", "Make, list and revoke tokens for TCP."),
     "open": ("opening", "open_page", "Print a link that signs you in at the page."),
     "audit": ("tokens", "audit", "Show who asked for what."),

@@ -17,6 +17,11 @@ def own_paths() -> Paths:
     return paths(os.environ)
 
 
+def state_paths() -> Paths:
+    """The state folder to work on itself: this user's, or with TIDEWATT_SYSTEM=1 the shared daemon's."""
+    return system_paths(os.environ) if os.environ.get("TIDEWATT_SYSTEM") == "1" else own_paths()
+
+
 def daemon_paths() -> Paths:
     """The paths of the daemon to speak to: this user's own or, where none runs, the host's shared one.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tidewatt.backends.durable import sync_folder
 from tidewatt.backends.clock import Clock, moment
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.paths import Paths
@@ -72,3 +73,4 @@ def _keep(file: Path, clock: Clock) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     new.rename(file)
+    sync_folder(file.parent)

@@ -1,9 +1,11 @@
 """Where the store of a state folder is: a file in it, or a database of a PostgreSQL server."""
 
+import os
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from tidewatt.backends.durable import sync_folder
 from tidewatt.scheduler.paths import Paths
 from tidewatt.scheduler.store.database import StoreError
 
@@ -65,10 +67,15 @@ def settle(place: Paths, where: Address) -> None:
     file = _file(place)
     if isinstance(where, Path):
         file.unlink(missing_ok=True)
+        sync_folder(place.home)
         return
     draft = file.with_suffix(".new")
-    draft.write_text(f"{told(where)}\n", encoding="utf-8")
+    with draft.open("w", encoding="utf-8") as new:
+        new.write(f"{told(where)}\n")
+        new.flush()
+        os.fsync(new.fileno())
     draft.replace(file)
+    sync_folder(place.home)  # before a power cut can part the folder from its jobs
 
 
 def told(where: Address) -> str:

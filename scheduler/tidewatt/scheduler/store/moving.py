@@ -37,7 +37,7 @@ def move(source: Address, target: Address) -> Moved:
             try:
                 here.begin(reading)  # nobody writes meanwhile
                 there.begin(writing)
-                found = _copied(here, there, reading, writing)
+                found = copied(here, there, reading, writing)
                 writing.exec_driver_sql("COMMIT")
             except BaseException:
                 writing.exec_driver_sql("ROLLBACK")
@@ -52,7 +52,8 @@ def move(source: Address, target: Address) -> Moved:
     return found
 
 
-def _copied(here: Database, there: Database, reading: sa.Connection, writing: sa.Connection) -> Moved:
+def copied(here: Database, there: Database, reading: sa.Connection, writing: sa.Connection) -> Moved:
+    """Copies everything within transactions of both that have begun, and compares; raises StoreError."""
     for table in TABLES:
         if writing.execute(sa.select(sa.func.count()).select_from(table)).scalar():
             raise StoreError(f"{there.name} is not empty: name a new database, or empty that one")

@@ -9,11 +9,13 @@ down_revision = "0004"
 
 def upgrade() -> None:
     """SQLite keeps such counters itself."""
-    if op.get_bind().dialect.name == "sqlite":
+    connection = op.get_bind()
+    if connection.dialect.name == "sqlite":
         return
+    last = connection.execute(sa.text("select coalesce(max(seq), 0) from event")).scalar_one()
     counter = op.create_table(
         "counter",
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("last", sa.BigInteger, nullable=False),
     )
-    op.bulk_insert(counter, [{"name": "event", "last": 0}, {"name": "epoch", "last": 0}])
+    op.bulk_insert(counter, [{"name": "event", "last": last}, {"name": "epoch", "last": 0}])
