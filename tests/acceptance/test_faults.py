@@ -4,7 +4,6 @@ import os
 import sqlite3
 import subprocess
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tidewatt.backends.durable import sync_folder
 from tidewatt.backends.clock import Clock, moment
+from tidewatt.backends.durable import sync_folder
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.paths import Paths
 
