@@ -189,16 +189,13 @@ def _losses(store: Store, home: Path, told: Told) -> Iterator[str]:
     submitted = [event["job_id"] for event in store.events() if event["kind"] == "submitted"]
     if sorted(stored) != submitted:
         yield f"jobs {sorted(stored)} and their submissions {submitted} differ"
+    over = {number for number, each in stored.items() if each.state is JobState.CANCELLED or each.stopping}
     for number, length in told.jobs.items():
         if number not in stored:
             yield f"job {number} is missing"
-        elif (
-            length and stored[number].state is not JobState.CANCELLED and _word(home, number) != "x" * length
-        ):
+        elif length and number not in over and _word(home, number) != "x" * length:
             yield f"the environment of job {number} is missing"
-    for number in told.cancelled & stored.keys():
-        if number not in over and not stored[number].stopping:
-            yield f"job {number} was cancelled, and is {stored[number].state} again"
+    yield from (f"job {number} is not cancelled" for number in told.cancelled & (stored.keys() - over))
     if told.mark and mark(Paths(home, home)) != told.mark:
         yield "the folder has another mark"
     with store.transaction() as transaction:
