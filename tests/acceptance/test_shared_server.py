@@ -422,6 +422,7 @@ def test_a_users_pause_and_signal_reach_their_own_job_only(server: Server) -> No
     server.until(lambda: "heard" in server.output(job))
     assert server.tidewatt(ALICE, "pause", str(job), "--stop").code == 0
     server.until(lambda: process.status() == psutil.STATUS_STOPPED)
+    server.until(lambda: server.job(job)["state"] == "paused")
     assert server.tidewatt(ALICE, "resume", str(job)).code == 0
     server.until(lambda: process.status() != psutil.STATUS_STOPPED)
     server.act(ALICE, "cancel", job)

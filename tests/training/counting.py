@@ -1,6 +1,7 @@
 """A training script without a framework: its weight is a product of all steps, kept whole at SIGTERM or USR1.
 
 `python counting.py STEPS FOLDER [--resume]`. It prints the weight that an uninterrupted run ends with, too.
+Once it is under way it makes the file that the variable `UNDER_WAY` names.
 """
 
 import json
@@ -33,6 +34,8 @@ def main() -> None:
         time.sleep(0.02)
         if done == 10:
             print("under way", flush=True)
+            if sign := os.environ.get("UNDER_WAY"):
+                Path(sign).touch()
     if done < steps:
         draft = folder / "weights.tmp"
         draft.write_text(json.dumps({"weight": weight, "done": done}))

@@ -63,19 +63,20 @@ STEPS = 120
 
 def training(stage: Stage, attempt: str, **more: Any) -> Launch:
     argv = (sys.executable, str(COUNTING), str(STEPS), "checkpoints")
-    return stage.launch(*argv, attempt_id=attempt, pausing=TERMS, **more)
+    told = {"UNDER_WAY": str(stage.root / f"{attempt}.under-way")}
+    return stage.launch(*argv, attempt_id=attempt, pausing=TERMS, variables=told, **more)
 
 
-def under_way(stage: Stage, folder: Path) -> None:
+def under_way(stage: Stage, launch: Launch) -> None:
     """Returns once the training has begun to count; its output comes only with its end."""
-    stage.until(folder, Phase.RUNNING)
-    stage.wait(lambda: _began_s(stage, folder) > 1.2)
+    stage.wait(Path(launch.variables["UNDER_WAY"]).exists)
+    stage.until(launch.folder, Phase.RUNNING)
 
 
 def test_paused_training_goes_on_in_the_other_region_from_object_storage(stage: Stage) -> None:
     first = training(stage, "7.1", region="north")
     stage.backend.submit(first)
-    under_way(stage, first.folder)
+    under_way(stage, first)
     stage.backend.pause(first.folder, PauseMode.CHECKPOINT)
     paused = stage.ended(first.folder)
     assert (paused.stopped, paused.exit_code) == (StopReason.PAUSED, 85)
@@ -96,7 +97,7 @@ def test_paused_training_goes_on_in_the_other_region_from_object_storage(stage: 
 def test_checkpoint_that_was_changed_is_not_taken_and_that_is_said(stage: Stage) -> None:
     first = training(stage, "7.1")
     stage.backend.submit(first)
-    under_way(stage, first.folder)
+    under_way(stage, first)
     stage.backend.pause(first.folder, PauseMode.CHECKPOINT)
     stage.ended(first.folder)
     account = troupe(stage).account
@@ -114,7 +115,7 @@ def test_checkpoint_that_was_changed_is_not_taken_and_that_is_said(stage: Stage)
 def test_spot_instance_that_is_reclaimed_is_a_preemption_and_saves_its_work(stage: Stage) -> None:
     launch = training(stage, "7.1")
     stage.backend.submit(launch)
-    under_way(stage, launch.folder)
+    under_way(stage, launch)
     found = reference.read(launch.folder)
     assert found is not None
     batch = troupe(stage).account.client("batch", REGIONS["north"])
@@ -327,8 +328,3 @@ def _over(batch: Any, job: str) -> dict[str, Any] | None:
 
 def statuses(stage: Stage, region: str, token: str) -> list[str]:
     return [str(job["status"]) for job in jobs_named(stage, region, token)]
-
-
-def _began_s(stage: Stage, folder: Path) -> float:
-    started_ms = stage.status(folder).started_ms or 0
-    return time.time() - started_ms / 1000

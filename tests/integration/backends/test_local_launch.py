@@ -138,6 +138,7 @@ def test_secret_is_nowhere_but_in_the_environment_file(local: "Stage") -> None:
 def test_files_of_an_attempt_are_its_owners_alone(local: "Stage") -> None:
     folder = local.submit("true")
     local.ended(folder)
+    local.wait(lambda: not (folder / "reserve").exists())  # the last that its supervisor does
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
 

@@ -388,7 +388,7 @@ def test_links_to_checkpoints_go_with_a_job_that_is_done(local: "Stage") -> None
     second = started(local, training(local, number=2, resumes=first))
     local.backend.stop(second, StopReason.CANCELLED)
     local.ended(second)
-    assert not Path(kept(first).kept).exists()
+    local.wait(lambda: not Path(kept(first).kept).exists())
     assert Path(kept(first).path).exists()
 
 

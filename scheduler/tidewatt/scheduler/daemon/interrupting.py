@@ -61,6 +61,10 @@ class Interruptions:
             paused = [job for job in jobs if job.state is JobState.PAUSED]
             if not paused and any(job.state is JobState.WAITING and job.paused for job in jobs):
                 return self._changes.start(key)
+            if not paused and any(job.state is JobState.RUNNING and job.paused for job in jobs):
+                raise Refused(
+                    f"job {key} is still being paused: resume it when `tidewatt status` says paused"
+                )
             if not paused:
                 raise Refused(f"job {key} is {jobs[0].state}: there is nothing to resume")
             self._each(key, paused, lambda job: self._pauser.resume(job, _who(job)))
