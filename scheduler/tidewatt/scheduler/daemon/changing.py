@@ -39,7 +39,7 @@ class Changes:
             jobs = self._movable(key, "changed", (*NOT_STARTED, JobState.PAUSED))
             intake.check_names(request.name, request.project)
             for job in jobs if request.priority is not None else ():
-                limiting.check_priority(request.priority or 0, job, self._site.settings.limits)
+                limiting.check_priority(request.priority or 0, job, self._site.board.settings.limits)
             changes = {job.id: _changed(job, request) for job in jobs}
             found = self._service.queue(without=changes)
             later = [replace(job, **changes[job.id]) for job in jobs]

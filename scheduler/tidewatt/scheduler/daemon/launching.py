@@ -110,7 +110,7 @@ class Launcher:
             return f"it failed, and is tried again at {moment(job.not_before_ms):%H:%M:%S} UTC"
         barrier = self._site.board.barrier(job, region.name)
         jobs = {**found.not_ended, **found.jobs}
-        limits = self._site.settings.limits
+        limits = self._site.board.settings.limits
         limited = limiting.blocked(job, limits, (*found.live, *found.queued), jobs)
         tasks = [each for each in found.queued if job.array_limit and jobs[each.job_id].array == job.array]
         return (

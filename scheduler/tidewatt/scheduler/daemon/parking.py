@@ -101,7 +101,7 @@ class Parking:
             plan = job.plan
             if plan is None or job.id in found.parked or plan.window.start <= found.now:
                 continue
-            if job.array_limit or limited(job, self._site.settings.limits):
+            if job.array_limit or limited(job, self._site.board.settings.limits):
                 continue  # how many run then is known then
             region = self._site.region(plan.region)
             if region is None or not self._site.keeps(region.backend) or waits(job, self._store):

@@ -69,7 +69,7 @@ class Rehearsals:
         site, store = self._site, self._store
         with self._service.lock:
             found = self._service.queue()
-            check_limits(request, site.settings.limits, found.not_ended.values())
+            check_limits(request, site.board.settings.limits, found.not_ended.values())
             asked = policing.opened(site, draft(site, store, request, found.now), request)
             check(asked, site.regions, found.now)
             if sentence := too_late(asked, found.not_ended, found.ends, found.now, site.regions):

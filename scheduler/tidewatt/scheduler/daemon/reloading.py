@@ -8,7 +8,14 @@ from tidewatt.scheduler.plan import Window
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.settings import RegionTable, Settings
 
-LIVE = ("policies", "projects", "transfers", "link")  # settings that are taken over as they stand
+LIVE = (
+    "policies",
+    "projects",
+    "transfers",
+    "link",
+    "limits",
+    "shares",
+)  # settings that are taken over as they stand
 LIVE_OF_REGION = ("open", "time_zone", "closed", "data", "price_per_kwh", "queue_wait", "signal")
 
 

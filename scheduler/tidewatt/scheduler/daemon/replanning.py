@@ -131,7 +131,7 @@ def queue(site: Site, store: Store, foreign: tuple[Foreign, ...], now: datetime)
         (*bookings(live, running, foreign, site, now), *drained(live, running, site, now)),
         {job.id: job for job in moving},
         frozenset(held_back(waiting, (job.id for job in moving if job.state is JobState.HELD))),
-        shares(store, site.settings.shares, now),
+        shares(store, site.board.settings.shares, now),
         {each.job_id: expected_end(running[each.job_id], each, site, now) for each in live},
         parked,
     )

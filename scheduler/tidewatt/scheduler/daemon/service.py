@@ -90,7 +90,7 @@ class Service:
         learnt = self._experience.of(request)  # before others have to wait for us
         with intake.staged(self.site, request) as folder, self.lock:
             found = self.queue()
-            limiting.check(request, self.site.settings.limits, found.not_ended.values())
+            limiting.check(request, self.site.board.settings.limits, found.not_ended.values())
             asked = draft(self.site, self.store, request, found.now, learnt)
             asked = policing.opened(self.site, asked, request)
             check(asked, self.site.regions, found.now)

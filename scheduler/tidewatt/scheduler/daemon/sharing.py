@@ -54,7 +54,7 @@ class Shares:
             users, projects = [caller.name], []
         rows = [self._row(name, False, hours, jobs) for name in users]
         rows += [self._row(name, True, hours, jobs) for name in projects]
-        weighed = bool(self._site.settings.shares)
+        weighed = bool(self._site.board.settings.shares)
         return SharesView(
             days=LATELY.days, weighed=weighed, gpu_hours=sum(hours.values()), shares=tuple(rows)
         )
@@ -62,7 +62,7 @@ class Shares:
     def _row(
         self, name: str, project: bool, hours: Mapping[tuple[str, str], float], jobs: list[JobRecord]
     ) -> ShareView:
-        settings = self._site.settings
+        settings = self._site.board.settings
         theirs = [job for job in jobs if (job.project if project else job.user) == name]
         limit = settings.limits.of_project(name) if project else settings.limits.of_user(name)
         used = sum(each for key, each in hours.items() if key[project] == name)
