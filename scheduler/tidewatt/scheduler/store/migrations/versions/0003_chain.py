@@ -39,7 +39,9 @@ def _after(connection: sa.Connection, seq: int) -> list[dict[str, Any]]:
 
 def _tell(connection: sa.Connection, tip: Tip) -> None:
     """Appends the event from which on the chain was kept at each write."""
-    last = connection.execute(sa.text("select seq from sqlite_sequence where name = 'event'")).scalar_one()
+    file = connection.dialect.name == "sqlite"  # which remembers numbers that were given and taken back
+    query = "select seq from sqlite_sequence where name = 'event'" if file else "select max(seq) from event"
+    last = connection.execute(sa.text(query)).scalar_one()
     payload = {"until_seq": tip.seq}
     event = {
         "seq": last + 1, "time_ms": time.time_ns() // 1_000_000, "kind": "chain.began", "job_id": None,
