@@ -6,14 +6,16 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 import sqlalchemy as sa
 
 from tidewatt.scheduler.store.database import Database
+from tidewatt.scheduler.store.known import Changes, Known
 from tidewatt.scheduler.store.transaction import Transaction
 
 
 class Joint:
     """Begins with its first part; a part that raises is undone alone, unless the database itself failed."""
 
-    def __init__(self, writing: AbstractContextManager[object], database: Database) -> None:
-        self._writing, self._database = writing, database
+    def __init__(self, writing: AbstractContextManager[object], database: Database, known: Known) -> None:
+        self._writing, self._database, self._known = writing, database, known
+        self._changes = Changes()
         self._held = ExitStack()
         self._connection: sa.Connection | None = None
         self._failed: sa.exc.DBAPIError | None = None
@@ -27,7 +29,9 @@ class Joint:
         try:
             connection.exec_driver_sql("SAVEPOINT part")
             try:
-                yield Transaction(connection, self._database)
+                transaction = Transaction(connection, self._database)
+                yield transaction
+                self._changes.add(transaction.changes)
             except sa.exc.DBAPIError:
                 raise
             except BaseException:
@@ -49,7 +53,9 @@ class Joint:
                 self._roll_back()
                 raise self._failed
             try:
-                self._connection.exec_driver_sql("COMMIT")
+                with self._known.lock:
+                    self._connection.exec_driver_sql("COMMIT")
+                    self._known.committed(self._changes)
             except BaseException:
                 self._roll_back()
                 raise

@@ -16,6 +16,7 @@ from tidewatt.scheduler.store.chained import Chained
 from tidewatt.scheduler.store.database import StoreError
 from tidewatt.scheduler.store.decisions import DecisionRecord, decisions
 from tidewatt.scheduler.store.joint import Joint
+from tidewatt.scheduler.store.known import OPEN, Counts, Known
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, kind_of, plan_of
 from tidewatt.scheduler.store.transaction import Transaction
 from tidewatt.scheduler.store.turns import TurnRecord, turns_since
@@ -32,6 +33,7 @@ class Store(Chained):
         self._mine = threading.local()  # a thread's transactions that are stored as one
         self._database = database.opened(where)
         self._engine = self._database.engine
+        self._known = Known(self.newest, self._open_jobs, self.numbered, self._counts)
 
     @property
     def name(self) -> str:
@@ -57,12 +59,15 @@ class Store(Chained):
         with self._writing, self._told(), self._engine.connect() as connection:
             try:
                 self._database.begin(connection)
-                yield Transaction(connection, self._database)
+                transaction = Transaction(connection, self._database)
+                yield transaction
             except BaseException:
                 with suppress(sa.exc.DBAPIError):  # after a full disk SQLite has done it already
                     connection.exec_driver_sql("ROLLBACK")
                 raise
-            connection.exec_driver_sql("COMMIT")
+            with self._known.lock:
+                connection.exec_driver_sql("COMMIT")
+                self._known.committed(transaction.changes)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -71,7 +76,7 @@ class Store(Chained):
         One that raises is undone alone; where the block itself raises, or the store fails, all are. What is
         read meanwhile does not show them yet.
         """
-        self._mine.joint = joint = Joint(self._writing, self._database)
+        self._mine.joint = joint = Joint(self._writing, self._database, self._known)
         try:
             yield
         except BaseException:
@@ -109,6 +114,11 @@ class Store(Chained):
 
         With `uid`, `user` or `project`, those of that user or project only; "" is that of jobs without one.
         """
+        if states is not None and before is None and limit is None:
+            wanted = set(states)
+            if wanted.issubset(OPEN):
+                return self._remembered(wanted, uid, user, project)
+            states = wanted
         query = sa.select(schema.job).where(*_owned(user, project))
         if uid is not None:
             query = query.where(schema.job.c.uid == uid)
@@ -262,10 +272,11 @@ class Store(Chained):
 
     def count(self, uid: int | None = None) -> dict[str, int]:
         """Number of jobs by state; with `uid`, those of that user only."""
-        query = sa.select(schema.job.c.state, sa.func.count().label("jobs")).group_by(schema.job.c.state)
-        if uid is not None:
-            query = query.where(schema.job.c.uid == uid)
-        return {row.state: row.jobs for row in self._rows(query)}
+        found: dict[str, int] = {}
+        for (owner, state), jobs in self._known.counts().items():
+            if jobs and uid in (None, owner):
+                found[state] = found.get(state, 0) + jobs
+        return found
 
     def attempts(self, job_ids: Iterable[int]) -> dict[int, list[AttemptRecord]]:
         """Attempts of each of the jobs, oldest first."""
@@ -278,8 +289,9 @@ class Store(Chained):
 
     def live_attempts(self) -> list[AttemptRecord]:
         """Attempts that occupy a region now."""
-        over = [str(AttemptState.ENDED), str(AttemptState.POISONED)]
-        query = sa.select(schema.attempt).where(schema.attempt.c.state.not_in(over))
+        over = AttemptState.ENDED, AttemptState.POISONED
+        live = [str(state) for state in AttemptState if state not in over]  # by its index
+        query = sa.select(schema.attempt).where(schema.attempt.c.state.in_(live))
         return [_attempt(row) for row in self._rows(query)]
 
     def events(self, job_id: int | None = None) -> list[dict[str, Any]]:
@@ -309,7 +321,11 @@ class Store(Chained):
 
     def newest(self) -> int:
         """The number of the last event that is there, 0 without any; takes no lock."""
-        return int(self._rows(sa.select(sa.func.max(schema.event.c.seq).label("seq")))[0].seq or 0)
+        try:
+            with self._engine.connect() as connection:  # asked all the time, so in plain SQL
+                return int(connection.exec_driver_sql("select max(seq) from event").scalar() or 0)
+        except sa.exc.DBAPIError as error:
+            raise self._unreadable(error) from error
 
     def may_pause(self) -> bool:
         """Whether any job that runs or stands still may be paused, or is."""
@@ -328,12 +344,44 @@ class Store(Chained):
         """What a question about tables outside the ledger finds."""
         return self._rows(query)
 
+    def forget(self) -> None:
+        """Reads jobs again that it remembers: rows were changed past the verbs of a transaction."""
+        self._known.forget()
+
+    def endings(self) -> int:
+        """A number that changes whenever a job ended, or its account was written."""
+        return self._known.endings()
+
+    def _remembered(
+        self, states: set[JobState], uid: int | None, user: str | None, project: str | None
+    ) -> list[JobRecord]:
+        return [
+            job
+            for job in self._known.open_jobs()
+            if job.state in states
+            and uid in (None, job.uid)
+            and user in (None, job.user)
+            and project in (None, job.project)
+        ]
+
+    def _open_jobs(self) -> list[JobRecord]:
+        query = sa.select(schema.job).where(schema.job.c.state.in_([str(state) for state in OPEN]))
+        return [_job(row) for row in self._rows(query.order_by(schema.job.c.id))]
+
+    def _counts(self) -> Counts:
+        by = schema.job.c.uid, schema.job.c.state
+        rows = self._rows(sa.select(*by, sa.func.count().label("jobs")).group_by(*by))
+        return {(row.uid, row.state): row.jobs for row in rows}
+
     def _rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
         try:
             with self._engine.connect() as connection:
                 return list(connection.execute(query))
         except sa.exc.DBAPIError as error:
-            raise StoreError(f"cannot read the store {self.name}: {database.cause(error)}") from error
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: sa.exc.DBAPIError) -> StoreError:
+        return StoreError(f"cannot read the store {self.name}: {database.cause(error)}")
 
 
 def _owned(user: str | None, project: str | None) -> list[sa.ColumnElement[bool]]:

@@ -9,12 +9,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from tidewatt.scheduler.errors import SchedulerError
-from tidewatt.scheduler.jobs import ATTEMPT_MOVES, JOB_MOVES, AttemptState, JobState, SettlementState
+from tidewatt.scheduler.jobs import ATTEMPT_MOVES, ENDED, JOB_MOVES, AttemptState, JobState, SettlementState
 from tidewatt.scheduler.plan import GpuKind, Plan, Why
 from tidewatt.scheduler.proof.canonical import check
 from tidewatt.scheduler.proof.chain import START, Tip, link, seal
 from tidewatt.scheduler.store import schema
 from tidewatt.scheduler.store.database import Database
+from tidewatt.scheduler.store.known import Changes
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, kind_record, plan_of, plan_record
 
 _COLUMNS = [field.name for field in fields(JobRecord)]
@@ -29,6 +30,7 @@ class Transaction:
 
     def __init__(self, connection: sa.Connection, database: Database) -> None:
         self._connection, self._database = connection, database
+        self.changes = Changes()
         self._tip: Tip | None = None  # of the chain; nobody else can append while this transaction lasts
 
     def append(
@@ -55,6 +57,7 @@ class Transaction:
             "payload": told,
         }
         self._tip = Tip(tip.seq + 1, link(tip.hash, seal(event)))
+        self.changes.seq = self._tip.seq
         self._connection.execute(schema.event.insert(), {**event, "hash": self._tip.hash})
         self._database.numbered(self._connection, self._tip.seq)
 
@@ -64,7 +67,10 @@ class Transaction:
         result = self._connection.execute(schema.job.insert(), values)
         key = result.inserted_primary_key
         assert key is not None  # noqa: S101 - SQLAlchemy gives it for every single insert
-        return int(key[0])
+        number = int(key[0])
+        self.changes.jobs.add(number)
+        self.changes.counts[job.uid, str(job.state)] += 1
+        return number
 
     def skip_numbers(self, up_to: int) -> None:
         """Gives no number up to this one to any later job."""
@@ -73,15 +79,22 @@ class Transaction:
     def change_job(self, job_id: int, **values: Any) -> None:
         """Sets columns of a job that are not its state."""
         if values:
+            self.changes.jobs.add(job_id)
+            self.changes.ended |= not values.keys().isdisjoint(("ended_ms", "settlement"))
             plain = {name: _plain(value) for name, value in values.items()}
             self._connection.execute(schema.job.update().where(schema.job.c.id == job_id).values(plain))
 
     def move_job(self, job_id: int, to: JobState, reason: str, time_ms: int, **values: Any) -> None:
         """Moves a job to a state, with the reason; other columns may be set in the same breath."""
-        state = JobState(self._scalar(schema.job.c.state, schema.job.c.id == job_id))
+        job = schema.job.c
+        row = self._connection.execute(sa.select(job.state, job.uid).where(job.id == job_id)).one()
+        state = JobState(row.state)
         if to not in JOB_MOVES[state]:
             raise MoveError(f"job {job_id} is {state}: it cannot become {to}")
         self.append(time_ms, "job." + to, job_id=job_id, reason=reason)
+        self.changes.counts[row.uid, str(state)] -= 1
+        self.changes.counts[row.uid, str(to)] += 1
+        self.changes.ended |= to in ENDED
         self.change_job(job_id, state=to, since_ms=time_ms, reason=reason, **values)
 
     def check_waiting(self, job_id: int) -> None:
