@@ -446,7 +446,7 @@ def test_thousand_running_jobs_cost_one_request_a_round(play: Play, monkeypatch:
     assert len(cluster.requests) - before == 1
 
 
-SUBMITS = int(os.environ.get("TIDEWATT_TEST_KUBERNETES_SUBMITS", "12"))
+SUBMITS = int(os.environ.get("TIDEWATT_SOAK_KUBERNETES_SUBMITS", "12"))
 
 
 def test_submits_over_a_line_that_breaks_at_random_run_at_most_once(play: Play) -> None:

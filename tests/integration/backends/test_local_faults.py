@@ -25,7 +25,7 @@ from tidewatt.backends.local import LocalBackend
 if TYPE_CHECKING:
     from tests.integration.backends.conftest import Stage
 
-ROUNDS = int(os.environ.get("TIDEWATT_TEST_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("TIDEWATT_SOAK_ROUNDS", "12"))
 COUNT = "echo x >> {}; exit 4"
 
 

@@ -1,7 +1,7 @@
 """A training that is paused in every way while its supervisor, itself and its checkpoints are shot at.
 
 After every cycle it goes on from its last good checkpoint: no step is left out, and only those are done again
-that came after it. The share that runs every day is small; `TIDEWATT_TEST_PAUSES_UNDER_FIRE` says how many.
+that came after it. The share that runs every day is small; `TIDEWATT_SOAK_PAUSES_UNDER_FIRE` says how many.
 """
 
 import os
@@ -23,8 +23,8 @@ from tidewatt.backends.processes import Tree
 if TYPE_CHECKING:
     from tests.integration.backends.conftest import Stage
 
-CYCLES = int(os.environ.get("TIDEWATT_TEST_PAUSES_UNDER_FIRE", "8"))
-SEED = int(os.environ.get("TIDEWATT_TEST_SEED", "7"))
+CYCLES = int(os.environ.get("TIDEWATT_SOAK_PAUSES_UNDER_FIRE", "8"))
+SEED = int(os.environ.get("TIDEWATT_SOAK_SEED", "7"))
 TRAINING = """
 import json, os, signal, sys, time
 folder = os.environ["TIDEWATT_CHECKPOINT_DIR"]

@@ -28,7 +28,7 @@ from tidewatt.backends.standstill import stands
 if TYPE_CHECKING:
     from tests.integration.backends.conftest import Stage
 
-CYCLES = int(os.environ.get("TIDEWATT_TEST_PAUSES", "10"))
+CYCLES = int(os.environ.get("TIDEWATT_SOAK_STOPS", "10"))
 PAUSED = [Phase.PAUSING, Phase.SUSPENDED, Phase.RESUMING, Phase.RUNNING]
 # Counts up, says how far it is, and saves when it is told to; `SAVE_S` is how long that takes.
 TRAINING = """
