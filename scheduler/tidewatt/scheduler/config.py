@@ -23,6 +23,7 @@ from tidewatt.scheduler.place import Location, placed
 from tidewatt.scheduler.planning.policy import Link, Policy
 from tidewatt.scheduler.policies.rules import NO_RULES, Rules, rules_of
 from tidewatt.scheduler.policy_schema import PolicyTable, ProjectTable, TransferTable
+from tidewatt.scheduler.prices.tables import BandTable, FreezeTable, PriceTable
 from tidewatt.scheduler.region_tables import described as described
 from tidewatt.scheduler.region_tables import regions as regions
 from tidewatt.scheduler.server_tables import LimitsTable, LimitTable, ServerTable
@@ -130,6 +131,8 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
     _absolute(values.get("notify"), "url_file", path)
     for source in values.get("source", ()) if isinstance(values.get("source"), list) else ():
         _absolute(source, "path", path)
+    for price in values.get("price", ()) if isinstance(values.get("price"), list) else ():
+        _absolute(price, "file", path)
     return text, values
 
 
@@ -253,7 +256,7 @@ def _ways(settings: Settings) -> tuple[tuple[str, str, Link], ...]:
 _KEYS = tuple(field.alias or name for name, field in Settings.model_fields.items())
 _TABLES = frozenset(
     {"source", "region", "link", "shares", "budget", "node", "policy", "project", "transfer"}
-    | {"notify", "server", "limits"}
+    | {"notify", "server", "limits", "price", "freeze"}
 )
 _SCALARS = tuple(key for key in _KEYS if key not in _TABLES)
 _LISTS = ("env_deny",)
@@ -270,6 +273,9 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "policy": tuple(PolicyTable.model_fields),
     "project.*": tuple(ProjectTable.model_fields),
     "transfer": tuple(field.alias or name for name, field in TransferTable.model_fields.items()),
+    "price": tuple(PriceTable.model_fields),
+    "price.bands": tuple(BandTable.model_fields),
+    "freeze": tuple(FreezeTable.model_fields),
     "link": tuple(LinkTable.model_fields),
     "node": tuple(NodeTable.model_fields),
     "budget": tuple(BudgetTable.model_fields),

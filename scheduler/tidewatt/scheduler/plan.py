@@ -61,6 +61,15 @@ class PowerStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """What a job is weighed by instead of the operator's general policy; None: by that."""
+
+    min_saving: float | None = None
+    g_per_price: float | None = None
+    g_per_hour: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """The planner's view of one job: what it needs and when it may run.
 
@@ -108,6 +117,10 @@ class Ask:
     by_lot: bool = False
     prefer: tuple[str, ...] = ()  # regions that come first: others only where none of these is in time
     unshifted: bool = False  # the operator has switched shifting off
+    fixed: bool = False  # the operator has opted it out of shifting
+    weights: Weights | None = None
+    ceilings: tuple[tuple[str, float], ...] = ()  # by region the price per kWh above which it does not run
+    dear: bool = False  # it would be late otherwise: no ceiling of a price holds for it
 
     @property
     def peak_w(self) -> float:
@@ -163,6 +176,7 @@ class Why(StrEnum):
     LATE = "late"  # the deadline cannot be met and `late` was accepted
     ASKED = "asked"  # `tidewatt start`: as soon as it fits
     UNSHIFTED = "unshifted"  # the operator has switched shifting off: as soon as it fits
+    OPTED_OUT = "opted out"  # a rule of the operator's keeps the job from being shifted: as soon as it fits
     HELD_OUT = "held out"  # by lot, for the comparison with jobs that wait: as soon as it fits
     GUARD = "guard"  # its latest start has come
     FOLLOWED = "followed"  # a job that waits for its end would be late otherwise: starts as soon as it fits

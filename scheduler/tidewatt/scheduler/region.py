@@ -21,12 +21,32 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class PriceStep:
+    """What a kWh costs over `[start_ms, end_ms)`; not `known`: assumed, since nobody tells."""
+
+    start_ms: int
+    end_ms: int
+    per_kwh: float
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """A window in which nothing starts; `moves`: only what does not belong here, sent from another home."""
+
+    window: Window
+    moves: bool
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class Region:
     """A place where jobs may run. `zones` maps a signal ("average", "marginal") to a zone key.
 
     `power_limit_kw` holds for the IT power of all jobs together (0: none); `price_per_kwh` is in the
-    operator's currency; in a `closed` window nothing runs. `signal` decides here instead of the policy's
-    ("": the policy's).
+    operator's currency, and `prices` what it is when, where it changes: above `max_price_per_kwh` only what
+    would be late runs. In a `closed` window nothing runs, in one of `freezes` nothing starts. `signal`
+    decides here instead of the policy's ("": the policy's).
     """
 
     name: str
@@ -40,7 +60,11 @@ class Region:
     home: bool = False
     power_limit_kw: float = 0.0
     price_per_kwh: float = 0.0
+    prices: tuple[PriceStep, ...] = ()
+    currency: str = ""
+    max_price_per_kwh: float | None = None
     closed: tuple[Window, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
     signal: str = ""
     data: tuple[str, ...] = ()  # places and labels of data that may be worked on there
     queue_wait_s: float | None = None  # 95 of 100 jobs wait no longer in its engine's queue

@@ -1,7 +1,6 @@
 """The tables of regions in the configuration: where they are, what they have, when they are open."""
 
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -16,9 +15,11 @@ from tidewatt.scheduler.setting_types import (
     ZoneKey,
     backend_kind,
     gpu_share,
+    hours_texts,
     memory_mb,
     zone_at,
 )
+from tidewatt.scheduler.setting_types import time_zone as check_time_zone
 
 
 class ZonesTable(Table):
@@ -69,31 +70,13 @@ class HostLimitsTable(Table):
     log_mb: Annotated[int, Field(ge=1)] | None = None
 
 
-def _hours(value: Any) -> Any:
-    """One text or a list of them; anything else is left to pydantic."""
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError('must be hours in quotes, such as "Mon-Fri 18:00-08:00", or a list of them')
-    for text in texts:
-        parse_hours(text)
-    return tuple(texts)
-
-
-def _time_zone(value: Any) -> Any:
-    if isinstance(value, str) and value:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError):
-            raise ValueError(f"{value!r} is no time zone: write for example Europe/Berlin") from None
-    return value
-
-
 class RegionTable(Table):
     """A place where jobs may run, `[[region]]`.
 
     `gpus` is how many of this host's GPUs belong to it, or their UUIDs. Left out, the only region of a host
     has all of them and all cores; of several regions each states its own. `power_limit_kw` holds for the IT
-    power of all jobs together, `price_per_kwh` is in any one currency, `signal` decides here instead of the
+    power of all jobs together, `price_per_kwh` is in any one currency (one that changes is a `[[price]]`);
+    above `max_price_per_kwh` only jobs run that would be late otherwise. `signal` decides here instead of the
     general one. `site` is where its machines stand and `cloud` whose they are ("" for your own), for reports.
     `backend` is what runs its jobs, `options` are that backend's own.
     `pue_class` says where its PUE is from: a survey of others, the site's stated figure, or a meter.
@@ -122,9 +105,10 @@ class RegionTable(Table):
     pools: Annotated[tuple[PoolTable, ...], Field(strict=False)] = ()
     power_limit_kw: Annotated[float, Field(gt=0, strict=False)] | None = None
     price_per_kwh: Amount = 0.0
+    max_price_per_kwh: Amount | None = None
     closed: Annotated[tuple[ClosedTable, ...], Field(strict=False)] = ()
-    open: Annotated[tuple[str, ...], BeforeValidator(_hours), Field(strict=False)] = ()
-    time_zone: Annotated[str, BeforeValidator(_time_zone)] = ""
+    open: Annotated[tuple[str, ...], BeforeValidator(hours_texts), Field(strict=False)] = ()
+    time_zone: Annotated[str, BeforeValidator(check_time_zone)] = ""
     data: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = ()
     queue_wait: Duration | None = None
     host_limits: HostLimitsTable | None = None

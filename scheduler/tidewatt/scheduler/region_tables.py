@@ -152,6 +152,7 @@ def _region(
         home=table.name == home,
         power_limit_kw=table.power_limit_kw or 0.0,
         price_per_kwh=table.price_per_kwh,
+        max_price_per_kwh=table.max_price_per_kwh,
         closed=tuple(Window(each.start, each.end) for each in table.closed),
         signal=table.signal,
         data=table.data,

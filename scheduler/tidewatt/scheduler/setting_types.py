@@ -5,12 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.memory import parse_memory
+from tidewatt.scheduler.policies.opening import parse_hours
 from tidewatt.scheduler.when import parse_duration
 
 
@@ -81,6 +83,26 @@ def backend_kind(value: Any) -> Any:
 
     if isinstance(value, str) and value not in names():
         raise ValueError(f"there is no backend {value!r}: there are {', '.join(names())}")
+    return value
+
+
+def hours_texts(value: Any) -> Any:
+    """One text of hours or a list of them; anything else is left to pydantic."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise ValueError('must be hours in quotes, such as "Mon-Fri 18:00-08:00", or a list of them')
+    for text in texts:
+        parse_hours(text)
+    return tuple(texts)
+
+
+def time_zone(value: Any) -> Any:
+    """The name of a time zone that there is."""
+    if isinstance(value, str) and value:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"{value!r} is no time zone: write for example Europe/Berlin") from None
     return value
 
 

@@ -10,6 +10,7 @@ from tidewatt.scheduler.account_tables import BudgetTable, Table
 from tidewatt.scheduler.node_table import NodeTable
 from tidewatt.scheduler.notices.table import NotifyTable
 from tidewatt.scheduler.policy_schema import ANYWHERE, PolicyTable, ProjectTable, TransferTable
+from tidewatt.scheduler.prices.tables import FreezeTable, PriceTable
 from tidewatt.scheduler.region_schema import ClosedTable as ClosedTable
 from tidewatt.scheduler.region_schema import HostLimitsTable as HostLimitsTable
 from tidewatt.scheduler.region_schema import PoolTable as PoolTable
@@ -69,8 +70,8 @@ class Settings(Table):
     `g_per_price` and `g_per_hour` are the grams that one unit of money, and one hour of delay, are worth.
     `shares` are the weights of users and projects: one of weight 2 is entitled to twice the GPU hours.
     `budgets` are of projects and users, by the month. `policies` say who may run what where, `projects` what
-    their jobs ask for where they do not say it, `transfers` which ways data go. `notify` says who is told
-    what.
+    their jobs ask for where they do not say it, `transfers` which ways data go. `prices` are of electricity,
+    all in one `currency`; in `freezes` nothing starts or is sent elsewhere. `notify` says who is told what.
     """
 
     zone: ZoneKey = ""
@@ -110,6 +111,9 @@ class Settings(Table):
     policies: Annotated[tuple[PolicyTable, ...], Field(alias="policy", strict=False)] = ()
     projects: Annotated[dict[str, ProjectTable], Field(alias="project")] = Field(default_factory=dict)
     transfers: Annotated[tuple[TransferTable, ...], Field(alias="transfer", strict=False)] = ()
+    currency: Annotated[str, Field(pattern=r"^([A-Z]{3})?$")] = ""
+    prices: Annotated[tuple[PriceTable, ...], Field(alias="price", strict=False)] = ()
+    freezes: Annotated[tuple[FreezeTable, ...], Field(alias="freeze", strict=False)] = ()
     notify: NotifyTable = NotifyTable()
 
     @property
@@ -149,6 +153,9 @@ class Settings(Table):
         for key, project in self.projects.items():
             named += [(("project", key, "regions"), project.regions)]
             named += [(("project", key, "exclude_regions"), project.exclude_regions)]
+        named += [(("freeze", n, "regions"), each.regions) for n, each in enumerate(self.freezes)]
+        own = [(n, each.region) for n, each in enumerate(self.prices) if each.region]
+        named += [(("price", n, "region"), (region,)) for n, region in own]
         for n, each in enumerate(self.transfers):
             named += [(("transfer", n, "from"), (each.from_,)), (("transfer", n, "to"), (each.to,))]
         for where, regions in named:
@@ -166,6 +173,25 @@ class Settings(Table):
                     ("policy", number, "name"), f"the rule {rule.name!r} is there twice: rename one"
                 )
             seen.add(rule.name)
+        return self
+
+    @model_validator(mode="after")
+    def _prices_agree(self) -> "Settings":
+        fixed = {region.name for region in self.regions if region.price_per_kwh}
+        currency, seen = self.currency, set[tuple[str, str]]()
+        for number, table in enumerate(self.prices):
+            currency = currency or table.currency
+            if table.currency != currency:
+                raise misplaced(
+                    ("price", number, "currency"),
+                    f"one price is in {table.currency}, another in {currency}: g_per_price weighs one alone",
+                )
+            where = ("", table.zone) if not table.region else (table.region, "")
+            if where in seen or table.region in fixed:
+                raise misplaced(
+                    ("price", number), f"{table.region or table.zone} has two prices: keep one of them"
+                )
+            seen.add(where)
         return self
 
     @model_validator(mode="after")

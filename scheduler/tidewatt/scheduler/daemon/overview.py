@@ -190,6 +190,7 @@ class Overview:
         if self._site.host.gpu_note:
             found.append(self._site.host.gpu_note)
         found += self._gatherer.troubles()
+        found += self._site.board.unpriced.values()
         if self._service.ledger is not None:
             found += self._service.ledger.troubles()
         found += stranded(self._site, self._store)

@@ -53,11 +53,13 @@ def opened(site: Site, asked: Ask, request: PlanRequest) -> Ask:
 
 
 def notes(site: Site, request: PlanRequest) -> tuple[str, ...]:
-    """What the rules forbid and prefer for it, a sentence for each region that they say something of."""
-    if site.board.rules.empty:
+    """What the rules forbid and prefer for it, and how they have it planned, each in a sentence."""
+    rules = site.board.rules
+    if rules.empty and not rules.steers:
         return ()
-    found = site.board.verdicts(facts(site, request)).values()
-    return tuple(str(each) for each in found if each.word is not Word.ALLOW)
+    who = facts(site, request)
+    found = site.board.verdicts(who).values()
+    return (*(str(each) for each in found if each.word is not Word.ALLOW), *site.board.wishes(who).told)
 
 
 @contextmanager

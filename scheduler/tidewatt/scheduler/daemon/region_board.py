@@ -7,12 +7,16 @@ from zoneinfo import ZoneInfo
 
 from tidewatt.backends.clock import moment
 from tidewatt.scheduler.daemon.groups import groups_of
+from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.plan import Ask, Window
 from tidewatt.scheduler.planning.instants import FAR_MS
 from tidewatt.scheduler.planning.terms import allowed
 from tidewatt.scheduler.policies.opening import closed_windows
-from tidewatt.scheduler.policies.rule import Facts, Verdict, Word
+from tidewatt.scheduler.policies.rule import Facts, Verdict, Wishes, Word
 from tidewatt.scheduler.policies.rules import NO_RULES, Rules
+from tidewatt.scheduler.prices import tariffs
+from tidewatt.scheduler.prices.tariff import FixedTariff
+from tidewatt.scheduler.prices.tariffs import Priced, freezes, priced
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.settings import RegionTable, Settings
 from tidewatt.scheduler.store.decisions import DecisionRecord
@@ -20,6 +24,7 @@ from tidewatt.scheduler.store.records import JobRecord
 
 AHEAD = timedelta(days=35)  # opening hours are worked out so far: longer than any forecast goes
 KEPT = timedelta(hours=1)  # how long what was worked out is used
+MOST_KEPT = 1000  # kinds of jobs of which it is kept what the rules say
 FOREVER = moment(FAR_MS)
 DRAIN, SHIFTING = "drain:", "shifting"  # names of decisions
 
@@ -60,14 +65,22 @@ class RegionBoard:
         self._drains: Mapping[str, Drain] = {}
         self._waits: Mapping[str, tuple[float, str]] = {}  # seconds in queues, and who says so, by region
         self.unusable: Mapping[str, str] = {}  # kinds of backends that cannot be used here, and why
+        self.unpriced: dict[str, str] = {}  # regions whose file of prices cannot be read any more, and why
+        self._last: dict[str, Priced] = {}
         self.unshifted: DecisionRecord | None = None  # who switched shifting off, and when
         self.take(stated, settings, rules)
 
     def take(self, stated: tuple[Region, ...], settings: Settings, rules: Rules = NO_RULES) -> None:
-        """Goes on with these regions and rules."""
+        """Goes on with these regions and rules.
+
+        Raises:
+            BadInput: for a file of prices that cannot be taken; then nothing has changed.
+        """
+        tariffs.check(settings)
         self._stated, self.settings, self.rules = stated, settings, rules
         self._tables = {table.name: table for table in settings.regions}
         self._verdicts: dict[_Key, Mapping[str, Verdict]] = {}
+        self._wishes: dict[_Key, Wishes] = {}
         self._made: tuple[datetime, tuple[Region, ...]] | None = None
 
     def decided(self, decisions: Mapping[str, DecisionRecord]) -> None:
@@ -111,12 +124,12 @@ class RegionBoard:
 
     def verdicts(self, facts: Facts) -> Mapping[str, Verdict]:
         """What the rules say of a job, by region."""
-        key = facts.user, facts.groups, facts.project, tuple(facts.labels.items()), facts.brings_data_from
+        key = _key(facts)
         found = self._verdicts.get(key)
         if found is None:
             made = self.rules.verdicts(facts, tuple(region.name for region in self._stated))
             found = {each.region: each for each in made}
-            if len(self._verdicts) > 1000:
+            if len(self._verdicts) > MOST_KEPT:
                 self._verdicts = {}
             self._verdicts[key] = found
         return found
@@ -140,7 +153,7 @@ class RegionBoard:
 
     def asks(self, jobs: Iterable[JobRecord], asks: Iterable[Ask]) -> list[Ask]:
         """What jobs ask for, with what the operator prefers for them, and whether they may be shifted."""
-        if self.rules.empty and self.unshifted is None:
+        if self.rules.empty and not self.rules.steers and self.unshifted is None:
             return list(asks)
         return [self.wished(each, facts_of(job)) for job, each in zip(jobs, asks, strict=True)]
 
@@ -152,17 +165,48 @@ class RegionBoard:
             prefer = tuple(
                 name for name, each in found.items() if each.word is Word.PREFER and allowed(ask, name)
             )
-        return replace(ask, prefer=prefer, unshifted=self.unshifted is not None)
+        ask = replace(ask, prefer=prefer, unshifted=self.unshifted is not None)
+        if not self.rules.steers:
+            return ask
+        wanted = self.wishes(facts)
+        return replace(ask, fixed=not wanted.shift, weights=wanted.weights, ceilings=wanted.ceilings)
+
+    def wishes(self, facts: Facts) -> Wishes:
+        """How the rules have a job planned."""
+        key = _key(facts)
+        found = self._wishes.get(key)
+        if found is None:
+            found = self.rules.wishes(facts, tuple(region.name for region in self._stated))
+            if len(self._wishes) > MOST_KEPT:
+                self._wishes = {}
+            self._wishes[key] = found
+        return found
 
     def barrier(self, job: JobRecord, region: str) -> str:
         """Why the job may not start in a region at this instant; "" where it may."""
-        if sentence := self.shut(region):
+        if sentence := self.shut(region) or self._frozen(job, region):
             return sentence
         if not self.rules.empty:
             verdict = self.verdicts_of(job).get(region)
             if verdict is not None and verdict.word is Word.FORBID:
                 return str(verdict)
         return ""
+
+    def _frozen(self, job: JobRecord, region: str) -> str:
+        """Which freeze keeps the job from starting there now; "" for none."""
+        now, home = self._now(), str(job.frozen.get("home", ""))
+        here = next((each for each in self.regions if each.name == region), None)
+        for freeze in () if here is None else here.freezes:
+            if freeze.window.start <= now < freeze.window.end and (not freeze.moves or region != home):
+                what = "jobs of other homes" if freeze.moves else "new jobs"
+                return (
+                    f"{region} takes no {what} until {freeze.window.end:%Y-%m-%d %H:%M} UTC: {freeze.because}"
+                )
+        return ""
+
+    def price(self, region: Region) -> Priced | None:
+        """What electricity costs there, in which currency; None where nobody states it."""
+        return priced(region, self.settings)
 
     def shut(self, region: str) -> str:
         """Why nothing may start in a region at this instant; "" where it is open."""
@@ -189,7 +233,26 @@ class RegionBoard:
             *self._out_of_hours(region.name, now),
             *self._drain_windows(region.name, now),
         )
-        return region if closed == region.closed else replace(region, closed=closed)
+        region = region if closed == region.closed else replace(region, closed=closed)
+        return self._frozen_and_priced(region, now)
+
+    def _frozen_and_priced(self, region: Region, now: datetime) -> Region:
+        """The region with its freezes and with what electricity costs when."""
+        first, last = now - KEPT, now + AHEAD
+        found = freezes(self.settings.freezes, region.name, first, last)
+        region = replace(region, freezes=found) if found else region
+        try:
+            price = self.price(region)
+            self.unpriced.pop(region.name, None)
+        except BadInput as error:  # the file was good when it was taken: what it said then holds
+            self.unpriced[region.name] = f"{error}; what it said last is used for {region.name}"
+            price = self._last.get(region.name)
+        if price is None:
+            return region
+        self._last[region.name] = price
+        if isinstance(price.tariff, FixedTariff):
+            return replace(region, price_per_kwh=price.tariff.per_kwh, currency=price.currency)
+        return replace(region, prices=price.tariff.steps(first, last), currency=price.currency)
 
     def _out_of_hours(self, region: str, now: datetime) -> tuple[Window, ...]:
         table = self._tables.get(region)
@@ -207,6 +270,10 @@ class RegionBoard:
     def table(self, region: str) -> RegionTable | None:
         """What the operator states of a region; None of one that is not configured."""
         return self._tables.get(region)
+
+
+def _key(facts: Facts) -> _Key:
+    return facts.user, facts.groups, facts.project, tuple(facts.labels.items()), facts.brings_data_from
 
 
 def facts_of(job: JobRecord) -> Facts:

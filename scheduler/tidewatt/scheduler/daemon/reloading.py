@@ -15,12 +15,27 @@ LIVE = (
     "link",
     "limits",
     "shares",
+    "prices",
+    "freezes",
+    "currency",
+    "min_saving",
+    "min_wait",
+    "min_chance",
+    "max_postponed",
+    "g_per_price",
+    "g_per_hour",
 )  # settings that are taken over as they stand
-LIVE_OF_REGION = ("open", "time_zone", "closed", "data", "price_per_kwh", "queue_wait", "signal")
+LIVE_OF_REGION = (
+    *("open", "time_zone", "closed", "data", "price_per_kwh", "max_price_per_kwh", "queue_wait", "signal"),
+)
 
 
 def taken_over(site: Site, loaded: Loaded) -> tuple[str, ...]:
-    """Has the site go on with the rules of `loaded`; returns what changed, by the names of its keys."""
+    """Has the site go on with the rules of `loaded`; returns what changed, by the names of its keys.
+
+    Raises:
+        BadInput: for a file of prices that cannot be taken; then nothing changes.
+    """
     old, new = site.board.settings, loaded.settings
     changed = [key for key in LIVE if getattr(old, key) != getattr(new, key)]
     tables = {table.name: table for table in new.regions}
@@ -61,6 +76,7 @@ def _region(region: Region, table: RegionTable | None) -> Region:
         region,
         closed=tuple(Window(each.start, each.end) for each in table.closed),
         price_per_kwh=table.price_per_kwh,
+        max_price_per_kwh=table.max_price_per_kwh,
         signal=table.signal,
         data=table.data,
         queue_wait_s=None if table.queue_wait is None else table.queue_wait.total_seconds(),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.plan import Ask, Booking, Pausing, Plan, Why, Window
 from tidewatt.scheduler.planning import capacity, reasons
+from tidewatt.scheduler.planning.barring import barred
 from tidewatt.scheduler.planning.capacity import Stretch, Timeline, holds
 from tidewatt.scheduler.planning.choice import Choice, Option, choice_at
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, length_ms, moment
@@ -252,6 +253,8 @@ class Board:
             if end <= start:
                 continue
             power_w = ask.peak_w * self._fares(ask, region, pool)[1]
+            if barred(ask, self._grounds[region].region, start, end):
+                return False
             free = self._grounds[region].timeline.free(ask.need, pool, start, end, power_w)
             if not holds(free, start, end) or (counted is not None and not holds(counted, start, end)):
                 return False

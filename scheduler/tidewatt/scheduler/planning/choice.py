@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from tidewatt.scheduler.plan import PowerStep
 from tidewatt.scheduler.planning import draw
 from tidewatt.scheduler.planning.capacity import Stretch
 from tidewatt.scheduler.planning.intensity import MS_PER_HOUR, Amounts, CostCurve, Times
+from tidewatt.scheduler.planning.money import MoneyCurve
 
 TIE = 1e-9  # relative: windows that differ by less are equally clean
 
@@ -19,8 +22,9 @@ class Option:
     `allowed` is only what others are compared with. Of `latest_ms`, `last_ms` and `shift_ms` see `Terms`.
     Grams, prices and delays are per kW that the job draws at power 1: `moved_g` (by the signal of `curve`)
     and `moved_second_g` are of bringing its data here, `price` is of electricity and data in the operator's
-    currency, `price_g` its weight in grams, `delay_g_per_h` that of an hour. `second` is the other signal
-    where it is known, and `binds` where it may not get worse. `steps` are of a draw that changes.
+    currency, `g_per_price` the weight of a unit of that in grams, `delay_g_per_h` that of an hour. `second`
+    is the other signal where it is known, and `binds` where it may not get worse. `steps` are of a draw that
+    changes.
     """
 
     region: str
@@ -42,7 +46,8 @@ class Option:
     moved_g: float = 0.0
     moved_second_g: float = 0.0
     price: float = 0.0
-    price_g: float = 0.0
+    money: MoneyCurve | None = None  # of electricity, where its price changes: `price` is of data alone then
+    g_per_price: float = 0.0
     delay_g_per_h: float = 0.0
     delay_from_ms: int = 0  # the same for all options of a job
     steps: tuple[PowerStep, ...] = ()
@@ -75,6 +80,18 @@ class Option:
         if self.steps:
             return self.grams_per_kw(curve, start_ms, end_ms) * MS_PER_HOUR / (end_ms - start_ms)
         return curve.mean(start_ms, end_ms)
+
+    def price_at(self, start_ms: int, end_ms: int) -> float:
+        """What a run over `[start_ms, end_ms)` costs, by its mean draw."""
+        if self.money is None:
+            return self.price
+        return self.price + self.factor * self.money.cost(start_ms, end_ms)
+
+    def prices_at(self, starts_ms: Times) -> Amounts:
+        """The same of many starts of the whole run."""
+        if self.money is None:
+            return np.full(len(starts_ms), self.price)
+        return self.price + self.factor * self.money.costs(starts_ms, starts_ms + self.duration_ms)
 
     def turned(self) -> "Option":
         """The option with its signals the other way round."""
@@ -132,7 +149,9 @@ def choice_at(option: Option, start_ms: int, duration_ms: int | None = None) -> 
     other = None
     if second is not None and second.covers(start_ms, end_ms):
         other = option.factor * option.grams_per_kw(second, start_ms, end_ms) + option.moved_second_g
-    extra = option.price_g + option.delay_g_per_h * (end_ms - option.delay_from_ms) / MS_PER_HOUR
+    extra = option.delay_g_per_h * (end_ms - option.delay_from_ms) / MS_PER_HOUR
+    if option.g_per_price:
+        extra += option.g_per_price * option.price_at(start_ms, end_ms)
     return Choice(option, start_ms, cost, other, extra)
 
 

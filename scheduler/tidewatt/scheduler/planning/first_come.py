@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from heapq import heapify, heappop, heappush
 
 from tidewatt.scheduler.plan import Ask, Booking, Plan, Why, Window
+from tidewatt.scheduler.planning.barring import barred, first_start
 from tidewatt.scheduler.planning.capacity import names
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, length_ms, moment
 from tidewatt.scheduler.planning.kinds import ratios
@@ -148,6 +149,7 @@ class _Hall:
             if (
                 (last is None or begin <= last)
                 and self._rooms[region.name].is_free(pool, amounts, begin, length)
+                and not barred(ask, region, begin, begin + length)
                 and (turns is None or turns.is_free("", (0, 1, 0, 0), begin, length))
             ):
                 return begin, region.name, pool, begin + length
@@ -161,6 +163,10 @@ class _Hall:
         at: int | None = earliest_ms
         while at is not None:
             at = self._rooms[region].first(pool, amounts, at, length_ms)
+            later = None if at is None else first_start(ask, self._regions[region], at, length_ms)
+            if later != at:
+                at = later
+                continue
             if at is None or turns is None:
                 return at
             turn = turns.first("", (0, 1, 0, 0), at, length_ms)

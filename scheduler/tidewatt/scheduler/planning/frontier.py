@@ -74,9 +74,9 @@ def frontier(ask: Ask, situation: Situation) -> Frontier | Infeasible:
         for point in _points(option, kw, scale_of(reference))
     ]
     soonest = min((point.end_ms for point in found), default=0)
-    chosen = _of_plan(plan, found, soonest)
+    chosen = _of_plan(plan, options, kw, soonest) if found else None
     points = _undominated([_later(point, soonest) for point in found] + ([chosen] if chosen else []))
-    policy = situation.policy
+    policy = situation.policy.of(ask)
     return Frontier(
         tuple(_worth(points)), plan.immediate_g, chosen, plan, policy.g_per_hour, policy.g_per_price
     )
@@ -121,9 +121,10 @@ def _points(option: Option, kw: float, scale: Scale) -> Iterator[Point]:
     if binding is not None and scale.second is not None:
         other = option.factor * option.integral(binding, starts) + option.moved_second_g
         fits &= other <= scale.second * (1 + TIE) + option.rough * binding.noise
-    for start, each in zip(starts[fits].tolist(), grams[fits].tolist(), strict=True):
+    found = starts[fits], grams[fits], option.prices_at(starts[fits])
+    for start, each, price in zip(*(column.tolist() for column in found), strict=True):
         end = start + option.duration_ms
-        yield Point(option.region, option.pool, start, end, 0, kw * each, kw * option.price)
+        yield Point(option.region, option.pool, start, end, 0, kw * each, kw * price)
 
 
 def _corners(option: Option, curves: Sequence[CostCurve]) -> Times:
@@ -131,7 +132,8 @@ def _corners(option: Option, curves: Sequence[CostCurve]) -> Times:
     first = max(curve.start_ms for curve in curves)
     latest = min(curve.end_ms for curve in curves) - duration
     latest = latest if option.shift_ms is None else min(latest, option.shift_ms)
-    edges = np.concatenate([curve.edges_ms for curve in curves])
+    changes = [] if option.money is None else [option.money.edges_ms]
+    edges = np.concatenate([*(curve.edges_ms for curve in curves), *changes])
     borders = [0, duration, *(begin for begin, _, _ in legs_of(option.steps, duration) if begin)]
     starts = np.concatenate(
         [*(edges - border for border in borders), [low for low, _ in option.free], [latest]]
@@ -183,11 +185,11 @@ def _slope(before: Point, after: Point) -> float:
     return (before.expected_g - after.expected_g) / hours if hours > 0 else np.inf
 
 
-def _of_plan(plan: Plan, found: Sequence[Point], soonest_ms: int) -> Point | None:
+def _of_plan(plan: Plan, options: Sequence[Option], kw: float, soonest_ms: int) -> Point | None:
     """The point of the plan, which need not be on the frontier: its policy may ask for more than carbon."""
-    if plan.expected_g is None or not found:
+    if plan.expected_g is None:
         return None
-    mine = [point for point in found if (point.region, point.pool) == (plan.region, plan.pool)]
     start, end = floor_ms(plan.window.start), floor_ms(plan.window.end)
-    price = mine[0].price if mine else 0.0
+    mine = [each for each in options if (each.region, each.pool) == (plan.region, plan.pool)]
+    price = kw * mine[0].price_at(start, end) if mine else 0.0
     return Point(plan.region, plan.pool, start, end, end - soonest_ms, plan.expected_g, price)

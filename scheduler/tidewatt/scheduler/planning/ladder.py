@@ -52,14 +52,15 @@ LAST = "first come, first served"
 def plan(situation: Situation, rungs: Sequence[Rung] = DEFAULT, seconds: float = PATIENCE_S) -> QueuePlan:
     """The plans of the first planner that answers within `seconds`, soundly, and keeps as many deadlines.
 
-    Jobs keep to the regions that are preferred for them, but for those that would be late there. The plans
+    Jobs keep to the regions that are preferred for them and to hours below the ceilings of prices, but for
+    those that would be late so. The plans
     must stand up to `plan_faults`, and no more jobs be late than first come, first served, those of a higher
     priority counted first. That one is also what is left where all others fail. Never raises; with no planner
     left there are no plans, and the guard alone keeps the deadlines.
     """
     close = preferring.narrow(situation)
     made = _planned(close, rungs, seconds)
-    wide = frozenset() if close is situation else preferring.lost(close, made.plans)
+    wide = preferring.lost(close, made.plans)
     return _planned(preferring.narrow(situation, wide), rungs, seconds) if wide else made
 
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tidewatt.scheduler.plan import Ask
+from tidewatt.scheduler.planning.barring import cut
 from tidewatt.scheduler.planning.capacity import Stretch, Timeline, overlap
 from tidewatt.scheduler.planning.choice import Option, first_start
 from tidewatt.scheduler.planning.instants import length_ms
 from tidewatt.scheduler.planning.intensity import MS_PER_HOUR, CostCurve, curve_of
 from tidewatt.scheduler.planning.kinds import Ratios, suitable
+from tidewatt.scheduler.planning.money import money_of
 from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.signals import BOTH
 from tidewatt.scheduler.planning.situation import Situation
@@ -60,6 +62,7 @@ def options_of(
 
     `within` are the stretches to which something else limits it: its array.
     """
+    policy = policy.of(ask)
     terms: dict[tuple[float, int], Terms] = {}
     found = []
     for name, place in grounds.items():
@@ -73,7 +76,8 @@ def options_of(
                     ask, now, policy.default_slack, speed=fares[0], bounds=bounds, wait_ms=wait_ms
                 )
             earliest_ms = own.earliest_ms + transfer.ms
-            free = place.timeline.free(ask.need, pool, earliest_ms, power_w=ask.peak_w * fares[1])
+            room = place.timeline.free(ask.need, pool, earliest_ms, power_w=ask.peak_w * fares[1])
+            free = cut(room, ask, place.region, own.duration_ms)
             if within is not None:
                 free = overlap(free, within)
             found.append(_option(ask, grounds, place, pool, fares, own, transfer, free, policy))
@@ -90,6 +94,7 @@ def option_of(
     policy: Policy,
 ) -> Option:
     """One pool as an option to price starts by; nothing is said of what is free."""
+    policy = policy.of(ask)
     wait_ms = grounds[region].region.queue_wait_ms
     terms = terms_of(ask, now, policy.default_slack, speed=fares[0], wait_ms=wait_ms)
     transfer = transfer_of(ask, region, policy.link)
@@ -110,9 +115,11 @@ def _option(
     region = place.region
     speed, power = fares
     moved_g = moved_second_g = price = 0.0
+    money = money_of(region)
     if transfer.kwh or transfer.price or region.price_per_kwh:
         kw = ask.power_w / 1000 or 1.0
-        price = region.price_per_kwh * region.pue * power * terms.duration_ms / MS_PER_HOUR
+        if money is None:
+            price = region.price_per_kwh * region.pue * power * terms.duration_ms / MS_PER_HOUR
         price += transfer.price / kw
         if transfer.kwh:
             window = terms.earliest_ms, terms.earliest_ms + transfer.ms
@@ -140,7 +147,8 @@ def _option(
         moved_g=moved_g,
         moved_second_g=moved_second_g,
         price=price,
-        price_g=price * policy.g_per_price,
+        money=money,
+        g_per_price=policy.g_per_price,
         delay_g_per_h=policy.g_per_hour / (ask.power_w / 1000 or 1.0),
         delay_from_ms=terms.earliest_ms + length_ms(ask.duration),
         steps=ask.power_steps,

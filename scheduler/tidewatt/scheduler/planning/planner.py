@@ -39,6 +39,7 @@ def place(
     ask: Ask, options: Sequence[Option], now: datetime, policy: Policy, bounds: Bounds = FREE
 ) -> Plan | Infeasible:
     """The plan of one job, or what stands against one; `options` were made with the same `bounds`."""
+    policy = policy.of(ask)
     terms = terms_of(ask, now, policy.default_slack, bounds=bounds)
     firsts = _firsts(options)
     open_firsts = [first for first in firsts if first.option.allowed]

@@ -1,7 +1,9 @@
 """What the operator decided about waiting and moving."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
+
+from tidewatt.scheduler.plan import Ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +53,9 @@ class Policy:
     g_per_price: float = 0.0
     g_per_hour: float = 0.0
     link: Link = Link()
+
+    def of(self, ask: Ask) -> "Policy":
+        """The policy by which a job is weighed: with its own weights, where it has any."""
+        if ask.weights is None:
+            return self
+        return replace(self, **{name: own for name, own in asdict(ask.weights).items() if own is not None})

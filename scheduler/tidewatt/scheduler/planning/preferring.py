@@ -1,4 +1,4 @@
-"""Preferred regions first: others are looked at only for jobs that would be late in those."""
+"""Preferred regions and prices below their ceilings first: others only for jobs that would be late there."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.plan import Ask, Plan, Why
+from tidewatt.scheduler.planning.barring import is_ceiled
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import allowed
@@ -24,16 +25,23 @@ def narrowed(ask: Ask, regions: Iterable[str]) -> Ask:
 
 def narrow(situation: Situation, wide: frozenset[int] = frozenset()) -> Situation:
     """The situation in which jobs keep to their preferred regions, but for those that are `wide`."""
-    if not any(ask.prefer for ask in situation.asks):
+    if not wide and not any(ask.prefer for ask in situation.asks):
         return situation
     names = [region.name for region in situation.regions]
-    asks = [ask if ask.job_id in wide else narrowed(ask, names) for ask in situation.asks]
+    asks = [replace(ask, dear=True) if ask.job_id in wide else narrowed(ask, names) for ask in situation.asks]
     return replace(situation, asks=asks)
 
 
 def lost(situation: Situation, plans: Mapping[int, Plan | Infeasible]) -> frozenset[int]:
-    """Jobs with preferences that would be late, or run nowhere, in their preferred regions alone."""
-    preferring = {ask.job_id for ask in situation.asks if ask.prefer}
+    """Jobs that would be late, or run nowhere, in their preferred regions, or below the ceilings of prices.
+
+    A job without a deadline is never late for a price: it waits until that has fallen.
+    """
+    preferring = {
+        ask.job_id
+        for ask in situation.asks
+        if ask.prefer or (_is_urgent(ask) and is_ceiled(ask, situation.regions))
+    }
     return frozenset(job_id for job_id, plan in plans.items() if job_id in preferring and is_late(plan))
 
 
@@ -51,13 +59,19 @@ def first_narrow(
     asked = list(newcomers)
     names = [region.name for region in situation.regions]
     close, within = [narrowed(ask, names) for ask in asked], narrow(situation)
-    if close == asked and within is situation:
+    ceiled = any(_is_urgent(ask) and is_ceiled(ask, situation.regions) for ask in asked)
+    if close == asked and within is situation and not ceiled:
         return admit(asked, situation)
+    widened = [replace(ask, dear=True) if _is_urgent(ask) else ask for ask in asked]
     try:
         made = admit(close, within)
-        return admit(asked, situation) if late(made) else made
+        return admit(widened, situation) if late(made) else made
     except SchedulerError:
-        return admit(asked, situation)
+        return admit(widened, situation)
+
+
+def _is_urgent(ask: Ask) -> bool:
+    return ask.finish_by is not None or ask.start_by is not None
 
 
 def is_late(plan: Plan | Infeasible) -> bool:

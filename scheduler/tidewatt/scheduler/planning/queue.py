@@ -183,7 +183,7 @@ def _better(board: Board, ask: Ask, kept: Plan, other: Plan) -> bool:
         return before.cost is None
     scale = scale_of(before)
     cost = weight(before, scale)
-    if weight(after, scale) < cost - abs(cost) * max(board.policy.min_saving, TIE):
+    if weight(after, scale) < cost - abs(cost) * max(board.policy.of(ask).min_saving, TIE):
         return True
     # One that never meant to wait for the grid, but for room, takes the room that has become free.
     meant_now = kept.why is not Why.CLEANEST and other.why is not Why.CLEANEST

@@ -16,6 +16,7 @@ AT_ONCE = {
     " (with --duration, or once it has run twice, it could wait for cleaner hours)",
     Why.ASKED: "asked to start as soon as it fits",
     Why.UNSHIFTED: "shifting is switched off here: starts as soon as it fits",
+    Why.OPTED_OUT: "never shifted, by the operator's rules: starts as soon as it fits",
     Why.HELD_OUT: "held out by lot: starts as soon as it fits, to be compared with jobs that wait",
 }
 NOW_IS_CLEANEST = "the first free moment is already the cleanest that the deadline allows"
@@ -46,8 +47,9 @@ def weighed(
     here, there = reference.option, best.option
     if there.pue != here.pue:
         gains = [f"{gains[0]} with PUE"]
-    if there.price_g != here.price_g and here.price > 0:
-        gains.append(_gain(there.price, here.price, "cheaper", "dearer"))
+    cost, before = (each.option.price_at(each.start_ms, each.end_ms) for each in (best, reference))
+    if there.g_per_price and cost != before and before > 0:
+        gains.append(_gain(cost, before, "cheaper", "dearer"))
     if there.delay_g_per_h and best.end_ms != reference.end_ms:
         later = best.end_ms - reference.end_ms
         gains.append(f"done {_length(abs(later))} {'later' if later > 0 else 'sooner'}")

@@ -77,6 +77,7 @@ def _priced(
         return np.empty(0, np.int64), np.empty(0)
     low, high = ranges[0][0], ranges[-1][1]
     borders = [border for each in ranges for border in each]
+    borders += _price_changes(option, ranges)
     starts, cost = _corners(option, curve, low, high, borders)
     if option.factor != 1.0 or option.moved_g:
         cost = option.factor * cost + option.moved_g
@@ -91,6 +92,15 @@ def _priced(
         starts, cost = starts[within], cost[within]
         other = None if other is None else other[within]
     return starts, _weights(option, starts, cost, other, scale)
+
+
+def _price_changes(option: Option, ranges: Sequence[Stretch]) -> list[int]:
+    """The starts in the ranges at which a run starts or ends where the price of electricity changes."""
+    if option.money is None or not option.g_per_price:
+        return []
+    edges = option.money.edges_ms
+    both = np.concatenate((edges, edges - option.duration_ms))
+    return [at for low, high in ranges for at in both[(both >= low) & (both <= high)].tolist()]
 
 
 def _corners(option: Option, curve: CostCurve, low: int, high: int, borders: Sequence[int]) -> Corners:
@@ -132,9 +142,10 @@ def _by_both(
 
 def _weights(option: Option, starts: Times, cost: Amounts, other: Amounts | None, scale: Scale) -> Amounts:
     own = cost
-    if option.price_g or option.delay_g_per_h:
+    if option.g_per_price or option.delay_g_per_h:
         later_ms = starts + (option.duration_ms - option.delay_from_ms)
-        own = own + option.price_g + option.delay_g_per_h * later_ms / MS_PER_HOUR
+        money_g = option.g_per_price * option.prices_at(starts) if option.g_per_price else 0.0
+        own = own + money_g + option.delay_g_per_h * later_ms / MS_PER_HOUR
     if scale.second is None:
         return own
     fit = cost <= most(scale.first) + _noise(option, ABSOLUTE)

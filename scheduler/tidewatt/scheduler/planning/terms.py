@@ -92,6 +92,8 @@ def _shift(
         return None, Why.HELD_OUT if ask.by_lot else Why.ASKED
     if ask.unshifted:
         return None, Why.UNSHIFTED
+    if ask.fixed:
+        return None, Why.OPTED_OUT
     if ask.finish_by is None and ask.start_by is None:
         if default_slack is None:
             return None, Why.NO_DEADLINE

@@ -136,6 +136,10 @@ def _terms(ask: Ask, own: Sequence[_Run]) -> Iterator[str]:
         for window in run.region.closed:
             if floor_ms(window.start) < run.end_ms - ROUNDING_MS and run.start_ms < ceil_ms(window.end):
                 yield f"it runs at {utc(run.start_ms)} while {run.region.name} is closed"
+        for freeze in run.region.freezes:
+            starts = floor_ms(freeze.window.start) <= run.start_ms < floor_ms(freeze.window.end)
+            if starts and (not freeze.moves or run.region.name != ask.home):
+                yield f"it starts at {utc(run.start_ms)} in {run.region.name}, where starts are frozen"
         fares = _fares(ask, run.region, run.pool)
         if ask.pausing is None and fares is not None:
             takes = length_ms(ask.duration) / fares[0]

@@ -88,9 +88,10 @@ class _Weighing:
         self.options = [first.option for first in compared]
         self.scale = scale_of(reference)
         self.bound = weight(reference, self.scale)
-        undelayed = reference
-        if reference.extra != reference.option.price_g:
-            undelayed = replace(reference, extra=reference.option.price_g)
+        undelayed, option = reference, reference.option
+        money_g = option.g_per_price * option.price_at(reference.start_ms, reference.end_ms)
+        if reference.extra != money_g:
+            undelayed = replace(reference, extra=money_g)
         self.base = weight(undelayed, self.scale)
 
     def outcome(self) -> tuple[Choice, Why, str]:

@@ -59,6 +59,20 @@ def closed_windows(
     return (*windows, Window(at, end))
 
 
+def open_windows(
+    hours: Sequence[Hours], zone: ZoneInfo, start: datetime, end: datetime
+) -> tuple[Window, ...]:
+    """When it is open within `[start, end)`, in order and joined; never where no hours are given."""
+    windows: list[Window] = []
+    for opens, closes in sorted(_open(hours, zone, start, end)):
+        opens, closes = max(opens, start), min(closes, end)
+        if windows and opens <= windows[-1].end:
+            windows[-1] = Window(windows[-1].start, max(windows[-1].end, closes))
+        else:
+            windows.append(Window(opens, closes))
+    return tuple(windows)
+
+
 def _open(
     hours: Sequence[Hours], zone: ZoneInfo, start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, datetime]]:

@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from tidewatt.scheduler.plan import Weights
+
+NO_WEIGHTS = Weights()
+
 
 class Word(StrEnum):
     """What a rule says of a job in a region."""
@@ -34,7 +38,7 @@ class Rule:
     """One rule; each of its tuples that is not empty has to fit. `place` is where it stands: `FILE:12`."""
 
     name: str
-    word: Word
+    word: Word | None  # None: it only says how jobs are planned
     because: str
     users: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -42,6 +46,19 @@ class Rule:
     labels: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     place: str = ""
+    shift: bool | None = None
+    max_price_per_kwh: float | None = None
+    weights: Weights = NO_WEIGHTS
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How the rules have a job planned: whether it is shifted, by which weights, below which prices."""
+
+    shift: bool = True
+    weights: Weights | None = None
+    ceilings: tuple[tuple[str, float], ...] = ()
+    told: tuple[str, ...] = ()  # which rule says so, a sentence each
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tidewatt.scheduler.place import placed
-from tidewatt.scheduler.policies.rule import Barrier, Facts, Rule, Spot, Verdict, Word
+from tidewatt.scheduler.plan import Weights
+from tidewatt.scheduler.policies.rule import Barrier, Facts, Rule, Spot, Verdict, Wishes, Word
 from tidewatt.scheduler.policies.verdicts import verdicts
+from tidewatt.scheduler.policies.wishes import wishes
 from tidewatt.scheduler.policy_schema import ProjectTable
 
 if TYPE_CHECKING:
@@ -36,6 +38,27 @@ class Rules:
         spots = [known.get(name, Spot(name)) for name in regions]
         return verdicts(facts, spots, self.rules, self.barriers)
 
+    @property
+    def steers(self) -> bool:
+        """True where some rule or project says how jobs are planned."""
+        return any(map(_steers, self.rules)) or any(_steers(self._project(name)) for name in self.projects)
+
+    def wishes(self, facts: Facts, regions: tuple[str, ...]) -> Wishes:
+        """How a job is planned."""
+        project = self._project(facts.project) if facts.project in self.projects else None
+        return wishes(facts, regions, self.rules, project)
+
+    def _project(self, name: str) -> Rule:
+        """What a project's table says of how its jobs are planned, as the last of all rules."""
+        table = self.projects[name]
+        weights = Weights(table.min_saving, table.g_per_price, table.g_per_hour)
+        place = self.places.get(name, "")
+        return Rule(f"project {name}", None, "", place=place, shift=table.shift, weights=weights)
+
+
+def _steers(rule: Rule) -> bool:
+    return rule.shift is not None or rule.max_price_per_kwh is not None or rule.weights != Weights()
+
 
 NO_RULES = Rules()
 
@@ -46,7 +69,7 @@ def rules_of(settings: "Settings", file: tuple[str, str]) -> Rules:
     rules = tuple(
         Rule(
             each.name,
-            Word(each.verdict),
+            None if each.verdict is None else Word(each.verdict),
             each.because,
             each.users,
             each.groups,
@@ -54,6 +77,9 @@ def rules_of(settings: "Settings", file: tuple[str, str]) -> Rules:
             each.labels,
             each.regions,
             placed(name, text, ("policy", number)),
+            each.shift,
+            each.max_price_per_kwh,
+            Weights(each.min_saving, each.g_per_price, each.g_per_hour),
         )
         for number, each in enumerate(settings.policies)
     )

@@ -36,6 +36,7 @@ def fits(rule: Rule, facts: Facts, region: str) -> bool:
 def unreached(rules: Sequence[Rule]) -> list[tuple[Rule, Rule]]:
     """Rules that can never decide, each with the earlier one that fits all that it fits."""
     found = []
+    rules = [rule for rule in rules if rule.word is not None]
     for place, rule in enumerate(rules):
         first = next((earlier for earlier in rules[:place] if _covers(earlier, rule)), None)
         if first is not None:
@@ -64,8 +65,8 @@ def _verdict(
     if wall := _wall(facts, spot, barriers):
         because = f"data do not go from {facts.brings_data_from} to {spot.name}"
         return Verdict(spot.name, Word.FORBID, TRANSFER, wall.place, because)
-    rule = next((rule for rule in rules if fits(rule, facts, spot.name)), None)
-    if rule is None:
+    rule = next((each for each in rules if each.word is not None and fits(each, facts, spot.name)), None)
+    if rule is None or rule.word is None:
         return Verdict(spot.name, Word.ALLOW)
     return Verdict(spot.name, rule.word, rule.name, rule.place, rule.because)
 

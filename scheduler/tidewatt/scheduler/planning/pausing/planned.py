@@ -28,6 +28,7 @@ def stints_plan(ask: Ask, options: Sequence[Option], now: datetime, policy: Poli
     length, and one that two signals decide on, runs in one piece. Stretches that are free for part of a slot
     only are used by one piece, not by stints.
     """
+    policy = policy.of(ask)
     whole = place(ask, options, now, policy)
     pausing = ask.pausing
     if pausing is None or any(option.binds and option.second is not None for option in options):

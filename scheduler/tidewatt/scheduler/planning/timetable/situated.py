@@ -11,6 +11,7 @@ import numpy as np
 
 from tidewatt.scheduler.plan import Ask, Plan, Stint, Why, Window
 from tidewatt.scheduler.planning import reasons
+from tidewatt.scheduler.planning.barring import is_singular
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms, length_ms, moment
 from tidewatt.scheduler.planning.intensity import CostCurve, curve_of, remarks, source
 from tidewatt.scheduler.planning.search import TIE, Choice, Option, choice_at
@@ -168,7 +169,13 @@ class Situated:
 
 
 def situated(situation: Situation) -> Situated | None:
-    """The jobs that may be shifted, as one problem; None where there are none, or nothing is known."""
+    """The jobs that may be shifted, as one problem; None where there are none, or nothing is known.
+
+    None, too, where a job is kept from dear hours or by a freeze, or has weights of its own: all jobs share
+    what a slot costs and has free.
+    """
+    if any(is_singular(ask, situation.regions) for ask in situation.asks):
+        return None
     rows = [
         (ask, terms)
         for ask in situation.asks

@@ -8,6 +8,7 @@ from tidewatt.scheduler.plan import Ask, Booking, Plan, Stint
 from tidewatt.scheduler.planning.instants import ceil_ms, floor_ms
 from tidewatt.scheduler.planning.intensity import CostCurve, curve_of
 from tidewatt.scheduler.planning.kinds import ratios
+from tidewatt.scheduler.planning.money import money_of
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.timetable.problem import Amounts, Ints
 from tidewatt.scheduler.region import Region
@@ -62,8 +63,9 @@ def cost(
     region: Region, curve: CostCurve, edges: Ints, situation: Situation, *, lowest: bool = False
 ) -> Amounts:
     """Grams per kWh of IT draw in each slot: PUE and the weight of money in; inf where not known."""
-    money = region.price_per_kwh * situation.policy.g_per_price
-    found: Amounts = region.pue * (rates(curve, edges, lowest=lowest) + money)
+    curve_of_money = money_of(region)
+    price = region.price_per_kwh if curve_of_money is None else curve_of_money.of_slots(edges, lowest=lowest)
+    found: Amounts = region.pue * (rates(curve, edges, lowest=lowest) + price * situation.policy.g_per_price)
     return found
 
 
