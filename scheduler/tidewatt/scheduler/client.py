@@ -215,6 +215,19 @@ class Client:
         """The ReloadReply to a ReloadRequest."""
         return self._ask("POST", "policy/reload", request)
 
+    def decisions(self, limit: int = 100, before: int | None = None) -> Json:
+        """A DecisionsPage: what operators decided, newest first."""
+        asked: Json = {"limit": limit} | ({"before": before} if before else {})
+        return self._ask("GET", f"decisions?{urlencode(asked)}")
+
+    def decision(self, number: int) -> Json:
+        """The DecisionReply of one of them."""
+        return self._ask("GET", f"decisions/{number}")
+
+    def undo(self, number: int | None = None) -> Json:
+        """The UndoReply; without a number the newest decision that can be undone is."""
+        return self._ask("POST", "decisions/undo", {"number": number})
+
     def rehearse(self, request: Mapping[str, Any]) -> Json:
         """The RehearseReply to a SubmitRequest: what would be sent; nothing is stored."""
         return self._ask("POST", "rehearse", request)

@@ -14,16 +14,18 @@ from tidewatt.scheduler.cli.wording import data_of, gpus_of, labels_of, memory_o
 from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.errors import BadInput
 
-VERBS = ("explain", "check", "reload")
+VERBS = ("explain", "check", "reload", "history", "undo")
 _WORDS = {"allow": "allowed", "prefer": "preferred", "forbid": "forbidden"}
 
 
 def policy(
-    verb: Annotated[str, typer.Argument(metavar="explain|check|reload", help="What is asked.")],
+    verb: Annotated[str, typer.Argument(metavar="explain|check|reload|history|undo", help="What is asked.")],
     what: Annotated[
         str | None,
         typer.Argument(
-            metavar="[JOB|FILE]", help="The job to explain, the file to check.", show_default=False
+            metavar="[JOB|FILE|N]",
+            help="The job to explain, the file to check, the decision to show or undo.",
+            show_default=False,
         ),
     ] = None,
     as_if: Annotated[bool, typer.Option("--as-if", help="Explain for a job that nobody submitted.")] = False,
@@ -42,13 +44,17 @@ def policy(
     ] = False,
     as_json: given.AsJson = False,
 ) -> None:
-    """Explain where a job may go and by which rule; check a file's rules; have the daemon read them again."""
+    """Explain which rule decides, check a file's rules, put them in force; show and undo what was decided."""
     if verb not in VERBS:
         raise BadInput(f"policy cannot {verb!r}: choose from {', '.join(VERBS)}")
     if verb == "check":
         _check(what, as_json)
     elif verb == "reload":
         _reload(evict, as_json)
+    elif verb in ("history", "undo"):
+        from tidewatt.scheduler.cli import decisions
+
+        {"history": decisions.history, "undo": decisions.undo}[verb](what, as_json)
     elif as_if == (what is not None):
         raise BadInput("name one: a JOB, or --as-if with --user, --project, --label, --gpus ...")
     else:

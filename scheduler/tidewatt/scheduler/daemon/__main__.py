@@ -38,7 +38,7 @@ from tidewatt.scheduler.daemon.listening import Listening
 from tidewatt.scheduler.daemon.notifying import Notifier
 from tidewatt.scheduler.daemon.overview import Overview
 from tidewatt.scheduler.daemon.patience import PatientChain
-from tidewatt.scheduler.daemon.policy_views import reread
+from tidewatt.scheduler.daemon.policy_views import begun, reread
 from tidewatt.scheduler.daemon.rounds import Rounds
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.shelving import shelve
@@ -207,6 +207,7 @@ def _serve(
     ledger = Ledger(site, store)
     ledger.begin()
     service.ledger = ledger
+    begun(site, store)
     ticker = _ticker(site, rounds, guardian, gatherer, ledger, partial(shelve, site, store))
     service.wake = lambda cause: _wake(ticker, rounds, cause)
     stop = threading.Event()

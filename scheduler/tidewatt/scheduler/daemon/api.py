@@ -34,6 +34,7 @@ from tidewatt.scheduler.daemon import (
     signing_in,
     streaming,
     token_views,
+    undoing,
 )
 from tidewatt.scheduler.daemon.access import Keys
 from tidewatt.scheduler.daemon.asgi import refusal
@@ -103,6 +104,7 @@ def app(
     region_views.routes(api, service)
     rehearsing.routes(api, service)
     policy_views.routes(api, service)
+    undoing.routes(api, service)
     token_views.routes(api, keys.tokens, keys.sessions)
     signing_in.routes(api)
     auditing.routes(api, keys.audit)

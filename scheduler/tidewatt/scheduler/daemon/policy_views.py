@@ -1,20 +1,23 @@
 """Rules as operators look at them: which decides where a job may go; and how changed ones are taken in."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.array import parse_key
 from tidewatt.scheduler.config import Loaded
+from tidewatt.scheduler.daemon import policy_files
 from tidewatt.scheduler.daemon.callers import operator_only, user_name
 from tidewatt.scheduler.daemon.evicting import evicted
 from tidewatt.scheduler.daemon.groups import groups_of
+from tidewatt.scheduler.daemon.history import RELOADED, STANDING, STARTED
 from tidewatt.scheduler.daemon.naming import named
 from tidewatt.scheduler.daemon.occupancy import ask
 from tidewatt.scheduler.daemon.region_board import facts_of
 from tidewatt.scheduler.daemon.reloading import held_by_restart, taken_over
 from tidewatt.scheduler.daemon.service import Service
+from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import Refused, SchedulerError
 from tidewatt.scheduler.jobs import Need
 from tidewatt.scheduler.operator_schema import (
@@ -33,11 +36,13 @@ from tidewatt.scheduler.planning.terms import allowed
 from tidewatt.scheduler.policies.rule import Facts, Verdict, Word
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.request_schema import PlanRequest
+from tidewatt.scheduler.store import Store
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 log = structlog.get_logger()
+MOST_READS = 5
 
 
 class Policies:
@@ -76,8 +81,10 @@ class Policies:
         )  # fmt: skip
         return self._reply("a job as if", facts, asked)
 
-    def reload(self, request: ReloadRequest) -> ReloadReply:
+    def reload(self, request: ReloadRequest, undoes: int = 0) -> ReloadReply:
         """Reads the configuration again: all of it is checked first, and what is wrong changes nothing.
+
+        `undoes` is the decision that this takes back.
 
         Raises:
             BadInput: for a configuration that cannot be taken.
@@ -86,14 +93,15 @@ class Policies:
         operator_only("read the configuration again")
         if self._site.reload is None:
             raise Refused("this daemon cannot read its configuration again: restart it")
-        loaded = self._site.reload()
+        loaded, text = _read(self._site)
         with self._service.lock:
             changed = taken_over(self._site, loaded)
             running = self._now_forbidden(evict=request.evict)
             now_ms, user = time_ms(self._site.clock.now()), user_name()
-            told = {"user": user, "path": str(loaded.path or ""), "changed": list(changed)}
+            told = {**_told(self._site, loaded, text, user), "changed": list(changed)}
+            told |= {"undoes": undoes} if undoes else {}
             with self._store.transaction() as transaction:
-                transaction.append(now_ms, "policy.reloaded", told, reason="the configuration was read again")
+                transaction.append(now_ms, RELOADED, told, reason=_reason(undoes))
         log.info("policy.reloaded", user=user, changed=changed, path=str(loaded.path or ""))
         self._service.wake("the operator's rules were read again")
         return _reloaded(self._service, loaded, changed, running)
@@ -145,6 +153,47 @@ def reread(service: Service) -> None:
         Policies(service).reload(ReloadRequest())
     except SchedulerError as error:
         log.error("policy.not_reloaded", error=str(error))
+
+
+def begun(site: Site, store: Store) -> None:
+    """Tells in the ledger which configuration the daemon starts with, where that is another than before."""
+    if site.reload is None:
+        return
+    try:
+        loaded, text = _read(site)
+        told = _told(site, loaded, text, user_name())
+    except (SchedulerError, OSError) as error:
+        log.error("policy.not_kept", error=str(error))
+        return
+    known = [each for kind in STANDING for each in store.events_of(kind)]
+    newest = max(known, key=lambda each: int(each["seq"]), default=None)
+    if newest is None or newest["payload"].get("digest", "") != told["digest"]:
+        with store.transaction() as transaction:
+            reason = "the daemon was started with this configuration"
+            transaction.append(time_ms(site.clock.now()), STARTED, told, reason=reason)
+
+
+def _read(site: Site) -> tuple[Loaded, str]:
+    """The configuration, and the text that it was read from; "" where there is no file."""
+    assert site.reload is not None  # noqa: S101 - whoever calls has looked
+    for _ in range(MOST_READS):  # it may be written just now
+        loaded = site.reload()
+        if loaded.path is None:
+            return loaded, ""
+        text = policy_files.whole(loaded.path)
+        again = site.reload()
+        if again.settings == loaded.settings and again.rules == loaded.rules:
+            return again, text
+    raise Refused("the configuration changes while it is read: try again")
+
+
+def _reason(undoes: int) -> str:
+    return f"decision {undoes} is undone" if undoes else "the configuration was read again"
+
+
+def _told(site: Site, loaded: Loaded, text: str, user: str) -> dict[str, Any]:
+    digest = policy_files.keep(site.paths, text) if loaded.path is not None else ""
+    return {"user": user, "path": str(loaded.path or ""), "digest": digest}
 
 
 def _reloaded(

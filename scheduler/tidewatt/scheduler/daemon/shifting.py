@@ -28,8 +28,8 @@ def shifting(site: Site) -> ShiftingView:
     return ShiftingView(on=False, since=moment(off.since_ms), user=off.user, reason=reason)
 
 
-def switch(service: Service, request: ShiftingRequest) -> ShiftingView:
-    """Switches it, and has all that waits planned anew.
+def switch(service: Service, request: ShiftingRequest, undoes: int = 0) -> ShiftingView:
+    """Switches it, and has all that waits planned anew; `undoes` is the decision that it takes back.
 
     Raises:
         Refused: where whoever asks is no operator.
@@ -37,16 +37,17 @@ def switch(service: Service, request: ShiftingRequest) -> ShiftingView:
     operator_only("switch shifting on or off")
     site, store = service.site, service.store
     said = f"shifting is switched {'on' if request.on else 'off'}"
+    said = f"decision {undoes} is undone: {said}" if undoes else said
     with service.lock:
         if request.on == (site.board.unshifted is None):
             return shifting(site)  # it is so already: who decided it, and when, stays
         now_ms, user = time_ms(site.clock.now()), user_name()
         with store.transaction() as transaction:
             if request.on:
-                revoke(transaction, SHIFTING, user, now_ms, said)
+                revoke(transaction, SHIFTING, user, now_ms, said, undoes)
             else:
                 value = {"on": 0, "reason": request.reason}
-                decide(transaction, DecisionRecord(SHIFTING, value, now_ms, user), said)
+                decide(transaction, DecisionRecord(SHIFTING, value, now_ms, user), said, undoes)
             for job in store.jobs([JobState.WAITING]):  # what was planned stood for what no longer holds
                 if job.plan is not None:
                     transaction.append(now_ms, "plan void", job_id=job.id, reason=said)
