@@ -28,8 +28,7 @@ def test_day_of_jobs_on_two_clusters(house: Any, clusters: Clusters) -> None:
     house.environ |= {"SLURM_CONF": str(clusters.conf), "PATH": os.environ["PATH"]}
     day = Day(house, clusters, JOBS)
     day.begin()
-    day.submit()
-    day.disturb()
+    day.pass_by()
     ended = {job["id"]: job for job in day.all()}
     states = {number: ended[number]["state"] for number in day.numbers}
     for number in day.numbers:
@@ -46,6 +45,8 @@ def test_day_of_jobs_on_two_clusters(house: Any, clusters: Clusters) -> None:
             )  # by a controller that forgot that it ran
     print({name: len(getattr(day, name)) for name in ("numbers", "cancelled", "moved", "paused")})
     assert day.paused
+    assert len(day.cancelled) >= JOBS // 20
+    assert len(day.moved) >= JOBS // 40
     house.until(lambda: len(day.energies()) >= JOBS - len(day.cancelled), 60 + JOBS, 1)
     energies = day.energies()
     told_j, true_j = (sum(each) for each in zip(*energies, strict=True))

@@ -4,6 +4,7 @@ Run as a module it serves until it is ended: python -m tests.kubernetes.server -
 """
 
 import argparse
+import errno
 import json
 import signal
 import threading
@@ -109,7 +110,7 @@ class StandIn:
         class Bound(Handler):
             stand_in = cluster
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Bound)
+        self._server = self._bound(Bound)
         self._server.daemon_threads = True
         if self.authority is not None:
             tls = self.authority.server()
@@ -117,6 +118,17 @@ class StandIn:
         self.port = self._server.server_address[1]
         self._answers = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._answers.start()
+
+    def _bound(self, handler: type[Handler]) -> ThreadingHTTPServer:
+        """A client that called while nobody listened may hold the port itself for a moment."""
+        ends = time.monotonic() + 20
+        while True:
+            try:
+                return ThreadingHTTPServer(("127.0.0.1", self.port), handler)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() > ends:
+                    raise
+            time.sleep(0.05)
 
     def deafen(self) -> None:
         """Stops answering; controller and nodes go on."""

@@ -69,50 +69,64 @@ class Day:
             config=CONFIG.format(grid=GRID),
         )
 
-    def submit(self) -> None:
-        """Each job with a deadline of its own; every fourth may be paused."""
-        dice, client = random.Random(self.seed), self.house.client()
-        for number in range(1, self.jobs + 1):
-            request = {
-                "argv": [str(SCRIPT), str(self.evidence(number)), str(STEPS)],
-                "cwd": str(self.house.work),
-                "duration_s": 840,
-                "finish_by": (_now(client) + timedelta(hours=dice.choice((4, 5, 6)))).isoformat(),
-            }
-            if number % 4 == 1:
-                request["pausing"] = {"file": f"saved-{number}", "exit_codes": [85], "grace_s": 5}
-            self.numbers.append(client.submit(request)["job"]["id"])
+    def pass_by(self) -> None:
+        """Submits job after job; meanwhile some are cancelled, moved, paused, and a controller is killed."""
+        dice = random.Random(self.seed)
+        for index in range(self.jobs):
+            self._submit(index + 1, dice)
+            if index % 10 == 6:
+                self._cancel(self.numbers[index - 5])
+            if index % 10 == 7:
+                self._move(self.numbers[index - 5])
+            if index == self.jobs // 2:
+                self._replace_controller()
+            self._interrupt_some()
+        ends = time.monotonic() + 300 + 3 * self.jobs
+        while left := self.house.client().jobs(("waiting", "held", "running", "paused"), 1000):
+            assert time.monotonic() < ends, [job["id"] for job in left]
+            self._interrupt_some()
+            time.sleep(0.1)
+
+    def _submit(self, number: int, dice: random.Random) -> None:
+        """A job with a deadline of its own; every fourth may be paused."""
+        client = self.house.client()
+        request = {
+            "argv": [str(SCRIPT), str(self.evidence(number)), str(STEPS)],
+            "cwd": str(self.house.work),
+            "duration_s": 840,
+            "finish_by": (_now(client) + timedelta(hours=dice.choice((4, 5, 6)))).isoformat(),
+        }
+        if number % 4 == 1:
+            request["pausing"] = {"file": f"saved-{number}", "exit_codes": [85], "grace_s": 5}
+        self.numbers.append(client.submit(request)["job"]["id"])
+
+    def _cancel(self, number: int) -> None:
+        with suppress(SchedulerError):  # it has ended
+            self.house.client().act(str(number), "cancel")
+            self.cancelled.add(number)
+
+    def _move(self, number: int) -> None:
+        client = self.house.client()
+        with suppress(SchedulerError):  # it has started
+            client.update(str(number), {"finish_by": (_now(client) + timedelta(hours=2)).isoformat()})
+            self.moved.add(number)
+
+    def _replace_controller(self) -> None:
+        self.clusters.await_save("us")
+        self.clusters.kill_controller("us")
+        self.clusters.start_controller("us")
 
     def evidence(self, number: int) -> Path:
         """What a job itself tells of its run."""
         return Path(self.house.folder / f"{number}.told")
 
-    def disturb(self) -> None:
-        """Cancels some, moves some, pauses what may be paused, and kills a controller in the middle."""
-        tenth, client = max(1, self.jobs // 10), self.house.client()
-        for number in self.numbers[1 : 1 + 4 * tenth : 4]:
-            with suppress(SchedulerError):  # it has ended
-                client.act(str(number), "cancel")
-                self.cancelled.add(number)
-        for number in self.numbers[2 : 2 + 4 * tenth : 4]:
-            with suppress(SchedulerError):  # it has started
-                client.update(str(number), {"finish_by": (_now(client) + timedelta(hours=2)).isoformat()})
-                self.moved.add(number)
-        wanted, killed, ends = set(self.numbers[::4]), False, time.monotonic() + 300 + 3 * self.jobs
-        while left := client.jobs(("waiting", "held", "running", "paused"), 1000):
-            assert time.monotonic() < ends, [job["id"] for job in left]
-            for job in client.jobs(("running", "paused"), 1000):
-                self._interrupt(job, wanted)
-            if not killed and 2 * len(left) <= self.jobs:
-                killed = True
-                self.clusters.await_save("us")
-                self.clusters.kill_controller("us")
-                self.clusters.start_controller("us")
-            time.sleep(0.1)
-
     def _goes_on(self, number: int) -> bool:
         file = self.evidence(number)
         return file.exists() and "step" in file.read_text()
+
+    def _interrupt_some(self) -> None:
+        for job in self.house.client().jobs(("running", "paused"), 1000):
+            self._interrupt(job, set(self.numbers[::4]))
 
     def _interrupt(self, job: Any, wanted: set[int]) -> None:
         """Pauses it once where that is wanted, and lets it go on when it is paused."""
