@@ -106,7 +106,7 @@ def submitted(house: Any, *more: str, duration: str = "60m", epochs: int = EPOCH
 
 @pytest.mark.skipif("TIDEWATT_SOAK_PAUSES" not in os.environ, reason="`make soak` takes the time for it")
 def test_plan_pauses_a_training_in_dirty_hours(house: Any, tmp_path: Path) -> None:
-    """An hour of the grid takes 24 seconds, the training 27 or more; the first and the fourth hour are clean."""
+    """An hour of the grid takes 24 seconds, the training 27; the first and the fourth hour are clean."""
     swing = [100, 600, 600, 100, *[600] * 60]
     rows = ["zone,start,step_s,gco2_per_kwh,signal,basis,boundary"]
     for at, value in enumerate([600] * 24 + swing):
