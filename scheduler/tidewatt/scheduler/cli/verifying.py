@@ -187,7 +187,14 @@ def _check(as_json: bool) -> int:
     finally:
         store.close()
     if as_json:
-        say_json({"events": found.events, "heads": found.heads, "wrong": list(found.wrong)})
+        say_json(
+            {
+                "events": found.events,
+                "heads": found.heads,
+                "wrong": list(found.wrong),
+                "purged": list(map(str, found.purges)),
+            }
+        )
     else:
         say(f"{counted(found.events, 'event')}, {counted(found.heads, 'signed head')}")
         for sentence in found.wrong:

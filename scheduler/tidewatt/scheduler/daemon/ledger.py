@@ -2,16 +2,18 @@
 
 import threading
 import time
+from collections.abc import Sequence
 
 import structlog
 
 from tidewatt.backends.clock import time_ms
 from tidewatt.scheduler.daemon.site import Site
 from tidewatt.scheduler.errors import Refused
-from tidewatt.scheduler.proof import heads
-from tidewatt.scheduler.proof.chain import EMPTY, ChainBroken, follow
+from tidewatt.scheduler.proof import heads, purged
+from tidewatt.scheduler.proof.chain import EMPTY, ChainBroken, Event, follow
 from tidewatt.scheduler.proof.heads import Head
 from tidewatt.scheduler.proof.keys import KeyTrouble, SigningKey, signing_key
+from tidewatt.scheduler.proof.purged import Purge
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.ledger import differing
 
@@ -113,6 +115,8 @@ class Ledger:
     def _follow(self) -> int:
         """Looks at the next events; how many there were."""
         events = self._store.chain(self._looked_at.seq, limit=AT_ONCE)
+        if lacking := purged.wrong(events, self._purges(events)):
+            self._tell("purged", f"{'; '.join(lacking[:3])}: {ADVICE}")
         if wrong := differing(self._store, events):
             self._tell(
                 "rows", f"{'; '.join(wrong[:3])}: reports and receipts are not what happened; {ADVICE}"
@@ -123,6 +127,11 @@ class Ledger:
             self._tell("chain", f"{error}: {ADVICE}")
             self._looked_at = self._store.tip()  # what is written from now on is still looked at
         return len(events)
+
+    def _purges(self, events: Sequence[Event]) -> list[Purge]:
+        """All purges, where some of these events are not whole."""
+        some = any(each.get("hidden") for each in events)
+        return purged.purges(self._store.events_of(purged.KIND)) if some else []
 
     def _compare(self) -> None:
         """Tells where the store is not what was signed of it."""

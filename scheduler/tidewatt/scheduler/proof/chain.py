@@ -34,7 +34,7 @@ def label(event: Event) -> dict[str, Any]:
     `body` is a digest over those of its reason and of each field of its payload, so that some fields can be
     shown and others kept back: their digests are then in `hidden`, by name ("" for the reason).
     """
-    hidden: Mapping[str, str] = event.get("hidden", {})
+    hidden: Mapping[str, str] = event.get("hidden") or {}
     fields = {name: digest(value) for name, value in event["payload"].items()}
     reason = hidden[""] if "" in hidden else digest(event["reason"])
     return {

@@ -16,7 +16,14 @@ from tidewatt.scheduler.accounting.frozen import METHOD_VERSION, Frozen
 from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.errors import SchedulerError
-from tidewatt.scheduler.proof import bundle, declared_check, intensity_check, queue_check, times_check
+from tidewatt.scheduler.proof import (
+    bundle,
+    declared_check,
+    intensity_check,
+    purged,
+    queue_check,
+    times_check,
+)
 from tidewatt.scheduler.proof.canonical import canonical
 from tidewatt.scheduler.proof.differences import differences
 from tidewatt.scheduler.proof.intensity import Replayed
@@ -35,6 +42,7 @@ def check(opened: Opened, supplied: Supplied, outcome: Outcome) -> None:
         case = JobCase.of(opened.inputs)
         own = [event for event in opened.chain.events if event["job_id"] == case.job_id]
         before, receipt = _ordered(own)
+        purged.check(own, purged.purges(opened.chain.events), outcome)
         record: Mapping[str, Any] = receipt["payload"]
         if opened.files[bundle.RECEIPT] != canonical(record):
             outcome.broken("receipt", f"{bundle.RECEIPT} is not what the ledger holds")
@@ -60,7 +68,7 @@ def _ordered(own: Events) -> tuple[Events, Mapping[str, Any]]:
     settled = [number for number, event in enumerate(own) if event["kind"].startswith(SETTLED)]
     if not settled:
         raise ValueError("no event of the job is an account")
-    if any("hidden" in event or "payload" not in event for event in own):
+    if any("payload" not in event for event in own):
         raise ValueError("an event of the job is not shown whole")
     return own[: settled[-1]], own[settled[-1]]
 

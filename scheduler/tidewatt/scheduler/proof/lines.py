@@ -64,7 +64,10 @@ def _told(event: Event, shown: Shown) -> dict[str, Any]:
     payload = event["payload"]
     kept = payload if shown.fields is None else {k: v for k, v in payload.items() if k in shown.fields}
     hidden = {name: digest(value) for name, value in payload.items() if name not in kept}
-    if not shown.reason:
+    hidden |= event.get("hidden") or {}  # purged
+    if REASON in hidden:
+        del told["reason"]
+    elif not shown.reason:
         del told["reason"]
         hidden[REASON] = digest(event["reason"])
     return told | {"payload": kept} | ({"hidden": hidden} if hidden else {})

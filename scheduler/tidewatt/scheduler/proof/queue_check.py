@@ -9,6 +9,7 @@ from tidewatt.backends.clock import moment
 from tidewatt.scheduler.accounting.baseline import ReplayJob
 from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.jobs import ENDED
+from tidewatt.scheduler.proof import purged
 from tidewatt.scheduler.proof.chain import EMPTY
 from tidewatt.scheduler.proof.job_case import FROZEN, JobCase
 from tidewatt.scheduler.proof.lines import Chain, Shown
@@ -24,6 +25,8 @@ _SLACK, _DRIFT = timedelta(minutes=1), 1.05  # between the clocks of an attempt 
 def shown(event: Mapping[str, Any]) -> Shown | None:
     """What a bundle shows of another job's event: what it asked of the queue and when it ran, no more."""
     kind = event["kind"]
+    if kind == purged.KIND:
+        return Shown()
     if kind == "submitted":
         return Shown(frozenset({*NEED, "frozen"}))  # its reason says whether it was held
     if kind in FROZEN or kind == "updated":

@@ -8,6 +8,7 @@ from tidewatt.backends.clock import moment
 from tidewatt.scheduler.accounting.receipt import Settlement
 from tidewatt.scheduler.accounting.report import ReportRow, report
 from tidewatt.scheduler.accounting.report_schema import NotOver, Report
+from tidewatt.scheduler.proof import purged
 from tidewatt.scheduler.proof.chain import Event
 from tidewatt.scheduler.proof.job_case import FROZEN, SETTLED
 from tidewatt.scheduler.proof.lines import LABEL, WHOLE, Shown
@@ -91,6 +92,8 @@ class JobTold:
         if kind in FROZEN or kind == "updated":
             self.frozen = payload.get("frozen", self.frozen)
             self.user, self.project = payload.get("user", self.user), payload.get("project", self.project)
+            if "user" in (event.get("hidden") or {}):
+                self.user = purged.NOBODY
             self.array = payload.get("array", self.array)
         elif kind == "attempt.launching":
             self.region = payload.get("region", self.region)
@@ -201,7 +204,7 @@ class Choice:
     def __call__(self, event: Event) -> Shown | None:
         """How much of the event is shown."""
         kind, number = event["kind"], event["job_id"]
-        if kind in (OWN, LOTS):
+        if kind in (OWN, LOTS, purged.KIND):
             return WHOLE
         if kind in ("attempt.running", "attempt.ended"):
             return _ATTEMPT

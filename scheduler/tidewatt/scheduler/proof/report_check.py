@@ -10,7 +10,7 @@ from tidewatt.forecasting.series import Series
 from tidewatt.scheduler.accounting.quantity import counted as number_of
 from tidewatt.scheduler.accounting.report_words import not_over
 from tidewatt.scheduler.jobs import SettlementState
-from tidewatt.scheduler.proof import bundle, cells_check, intensity_check, lots_check, times_check
+from tidewatt.scheduler.proof import bundle, cells_check, intensity_check, lots_check, purged, times_check
 from tidewatt.scheduler.proof.canonical import parsed
 from tidewatt.scheduler.proof.cells_check import Checked
 from tidewatt.scheduler.proof.chain import EMPTY
@@ -42,6 +42,7 @@ def check(opened: Opened, supplied: Supplied, outcome: Outcome) -> None:
         _order(jobs, times_check.apart_ms(opened.inputs), outcome)
         times_check.vouched_for([job.events for job in jobs], opened.heads, outcome)
         lots_check.check(opened.chain.events, outcome)
+        purged.told(purged.purges(opened.chain.events), outcome)
         _accounts(opened, jobs, supplied, outcome)
         _totals(opened, jobs, case, outcome)
     except FAULTS as error:

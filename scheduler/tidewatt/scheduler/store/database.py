@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from tidewatt.scheduler.errors import SchedulerError
 
-HEAD = "0006"  # the newest migration
+HEAD = "0007"  # the newest migration
 
 
 class StoreError(SchedulerError):

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from tidewatt.scheduler.jobs import SettlementState
-from tidewatt.scheduler.proof import heads
+from tidewatt.scheduler.proof import heads, purged
 from tidewatt.scheduler.proof.canonical import canonical
 from tidewatt.scheduler.proof.chain import EMPTY, ChainBroken, follow
 from tidewatt.scheduler.proof.job_case import FROZEN
 from tidewatt.scheduler.proof.keys import VerifyingKey
+from tidewatt.scheduler.proof.purged import Purge
 from tidewatt.scheduler.store.records import JobRecord
 from tidewatt.scheduler.store.store import Store
 
@@ -25,16 +26,18 @@ class Examined:
     events: int
     heads: int
     wrong: tuple[str, ...]
+    purges: tuple[Purge, ...] = ()
 
 
 def examined(store: Store, path: Path, key: VerifyingKey | None) -> Examined:
     """Follows the chain from its first event, and compares it with every head that the key signed."""
     last = store.tip().seq
     wrong: list[str] = []
+    known = purged.purges(store.events_of(purged.KIND))
     tip = EMPTY
     try:
         while events := store.chain(tip.seq, last, AT_ONCE):
-            wrong += differing(store, events)
+            wrong += differing(store, events) + purged.wrong(events, known)
             tip = follow(events, tip)
         if tip.seq < last:
             wrong.append(f"the chain of events is broken: events {tip.seq + 1} to {last} are missing")
@@ -45,7 +48,7 @@ def examined(store: Store, path: Path, key: VerifyingKey | None) -> Examined:
         count += 1
         if store.hash_of(head.seq) != head.hash:
             wrong.append(f"the ledger is not what was signed at event {head.seq}")
-    return Examined(last, count, tuple(wrong))
+    return Examined(last, count, tuple(wrong), tuple(known))
 
 
 def differing(store: Store, events: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -39,6 +39,7 @@ event = sa.Table(
     sa.Column("reason", sa.Text, nullable=False, default=""),
     sa.Column("payload", Json, nullable=False),
     sa.Column("hash", sa.Text, nullable=False, server_default=""),  # of this event and all before it
+    sa.Column("hidden", Json, nullable=True),  # digests of what was purged from it, by name
     sa.Index("ix_event_kind", "kind", "time_ms"),
     sqlite_strict=True,
     sqlite_autoincrement=True,
