@@ -6,7 +6,7 @@
    line in it, `ERRNO TIMES PROCESS CALL SKIP PATTERN`, calls that match fail with that number: TIMES is `once`
    (one call of all processes: the file is renamed to *.hit) or `always`, PROCESS one of the kinds below or `any`,
    CALL a call below or `any`, SKIP how many matching calls of a process pass first, PATTERN one of fnmatch(3)
-   for the path below the home.
+   for the path below the home, which itself is `.`.
 
    DISK_SITES names a file that gets a line for each call: process, call, path.
 
@@ -55,7 +55,7 @@ static const char *below_home(const char *path)
     size_t length = home ? strlen(home) : 0;
     if (!length || strncmp(path, home, length) != 0 || (path[length] != '/' && path[length]))
         return NULL;
-    return path[length] ? path + length + 1 : path + length;
+    return path[length] ? path + length + 1 : ".";
 }
 
 static const char *path_of(int fd, char *path, int plain_only)
@@ -133,7 +133,7 @@ static int verdict(const char *call, const char *path)
         return 0;
     if (strcmp(wanted, "any") != 0 && strcmp(wanted, call) != 0)
         return 0;
-    if (fnmatch(pattern, path, 0) != 0 || (strcmp(process, "any") != 0 && strcmp(process, process_kind()) != 0))
+    if (fnmatch(pattern, path, FNM_PATHNAME) != 0 || (strcmp(process, "any") != 0 && strcmp(process, process_kind()) != 0))
         return 0;
     if (known_inode != (long)found.st_ino || known_time != found.st_mtim.tv_nsec) {
         known_inode = (long)found.st_ino, known_time = found.st_mtim.tv_nsec, passed = 0;

@@ -41,7 +41,8 @@ def create(path: Path, content: dict[str, Any]) -> bool:
     except FileExistsError:
         return False
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # a draft that stays is nobody's file
+            draft.unlink()
     sync_folder(path.parent)
     return True
 

@@ -4,11 +4,13 @@ import errno
 import json
 import os
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from tidewatt.backends import claim, durable, environment, kernel, limits, resumption
 from tidewatt.backends.attempt import MARKS, Attempt, Outcome
@@ -19,8 +21,13 @@ from tidewatt.backends.processes import MARK
 
 NOT_FOUND = 127  # as shells say it
 NOT_STARTED = 126
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+_PATIENCE_S, _PAUSE_S = 600.0, 0.5
 _CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM)
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,15 @@ def _listen_to_signals() -> None:
 def _claim(launch: Launch) -> bool:
     """Claims the attempt. From here on this process is the job, whatever becomes of its supervisor."""
     kernel.die_with_parent(0)
-    return claim.take(launch.folder, Identity.own(), launch.clock.now_ms())
+    own = Identity.own()
+    try:
+        return claim.take(launch.folder, own, launch.clock.now_ms())
+    except OSError:
+        taken = claim.read(launch.folder)
+        if taken is None or taken.process != own:
+            raise  # another try may have it
+    _patiently(partial(durable.sync_folder, launch.folder))  # it is ours, and only has to be durable
+    return True
 
 
 def _going_on(launch: Launch) -> Launch:
@@ -152,9 +167,10 @@ def _enter(folder: Path) -> None:
 
 
 def _output(path: Path) -> int:
+    # O_NONBLOCK: a named pipe without a reader is an error here, not a wait without end.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY
     try:
-        # O_NONBLOCK: a named pipe without a reader is an error here, not a wait without end.
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY, 0o666)
+        fd = _patiently(partial(os.open, path, flags, 0o666))
     except OSError as error:
         raise _RefusalError(
             NOT_STARTED,
@@ -162,6 +178,18 @@ def _output(path: Path) -> int:
         ) from error
     os.set_blocking(fd, True)
     return fd
+
+
+def _patiently(step: Callable[[], T]) -> T:
+    """Does it again while the disk is full or fails: that is no fault of the job, which has not begun."""
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return step()
+        except OSError as error:
+            if error.errno not in _FULL or time.monotonic() > until:
+                raise
+        time.sleep(_PAUSE_S)
 
 
 def _refused(error: OSError | ValueError, command: str, path: str) -> _RefusalError:

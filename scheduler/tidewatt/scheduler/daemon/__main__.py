@@ -61,6 +61,7 @@ SETTLE_EVERY_S = 1.0  # real seconds between two looks at the open accounts
 GATHER_EVERY_S = 5.0  # real seconds between two looks at what is due from live sources
 LEDGER_EVERY_S = 60.0
 SHELVE_EVERY_S = 3600.0
+RESERVE_EVERY_S = 60.0
 TEND_EVERY_S = 3600.0  # real seconds between two looks at what need not be kept any more
 FOREIGN_EVERY_S = 5.0  # real seconds between two looks at who uses our GPUs
 
@@ -209,7 +210,11 @@ def _serve(
     service.ledger = ledger
     begun(site, store)
     ticker = _ticker(site, rounds, guardian, gatherer, ledger, partial(shelve, site, store))
+    ticker.add_job(launcher.reserve.keep, IntervalTrigger(seconds=RESERVE_EVERY_S, timezone=UTC))
+    launcher.reserve.keep()
     service.wake = lambda cause: _wake(ticker, rounds, cause)
+    service.later = rounds.later
+    service.express.glances += [rounds.glance, guardian.glance]
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -4,6 +4,7 @@ import time
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -22,16 +23,18 @@ from tidewatt.scheduler.daemon.polling import attempt_folder as attempt_folder
 from tidewatt.scheduler.daemon.predecessors import waits
 from tidewatt.scheduler.daemon.premises import place_factors
 from tidewatt.scheduler.daemon.replanning import Queue
+from tidewatt.scheduler.daemon.reserve import Reserve
 from tidewatt.scheduler.daemon.resuming import origin_factors
 from tidewatt.scheduler.daemon.site import HOST, Site
 from tidewatt.scheduler.errors import Refused
 from tidewatt.scheduler.jobs import AttemptState, JobState
 from tidewatt.scheduler.region import Region
-from tidewatt.scheduler.store import Store
+from tidewatt.scheduler.store import Store, StoreError
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
 log = structlog.get_logger()
 SLOWEST_RETRY_S = 60.0
+START_AGAIN_S = 2.0  # real seconds, after an attempt here could be neither started nor withdrawn
 SEND_AGAIN_S = 10.0  # real seconds, after an attempt elsewhere could not be handed over
 
 
@@ -47,6 +50,7 @@ class Launcher:
         self._store = store
         self.polls = Polls(site, store)
         self._carrier = Carrier(site, store)
+        self.reserve = Reserve(site.paths.home / "reserve")
         self.refused: dict[str, str] = {}  # attempts that their engine would not take, and why
         self._unsent: dict[str, float] = {}  # not known to be handed over -> try again at; inf: being tried
         self._poisoned: dict[
@@ -87,7 +91,13 @@ class Launcher:
             raise NotFree(sentence)
         gpus = () if later else self._free_gpus(job, region, pool, found)
         begin = begin if later else None
-        attempt = self._commit(job, region, pool, gpus, reason, begin)
+        commit = partial(self._commit, job, region, pool, gpus, reason, begin)
+        try:
+            attempt = commit()
+        except StoreError as error:
+            if not (urgent and self.reserve.give(error)):
+                raise
+            attempt = commit()
         self.submit(job, attempt, None if begin is None else real_ms(self._site.clock, begin))
         log.info("job.launched", job=job.id, attempt=attempt.id, region=region.name, reason=reason)
         return attempt
@@ -151,22 +161,27 @@ class Launcher:
     def submit(self, job: JobRecord, attempt: AttemptRecord, not_before_ms: int | None = None) -> None:
         """Hands the attempt to its backend; one elsewhere is told over its line. Safe to repeat."""
         backend = self._site.backend_of(attempt.backend)
-        if attempt.backend != HOST:
-            self._unsent[attempt.id] = time.monotonic() + SEND_AGAIN_S
-        launch = order(self._site, self._store, job, attempt, not_before_ms)
-        if attempt.backend != HOST:
-            self._unsent[attempt.id] = float("inf")
-            send, failed = partial(self._send, backend, launch), partial(self._not_sent, attempt, backend)
-            self.polls.tell(attempt.backend, send, failed)
+        if attempt.backend == HOST:
+            self._start(job, attempt, backend)
             return
+        self._unsent[attempt.id] = time.monotonic() + SEND_AGAIN_S
+        launch = order(self._site, self._store, job, attempt, not_before_ms)
+        self._unsent[attempt.id] = float("inf")
+        send, failed = partial(self._send, backend, launch), partial(self._not_sent, attempt, backend)
+        self.polls.tell(attempt.backend, send, failed)
+
+    def _start(self, job: JobRecord, attempt: AttemptRecord, backend: Backend) -> None:
+        """Starts it here, or makes sure that it never starts; where neither can be written: soon again."""
+        self._unsent.pop(attempt.id, None)
         try:
+            launch = order(self._site, self._store, job, attempt)
             place_made(self._site, job, attempt)
             backend.submit(launch)
         except (BackendError, OSError) as error:
             log.error("attempt.not_launched", attempt=attempt.id, error=str(error))
-            if isinstance(backend, Withdraw):
-                with suppress(BackendError):
-                    backend.poison(launch.folder)
+            self.reserve.give(error)
+            if not _poisoned(backend, attempt_folder(self._site.paths, attempt)):
+                self._unsent[attempt.id] = time.monotonic() + START_AGAIN_S
 
     def unsent(self, attempt: AttemptRecord) -> bool:
         """Whether it is time to hand it over again: the last try failed, perhaps before anything was sent."""
@@ -234,6 +249,17 @@ class Launcher:
             **transfer_factors(job, earlier, region, self._site),
             **origin_factors(job),
         }
+
+
+def _poisoned(backend: Backend, folder: Path) -> bool:
+    """Whether it certainly never starts, or has been started already."""
+    if not isinstance(backend, Withdraw):
+        return True
+    try:
+        backend.poison(folder)
+    except (BackendError, OSError):
+        return False
+    return True
 
 
 def real_ms(clock: Clock, at: datetime) -> int:

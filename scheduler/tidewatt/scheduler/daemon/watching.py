@@ -238,6 +238,8 @@ class Watcher:
                 self._submit_again(attempt)
             return ""
         since = self._launching_since.setdefault(attempt.id, time.monotonic())
+        if self._launcher.unsent(attempt):
+            self._submit_again(attempt)
         if time.monotonic() - since < LAUNCH_TIMEOUT_S or not self._withdrawn(attempt):
             return ""
         self._launching_since.pop(attempt.id, None)
