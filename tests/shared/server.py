@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tidewatt.scheduler.client import _UnixConnection
+from tidewatt.scheduler.exchange import UnixConnection
 
 ALICE, BOB, STRANGER, OPERATOR = 61001, 61002, 61003, 61004
 SERVED, OPERATORS = 61000, 61009
@@ -213,7 +213,7 @@ class Server:
         return [SERVED, OPERATORS] if uid == OPERATOR else [SERVED]
 
     def _answered(self, method: str, path: str, body: Any) -> Answer:
-        connection = _UnixConnection(self.socket, PATIENCE_S)
+        connection = UnixConnection(self.socket, PATIENCE_S)
         try:
             connection.connect()
             content = None if body is None else json.dumps(body)

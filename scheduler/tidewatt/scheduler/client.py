@@ -4,12 +4,8 @@ Every command waits for this. Answers are the plain JSON of `schemas`: checking 
 command more than asking for them.
 """
 
-import http.client
-import json
 import os
 import secrets
-import socket
-import struct
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -17,47 +13,14 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from tidewatt.scheduler.array import Key
-from tidewatt.scheduler.errors import BadInput, Refused, SchedulerError
+from tidewatt.scheduler.exchange import Broken as Broken
+from tidewatt.scheduler.exchange import Exchange, answer
+from tidewatt.scheduler.exchange import Json as Json
+from tidewatt.scheduler.exchange import NoDaemon as NoDaemon
 from tidewatt.scheduler.paths import paths
 from tidewatt.scheduler.remote import Remote, remote_of
 
-Json = dict[str, Any]
-
 TIMEOUT_S = 30.0
-
-
-class NoDaemon(SchedulerError):  # noqa: N818 - it reads as what it says
-    """no daemon is running here: start it with `tidewatt up`"""  # noqa: D415 - the text is the message
-
-    exit_code = 3
-
-    def __init__(self, sentence: str = "") -> None:
-        super().__init__(sentence or str(type(self).__doc__))
-
-
-class Broken(SchedulerError):  # noqa: N818 - it reads as what it says
-    """the daemon ended while it answered: look with `tidewatt queue` before trying again"""  # noqa: D415
-
-    def __init__(self) -> None:
-        super().__init__(str(type(self).__doc__))
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: Path, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-        size = struct.calcsize("3i")
-        peer = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-        if struct.unpack("3i", peer)[1] not in (os.getuid(), 0):
-            # a job's environment would go there
-            raise Refused(f"the socket {self._path} is served by another user: nothing was sent there")
 
 
 class Client:
@@ -68,7 +31,7 @@ class Client:
 
     def __init__(self, path: Path | Remote, timeout_s: float = TIMEOUT_S) -> None:
         self.path = path
-        self._timeout_s = timeout_s
+        self._exchange = Exchange(path, timeout_s)
 
     @classmethod
     def here(cls, timeout_s: float = TIMEOUT_S) -> "Client":
@@ -211,6 +174,10 @@ class Client:
         """The ExplainReply to an ExplainRequest."""
         return self._ask("POST", "policy/explain", request)
 
+    def try_policy(self, request: Mapping[str, Any]) -> Json:
+        """The TryReply to a TryRequest; a replay of many jobs takes minutes."""
+        return self._ask("POST", "policy/try", request)
+
     def reload(self, request: Mapping[str, Any]) -> Json:
         """The ReloadReply to a ReloadRequest."""
         return self._ask("POST", "policy/reload", request)
@@ -245,9 +212,9 @@ class Client:
 
     def fetch(self, path: str) -> bytes:
         """What lies at a path, as it comes: text or an archive."""
-        status, content = self._asked("GET", path)
+        status, content = self._exchange.asked("GET", path)
         if status >= 300:
-            _answer(status, content)
+            answer(status, content)
         return content
 
     def tokens(self) -> list[Json]:
@@ -279,71 +246,4 @@ class Client:
     def _ask(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, key: str | None = None
     ) -> Json:
-        return _answer(*self._asked(method, path, body, key))
-
-    def _asked(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, key: str | None = None
-    ) -> tuple[int, bytes]:
-        connection = self._connection()
-        content = None if body is None else json.dumps(body)
-        headers = {"Content-Type": "application/json"} if content else {}
-        headers |= {"Idempotency-Key": key} if key else {}
-        prefix = ""
-        if isinstance(self.path, Remote):
-            headers["Authorization"], prefix = f"Bearer {self.path.token}", self.path.prefix
-        try:
-            self._open(connection)
-            connection.request(method, f"{prefix}/api/v1/{path}", content, headers)
-            response = connection.getresponse()
-            return response.status, response.read()
-        except PermissionError:
-            raise Refused(f"the daemon's socket {self.path} belongs to another user") from None
-        except TimeoutError:
-            raise SchedulerError(
-                f"the daemon did not answer within {self._timeout_s:g} s: try again, and look into"
-                " log/daemon.log in its state folder"
-            ) from None
-        except (OSError, http.client.HTTPException):
-            # It took the request and ended: whether it was carried out can only be seen once it is back.
-            raise Broken from None
-        finally:
-            connection.close()
-
-    def _connection(self) -> http.client.HTTPConnection:
-        if isinstance(self.path, Remote):
-            return self.path.connection(self._timeout_s)
-        return _UnixConnection(self.path, self._timeout_s)
-
-    def _open(self, connection: http.client.HTTPConnection) -> None:
-        """Raises NoDaemon where nobody listens; elsewhere it says whom it asked and why that failed."""
-        try:
-            connection.connect()
-        except (FileNotFoundError, ConnectionRefusedError) as error:
-            if isinstance(self.path, Path):
-                raise NoDaemon from None
-            raise NoDaemon(f"no daemon answers at {self.path.url}: {error.strerror}") from None
-        except TimeoutError:
-            raise
-        except OSError as error:
-            if isinstance(self.path, Path):
-                raise
-            raise NoDaemon(f"no daemon can be reached at {self.path.url}: {error}") from None
-
-
-def _answer(status: int, text: bytes) -> Json:
-    try:
-        answer: Json = json.loads(text)
-    except ValueError:
-        raise SchedulerError(
-            f"the daemon answered {status} without JSON: it may be of another version, restart it"
-        ) from None
-    if status < 300:
-        return answer
-    detail = str(answer.get("detail") or answer.get("title") or f"the daemon answered {status}")
-    match answer.get("exit_code"):
-        case 2:
-            raise BadInput(detail)
-        case 1:
-            raise Refused(detail)
-        case _:
-            raise SchedulerError(detail)
+        return answer(*self._exchange.asked(method, path, body, key))
