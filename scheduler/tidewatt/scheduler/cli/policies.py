@@ -1,4 +1,4 @@
-"""`policy`: which rule lets a job go where, whether a file's rules are right, and reading them again."""
+"""`policy`: which rule lets a job go where, whether a file's rules are right, trying and reading them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,17 +14,17 @@ from tidewatt.scheduler.cli.wording import data_of, gpus_of, labels_of, memory_o
 from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.errors import BadInput
 
-VERBS = ("explain", "check", "reload", "history", "undo")
+VERBS = ("explain", "check", "try", "reload", "history", "undo")
 _WORDS = {"allow": "allowed", "prefer": "preferred", "forbid": "forbidden"}
 
 
 def policy(
-    verb: Annotated[str, typer.Argument(metavar="explain|check|reload|history|undo", help="What is asked.")],
+    verb: Annotated[str, typer.Argument(metavar="|".join(VERBS), help="What is asked.")],
     what: Annotated[
         str | None,
         typer.Argument(
             metavar="[JOB|FILE|N]",
-            help="The job to explain, the file to check, the decision to show or undo.",
+            help="The job to explain, the file to check or try, the decision to show or undo.",
             show_default=False,
         ),
     ] = None,
@@ -42,13 +42,23 @@ def policy(
     evict: Annotated[
         bool, typer.Option("--evict", help="reload: jobs leave regions that are forbidden to them now.")
     ] = False,
+    since: Annotated[
+        str, typer.Option(metavar="30d", help="try: what was submitted within this time.")
+    ] = "30d",
     as_json: given.AsJson = False,
 ) -> None:
-    """Explain which rule decides, check a file's rules, put them in force; show and undo what was decided."""
+    """Explain which rule decides; check a file's rules, try them on what was submitted, put them in force.
+
+    What was decided is shown by history, and undone by undo.
+    """
     if verb not in VERBS:
         raise BadInput(f"policy cannot {verb!r}: choose from {', '.join(VERBS)}")
     if verb == "check":
         _check(what, as_json)
+    elif verb == "try":
+        from tidewatt.scheduler.cli import trying
+
+        trying.tried(what, since, as_json)
     elif verb == "reload":
         _reload(evict, as_json)
     elif verb in ("history", "undo"):

@@ -1,0 +1,1 @@
+"""Replays what was submitted under another configuration, in a process of its own."""
