@@ -187,16 +187,12 @@ def _check(as_json: bool) -> int:
     finally:
         store.close()
     if as_json:
-        say_json(
-            {
-                "events": found.events,
-                "heads": found.heads,
-                "wrong": list(found.wrong),
-                "purged": list(map(str, found.purges)),
-            }
-        )
+        known = {"wrong": list(found.wrong), "purged": list(map(str, found.purges))}
+        say_json({"events": found.events, "heads": found.heads, **known})
     else:
         say(f"{counted(found.events, 'event')}, {counted(found.heads, 'signed head')}")
+        for each in found.purges:
+            say(f"  names, commands or sentences of some events were purged {each}")
         for sentence in found.wrong:
             say(f"{painted('WRONG', 'red')}  {sentence}")
         if not found.wrong:

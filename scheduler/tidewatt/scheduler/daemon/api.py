@@ -26,6 +26,7 @@ from tidewatt.scheduler.daemon import (
     observing,
     outputs,
     policy_views,
+    purging,
     receipts,
     region_views,
     rehearsing,
@@ -105,6 +106,7 @@ def app(
     rehearsing.routes(api, service)
     policy_views.routes(api, service)
     undoing.routes(api, service)
+    purging.routes(api, service)
     token_views.routes(api, keys.tokens, keys.sessions)
     signing_in.routes(api)
     auditing.routes(api, keys.audit)

@@ -7,6 +7,7 @@ from typing import Any
 from tidewatt.backends.clock import moment
 from tidewatt.scheduler.daemon.region_board import DRAIN, SHIFTING
 from tidewatt.scheduler.decision_schema import DecisionView
+from tidewatt.scheduler.proof.purged import NOBODY
 from tidewatt.scheduler.store import Store
 
 DECIDED, REVOKED, RELOADED, STARTED = (
@@ -76,7 +77,7 @@ def folded(events: Sequence[Mapping[str, Any]]) -> list[Decision]:
                 number=event["seq"],
                 time_ms=event["time_ms"],
                 kind=event["kind"],
-                user=str(payload.get("user", "")),
+                user=_user(event),
                 name=name,
                 reason=event["reason"],
                 before=standing.get(name),
@@ -122,6 +123,8 @@ def words(name: str, value: Value) -> str:
         return "on" if value is None else _because("off", value)
     if name.startswith(DRAIN):
         return "in use" if value is None else _because(_until("drained", value), value)
+    if name in ONLY_TOLD:
+        return ""
     if value is None:
         return "not set"
     return ", ".join(f"{key} {each}" for key, each in sorted(value.items()))
@@ -139,6 +142,11 @@ def _until(said: str, value: Mapping[str, Any]) -> str:
 
 def _because(said: str, value: Mapping[str, Any]) -> str:
     return f"{said}: {value['reason']}" if value.get("reason") else said
+
+
+def _user(event: Mapping[str, Any]) -> str:
+    gone = "user" in (event.get("hidden") or {})
+    return NOBODY if gone else str(event["payload"].get("user", ""))
 
 
 def _name(event: Mapping[str, Any]) -> str:

@@ -167,7 +167,8 @@ def begun(site: Site, store: Store) -> None:
         return
     known = [each for kind in STANDING for each in store.events_of(kind)]
     newest = max(known, key=lambda each: int(each["seq"]), default=None)
-    if newest is None or newest["payload"].get("digest", "") != told["digest"]:
+    before = "" if newest is None else newest["payload"].get("digest", "")
+    if before != told["digest"]:
         with store.transaction() as transaction:
             reason = "the daemon was started with this configuration"
             transaction.append(time_ms(site.clock.now()), STARTED, told, reason=reason)

@@ -153,6 +153,8 @@ class Service:
         for job in jobs:
             if job.state not in ENDED:
                 raise Refused(f"job {job.key} is {job.state}: it can be run again when it has ended")
+            if not job.argv or not job.cwd:
+                raise Refused(f"what job {job.key} ran was purged: submit it anew")
         own_only(jobs, "run again")
         now = self.site.clock.now()
         tree = recorded(Path(jobs[0].cwd), submitter(self.site.paths))

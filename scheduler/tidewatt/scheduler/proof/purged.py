@@ -64,7 +64,7 @@ def purges(events: Iterable[Event]) -> list[Purge]:
 
 
 def purge(event: Event, fields: frozenset[str]) -> dict[str, Any]:
-    """The payload, reason and digests of an event without what is to be purged; {} where it has none of it."""
+    """The payload, reason and digests of an event without what is purged; {} where it has none of that."""
     payload, before = event["payload"], event.get("hidden") or {}
     known = {name: payload[name] for name in sorted(fields & set(payload))}
     gone = {name: digest(value) for name, value in known.items() if value not in ("", [], {})}

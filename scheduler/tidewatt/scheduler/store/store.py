@@ -344,6 +344,12 @@ class Store(Chained):
         """What a question about tables outside the ledger finds."""
         return self._rows(query)
 
+    def fold(self) -> None:
+        """Folds SQLite's write-ahead log into the file and empties it, unless somebody reads just now."""
+        with self._writing, self._told(), self._engine.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
+
     def forget(self) -> None:
         """Reads jobs again that it remembers: rows were changed past the verbs of a transaction."""
         self._known.forget()

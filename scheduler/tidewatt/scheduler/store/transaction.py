@@ -183,6 +183,11 @@ class Transaction:
         number, newest = self._database.tip(self._connection)
         return Tip(number or 0, newest or START)
 
+    def thoroughly(self) -> None:
+        """What is changed or deleted from now on is overwritten in the file, where that is one."""
+        if self._connection.dialect.name == "sqlite":
+            self._connection.exec_driver_sql("pragma secure_delete=on")
+
     def execute(self, statement: sa.Executable, rows: Any = None) -> sa.CursorResult[Any]:
         """Changes tables that are no part of the ledger: tokens, sessions, the audit log."""
         return self._connection.execute(statement, rows)
