@@ -195,6 +195,14 @@ class Client:
         """The UndoReply; without a number the newest decision that can be undone is."""
         return self._ask("POST", "decisions/undo", {"number": number})
 
+    def purge(self, request: Mapping[str, Any]) -> Json:
+        """The PurgeReply to a PurgeRequest."""
+        return self._ask("POST", "purge", request)
+
+    def backups(self) -> Json:
+        """The BackupView: what the newest backup was."""
+        return self._ask("GET", "backup")
+
     def rehearse(self, request: Mapping[str, Any]) -> Json:
         """The RehearseReply to a SubmitRequest: what would be sent; nothing is stored."""
         return self._ask("POST", "rehearse", request)

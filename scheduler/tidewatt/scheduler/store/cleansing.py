@@ -52,7 +52,7 @@ def cleanse_events(transaction: Transaction, rows: Sequence[Mapping[str, Any]]) 
     table = schema.event
     if rows:
         change = table.update().where(table.c.seq == sa.bindparam("number"))
-        values = {name: sa.bindparam(name) for name in ("payload", "reason", "hidden")}
+        values: dict[str, Any] = {name: sa.bindparam(name) for name in ("payload", "reason", "hidden")}
         transaction.execute(change.values(values), list(rows))
 
 
