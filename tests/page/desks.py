@@ -7,6 +7,7 @@ from typing import Any
 
 from tidewatt.scheduler.accounting.report import report
 from tidewatt.scheduler.accounting.report_schema import Report
+from tidewatt.scheduler.decision_schema import BackupView, DecisionView
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.operator_schema import (
     DrainRequest,
@@ -118,6 +119,8 @@ class FakeDesk:
     output: str = ""
     intensity: float | None = 250.0
     done: list[tuple[Any, ...]] = field(default_factory=list)
+    decided: tuple[DecisionView, ...] = ()
+    backup: BackupView = field(default_factory=BackupView)
 
     def now(self) -> datetime:
         return NOW
@@ -275,8 +278,21 @@ class FakeDesk:
             raise BadInput("line 1 is broken")
         return Checked(1, 0, ())
 
+    def try_rules(self, text: str) -> TryReply:
+        self.check_rules(text)
+        return tried()
+
     def put_rules(self, text: str, digest: str) -> None:
         self.done.append(("rules", text, digest))
+
+    def decisions(self) -> tuple[DecisionView, ...]:
+        return self.decided
+
+    def undo(self, number: int) -> None:
+        self.done.append(("undo", number))
+
+    def backups(self) -> BackupView:
+        return self.backup
 
     def tail(self, job: JobView) -> Tail:
         return Tail(self.output)

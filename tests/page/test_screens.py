@@ -6,7 +6,8 @@ import re
 import pytest
 
 from tests.page.asking import app, ask
-from tests.page.desks import FakeDesk, job, settlement
+from tests.page.desks import NOW, FakeDesk, job, settlement
+from tidewatt.scheduler.decision_schema import BackupView, DecisionView
 from tidewatt.scheduler.page.desk import Visitor
 from tidewatt.scheduler.page.templating import STATIC
 from tidewatt.scheduler.request_schema import SubmitRequest
@@ -242,3 +243,27 @@ def test_the_screen_of_a_job_comes_anew_when_it_has_ended() -> None:
 def test_the_output_of_a_job_that_still_waits_is_looked_for_again() -> None:
     text = ask(app(FakeDesk([job()])), "/jobs/1").text
     assert 'hx-get="/page/jobs/1/log"' in text
+
+
+def test_an_operator_sees_what_was_decided_and_undoes_it_where_it_can_be_undone() -> None:
+    drained = DecisionView(
+        number=7, time=NOW, user="ada", name="drain:eu", sentence=HOSTILE, before="in use",
+        after="drained: fans", undoes=0, undone=0, holds=True, fixed="",
+    )  # fmt: skip
+    old = drained.model_copy(update={"number": 3, "fixed": "decision 5 has undone it"})
+    desk = FakeDesk([], decided=(drained, old), backup=BackupView(time=NOW, path="/b.tar", events_since=2))
+    page = app(desk)
+    text = ask(page, "/system").text
+    assert 'name="number" value="7"' in text
+    assert 'name="number" value="3"' not in text
+    assert "<script>alert" not in text
+    assert "2 events of the ledger that it does not hold" in text
+    assert ask(page, "/system/undo", {"number": "7", "csrf": "secret"}).status == 303
+    assert desk.done == [("undo", 7)]
+    assert ask(page, "/system/undo", {"number": "9" * 30, "csrf": "secret"}).status == 422
+
+
+def test_who_is_no_operator_sees_neither_decisions_nor_backups() -> None:
+    text = ask(app(FakeDesk([]), Visitor("bob", operator=False)), "/system").text
+    assert "What was decided" not in text
+    assert "Backup" not in text

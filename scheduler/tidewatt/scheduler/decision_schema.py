@@ -55,3 +55,20 @@ class UndoReply(Message):
     undone: DecisionView
     decision: DecisionView
     later: tuple[str, ...]
+
+
+class BackupView(Message):
+    """The newest backup; `time` is None where none is known.
+
+    `events_since` is how many events the ledger has had since; `restored` when this state folder was put back
+    from one.
+    """
+
+    time: AwareDatetime | None = None
+    path: str = ""
+    user: str = ""
+    bytes: int = 0
+    events: int = 0
+    left_out: tuple[str, ...] = ()
+    events_since: int = 0
+    restored: AwareDatetime | None = None

@@ -23,6 +23,7 @@ from tidewatt.scheduler.daemon import (
     health,
     hours,
     interrupting,
+    keeping,
     observing,
     outputs,
     policy_views,
@@ -107,6 +108,7 @@ def app(
     policy_views.routes(api, service)
     undoing.routes(api, service)
     purging.routes(api, service)
+    keeping.routes(api, service)
     token_views.routes(api, keys.tokens, keys.sessions)
     signing_in.routes(api)
     auditing.routes(api, keys.audit)

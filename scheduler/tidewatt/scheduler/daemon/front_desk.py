@@ -11,6 +11,7 @@ from tidewatt.scheduler.daemon.callers import only_uid
 from tidewatt.scheduler.daemon.changing import Changes
 from tidewatt.scheduler.daemon.drains import Drains
 from tidewatt.scheduler.daemon.interrupting import Interruptions
+from tidewatt.scheduler.daemon.keeping import backups
 from tidewatt.scheduler.daemon.live import Live
 from tidewatt.scheduler.daemon.observing import observed
 from tidewatt.scheduler.daemon.overview import Overview
@@ -20,6 +21,9 @@ from tidewatt.scheduler.daemon.ruling import Ruling
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.sessions import signed_in
 from tidewatt.scheduler.daemon.shifting import switch
+from tidewatt.scheduler.daemon.undoing import Decisions
+from tidewatt.scheduler.decision_schema import BackupView, DecisionView, UndoRequest
+from tidewatt.scheduler.daemon.trying_views import Trying
 from tidewatt.scheduler.operator_schema import (
     DrainRequest,
     ExplainReply,
@@ -33,12 +37,14 @@ from tidewatt.scheduler.pausing_schema import PauseRequest
 from tidewatt.scheduler.request_schema import PlanReply, PlanRequest, SubmitReply, SubmitRequest
 from tidewatt.scheduler.schemas import ArrayView, JobView
 from tidewatt.scheduler.status_schema import ForecastView, StatusView
+from tidewatt.scheduler.try_schema import TryReply, TryRequest
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
 
 REPORT_KEPT_S = 60.0  # a report is shown again for so long, or until a job's account changes
 MOST_REPORTS = 64
+SHOWN_DECISIONS = 50
 
 
 class FrontDesk:
@@ -49,7 +55,8 @@ class FrontDesk:
         self._interruptions = Interruptions(service, changes)
         self._drains, self._places = Drains(service), Places(service)
         self._policies, self._ruling = Policies(service), Ruling(service)
-        self._live = Live(service)
+        self._decisions = Decisions(service)
+        self._live, self._trying = Live(service), Trying(service)
         self._reports: dict[tuple[object, ...], tuple[float, int, Report]] = {}
 
     def now(self) -> datetime:
@@ -142,9 +149,25 @@ class FrontDesk:
         """What other rules would change."""
         return self._ruling.checked(text)
 
+    def try_rules(self, text: str) -> TryReply:
+        """What other rules would have changed."""
+        return self._trying.tried(TryRequest(text=text, rules=True))
+
     def put_rules(self, text: str, digest: str) -> None:
         """Puts them in force."""
         self._ruling.put(text, digest)
+
+    def decisions(self) -> tuple[DecisionView, ...]:
+        """What operators decided, newest first."""
+        return self._decisions.page(None, SHOWN_DECISIONS).decisions
+
+    def undo(self, number: int) -> None:
+        """Has hold again what held before a decision."""
+        self._decisions.undo(UndoRequest(number=number))
+
+    def backups(self) -> BackupView:
+        """The newest backup."""
+        return backups(self._service)
 
     def tail(self, job: JobView) -> Tail:
         """The end of what a job wrote."""

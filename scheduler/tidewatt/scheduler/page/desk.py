@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from tidewatt.scheduler.accounting.report_schema import Report
+from tidewatt.scheduler.decision_schema import BackupView, DecisionView
 from tidewatt.scheduler.operator_schema import (
     DrainRequest,
     ExplainReply,
@@ -16,6 +17,7 @@ from tidewatt.scheduler.operator_schema import (
 from tidewatt.scheduler.request_schema import PlanReply, PlanRequest, SubmitReply, SubmitRequest
 from tidewatt.scheduler.schemas import ArrayView, JobView
 from tidewatt.scheduler.status_schema import ForecastView, StatusView
+from tidewatt.scheduler.try_schema import TryReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +160,20 @@ class Desk(Protocol):
     def check_rules(self, text: str) -> Checked:
         """What other rules would change."""
 
+    def try_rules(self, text: str) -> TryReply:
+        """What other rules would have changed for the jobs of the last 30 days."""
+
     def put_rules(self, text: str, digest: str) -> None:
         """Puts them in force, where the file still has that digest."""
+
+    def decisions(self) -> tuple[DecisionView, ...]:
+        """What operators decided, newest first."""
+
+    def undo(self, number: int) -> None:
+        """Has hold again what held before a decision."""
+
+    def backups(self) -> BackupView:
+        """The newest backup."""
 
     def tail(self, job: JobView) -> Tail:
         """The end of what a job wrote."""
