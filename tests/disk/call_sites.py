@@ -69,9 +69,7 @@ def came(control: Path) -> bool:
 def told(site: CallSite, number: int) -> str:
     """For people."""
     after = f" after {site.skip}" if site.skip else ""
-    return (
-        f"{errno.errorcode[number]} {site.process} {site.call} {site.pattern}{after} ({os.strerror(number)})"
-    )
+    return f"{errno.errorcode[number]} {site.process} {site.call} {site.pattern}{after}"
 
 
 def _site(line: str) -> CallSite:
