@@ -18,6 +18,7 @@ from tidewatt.backends import claim, durable, reference
 from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import AttemptStatus, BackendError, Launch, PauseMode, Phase, StopReason
 from tidewatt.backends.desk import Desk, NotTakenError
+from tidewatt.backends.durably import durably
 from tidewatt.backends.judge import Judge
 from tidewatt.backends.reference import Reference
 
@@ -241,17 +242,6 @@ class Handover:
         finally:
             with self._guard:
                 self._sending.discard(folder)
-
-
-@contextmanager
-def durably(what: str) -> Iterator[None]:
-    """Errors of the system as this area's own."""
-    try:
-        yield
-    except OSError as error:
-        raise BackendError(f"{what}: {error}", transient=True) from error
-    except durable.CorruptError as error:
-        raise BackendError(f"{what}: {error}; look at the file, then move it away") from error
 
 
 def _key(place: Mapping[str, Any]) -> str:

@@ -5,14 +5,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidewatt.backends import claim, durable, lock, pausing
 from tidewatt.backends.attempt import Attempt, ended
 from tidewatt.backends.backend import AttemptStatus, BackendError, Launch, PauseMode, Phase, StopReason
+from tidewatt.backends.durably import durably
 from tidewatt.backends.processes import Tree
 from tidewatt.backends.rotation import Output
 
@@ -57,7 +57,7 @@ class LocalBackend:
         attempt = Attempt(launch.folder)
         if not launch.folder.is_absolute():
             raise BackendError(f"the attempt's folder {launch.folder} must be an absolute path")
-        with _told(f"attempt {launch.attempt_id} cannot be started"):
+        with durably(f"attempt {launch.attempt_id} cannot be started"):
             attempt.make()
             attempt.write_launch(launch)
             if claim.read(launch.folder) is None:
@@ -75,7 +75,7 @@ class LocalBackend:
             BackendError: The request could not be written; nothing was signalled.
         """
         attempt = Attempt(folder)
-        with _told(f"the attempt in {folder} cannot be stopped"):
+        with durably(f"the attempt in {folder} cannot be stopped"):
             attempt.make()
             attempt.request_stop(reason)
             supervisor = attempt.supervisor()
@@ -91,7 +91,7 @@ class LocalBackend:
         Raises:
             BackendError: It can be neither read nor written.
         """
-        with _told(f"the attempt in {folder} cannot be poisoned"):
+        with durably(f"the attempt in {folder} cannot be poisoned"):
             Attempt(folder).make()
             return claim.poison(folder, "withdrawn before it started")
 
@@ -101,7 +101,7 @@ class LocalBackend:
         Raises:
             BackendError: It cannot be read.
         """
-        with _told(f"the output of the attempt in {folder} cannot be read"):
+        with durably(f"the output of the attempt in {folder} cannot be read"):
             launch = Attempt(folder).launch()
             return b"" if launch is None else Output(folder, launch.cwd / launch.stdout).read(offset, limit)
 
@@ -112,7 +112,7 @@ class LocalBackend:
             BackendError: The attempt does not run, or cannot be paused so: nothing was signalled.
         """
         attempt = Attempt(folder)
-        with _told(f"the attempt in {folder} cannot be paused"):
+        with durably(f"the attempt in {folder} cannot be paused"):
             tree = self._running(attempt)
             if attempt.outdated():
                 raise BackendError(
@@ -133,7 +133,7 @@ class LocalBackend:
             BackendError: The attempt does not run any more, or was asked to save its work and to end.
         """
         attempt = Attempt(folder)
-        with _told(f"the attempt in {folder} cannot be resumed"):
+        with durably(f"the attempt in {folder} cannot be resumed"):
             self._running(attempt)
             if pausing.Saving.of(folder) is not None:
                 raise BackendError("the attempt saves its work and ends: another one goes on with it")
@@ -150,7 +150,7 @@ class LocalBackend:
         if number is None:
             raise BackendError(f"there is no signal {name!r}: name one such as USR1 or TERM")
         attempt = Attempt(folder)
-        with _told(f"the attempt in {folder} cannot be signalled"):
+        with durably(f"the attempt in {folder} cannot be signalled"):
             self._running(attempt).signal(number)
 
     def processes(self, folder: Path) -> frozenset[int]:
@@ -285,14 +285,3 @@ def _room(folder: Path) -> str:
     """Why an attempt waits, where its disk is full."""
     disk = os.statvfs(folder)
     return "" if disk.f_bavail else f"waits for room on the disk of {folder}"
-
-
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Errors of the system as this area's own."""
-    try:
-        yield
-    except OSError as error:
-        raise BackendError(f"{what}: {error}", transient=True) from error
-    except durable.CorruptError as error:
-        raise BackendError(f"{what}: {error}; look at the file, then move it away") from error

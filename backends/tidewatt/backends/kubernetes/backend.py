@@ -1,9 +1,7 @@
 """Runs jobs as Kubernetes Jobs, in any number of clusters, each asked once for all its attempts."""
 
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from tidewatt.backends.backend import (
     Phase,
     StopReason,
 )
+from tidewatt.backends.durably import durably
 from tidewatt.backends.engines import Setting
 from tidewatt.backends.kubernetes import (
     checkpoints,
@@ -30,8 +29,8 @@ from tidewatt.backends.kubernetes import (
     witness,
 )
 from tidewatt.backends.kubernetes.clusters import Clusters, Statuses, View
+from tidewatt.backends.kubernetes.entry import Entry, now_ms
 from tidewatt.backends.kubernetes.facts import JobFacts, PodFacts, job_of
-from tidewatt.backends.kubernetes.manifest import token
 from tidewatt.backends.kubernetes.options import KubernetesOptions
 from tidewatt.backends.kubernetes.quiet import Quiet
 from tidewatt.backends.kubernetes.reference import Reference, Wanted
@@ -39,17 +38,6 @@ from tidewatt.backends.kubernetes.rehearsal import rehearsed
 from tidewatt.backends.kubernetes.standing import Standing, needs_job, remembered, standing
 
 _LOCKS = 64
-
-
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Errors of this host's files as this area's own."""
-    try:
-        yield
-    except OSError as error:
-        raise BackendError(f"{what}: {error}", transient=True) from error
-    except durable.CorruptError as error:
-        raise BackendError(f"{what}: {error}; look at the file, then move it away") from error
 
 
 @dataclass(slots=True)
@@ -79,12 +67,12 @@ class KubernetesBackend:
                 the attempt is poisoned.
         """
         attempt = Attempt(launch.folder)
-        with self._lock(launch.folder), _told(f"attempt {launch.attempt_id} cannot be submitted"):
+        with self._lock(launch.folder), durably(f"attempt {launch.attempt_id} cannot be submitted"):
             attempt.make()
             attempt.write_launch(launch)
             if attempt.exit.exists() or claim.read(launch.folder) is not None:
                 return
-            self._hand_over(attempt, launch)
+            self._entry.hand_over(attempt, launch)
 
     def status(self, folders: Iterable[Path]) -> Statuses:
         """What is known of each attempt: of all that run in a namespace by one request."""
@@ -93,7 +81,7 @@ class KubernetesBackend:
         for folder in folders:
             try:
                 with self._lock(folder):
-                    found = self._quiet.reference(folder) or self._known(folder)
+                    found = self._quiet.reference(folder) or self._entry.known(folder)
             except (OSError, durable.CorruptError, BackendError) as error:
                 found = AttemptStatus(Phase.UNKNOWN, reason=f"cannot be told: {error}")
             if isinstance(found, AttemptStatus):
@@ -111,14 +99,14 @@ class KubernetesBackend:
             BackendError: The cluster could not be told now; `status` tells it again.
         """
         attempt = Attempt(folder)
-        with self._lock(folder), _told(f"the attempt in {folder} cannot be stopped"):
+        with self._lock(folder), durably(f"the attempt in {folder} cannot be stopped"):
             attempt.make()
             if attempt.exit.exists():
                 return
             attempt.request_stop(reason)
             ref = reference.read(folder)
             if ref is None or not ref.released:
-                self._poison(folder, ref, f"{reason} before it started")
+                self._entry.poison(folder, ref, f"{reason} before it started")
             elif ref.wanted is Wanted.RUN and claim.read(folder) is None:
                 self._ask(attempt, ref, Wanted.STOP)
 
@@ -128,7 +116,7 @@ class KubernetesBackend:
         Raises:
             BackendError: It cannot be read.
         """
-        with _told(f"the output of the attempt in {folder} cannot be read"):
+        with durably(f"the output of the attempt in {folder} cannot be read"):
             ref = reference.read(folder)
             here = output.read(folder, offset, limit)
             if ref is None or ref.collected or not ref.pod or len(here) == limit:
@@ -143,7 +131,7 @@ class KubernetesBackend:
             BackendError: It cannot be paused so: its processes cannot be made to stand still from here.
         """
         attempt = Attempt(folder)
-        with self._lock(folder), _told(f"the attempt in {folder} cannot be paused"):
+        with self._lock(folder), durably(f"the attempt in {folder} cannot be paused"):
             if mode is PauseMode.STOP:
                 raise BackendError("pods cannot be made to stand still: pause it by checkpoint")
             checkpoints.agreed(attempt.launch())
@@ -164,14 +152,14 @@ class KubernetesBackend:
     def collect(self, folder: Path) -> bool:
         """Brings log and energy of an ended attempt here, then deletes its Job, pod and Secret."""
         attempt = Attempt(folder)
-        with self._lock(folder), _told(f"the readings of the attempt in {folder} cannot be fetched"):
+        with self._lock(folder), durably(f"the readings of the attempt in {folder} cannot be fetched"):
             ref, launch = reference.read(folder), attempt.launch()
             if ref is None or launch is None or not ref.released or ref.collected:
                 return True
             try:
                 if not closing.fetched(self.clusters.of(ref.reach), folder, ref):
                     return False
-                done = energy.collect(folder, ref, launch, _now_ms())
+                done = energy.collect(folder, ref, launch, now_ms())
             except BackendError as error:
                 if error.transient:
                     return False
@@ -183,58 +171,12 @@ class KubernetesBackend:
 
     def capacity(self, region: str) -> Capacity:
         """What the region's nodes have. Raises BackendError where the cluster does not tell."""
-        options = self._options(region)
+        options = self._entry.options(region)
         return room.capacity(self.clusters.of(self.clusters.reach(options)), options)
 
     def rehearse(self, launch: Launch) -> str:
         """The requests that would be sent."""
-        return rehearsed(launch, self._options(launch.region), self.setting.mark)
-
-    def _hand_over(self, attempt: Attempt, launch: Launch) -> Reference:
-        """Goes on with the submit from wherever it was left. Poisons where that is of no use."""
-        ref = None
-        try:
-            ref = self._reference(launch)
-            if ref.released:
-                return ref
-            if (reason := attempt.stop_request()) is not None:
-                self._poison(attempt.folder, ref, f"{reason} before it started")
-                return ref
-            options = self._options(launch.region)
-            return release.let_go(
-                self.clusters.of(ref.reach), attempt.folder, ref, launch, options, _now_ms()
-            )
-        except BackendError as error:
-            ref = reference.read(attempt.folder)
-            waited_s = 0.0 if ref is None else (_now_ms() - ref.made_ms) / 1000
-            if (ref is None or not ref.released) and (not error.transient or waited_s > self.give_up_s):
-                self._poison(attempt.folder, ref, str(error))
-            raise
-
-    def _known(self, folder: Path) -> AttemptStatus | Reference:
-        """Its status where no cluster has to be asked; else the reference by which to ask."""
-        attempt = Attempt(folder)
-        ref = reference.read(folder)
-        taken = claim.read(folder)
-        if taken is not None:
-            return AttemptStatus(Phase.POISONED, reason=taken.reason)
-        launch = attempt.launch()
-        if launch is None:
-            return AttemptStatus(Phase.LAUNCHING, reason="not submitted yet")
-        if ref is not None and (outcome := attempt.read(attempt.exit)) is not None:
-            return closing.over(attempt, ref, launch, outcome)
-        if ref is None or not ref.released:
-            try:
-                ref = self._hand_over(attempt, launch)
-            except BackendError as error:
-                if claim.read(folder) is None:
-                    return AttemptStatus(Phase.LAUNCHING, reason=f"pending: not handed over yet: {error}")
-            taken = claim.read(folder)
-            if taken is not None:
-                return AttemptStatus(Phase.POISONED, reason=taken.reason)
-            if ref is None or not ref.released:
-                return AttemptStatus(Phase.LAUNCHING, reason="pending: its Job cannot be seen yet")
-        return ref
+        return rehearsed(launch, self._entry.options(launch.region), self.setting.mark)
 
     def _polled(self, folders: list[Path]) -> Statuses:
         """The attempts of one namespace."""
@@ -259,22 +201,22 @@ class KubernetesBackend:
         if quiet is not None and (status := self._quiet.status(folder, view.pod(quiet))) is not None:
             return status
         self._quiet.forget(folder)
-        known = self._known(folder)
+        known = self._entry.known(folder)
         if isinstance(known, AttemptStatus):
             return known
         pod = view.pod(known)
         ref = self._remember(folder, known, pod)
         job = view.job(ref) if needs_job(ref, pod) else None
         attempt = Attempt(folder)
-        stand = standing(ref, job, pod, attempt.stop_request(), _now_ms())
+        stand = standing(ref, job, pod, attempt.stop_request(), now_ms())
         if not self._pressed(attempt, ref, job, stand):
             return AttemptStatus(Phase.POISONED, reason="the cluster does not let us start it")
         witnessed = folder in self._witnesses and self._witnesses[folder].is_alive()
         if stand.phase is Phase.ENDED and not witnessed:
             self._witnesses.pop(folder, None)
-            return closing.close(attempt, ref, job, stand, _now_ms())
+            return closing.close(attempt, ref, job, stand, now_ms())
         if stand.phase is Phase.POISONED:
-            self._poison(folder, ref, stand.reason)
+            self._entry.poison(folder, ref, stand.reason)
         status = closing.live(attempt, ref, stand, witnessed)
         self._quiet.keep(folder, ref, pod, status)
         return status
@@ -293,12 +235,12 @@ class KubernetesBackend:
             except BackendError as error:
                 if error.transient:
                     raise
-                self._poison(attempt.folder, ref, str(error))
+                self._entry.poison(attempt.folder, ref, str(error))
                 return False
         return True
 
     def _remember(self, folder: Path, ref: Reference, pod: PodFacts | None) -> Reference:
-        new = ref if pod is None else remembered(ref, pod, _now_ms())
+        new = ref if pod is None else remembered(ref, pod, now_ms())
         if new != ref:
             new.replace(folder)
         return new
@@ -307,7 +249,7 @@ class KubernetesBackend:
         """Writes down what is wanted, tells the cluster, and has the pod's last moments followed."""
         folder, launch = attempt.folder, attempt.launch()
         cluster, before = self.clusters.of(ref.reach), ref
-        ref = replace(ref, wanted=wanted, asked_ms=_now_ms())
+        ref = replace(ref, wanted=wanted, asked_ms=now_ms())
         ref.replace(folder)
         form = release.ask(cluster, ref)
         if form is not None and job_of(form).over:
@@ -326,42 +268,9 @@ class KubernetesBackend:
 
         return seen
 
-    def _reference(self, launch: Launch) -> Reference:
-        """What stands in `engine.json`, written now where it is not there."""
-        found = reference.read(launch.folder)
-        if found is not None:
-            return found
-        options = self._options(launch.region)
-        prometheus = options.prometheus
-        made = Reference(
-            reach=self.clusters.reach(options),
-            namespace=options.namespace,
-            name=token(launch),
-            home=self.setting.mark,
-            queue=options.queue,
-            pull_patience_s=options.pull_patience_s,
-            prometheus=None if prometheus is None else prometheus.model_dump(mode="json"),
-            made_ms=_now_ms(),
-        )
-        made.create(launch.folder)
-        return made
-
-    def _poison(self, folder: Path, ref: Reference | None, reason: str) -> None:
-        """Makes sure that it never starts; what is left of it in the cluster is deleted if that can be."""
-        claim.poison(folder, reason)
-        if ref is not None:
-            with suppress(BackendError):  # what is left there is suspended, and nobody lets it go
-                release.delete(self.clusters.of(ref.reach), ref)
-
-    def _options(self, region: str) -> KubernetesOptions:
-        if region not in self.regions:
-            raise BackendError(f"the region {region!r} is not configured any more")
-        return self.regions[region]
+    @property
+    def _entry(self) -> Entry:
+        return Entry(self.regions, self.setting.mark, self.clusters, self.give_up_s)
 
     def _lock(self, folder: Path) -> threading.RLock:
         return self._locks[hash(folder) % _LOCKS]
-
-
-def _now_ms() -> int:
-    """Real Unix milliseconds."""
-    return time.time_ns() // 1_000_000
