@@ -17,6 +17,7 @@ from tidewatt.scheduler.daemon import (
     auditing,
     budgeting,
     bundles,
+    costing,
     described,
     drains,
     front_desk,
@@ -36,6 +37,7 @@ from tidewatt.scheduler.daemon import (
     signing_in,
     streaming,
     token_views,
+    trying_views,
     undoing,
 )
 from tidewatt.scheduler.daemon.access import Keys
@@ -99,6 +101,7 @@ def app(
     bundles.routes(api, service)
     budgeting.routes(api, service)
     hours.routes(api, service)
+    costing.routes(api, service)
     outputs.routes(api, service)
     sharing.routes(api, service)
     drains.routes(api, service)
@@ -106,6 +109,7 @@ def app(
     region_views.routes(api, service)
     rehearsing.routes(api, service)
     policy_views.routes(api, service)
+    trying_views.routes(api, service)
     undoing.routes(api, service)
     purging.routes(api, service)
     keeping.routes(api, service)
