@@ -22,8 +22,32 @@ from tidewatt.scheduler.page.desk import Checked, Health, Power, Rules, Tail
 from tidewatt.scheduler.request_schema import PlanReply, PlanRequest, SubmitReply, SubmitRequest
 from tidewatt.scheduler.schemas import ArrayView, JobView, LedgerView, PlanView, SettlementView
 from tidewatt.scheduler.status_schema import ForecastView, RegionView, SegmentView, StatusView, StepView
+from tidewatt.scheduler.try_schema import ChangedView, SideView, TryReply, WaitsView
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def tried() -> TryReply:
+    """A replay of two jobs, of which one would wait longer."""
+    side = SideView(
+        emissions_g={"average": 300.0}, energy_kwh=1.0, cost=0.3, late=0, moved=0, pauses=0, mean_wait_h=1.0,
+        median_wait_h=1.0, refused=0,
+    )  # fmt: skip
+    change = ChangedView(
+        job="7", user="ada", project="nlp", region_before="local", region_after="local", start_before=NOW,
+        start_after=NOW + timedelta(hours=3), late_before=False, late_after=False, saved_g={"average": 100.0},
+        saved_cost=0.1, refused="",
+    )  # fmt: skip
+    waits = WaitsView(
+        name="ada", jobs=2, before_h=1.0, after_h=2.5, longest_before_h=2.0, longest_after_h=5.0
+    )
+    return TryReply(
+        name="rules", since=NOW - timedelta(days=30), until=NOW, jobs=2, left_out=(), differs=("policy",),
+        decided_by="average", in_force=side, tried=side, saved_g={"average": 100.0}, saved_cost=0.1,
+        currency="EUR", elsewhere=0, later=1, sooner=0, late_only_tried=0, late_only_in_force=0,
+        refused_only_tried=0, refused_only_in_force=0, changes=(change,), by_user=(waits,), by_project=(),
+        unobserved=0.0, unknowable=("What people would have done.",),
+    )  # fmt: skip
 
 
 def job(number: int = 1, state: str = "waiting", **more: Any) -> JobView:

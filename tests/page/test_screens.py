@@ -216,6 +216,15 @@ def test_rules_that_cannot_be_taken_stay_in_the_field_with_the_reason() -> None:
     assert "Put in force" not in answer.text
 
 
+def test_rules_are_tried_on_the_past_and_what_would_change_is_told() -> None:
+    page = app(FakeDesk())
+    text = ask(page, "/rules/try", {"text": "fine", "digest": "abc"}).text
+    assert "What these rules would have changed" in text
+    assert "100 g less" in text
+    assert "What people would have done." in text
+    assert ask(page, "/rules/try", {"text": "broken = ", "digest": "abc"}).status == 422
+
+
 def test_rules_are_put_in_force_only_after_they_were_checked() -> None:
     page = app(FakeDesk())
     assert "Put in force" not in ask(page, "/rules").text

@@ -131,6 +131,15 @@ class Client:
             if before is None:
                 return
 
+    def costs(self, since_s: float | None = None, by: str = "none") -> Json:
+        """The CostsView of jobs that ended in the last `since_s` seconds, or ever."""
+        asked = {"by": by} | ({} if since_s is None else {"since_s": since_s})
+        return self._ask("GET", f"costs?{urlencode(asked)}")
+
+    def cost(self, key: Key | int | str) -> Json:
+        """The CostsView of a job."""
+        return self._ask("GET", f"jobs/{key}/cost")
+
     def hours(self, since_s: float | None = None) -> Json:
         """Energy by hour and place of jobs that ended in the last `since_s` seconds, or ever."""
         return self._ask("GET", "hours" if since_s is None else f"hours?{urlencode({'since_s': since_s})}")

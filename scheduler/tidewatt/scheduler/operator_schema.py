@@ -32,7 +32,8 @@ class PlaceView(Message):
 
     `open` is what holds now: "open", "closed" or "drained", and `sentence` says until when. `gpus` and
     `gpus_free` are by kind. `counted` says who counted what is free: us, or the engine. `health` is
-    "answers", "silent", "not asked yet" or "cannot be used", and `trouble` says more.
+    "answers", "silent", "not asked yet" or "cannot be used", and `trouble` says more. `price_per_kwh` is what
+    holds now, 0 with "" as `price_source` where nobody states one; `frozen` says what does not start there.
     """
 
     name: str
@@ -63,6 +64,10 @@ class PlaceView(Message):
     pue: float
     pue_source: str
     price_per_kwh: float
+    currency: str = ""
+    price_source: str = ""
+    max_price_per_kwh: float | None = None
+    frozen: str = ""
     data: tuple[str, ...]
     running: int
 

@@ -10,7 +10,7 @@ import typer
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.files import STDOUT, put, refuse_file
 from tidewatt.scheduler.cli.session import daemon, now_of
-from tidewatt.scheduler.cli.text import painted, say, say_json, tell
+from tidewatt.scheduler.cli.text import folded, painted, say, say_json, tell
 from tidewatt.scheduler.client import Client, Json
 from tidewatt.scheduler.errors import BadInput, Refused
 
@@ -67,11 +67,14 @@ def _show(client: Client, answer: Json, as_json: bool, bundle: Path | None) -> N
         raise Refused(
             f"job {answer['key']} is not settled yet: `tidewatt show {answer['key']}` says where it stands"
         )
+    from tidewatt.scheduler.cli.cost_text import cost_lines
     from tidewatt.scheduler.cli.job_text import account_lines, title
 
     say(painted(title(answer), "bold"))
     for line in account_lines(answer["settlement"], now_of(client.status())):
         say(line)
+    for line in folded(cost_lines(client.cost(answer["key"])), "  "):
+        say(f"  {line}")
 
 
 def _query(paths: Sequence[Path]) -> str:

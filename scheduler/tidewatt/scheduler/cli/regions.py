@@ -160,6 +160,13 @@ def _notes(region: Json, now: datetime) -> Iterator[str]:
         yield painted(f"{name}: its engine is {region['health']}: {shown(region['trouble'])}{last}", "red")
     if region["hours"]:
         yield f"{name}: open {', '.join(region['hours'])} ({region['time_zone']})"
+    if region["frozen"]:
+        yield painted(shown(region["frozen"]), "yellow")
+    if region["price_source"]:
+        unit = f" {region['currency']}" if region["currency"] else ""
+        most = region["max_price_per_kwh"]
+        above = "" if most is None else f"; above {most:g}{unit} only what would be late runs"
+        yield f"{name}: {region['price_per_kwh']:g}{unit} a kWh ({shown(region['price_source'])}){above}"
     if region["note"]:
         yield f"{name}: {shown(region['note'])}"
     if region["zone_source"]:

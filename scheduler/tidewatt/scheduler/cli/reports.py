@@ -161,3 +161,8 @@ def _show(client: Client, scope: Scope, by: str, as_csv: bool, as_json: bool) ->
         say()
     for line in folded(lines(found), "  "):
         say(line)
+    if scope.project is None and scope.experiment is None and by in ("none", "project", "user", "job"):
+        from tidewatt.scheduler.cli.cost_text import cost_lines
+
+        for line in folded(cost_lines(client.costs(scope.since_s, by), grouped=by != "none"), "  "):
+            say(line)

@@ -21,9 +21,9 @@ from tidewatt.scheduler.daemon.ruling import Ruling
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.sessions import signed_in
 from tidewatt.scheduler.daemon.shifting import switch
+from tidewatt.scheduler.daemon.trying_views import Trying
 from tidewatt.scheduler.daemon.undoing import Decisions
 from tidewatt.scheduler.decision_schema import BackupView, DecisionView, UndoRequest
-from tidewatt.scheduler.daemon.trying_views import Trying
 from tidewatt.scheduler.operator_schema import (
     DrainRequest,
     ExplainReply,

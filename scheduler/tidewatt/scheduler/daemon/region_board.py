@@ -184,7 +184,7 @@ class RegionBoard:
 
     def barrier(self, job: JobRecord, region: str) -> str:
         """Why the job may not start in a region at this instant; "" where it may."""
-        if sentence := self.shut(region) or self._frozen(job, region):
+        if sentence := self.shut(region) or self.frozen(region, str(job.frozen.get("home", ""))):
             return sentence
         if not self.rules.empty:
             verdict = self.verdicts_of(job).get(region)
@@ -192,9 +192,14 @@ class RegionBoard:
                 return str(verdict)
         return ""
 
-    def _frozen(self, job: JobRecord, region: str) -> str:
-        """Which freeze keeps the job from starting there now; "" for none."""
-        now, home = self._now(), str(job.frozen.get("home", ""))
+    def price_source(self, region: str) -> str:
+        """Whose figure the price of a region is; "" where there is none."""
+        found = self._last.get(region)
+        return "" if found is None else found.tariff.source
+
+    def frozen(self, region: str, home: str = "") -> str:
+        """Which freeze keeps jobs of that home, or of any other, from starting there now; "" for none."""
+        now = self._now()
         here = next((each for each in self.regions if each.name == region), None)
         for freeze in () if here is None else here.freezes:
             if freeze.window.start <= now < freeze.window.end and (not freeze.moves or region != home):

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tidewatt.backends.backend import BackendError, Capacity, Read
-from tidewatt.backends.clock import moment
+from tidewatt.backends.clock import moment, time_ms
 from tidewatt.backends.engines import engine
 from tidewatt.scheduler.daemon.drains import drain_view
 from tidewatt.scheduler.daemon.grid_now import grid_now
@@ -16,6 +16,7 @@ from tidewatt.scheduler.daemon.shifting import shifting
 from tidewatt.scheduler.daemon.site import HOST, Site
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.operator_schema import PlaceView, RegionsView
+from tidewatt.scheduler.prices.tariff import at
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.settings import RegionTable
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
@@ -96,7 +97,8 @@ class Places:
             answered=None if answered_ms is None else moment(answered_ms),
             pue=region.pue,
             pue_source=region.pue_source,
-            price_per_kwh=region.price_per_kwh,
+            **_price(site, region),
+            frozen=board.frozen(region.name),
             data=region.data,
             running=len(here),
         )
@@ -138,6 +140,17 @@ class Places:
             return backend.capacity(region.name) if isinstance(backend, Read) else None
         except (BackendError, SchedulerError, OSError) as error:
             return str(error)
+
+
+def _price(site: Site, region: Region) -> dict[str, Any]:
+    """What a kWh costs there now, and whose figure that is."""
+    told: dict[str, Any] = {"currency": region.currency, "max_price_per_kwh": region.max_price_per_kwh}
+    step = at(region.prices, time_ms(site.clock.now()))
+    price = region.price_per_kwh if step is None else step.per_kwh
+    source = site.board.price_source(region.name)
+    if step is not None and not step.known:
+        source += "; not known now: the mean of the week before"
+    return told | {"price_per_kwh": price, "price_source": source}
 
 
 def _refused(site: Site, region: str) -> list[str]:

@@ -95,6 +95,13 @@ def _ruling(pages: APIRouter, desk: Desk, visitor_of: VisitorOf) -> None:
             _editor, request, typed.get("text", ""), typed.get("digest", ""), checks=True
         )
 
+    @pages.post("/rules/try")
+    async def tried(request: Request) -> Response:
+        typed = await form_of(request)
+        return await run_in_threadpool(
+            _editor, request, typed.get("text", ""), typed.get("digest", ""), tries=True
+        )
+
     @pages.post("/rules")
     async def put(request: Request) -> Response:
         typed = await form_of(request)
@@ -110,15 +117,22 @@ def _ruling(pages: APIRouter, desk: Desk, visitor_of: VisitorOf) -> None:
         return await run_in_threadpool(answered)
 
     def _editor(
-        request: Request, text: str, digest: str, *, checks: bool = False, trouble: str = ""
+        request: Request,
+        text: str,
+        digest: str,
+        *,
+        checks: bool = False,
+        tries: bool = False,
+        trouble: str = "",
     ) -> HTMLResponse:
-        found, checked = desk.rules(), None
-        if checks:
-            try:
-                checked = desk.check_rules(text)
-            except BadInput as error:
-                trouble = str(error)
+        found, checked, tried = desk.rules(), None, None
+        try:
+            checked = desk.check_rules(text) if checks or tries else None
+            tried = desk.try_rules(text) if tries else None
+        except BadInput as error:
+            trouble = str(error)
         values: dict[str, Any] = {"text": text, "digest": digest, "checked": checked, "trouble": trouble}
+        status = 422 if trouble else 200
         return screen(
-            "rules.html", visitor_of(request), 422 if trouble else 200, here="regions", rules=found, **values
+            "rules.html", visitor_of(request), status, here="regions", rules=found, tried=tried, **values
         )
