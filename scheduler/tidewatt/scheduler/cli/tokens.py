@@ -39,7 +39,7 @@ def token(
             say(made["token"])
             say(f"  {_sentence(made['view'])}; it is shown this once, and sent as `Authorization: Bearer`")
         case "revoke":
-            ended = daemon().revoke_token(_named(name))
+            ended = daemon().revoke_token(_public(_named(name)))
             if as_json:
                 say_json(ended)
             else:
@@ -114,6 +114,11 @@ def _named(name: str | None) -> str:
     if not name:
         raise BadInput("name the token, for example `tidewatt token create laptop`")
     return name
+
+
+def _public(name: str) -> str:
+    """A name or id; of a whole token its id alone, so that the rest is sent and written nowhere."""
+    return name.split("_")[1] if name.startswith("tw_") and name.count("_") > 1 else name
 
 
 def _lasting_s(text: str) -> float | None:

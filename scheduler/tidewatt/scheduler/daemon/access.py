@@ -4,16 +4,19 @@ import asyncio
 import contextlib
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from tidewatt.scheduler.daemon.asgi import Asgi, Receive, Scope, Send, refusal
+from tidewatt.scheduler.daemon.asked import Asked, Door, asked_of
 from tidewatt.scheduler.daemon.auditing import Audit
-from tidewatt.scheduler.daemon.callers import Caller, Through, asking
+from tidewatt.scheduler.daemon.callers import NOBODY, Caller, Through, asking
 from tidewatt.scheduler.daemon.headers import stricter
+from tidewatt.scheduler.daemon.portions import Portioned, Portions
 from tidewatt.scheduler.daemon.scopes import SAFE, includes, is_open, needed
 from tidewatt.scheduler.daemon.sessions import ASKED, Session, Sessions, cookie_of, same
 from tidewatt.scheduler.daemon.throttling import Throttle
@@ -26,38 +29,6 @@ WITHIN_S = 60.0  # a request has come as a whole
 FORM = b"application/x-www-form-urlencoded"
 DOOR = "tidewatt.door"  # in an ASGI scope: the door and what was asked there, for signing in
 STILL = "tidewatt.still"  # in an ASGI scope: whether who asked may still be answered
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """What a TCP door goes by: the names it answers to, whose X-Forwarded-* it believes, TLS."""
-
-    hosts: frozenset[str]
-    proxies: frozenset[str] = frozenset()
-    tls: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One request, as far as access goes."""
-
-    method: str
-    path: str
-    query: str
-    headers: dict[bytes, bytes]
-    address: str
-    host: str
-    secure: bool
-
-    def header(self, name: bytes) -> str:
-        """A header's text, "" where it was not sent."""
-        return self.headers.get(name, b"").decode("latin-1")
-
-    @property
-    def page(self) -> bool:
-        """Whether a browser looks at the page, to whom a way to sign in helps more than a problem."""
-        wants = "text/html" in self.header(b"accept") and not self.headers.get(b"hx-request")
-        return wants and not self.path.startswith("/api/")
 
 
 @dataclass(slots=True)
@@ -85,12 +56,13 @@ class Access:
     def __init__(self, inner: Asgi, keys: Keys, door: Door) -> None:
         self._inner, self._keys, self._door = inner, keys, door
         self._known_good: set[tuple[str, str]] = set()
+        self._portions = Portions()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers itself where the request may not pass."""
         if scope["type"] != "http":
             return
-        asked = _asked(scope, self._door)
+        asked = asked_of(scope, self._door)
 
         async def strict(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
@@ -106,11 +78,13 @@ class Access:
             await found.answer(scope, receive, strict)
 
     async def _let_in(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
+        if not asked.path.isprintable():  # `$` in a route's pattern lets a line end pass
+            raise refused(400, "a path has no control characters")
         self._check_host(asked)
         receive = _bounded(receive, asked)
         if is_open(asked.method, asked.path):
             scope[DOOR] = self, asked
-            with asking(None, Through("", asked.address, "read")):
+            with asking(NOBODY if self._keys.shared else None, Through("", asked.address, "read")):
                 await self._inner(scope, receive, send)
             return
         token, session, receive = await self._credential(asked, receive)
@@ -120,24 +94,26 @@ class Access:
         caller = self._caller(token, asked)
         way = f"page {token.name}" if session else f"token {token.name}"
         scope[ASKED] = session
-        scope[STILL] = lambda: self._keys.tokens.of(token.id) is not None
+        scope[STILL] = partial(self._still, token, session, caller)
         if self._keys.tokens.used(token):
             self._keys.audit.used(token.id)
-        with asking(caller, Through(way, asked.address, token.scope)):
-            await self._inner(scope, receive, send)
+        inner = self._inner
+        if caller is not None:
+            inner = Portioned(inner, self._portions.turn(caller.uid))
+        with asking(caller, Through(way, asked.address, token.scope, token.expires_ms)):
+            await inner(scope, receive, send)
+
+    def _still(self, token: TokenRecord, session: Session | None, caller: Caller | None) -> bool:
+        """Whether somebody who was let in would be now, as the same."""
+        held = self._keys.tokens.of(token.id) is not None
+        if session is not None:
+            held = held and self._keys.sessions.holds(session)
+        return held and (caller is None or self._keys.caller(token) == caller)
 
     def _check_host(self, asked: Asked) -> None:
         if asked.host not in self._door.hosts:
             raise refused(421, "this daemon does not answer to that name: allowed_hosts in [server] adds it")
-        origin = asked.header(b"origin")
-        if b"origin" in asked.headers:
-            parts = urlsplit(origin)
-            scheme = "https" if asked.secure else "http"
-            if (parts.scheme, _named(parts.netloc, scheme)) != (scheme, asked.host):
-                raise refused(403, "requests from pages of other sites are refused")
-        if asked.header(b"sec-fetch-site") in ("cross-site", "same-site") and (
-            asked.method not in SAFE or asked.header(b"sec-fetch-mode") != "navigate"
-        ):
+        if asked.foreign:
             raise refused(403, "requests from pages of other sites are refused")
 
     async def _credential(
@@ -162,13 +138,15 @@ class Access:
     def token_of(self, text: str, asked: Asked) -> TokenRecord:
         """The token that somebody sent; each that is a guess counts against address and token."""
         throttle, number = self._keys.throttle, public_part(text)
-        names = (f"address {asked.address}", f"token {number}" if number else "")
+        names = (asked.network, f"token {number}" if number else "")
         token = self._keys.tokens.found(text)
         if token is not None and not token.holds(self._keys.tokens.now_ms()):
             raise _unknown(asked, f"the token {token.name} is revoked or over: `tidewatt token create`")
         if token is not None and (asked.address, token.id) in self._known_good:
             return token  # nobody's wrong guesses shut out whom we know
-        if wait_s := throttle.wait_s(*filter(None, names)):
+        # A token that is right is refused only while it is itself being guessed at: otherwise anybody could
+        # shut out all others at the same address.
+        if wait_s := throttle.wait_s(*filter(None, names if token is None else names[1:])):
             raise Refusal(
                 refusal(_problem(429, f"too many wrong tokens: try again in {wait_s:.0f} s"),
                         Retry_After=str(int(wait_s) + 1))
@@ -193,32 +171,17 @@ class Access:
         """What opens it."""
         return self._keys
 
-
-def _asked(scope: Scope, door: Door) -> Asked:
-    headers = dict(scope["headers"])
-    address = (scope.get("client") or ("",))[0]
-    host, secure = headers.get(b"host", b"").decode("latin-1"), door.tls
-    if address in door.proxies:
-        secure = secure or headers.get(b"x-forwarded-proto", b"") == b"https"
-        host = headers.get(b"x-forwarded-host", host.encode("latin-1")).decode("latin-1")
-        # the last one is what the proxy itself saw; those before it are what clients say
-        told = headers.get(b"x-forwarded-for", address.encode()).decode("latin-1")
-        address = told.rpartition(",")[2].strip()
-    scheme = "https" if secure else "http"
-    query = scope.get("query_string", b"").decode("latin-1")
-    return Asked(scope["method"], scope["path"], query, headers, address, _named(host, scheme), secure)
-
-
-def _named(host: str, scheme: str) -> str:
-    """A host in one spelling: lower case, with its port."""
-    host = host.lower()
-    if host.rpartition("]")[2].count(":"):
-        return host
-    return f"{host}:{443 if scheme == 'https' else 80}" if host else ""
+    @property
+    def proxies(self) -> frozenset[str]:
+        """Addresses that stand for others."""
+        return self._door.proxies
 
 
 def _bounded(receive: Receive, asked: Asked) -> Receive:
     """A request that is too long, or takes too long to come, is taken for gone."""
+    if b"transfer-encoding" in asked.headers and b"content-length" in asked.headers:
+        # A proxy may go by the one and we by the other: what is left over would be somebody's next request.
+        raise refused(400, "a request has a length or comes in chunks, not both", Connection="close")
     length = asked.header(b"content-length") or "0"
     if not length.isdecimal() or int(length) > MOST_BYTES:
         raise refused(413, f"a request may have {MOST_BYTES // 1_000_000} MB at most")
@@ -275,8 +238,9 @@ def _problem(status: int, detail: str) -> Problem:
     return Problem(title=title, status=status, detail=detail)
 
 
-def refused(status: int, detail: str) -> Refusal:
-    return Refusal(refusal(_problem(status, detail)))
+def refused(status: int, detail: str, **headers: str) -> Refusal:
+    """The request is answered so."""
+    return Refusal(refusal(_problem(status, detail), **headers))
 
 
 def _unknown(asked: Asked, detail: str) -> Refusal:

@@ -1,8 +1,9 @@
 """The audit log: who asked for what, by which way, and what came of it.
 
 Everything that may change something is noted, and everything that was refused; what was only looked at is
-not. Lines are gathered for a moment and written together, so that a submission does not wait for two commits:
-a power cut may take the last half second. The ledger, which holds what was changed, loses nothing.
+not. Of what nobody known was refused, so many lines a minute are (`strangers`). Lines are gathered for a
+moment and written together, so that a submission does not wait for two commits: a power cut may take the last
+half second. The ledger, which holds what was changed, loses nothing.
 """
 
 import queue
@@ -17,10 +18,12 @@ from fastapi import FastAPI
 from tidewatt.backends.clock import moment
 from tidewatt.scheduler.access_schema import AuditPage, AuditView
 from tidewatt.scheduler.daemon.asgi import Asgi, Receive, Scope, Send
+from tidewatt.scheduler.daemon.asked import network
 from tidewatt.scheduler.daemon.callers import operator_only, through, user_name
 from tidewatt.scheduler.daemon.paging import Limit, Number, link
 from tidewatt.scheduler.daemon.scopes import SAFE
-from tidewatt.scheduler.daemon.tokens import Tokens, real_ms
+from tidewatt.scheduler.daemon.strangers import Strangers
+from tidewatt.scheduler.daemon.tokens import Tokens, hidden, real_ms
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.store import Store, schema
 
@@ -38,6 +41,7 @@ class Audit:
 
     def __init__(self, store: Store, tokens: Tokens) -> None:
         self._store, self._tokens = store, tokens
+        self._strangers = Strangers()
         self._waiting: queue.Queue[dict[str, Any]] = queue.Queue(MOST_WAITING)
         self._used: dict[str, int] = {}
         self._lost = 0
@@ -48,14 +52,16 @@ class Audit:
     def note(self, method: str, path: str, status: int, subject: str = "", user: str | None = None) -> None:
         """Notes a request of whoever asks now; `user` where that is nobody known."""
         way = through()
+        if user == "" and not self._strangers.noted(network(way.address)):
+            return
         line = {
             "time_ms": real_ms(),
             "user": user_name() if user is None else user,
             "way": way.way if user is None else "",
             "address": way.address,
             "method": method[:16],
-            "path": path[:LONGEST],
-            "subject": subject[:LONGEST],
+            "path": hidden(path)[:LONGEST],
+            "subject": hidden(subject)[:LONGEST],
             "status": status,
         }
         try:
@@ -84,6 +90,8 @@ class Audit:
             lines.append(self._waiting.get_nowait())
         used, self._used = self._used, {}
         try:
+            if more := self._strangers.more():
+                lines.append(_told(f"{more} more requests of nobody known were refused"))
             if lines or self._lost:
                 self._write(lines)
             for token_id, at_ms in used.items():
@@ -101,8 +109,7 @@ class Audit:
     def _write(self, lines: list[dict[str, Any]]) -> None:
         table, now, lost = schema.audit, real_ms(), self._lost
         if lost:
-            told = {"user": "", "way": "", "address": "", "method": "", "status": 0}
-            lines = [*lines, told | {"time_ms": now, "path": "", "subject": f"{lost} lines were lost"}]
+            lines = [*lines, _told(f"{lost} lines were lost")]
         with self._store.transaction() as transaction:
             last = transaction.execute(sa.select(sa.func.max(table.c.seq))).scalar() or 0
             transaction.execute(
@@ -158,6 +165,12 @@ def routes(api: FastAPI, audit: Audit) -> None:
         further = found[-1].seq if len(found) == limit else None
         asked = {"limit": limit, "user": user, "method": method}
         return AuditPage(lines=tuple(found), before=further, next=link("audit", asked, further))
+
+
+def _told(subject: str) -> dict[str, Any]:
+    """A line of the log's own."""
+    empty = {"user": "", "way": "", "address": "", "method": "", "path": "", "status": 0}
+    return empty | {"time_ms": real_ms(), "subject": subject}
 
 
 def _view(row: sa.Row[Any]) -> AuditView:

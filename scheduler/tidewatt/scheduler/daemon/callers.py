@@ -34,6 +34,9 @@ class Caller:
     operator: bool
 
 
+NOBODY = Caller(-1, -1, frozenset(), "", operator=False)  # whom a shared daemon does not know yet
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """Whom a shared daemon serves: the members of one group, and root. `operators` are groups, too."""
@@ -53,11 +56,12 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Through:
-    """How a request came: by the socket, a token or the page, and how much that allows."""
+    """How a request came: by the socket, a token or the page, how much that allows, and until when."""
 
     way: str = "socket"
     address: str = ""
     scope: str = "operate"
+    expires_ms: int | None = None
 
 
 _asking: ContextVar[Caller | None] = ContextVar("caller", default=None)

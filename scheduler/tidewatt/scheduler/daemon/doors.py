@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tidewatt.scheduler.daemon import gate
 from tidewatt.scheduler.daemon.access import Access
 from tidewatt.scheduler.daemon.asgi import Asgi, Receive, Scope, Send
 from tidewatt.scheduler.daemon.callers import Caller, Served, asking, peer
@@ -20,8 +21,6 @@ from tidewatt.scheduler.daemon.portions import Portioned, Portions
 
 log = structlog.get_logger()
 CLOSING_S = 5.0
-SILENT_S = 20.0  # a connection that asks for nothing for so long is closed
-MOST_CONNECTIONS = 2_000  # over TCP, event streams included
 
 
 class Doors:
@@ -54,10 +53,11 @@ class Doors:
 
     def open_tcp(self, listening: socket.socket, access: Access, tls: tuple[Path, Path] | None) -> None:
         """Opens the same routes to whoever has a token; `tls` are a certificate and its key."""
-        more: dict[str, Any] = {"limit_concurrency": MOST_CONNECTIONS, "proxy_headers": False}
+        more: dict[str, Any] = {"proxy_headers": False, "loop": f"{gate.__name__}:{gate.Loop.__name__}"}
         if tls is not None:
             more |= {"ssl_certfile": str(tls[0]), "ssl_keyfile": str(tls[1])}
-        self._serve(listening, access, http=_Impatient, **more)
+        guarded = gate.Gate(listening, gate.places(), access.proxies)
+        self._serve(guarded, access, http=gate.Impatient, **more)
 
     def keep(self) -> None:
         """Opens the Unix socket again where its folder went with the user's last session."""
@@ -97,19 +97,6 @@ class PeerCheckedProtocol(H11Protocol):
         super().connection_made(transport)
         if uid not in {os.getuid(), 0}:
             transport.abort()
-
-
-class _Impatient(H11Protocol):
-    """HTTP over TCP; who connects and then asks for nothing, or byte by byte, is hung up on."""
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-
-        def silent() -> None:
-            if self.cycle is None:
-                transport.abort()
-
-        self.loop.call_later(SILENT_S, silent)
 
 
 class _Asked:

@@ -3,10 +3,11 @@
 import ipaddress
 import socket
 import ssl
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidewatt.scheduler.daemon.access import Door
+from tidewatt.scheduler.daemon.asked import Door
 from tidewatt.scheduler.errors import BadInput
 
 
@@ -31,12 +32,7 @@ class Listening:
             except ValueError:
                 raise BadInput(f"--behind-proxy {proxy} is no address: write for example 10.0.0.5") from None
         if self.tls_cert is not None and self.tls_key is not None:
-            try:
-                ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
-                    self.tls_cert, self.tls_key
-                )
-            except (OSError, ssl.SSLError) as error:
-                raise BadInput(f"--tls-cert {self.tls_cert} cannot be used with its key: {error}") from None
+            _check_tls(self.tls_cert, self.tls_key)
         if is_loopback(host):
             return
         if self.tls_cert is None and not self.proxies:
@@ -84,6 +80,23 @@ class Listening:
         if not host or not port.isdecimal() or not (is_loopback(host) or _is_address(host)):
             raise BadInput(f"--listen {self.listen}: write an address and a port, such as 127.0.0.1:8421")
         return "127.0.0.1" if host == "localhost" else host, int(port)
+
+
+def _check_tls(certificate: Path, key: Path) -> None:
+    """Raises BadInput where they cannot be used, or others than their owner and a group can read the key."""
+    try:
+        mode = stat.S_IMODE(key.stat().st_mode)
+        if mode & 0o027:
+            raise BadInput(f"--tls-key {key} can be read or changed by others: `chmod 600 {key}`")
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, key, password=_no_password)
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        raise BadInput(f"--tls-cert {certificate} cannot be used with its key {key}: {error}") from None
+
+
+def _no_password() -> str:
+    """Nobody sits there who could type one."""
+    raise ValueError("it has a password, which the daemon cannot ask for: remove it from the file")
 
 
 def is_loopback(host: str) -> bool:

@@ -7,10 +7,10 @@ Scope = Literal["read", "submit", "operate"]
 SCOPES: tuple[Scope, ...] = ("read", "submit", "operate")  # each includes those before it
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 HEALTH = "/api/v1/health"
-_OPERATORS = re.compile(r"/api/v1/(audit|tokens|decisions|purge)(/|$)")
-_ASKS = re.compile(r"/(api/v1/(plan|rehearse|policy/explain|policy/try)|plan-preview|logout)$")
-_SUBMITS = re.compile(r"/(api/v1/jobs|jobs|submit)(/|$)")
-_OPEN = re.compile(r"/(login|static/.*|favicon\.ico)$")
+_OPERATORS = re.compile(r"/api/v1/(audit|tokens|decisions|purge)(/|\Z)")
+_ASKS = re.compile(r"/(api/v1/(plan|rehearse|policy/explain|policy/try)|plan-preview|logout)\Z")
+_SUBMITS = re.compile(r"/(api/v1/jobs|jobs|submit)(/|\Z)")
+_OPEN = re.compile(r"/(login|static/.*|favicon\.ico)\Z")
 
 
 def needed(method: str, path: str) -> Scope:

@@ -84,6 +84,10 @@ class Sessions:
         token = self._tokens.of(session.token_id)
         return None if token is None else (session, token)
 
+    def holds(self, session: Session) -> bool:
+        """Whether nobody has ended it, and it is not over."""
+        return session.sha256 in self._known and self._tokens.now_ms() < session.expires_ms
+
     def end(self, session: Session) -> None:
         """Ends it at once."""
         with self._lock, self._store.transaction() as transaction:
@@ -91,10 +95,11 @@ class Sessions:
             transaction.execute(schema.session.delete().where(where))
             self._known.pop(session.sha256, None)
 
-    def code(self, scope: Scope, user: str, uid: int | None) -> str:
-        """A code that begins one session within a minute, for `tidewatt open`."""
+    def code(self, scope: Scope, user: str, uid: int | None, until_ms: int | None = None) -> str:
+        """A code that begins one session within a minute, for `tidewatt open`; it ends by `until_ms`."""
         name = f"page {secrets.token_hex(3)}"
-        token, _never_shown = self._tokens.create(name, scope, LASTING_MS, user, uid)
+        left = LASTING_MS if until_ms is None else min(LASTING_MS, until_ms - self._tokens.now_ms())
+        token, _never_shown = self._tokens.create(name, scope, left, user, uid)
         code = secrets.token_urlsafe(24)
         with self._lock:
             now = self._tokens.now_ms()

@@ -6,8 +6,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from tidewatt.scheduler.daemon.access import DOOR, MOST_FORM_BYTES, Access, Asked, Refusal, refused
+from tidewatt.scheduler.daemon.access import DOOR, MOST_FORM_BYTES, Access, Refusal, refused
 from tidewatt.scheduler.daemon.asgi import refusal
+from tidewatt.scheduler.daemon.asked import Asked
 from tidewatt.scheduler.daemon.sessions import ASKED, COOKIE, LASTING_MS, SECURE_COOKIE, Session
 from tidewatt.scheduler.daemon.tokens import TokenRecord
 from tidewatt.scheduler.schemas import Problem
@@ -59,7 +60,7 @@ def routes(api: FastAPI) -> None:
 
 def _token(access: Access, asked: Asked, fields: dict[str, str]) -> TokenRecord:
     if code := fields.get("code", ""):
-        name = f"address {asked.address}"
+        name = asked.network
         found = None if access.keys.throttle.wait_s(name) else access.keys.sessions.redeemed(code)
         if found is None:
             access.keys.throttle.fail(name)

@@ -2,14 +2,14 @@
 
 import pwd
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 
 from tidewatt.backends.clock import moment
 from tidewatt.scheduler.access_schema import CodeReply, TokenReply, TokenRequest, TokensView, TokenView
 from tidewatt.scheduler.daemon.callers import current, root_only, through, user_name
 from tidewatt.scheduler.daemon.scopes import SCOPES, Scope
 from tidewatt.scheduler.daemon.sessions import CODE_MS, Sessions
-from tidewatt.scheduler.daemon.tokens import TokenRecord, Tokens
+from tidewatt.scheduler.daemon.tokens import TokenRecord, Tokens, public_part
 from tidewatt.scheduler.errors import BadInput, Refused
 
 
@@ -23,17 +23,19 @@ def routes(api: FastAPI, tokens: Tokens, sessions: Sessions) -> None:
         return TokensView(tokens=tuple(_view(each, tokens) for each in found))
 
     @api.post("/api/v1/tokens", tags=["access"])
-    def create(request: TokenRequest) -> TokenReply:
-        """A new token, shown in this answer alone."""
+    def create(request: TokenRequest, response: Response) -> TokenReply:
+        """A new token, shown in this answer alone; one made with a token ends with that at the latest."""
         user, uid = _whose(request.user)
         lasting = None if request.lasting_s is None else round(request.lasting_s * 1000)
+        _check_lasting(lasting, tokens.now_ms())
         made, text = tokens.create(request.name, request.scope, lasting, user, uid)
+        response.headers["Location"] = f"/api/v1/tokens/{made.id}"
         return TokenReply(token=text, view=_view(made, tokens))
 
     @api.delete("/api/v1/tokens/{key}", tags=["access"])
     def revoke(key: str) -> TokenView:
         """Ends a token at once, by its name or id."""
-        return _view(tokens.revoke(key, _uid(), everybodys=_all()), tokens)
+        return _view(tokens.revoke(public_part(key) or key, _uid(), everybodys=_all()), tokens)
 
     @api.post("/api/v1/login-codes", tags=["access"])
     def code() -> CodeReply:
@@ -41,8 +43,21 @@ def routes(api: FastAPI, tokens: Tokens, sessions: Sessions) -> None:
         caller = current()
         held: Scope = next(each for each in SCOPES if each == through().scope)
         return CodeReply(
-            code=sessions.code(held, user_name(), None if caller is None else caller.uid),
+            code=sessions.code(
+                held, user_name(), None if caller is None else caller.uid, through().expires_ms
+            ),
             within_s=CODE_MS / 1000,
+        )
+
+
+def _check_lasting(lasting_ms: int | None, now_ms: int) -> None:
+    """Raises BadInput where a token would outlast the one that it is asked for with."""
+    over_ms = through().expires_ms
+    if over_ms is not None and (lasting_ms is None or now_ms + lasting_ms > over_ms):
+        left_min = max(0, over_ms - now_ms) // 60_000
+        raise BadInput(
+            f"this token holds for {left_min} min more, and makes none that outlast it: ask for a shorter"
+            " time, or make the new one on the machine where the daemon runs"
         )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 import secrets
 import threading
 import time
@@ -16,6 +17,7 @@ from tidewatt.scheduler.store import Store, schema
 
 PREFIX = "tw_"
 LONGEST_NAME = 60
+_SECRET = re.compile(rf"({PREFIX}[0-9a-f]{{8}})_[\w-]{{8,}}")
 MOST = 1_000  # that hold, of one user
 USED_EVERY_MS = 60_000
 
@@ -143,3 +145,8 @@ def digest(text: str) -> str:
 def public_part(text: str) -> str:
     """The id within a token, "" where it has none."""
     return text.removeprefix(PREFIX).partition("_")[0][:8] if text.startswith(PREFIX) else ""
+
+
+def hidden(text: str) -> str:
+    """A text without the secret part of any token that somebody may have put there."""
+    return _SECRET.sub(r"\1_...", text)
