@@ -20,6 +20,7 @@ from tidewatt.scheduler.errors import BadInput, Refused
 
 FORMAT = 1
 LIST = "backup.json"
+OWN = "sha256"  # of the list but for this
 MOST_LIST_BYTES = 256 << 20
 _NAME = re.compile(r"[^/\x00]+(/[^/\x00]+)*")
 _AT_ONCE = 1 << 20
@@ -61,7 +62,8 @@ class BackupFile:
 
     def add_list(self, told: Mapping[str, Any]) -> None:
         """Adds the list, last of all."""
-        content = json.dumps({"format": FORMAT, **told, "files": self.listed}, sort_keys=True).encode()
+        whole = {"format": FORMAT, **told, "files": self.listed}
+        content = json.dumps({**whole, OWN: _digest(whole)}, sort_keys=True).encode()
         entry = tarfile.TarInfo(LIST)
         entry.size, entry.mode = len(content), 0o600
         self.archive.addfile(entry, _Hashed(content))
@@ -145,7 +147,8 @@ def read(path: Path, take: Taking | None = None) -> dict[str, Any]:
                 if entry.name == LIST:
                     listed = _list(archive, entry, path)
                     continue
-                found[_checked(entry, found, path)] = _read(archive, entry, take)
+                name = _checked(entry, found, path)  # before anything is done with it
+                found[name] = _read(archive, entry, take)
     except OSError as error:
         raise BadBackup(f"{path} cannot be read: {error.strerror or error}") from error
     except (tarfile.TarError, zlib.error, EOFError, ValueError, RecursionError) as error:
@@ -191,6 +194,8 @@ def _read(archive: tarfile.TarFile, entry: tarfile.TarInfo, take: Taking | None)
 def _compare(listed: Any, found: Mapping[str, dict[str, Any]], path: Path) -> None:
     if not isinstance(listed, dict) or listed.get("format") != FORMAT:
         raise BadBackup(f"{path} has a form that this version of Tidewatt does not know: upgrade")
+    if listed.pop(OWN, "") != _digest(listed):
+        raise BadBackup(f"{path} has a list that was changed: do not trust it")
     files = listed.get("files")
     if not isinstance(files, dict):
         raise BadBackup(f"{path} has a list that cannot be read: do not trust it")
@@ -199,6 +204,10 @@ def _compare(listed: Any, found: Mapping[str, dict[str, Any]], path: Path) -> No
     wrong += [f"{name} is missing" for name in sorted(files) if name not in found]
     if wrong:
         raise BadBackup(f"{path} is not what was written: {'; '.join(wrong[:3])}")
+
+
+def _digest(listed: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
 
 
 def _entry(name: str, found: os.stat_result) -> tarfile.TarInfo:
