@@ -134,7 +134,8 @@ def test_jobs_are_taken_in_though_the_planner_fails(tmp_path: Path, monkeypatch:
     def sick(*_asked: Any, **_more: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("tidewatt.scheduler.planning.board.Board.options", sick)
+    for around in ("board.Board", "standing.Standing"):
+        monkeypatch.setattr(f"tidewatt.scheduler.planning.{around}.options", sick)
     with office(tmp_path) as at:
         soon = NOW + timedelta(minutes=30)
         assert at.submit(finish_by=soon).offers == ()
@@ -148,14 +149,14 @@ def test_array_that_cannot_be_stored_whole_is_not_stored_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with office(tmp_path) as at:
-        stored = Transaction.set_plan
+        stored = Transaction.tell_plan
 
         def full_at_the_third(on: Transaction, job_id: int, *told: Any) -> None:
             if job_id == 3:
                 raise StoreError("the disk is full")
             stored(on, job_id, *told)
 
-        monkeypatch.setattr(Transaction, "set_plan", full_at_the_third)
+        monkeypatch.setattr(Transaction, "tell_plan", full_at_the_third)
         with pytest.raises(StoreError, match="the disk is full"):
             at.submit(array=tuple(range(5)), env={"SECRET": "1"})
         assert (at.store.jobs(), at.store.events()) == ([], [])

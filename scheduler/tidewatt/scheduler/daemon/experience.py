@@ -28,6 +28,8 @@ class Experience:
     def __init__(self, site: Site, store: Store) -> None:
         self._site, self._store = site, store
         self._runs: dict[int, tuple[SettlementState, PastRun | None]] = {}
+        self._known: dict[str, list[PastRun]] = {}  # by user
+        self._endings = -1  # of the store, when that was known
 
     def of(self, request: SubmitRequest) -> Learnt | None:
         """What earlier runs say of a new one; None where there are too few."""
@@ -40,7 +42,17 @@ class Experience:
             gpu_kind=request.kinds[0].kind if request.kinds else request.gpu_kind,
             estimate_s=request.duration_s,
         )
-        return learn(self._newest(asked.user), asked)
+        return learn(self._past(asked.user), asked)
+
+    def _past(self, user: str) -> list[PastRun]:
+        """The runs of a user, looked for again only where a job has ended or was settled."""
+        endings = self._store.endings()
+        if endings != self._endings:
+            self._known, self._endings = {}, endings
+        known = self._known
+        if user not in known:
+            known[user] = self._newest(user)
+        return known[user]
 
     def _newest(self, user: str) -> list[PastRun]:
         states = self._store.done_by(user, LOOKED_AT)

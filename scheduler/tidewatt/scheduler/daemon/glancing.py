@@ -28,3 +28,8 @@ class Glance:
     def looked(self, now: datetime, until: datetime) -> None:
         """After a look that followed `idle`: what it did itself counts as news."""
         self._seq, self._at, self._until, self._looked = self._seen, now, until, time.monotonic()
+
+    def took(self, before: int, after: int, due: datetime) -> None:
+        """Between these events submissions were stored, and nothing else; none is due before that moment."""
+        if self._seq == before and self._until is not None:
+            self._seq, self._until = after, min(self._until, due)

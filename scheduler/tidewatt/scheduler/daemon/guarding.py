@@ -52,6 +52,11 @@ class Guardian:
         self._parking = parking or Parking(site, store, launcher)
         self._glance = Glance(store)
 
+    @property
+    def glance(self) -> Glance:
+        """What the last look has seen."""
+        return self._glance
+
     def turn(self) -> None:
         """Starts what must start now; never raises."""
         held = self._lock.acquire(timeout=PATIENCE_S)

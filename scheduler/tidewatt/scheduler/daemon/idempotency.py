@@ -23,6 +23,7 @@ from tidewatt.scheduler.request_schema import SubmitReply, SubmitRequest
 from tidewatt.scheduler.store import Store, Transaction, schema
 
 KEPT_MS = 7 * 86_400_000
+SWEPT_MS = 600_000  # at most so often those are deleted that are older
 LONGEST = 255
 
 
@@ -30,6 +31,7 @@ LONGEST = 255
 class _Pending:
     key: str
     digest: str
+    sweeps: bool = False
 
 
 _pending: ContextVar[_Pending | None] = ContextVar("pending", default=None)
@@ -42,6 +44,7 @@ class Idempotency:
         self._store = store
         self._lock = threading.Lock()
         self._busy: dict[str, tuple[threading.Lock, int]] = {}
+        self._swept_ms = 0
 
     def once(
         self, key: str | None, request: SubmitRequest, submit: Callable[[SubmitRequest], SubmitReply]
@@ -57,6 +60,9 @@ class Idempotency:
         with self._alone(pending.key):
             if (answer := self._earlier(pending, key)) is not None:
                 return self._retold(answer), True
+            now_ms = real_ms()
+            if now_ms - self._swept_ms >= SWEPT_MS:
+                pending.sweeps, self._swept_ms = True, now_ms
             token = _pending.set(pending)
             try:
                 return submit(request), False
@@ -104,7 +110,8 @@ def note(transaction: Transaction, numbers: list[int], told: dict[str, Any]) -> 
     if pending is None:
         return
     table, now = schema.idempotency, real_ms()
-    transaction.execute(table.delete().where(table.c.time_ms < now - KEPT_MS))
+    if pending.sweeps:
+        transaction.execute(table.delete().where(table.c.time_ms < now - KEPT_MS))
     row = {
         "key": pending.key,
         "digest": pending.digest,

@@ -125,8 +125,13 @@ def store_jobs(
     plans: Sequence[Plan | None],
     lots: Sequence[Lot | None],
     folder: Path,
+    *,
+    sync: bool = True,
 ) -> list[int]:
-    """Stores the job, or all tasks of the array, with lots and plans; gives the staged folder its number."""
+    """Stores the job, or all tasks of the array, with lots and plans; gives the staged folder its number.
+
+    Without `sync` the caller sees to it that the folders' names are durable before the transaction is.
+    """
     done, ended = predecessors
     common = replace(_record(site, request, ask), after=done, after_any=ended)
     numbers: list[int] = []
@@ -138,15 +143,18 @@ def store_jobs(
         job_id = transaction.add_job(record)
         if request.array and not numbers:  # its own number is that of the array
             record = replace(record, array=job_id)
-            transaction.change_job(job_id, array=job_id)
         _take(site.paths.job(job_id), None if numbers else folder, submitter(site.paths))
         numbers.append(job_id)
-        _tell(transaction, site, request, replace(record, id=job_id))
+        record = replace(record, id=job_id)
+        _tell(transaction, request, record)
         if lot is not None:  # before its plan
             transaction.append(record.submitted_ms, "holdout", lot.record(), job_id=job_id)
         if plan is not None and not request.hold:
-            transaction.set_plan(job_id, replace(plan, job_id=job_id), time_ms(ask.submitted), "submitted")
-    _sync(site.paths.jobs)
+            record = replace(record, plan=replace(plan, job_id=job_id))
+            transaction.tell_plan(job_id, replace(plan, job_id=job_id), time_ms(ask.submitted), "submitted")
+        transaction.change_job(job_id, plan=record.plan, array=record.array, **_places(site, request, record))
+    if sync:
+        sync_names(site.paths.jobs)
     return numbers
 
 
@@ -169,13 +177,17 @@ def _take(home: Path, folder: Path | None, who: Owner | None) -> None:
         folder.rename(home)
 
 
-def _tell(transaction: Transaction, site: Site, request: SubmitRequest, record: JobRecord) -> None:
-    """Appends the event of the submission, and stores where everything is."""
+def _tell(transaction: Transaction, request: SubmitRequest, record: JobRecord) -> None:
+    """Appends the event of the submission."""
     told = {**_told(record), "frozen": record.frozen}
     if request.notify is not None:
         told["notify"] = list(request.notify)
     reason = "held" if request.hold else ""
     transaction.append(record.submitted_ms, "submitted", told, job_id=record.id, reason=reason)
+
+
+def _places(site: Site, request: SubmitRequest, record: JobRecord) -> dict[str, Any]:
+    """Where everything of a job that has its number is."""
     stdout, stderr = _outputs(request, site.paths.job(record.id), record)
     source = dict(record.source)
     if request.snapshot:
@@ -183,7 +195,7 @@ def _tell(transaction: Transaction, site: Site, request: SubmitRequest, record: 
         with acting_as(submitter(site.paths)):
             copied = durable.read_bytes(first / _SNAPSHOT, _PATH) or b""
         source["snapshot"] = str(first / copied.decode(errors="replace"))
-    transaction.change_job(record.id, stdout=stdout, stderr=stderr, source=source)
+    return {"stdout": stdout, "stderr": stderr, "source": source}
 
 
 def _record(site: Site, request: SubmitRequest, ask: Ask) -> JobRecord:
@@ -333,7 +345,7 @@ def _outputs(request: SubmitRequest, home: Path, record: JobRecord) -> tuple[str
     return stdout, place(request.stderr) if request.stderr else stdout
 
 
-def _sync(folder: Path) -> None:
+def sync_names(folder: Path) -> None:
     """Makes the new names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

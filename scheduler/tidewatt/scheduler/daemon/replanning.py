@@ -139,10 +139,12 @@ def queue(site: Site, store: Store, foreign: tuple[Foreign, ...], now: datetime)
 
 def replan(store: Store, found: Queue, situation: Situation, planner: Planner, causes: str) -> None:
     """Plans all waiting jobs again and stores the plans that moved, with what moved them."""
+    store_plans(store, found, planner(situation) if found.planned else {}, causes)
+
+
+def store_plans(store: Store, found: Queue, plans: Mapping[int, Plan | Infeasible], causes: str) -> None:
+    """Stores the plans that moved, with what moved them."""
     _tend_stuck(store, found)
-    if not found.planned:
-        return
-    plans = planner(situation)
     # Where every planner has failed there are no plans: those of before stay, and the guard stands.
     answered = [(job, plans[job.id]) for job in found.planned if job.id in plans]
     changes = [(job, plan) for job, plan in answered if _differs(job, plan)]

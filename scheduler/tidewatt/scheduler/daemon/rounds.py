@@ -5,7 +5,8 @@ The guard stands apart (`guarding`): whatever goes wrong here, jobs whose time h
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -17,14 +18,17 @@ from tidewatt.scheduler.daemon.faults import told
 from tidewatt.scheduler.daemon.glancing import Glance
 from tidewatt.scheduler.daemon.launching import Launcher, NotFree
 from tidewatt.scheduler.daemon.own_use import OwnUse
+from tidewatt.scheduler.daemon.pacing import Pace
 from tidewatt.scheduler.daemon.parking import LONGEST_S, Parking
 from tidewatt.scheduler.daemon.pausing import Pauser
 from tidewatt.scheduler.daemon.polishing import SEARCH_S, QueuePlanner
-from tidewatt.scheduler.daemon.replanning import Queue, queue, replan
+from tidewatt.scheduler.daemon.replanning import Queue, queue, store_plans
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.settling import Settler
 from tidewatt.scheduler.daemon.site import Site, seen
 from tidewatt.scheduler.daemon.watching import Watcher
+from tidewatt.scheduler.plan import Plan
+from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import JobRecord
 
@@ -33,6 +37,7 @@ LONGEST_GLANCE = timedelta(hours=1)
 METER_EVERY_S = 30.0  # real seconds between two greetings of the meter
 METER_RETRY_S = 30.0  # after it could not be started
 PLAN_EVERY_MS = 60_000  # of the job's clock: forecasts and foreign processes may have changed
+LARGE = 300  # waiting jobs: from there on they are planned while others may submit
 
 
 class Rounds:
@@ -58,7 +63,9 @@ class Rounds:
         self.turned_at = time.monotonic()  # of the last round, whatever the wall clock does
         self._lock = lock
         self._causes: list[str] = ["the daemon started"]
+        self._read: tuple[Queue, str] | None = None  # a long queue that is to be planned, and why
         self._planned_ms = 0
+        self._pace = Pace()
         self._planner = QueuePlanner(self.because, SEARCH_S / site.clock.factor)
         self._meter_at = self._meter_retry_at = float("-inf")
         paths, settings = site.paths, site.settings
@@ -68,12 +75,23 @@ class Rounds:
         """Has the next round plan again, for this reason."""
         self._causes.append(cause)
 
+    def later(self, cause: str) -> None:
+        """The same where nothing depends on it, once no more such causes come."""
+        self._pace.put_off(cause)
+
+    @property
+    def glance(self) -> Glance:
+        """What the last look for what is due has seen."""
+        return self._glance
+
     def turn(self) -> None:
         """One round; never raises."""
         with self._lock:
             _step("watch", lambda: self._causes.extend(self._watcher.look()))
             _step("search", self._planner.look)
             _step("plan", self._plan)
+        _step("replan", self._plan_outside)
+        with self._lock:
             _step("pause", self._pause)
             _step("launch", self._launch)
         _step("meter", self._keep_meter)
@@ -120,20 +138,53 @@ class Rounds:
             self.because("; ".join(map(str, now)) or "no GPU is used by others any more")
 
     def _plan(self) -> None:
+        """Plans a short queue; a long one is only read, to be planned when others need not wait for it."""
+        self._read = None
         now = self._site.clock.now()
         fresh = 0 <= time_ms(now) - self._planned_ms < PLAN_EVERY_MS
-        causes = list(self._causes)
-        if not causes and fresh:
+        if not self._pace.due(urgent=bool(self._causes), stale=not fresh):
             return
-        self.parking.waits.look()
-        found = queue(self._site, self._store, self._service.foreign, now)
-        until = found.horizon(self._site.settings.default_slack)
-        outlooks, beside = self._site.outlooks(now, until), self._site.beside(now, until)
-        why = "; ".join(dict.fromkeys(causes)) or "a look at the newest forecast"
-        replan(self._store, found, found.situation(self._site, outlooks, beside), self._planner.plan, why)
+        causes, self._causes = [*self._causes, *self._pace.taken()], []
+        try:
+            self.parking.waits.look()
+            found = queue(self._site, self._store, self._service.foreign, now)
+            why = "; ".join(dict.fromkeys(causes)) or "a look at the newest forecast"
+            if len(found.waiting) >= LARGE and not self._pace.hurried:
+                self._read = found, why
+            else:
+                self._store_plans(found, self._planned(found), why)
+        except BaseException:
+            self._causes = [*causes, *self._causes]
+            raise
+
+    def _plan_outside(self) -> None:
+        """Plans the queue that was read; where jobs have come meanwhile the plans may stand in their way."""
+        if self._read is None:
+            return
+        found, why = self._read
+        plans = self._planned(found)
+        with self._lock:
+            now = queue(self._site, self._store, self._service.foreign, self._site.clock.now())
+            if now.not_ended.keys() - found.not_ended.keys():
+                self._pace.spoilt()
+                self.because(why)
+                return
+            known = now.not_ended
+            same = tuple(job for job in found.waiting if known.get(job.id) is found.not_ended[job.id])
+            self._store_plans(replace(found, waiting=same), plans, why)
+
+    def _planned(self, found: Queue) -> Mapping[int, Plan | Infeasible]:
+        with self._pace:
+            until = found.horizon(self._site.settings.default_slack)
+            outlooks, beside = self._site.outlooks(found.now, until), self._site.beside(found.now, until)
+            situation = found.situation(self._site, outlooks, beside)
+            return self._planner.plan(situation) if found.planned else {}
+
+    def _store_plans(self, found: Queue, plans: Mapping[int, Plan | Infeasible], why: str) -> None:
+        store_plans(self._store, found, plans, why)
+        self._pace.done()
         self._service.certificate = self._planner.certificate if found.planned else None
-        self._planned_ms = time_ms(now)
-        del self._causes[: len(causes)]
+        self._planned_ms = time_ms(found.now)
 
     def _pause(self) -> None:
         if self._store.may_pause():

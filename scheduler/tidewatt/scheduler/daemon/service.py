@@ -18,6 +18,7 @@ from tidewatt.scheduler.daemon.budgeting import Budgets
 from tidewatt.scheduler.daemon.callers import own_only
 from tidewatt.scheduler.daemon.drafting import draft
 from tidewatt.scheduler.daemon.experience import Experience
+from tidewatt.scheduler.daemon.express import Express
 from tidewatt.scheduler.daemon.holding_out import HoldingOut, by_lot
 from tidewatt.scheduler.daemon.ledger import Ledger
 from tidewatt.scheduler.daemon.naming import is_array, named
@@ -26,13 +27,16 @@ from tidewatt.scheduler.daemon.ownership import recorded, submitter
 from tidewatt.scheduler.daemon.predecessors import predecessors, too_late
 from tidewatt.scheduler.daemon.replanning import Queue, queue
 from tidewatt.scheduler.daemon.site import Foreign, Site
-from tidewatt.scheduler.daemon.views import array_view, job_views, whole_view
+from tidewatt.scheduler.daemon.turnstile import Taken
+from tidewatt.scheduler.daemon.vacancy import Vacancy
+from tidewatt.scheduler.daemon.views import array_view, job_views, new_view, whole_view
 from tidewatt.scheduler.daemon.watching import Watcher
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import ENDED
 from tidewatt.scheduler.pausing_schema import request_of
 from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.planning import ladder
+from tidewatt.scheduler.planning.learnt import Learnt
 from tidewatt.scheduler.planning.preview import answer, offer_views
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.terms import check
@@ -70,6 +74,8 @@ class Service:
         self.ledger: Ledger | None = None  # where the daemon keeps one
         self.begin: Callable[[Plan], datetime] = lambda plan: plan.window.start  # in engines that keep jobs
         self.wake: Callable[[str], None] = lambda cause: None  # asks for a round at once
+        self.later: Callable[[str], None] = lambda cause: None  # asks for one when it is quiet
+        self.express = Express(site, store, Vacancy(site, store, lambda: self.foreign), lock)
 
     def view(self, key: str) -> JobView | ArrayView:
         """The job with its history, or the array with its tasks.
@@ -88,7 +94,16 @@ class Service:
         request, told = policing.defaulted(self.site, request, self.site.clock.now())
         intake.check(request, self.site.paths)
         learnt = self._experience.of(request)  # before others have to wait for us
-        with intake.staged(self.site, request) as folder, self.lock:
+        with intake.staged(self.site, request) as folder:
+            if (taken := self.express.take(request, told, learnt, folder)) is not None:
+                return self._answer(request, taken)
+            return self._submitted(request, told, learnt, folder)
+
+    def _submitted(
+        self, request: SubmitRequest, told: tuple[str, ...], learnt: Learnt | None, folder: Path
+    ) -> SubmitReply:
+        """Takes it in with the whole queue in view."""
+        with self.lock:
             found = self.queue()
             limiting.check(request, self.site.board.settings.limits, found.not_ended.values())
             asked = draft(self.site, self.store, request, found.now, learnt)
@@ -129,6 +144,18 @@ class Service:
             power_source=asked.power_source,
             array=array_view(jobs, ()) if request.array else None,
             notes=notes,
+        )
+
+    def _answer(self, request: SubmitRequest, taken: Taken) -> SubmitReply:
+        """What is told of a job that was let in by the plans as they stand."""
+        log.info("job.submitted", job=taken.number, tasks=1, held=False)
+        (self.wake if taken.due else self.later)(f"job {taken.number} was submitted")
+        return SubmitReply(
+            job=new_view(self.store, self.store.numbered([taken.number])[taken.number]),
+            offers=taken.offers,
+            power_w=taken.power_w,
+            power_source=taken.power_source,
+            notes=taken.notes,
         )
 
     def plan(self, request: PlanRequest) -> PlanReply:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from tidewatt.scheduler.plan import Ask, Plan
-from tidewatt.scheduler.planning.board import Board
 from tidewatt.scheduler.planning.choice import Option
 from tidewatt.scheduler.planning.instants import moment
 from tidewatt.scheduler.planning.intensity import MS_PER_HOUR
 from tidewatt.scheduler.planning.planner import Infeasible, place
+from tidewatt.scheduler.planning.policy import Policy
 from tidewatt.scheduler.planning.reasons import less
 
 OFFERED_SLACK_H = (6.0, 24.0)
@@ -17,7 +18,18 @@ OFFERED_SLACK_H = (6.0, 24.0)
 Offer = tuple[float, datetime | None, float | None]  # slack_h, start, saving_percent
 
 
-def offered(ask: Ask, board: Board) -> tuple[Offer, ...]:
+class Around(Protocol):
+    """What the others leave free, at a moment."""
+
+    now: datetime
+    policy: Policy
+
+    def options(self, ask: Ask) -> list[Option]:
+        """Where `ask` could run."""
+        ...
+
+
+def offered(ask: Ask, board: Around) -> tuple[Offer, ...]:
     """What slack should save against starting at once, with all others on the board.
 
     For a job without a deadline 6 h and 24 h of slack beyond the earliest finish, for one with a deadline its

@@ -31,6 +31,7 @@ class Joint:
             try:
                 transaction = Transaction(connection, self._database)
                 yield transaction
+                transaction.finish()
                 self._changes.add(transaction.changes)
             except sa.exc.DBAPIError:
                 raise
@@ -53,9 +54,8 @@ class Joint:
                 self._roll_back()
                 raise self._failed
             try:
-                with self._known.lock:
+                with self._known.committing(self._changes):
                     self._connection.exec_driver_sql("COMMIT")
-                    self._known.committed(self._changes)
             except BaseException:
                 self._roll_back()
                 raise

@@ -61,13 +61,13 @@ class Store(Chained):
                 self._database.begin(connection)
                 transaction = Transaction(connection, self._database)
                 yield transaction
+                transaction.finish()
             except BaseException:
                 with suppress(sa.exc.DBAPIError):  # after a full disk SQLite has done it already
                     connection.exec_driver_sql("ROLLBACK")
                 raise
-            with self._known.lock:
+            with self._known.committing(transaction.changes):
                 connection.exec_driver_sql("COMMIT")
-                self._known.committed(transaction.changes)
 
     @contextmanager
     def together(self) -> Iterator[None]:

@@ -59,7 +59,6 @@ class Transaction:
         self._tip = Tip(tip.seq + 1, link(tip.hash, seal(event)))
         self.changes.seq = self._tip.seq
         self._connection.execute(schema.event.insert(), {**event, "hash": self._tip.hash})
-        self._database.numbered(self._connection, self._tip.seq)
 
     def add_job(self, job: JobRecord) -> int:
         """Stores a new job and returns its number; the caller appends the event that tells of it."""
@@ -159,8 +158,17 @@ class Transaction:
         row = self._connection.execute(columns).one()
         old = None if row.plan is None else plan_of(row.plan)
         later = old is not None and plan.window.start > old.window.start and plan.why is Why.CLEANEST
-        self.append(time_ms, "plan", plan_record(plan), job_id=job_id, reason=reason)
+        self.tell_plan(job_id, plan, time_ms, reason)
         self.change_job(job_id, plan=plan, postponed=row.postponed + later)
+
+    def tell_plan(self, job_id: int, plan: Plan, time_ms: int, reason: str) -> None:
+        """Appends the event of a plan, which the caller stores with the job."""
+        self.append(time_ms, "plan", plan_record(plan), job_id=job_id, reason=reason)
+
+    def finish(self) -> None:
+        """Before it is stored: keeps the number of its last event."""
+        if self.changes.seq:
+            self._database.numbered(self._connection, self.changes.seq)
 
     def set_settlement(
         self, job_id: int, state: SettlementState, record: dict[str, Any], time_ms: int
@@ -181,7 +189,8 @@ class Transaction:
         if self._tip is not None:
             return self._tip
         number, newest = self._database.tip(self._connection)
-        return Tip(number or 0, newest or START)
+        self._tip = Tip(number or 0, newest or START)
+        return self._tip
 
     def thoroughly(self) -> None:
         """What is changed or deleted from now on is overwritten in the file, where that is one."""
