@@ -6,6 +6,7 @@ over all events still holds. Whoever can guess what a digest stands for can find
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +60,13 @@ class Purge:
 
 
 def purges(events: Iterable[Event]) -> list[Purge]:
-    """All purges that these events tell of."""
-    return [Purge.of(each) for each in events if each["kind"] == KIND and "payload" in each]
+    """All purges that these events tell of whole; of others `wrong` tells."""
+    found = []
+    for event in events:
+        if event["kind"] == KIND:
+            with suppress(LookupError, TypeError, ValueError):
+                found.append(Purge.of(event))
+    return found
 
 
 def purge(event: Event, fields: frozenset[str]) -> dict[str, Any]:
