@@ -28,6 +28,7 @@ class FailingHouse:
         self.control: Path = house.folder / "control"
         self.evidence: Path = house.folder / "evidence"
         self._sites: Path = house.folder / "sites"
+        self.url = ""  # of its database, where it is not a file
         house.environ |= {
             "LD_PRELOAD": str(library), "DISK_CONTROL": str(self.control), "DISK_SITES": str(self._sites),
         }  # fmt: skip
@@ -48,11 +49,14 @@ class FailingHouse:
                 refusals.append(str(error))
         raise AssertionError(f"refused again and again: {refusals}")
 
-    def asked(self, **more: Any) -> Json:
+    def asked(self, key: str | None = None, **more: Any) -> Json:
         """The answer to one submission."""
-        command = ["sh", "-c", f"echo $TIDEWATT_JOB_ID >> {self.evidence}"]
-        request = {"argv": command, "cwd": str(self.house.work), "env": {"WORD": "x"}} | more
-        return self.house.client().submit(request)  # type: ignore[no-any-return]
+        request = {"argv": ["sh", "-c", self.script()], "cwd": str(self.house.work), "env": {"WORD": "x"}}
+        return self.house.client().submit(request | more, key)  # type: ignore[no-any-return]
+
+    def script(self, then: str = "true") -> str:
+        """What a job runs: it says that it did, then does the rest."""
+        return f"echo $TIDEWATT_JOB_ID >> {self.evidence}; {then}"
 
     def ended(self, number: int, within_s: float = 60.0) -> Json:
         """The job, once it is over."""
@@ -80,7 +84,7 @@ class FailingHouse:
         with closing(sqlite3.connect(self.house.home / "tidewatt.db")) as connection:
             return bool(connection.execute("pragma integrity_check").fetchone() == ("ok",))
 
-    def replays(self) -> None:
+    def replays(self, config: str = "") -> None:
         """Starts the daemon on a day on which each quarter of an hour is cleaner than the one before."""
         kind = "900,{:.0f},average,lifecycle,production"
         rows = [
@@ -88,13 +92,12 @@ class FailingHouse:
             for n in range(96)
         ]
         (self.house.folder / "grid.csv").write_text(_HEADER + "\n".join(rows) + "\n")
-        self.house.up(*REPLAY, config=CONFIG)
+        self.house.up(*REPLAY, config=config + CONFIG)
 
     def submit_to_wait(self, minutes: int) -> int:
         """A job that waits for its latest start, so many replayed minutes from now."""
         args = ("--duration", "5m", "--start-by", f"{minutes}m", "--no-env")
-        script = f"echo $TIDEWATT_JOB_ID >> {self.evidence}"
-        return int(self.house.ask("submit", *args, "--", "sh", "-c", script)["job"]["id"])
+        return int(self.house.ask("submit", *args, "--", "sh", "-c", self.script())["job"]["id"])
 
     def lines(self, event: str) -> int:
         """How often the daemon's log tells of something."""

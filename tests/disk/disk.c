@@ -263,6 +263,30 @@ static ssize_t write_at(int fd, const void *data, size_t size, off_t at)
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at) { return write_at(fd, data, size, at); }
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) { return write_at(fd, data, size, at); }
 
+static ssize_t write_parts_at(int fd, const struct iovec *parts, int count, off_t at)
+{
+    char path[PATH_MAX];
+    if (!path_of(fd, path, 1))
+        return REAL(pwritev64)(fd, parts, count, at);
+    ssize_t all = 0;
+    for (int each = 0; each < count; each++) {
+        ssize_t done = write_at(fd, parts[each].iov_base, parts[each].iov_len, at + all);
+        if (done < 0)
+            return all ? all : -1;
+        all += done;
+    }
+    return all;
+}
+
+ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at)
+{
+    return write_parts_at(fd, parts, count, at);
+}
+ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t at)
+{
+    return write_parts_at(fd, parts, count, at);
+}
+
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {
     char path[PATH_MAX];

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 
 import sqlalchemy as sa
 
-from tidewatt.scheduler.store.database import Database
+from tidewatt.scheduler.store.database import FAILURES, Database
 from tidewatt.scheduler.store.known import Changes, Known
 from tidewatt.scheduler.store.transaction import Transaction
 
@@ -18,7 +18,7 @@ class Joint:
         self._changes = Changes()
         self._held = ExitStack()
         self._connection: sa.Connection | None = None
-        self._failed: sa.exc.DBAPIError | None = None
+        self._failed: sa.exc.SQLAlchemyError | None = None
 
     @contextmanager
     def part(self) -> Iterator[Transaction]:
@@ -33,15 +33,15 @@ class Joint:
                 yield transaction
                 transaction.finish()
                 self._changes.add(transaction.changes)
-            except sa.exc.DBAPIError:
+            except FAILURES:
                 raise
             except BaseException:
                 connection.exec_driver_sql("ROLLBACK TO SAVEPOINT part")
                 raise
             finally:
-                with suppress(sa.exc.DBAPIError):  # a failed one is rolled back as a whole
+                with suppress(sa.exc.SQLAlchemyError):  # a failed one is rolled back as a whole
                     connection.exec_driver_sql("RELEASE SAVEPOINT part")
-        except sa.exc.DBAPIError as error:
+        except FAILURES as error:
             self._failed = error
             raise
 
@@ -76,5 +76,5 @@ class Joint:
 
     def _roll_back(self) -> None:
         if self._connection is not None:
-            with suppress(sa.exc.DBAPIError):  # after a full disk SQLite has done it already
+            with suppress(sa.exc.SQLAlchemyError):  # after a full disk SQLite has done it already
                 self._connection.exec_driver_sql("ROLLBACK")

@@ -6,7 +6,8 @@ appended; then everything is.
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tidewatt.scheduler.jobs import ENDED, JobState
@@ -51,8 +52,18 @@ class Known:
         self._stale: set[int] = set()
         self._endings = 0
 
-    def committed(self, changes: Changes) -> None:
-        """After a commit, still under the lock."""
+    @contextmanager
+    def committing(self, changes: Changes) -> Iterator[None]:
+        """A commit is made within it. One that fails may be stored all the same: its answer was lost."""
+        with self.lock:
+            try:
+                yield
+            except BaseException:
+                self.forget()
+                raise
+            self._committed(changes)
+
+    def _committed(self, changes: Changes) -> None:
         self._stale |= changes.jobs
         self._endings += changes.ended
         if self._counts is not None:

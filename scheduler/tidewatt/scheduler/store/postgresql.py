@@ -12,6 +12,13 @@ _TIP = (
     "select (select last from counter where name = 'event'),"
     " (select hash from event order by seq desc limit 1)"
 )
+_PATIENCE = {  # so that a server that is cut off is noticed; what the URL says goes before it
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",  # milliseconds
+}
 _NUMBERED = sa.text("update counter set last = :seq where name = 'event'")
 _SKIP = sa.text("select setval('job_id_seq', :up_to)")
 
@@ -30,7 +37,9 @@ class Postgresql:
         """The database, which has to be there, with all tables; raises StoreError."""
         name = url.set(password=None, query={}, drivername="postgresql").render_as_string()
         try:
-            engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
+            engine = sa.create_engine(
+                url.set(query={**_PATIENCE, **url.query}), isolation_level="AUTOCOMMIT", pool_pre_ping=True
+            )
         except ImportError:
             raise StoreError(
                 "a store in PostgreSQL needs psycopg: pip install 'tidewatt[postgres]'"

@@ -63,7 +63,7 @@ class Store(Chained):
                 yield transaction
                 transaction.finish()
             except BaseException:
-                with suppress(sa.exc.DBAPIError):  # after a full disk SQLite has done it already
+                with suppress(sa.exc.SQLAlchemyError):  # after a full disk SQLite has done it already
                     connection.exec_driver_sql("ROLLBACK")
                 raise
             with self._known.committing(transaction.changes):
@@ -92,7 +92,7 @@ class Store(Chained):
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except sa.exc.DBAPIError as error:
+        except database.FAILURES as error:
             raise StoreError(f"cannot write to the store {self.name}: {database.cause(error)}") from error
 
     def job(self, job_id: int) -> JobRecord | None:
