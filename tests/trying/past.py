@@ -52,7 +52,8 @@ def job(number: int, submitted: datetime, **values: Any) -> JobRecord:
         "duration_source": "yours", "time_limit_ms": None, "gpus": 0, "gpu_kind": "", "cpus": 1, "mem_mb": 0,
         "regions": (), "exclude_regions": (), "late": False, "asked": False, "stopping": False,
         "power_mw": 200_000, "power_source": "assumed", "source": {}, "snapshot": False, "umask": 0o022,
-        "keeps_env": False, "frozen": {"home": "home"}, "plan": None, "at_risk": "", "warnings": (),
+        "keeps_env": False, "frozen": {"home": "home", "submitted_ms": submitted_ms}, "plan": None,
+        "at_risk": "", "warnings": (),
         "ended_ms": None, "settlement_state": SettlementState.NONE, "settlement": None,
     }  # fmt: skip
     return JobRecord(**plain | values)

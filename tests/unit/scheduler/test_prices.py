@@ -1,5 +1,6 @@
 """Prices of electricity: by the time of use, from a file, and in how the configuration states them."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,7 @@ from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.config import load
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.policies.opening import parse_hours
-from tidewatt.scheduler.prices.recorded import parsed, recorded
+from tidewatt.scheduler.prices.recorded import Recorded, parsed, recorded
 from tidewatt.scheduler.prices.tariff import BandTariff, FixedTariff, RecordedTariff, cost
 from tidewatt.scheduler.prices.tariffs import priced
 from tidewatt.scheduler.region import Region
@@ -50,7 +51,7 @@ def test_file_of_prices_may_go_below_zero_and_says_where_it_ends() -> None:
     by_zone, currency = parsed(TWO, "prices.csv")
     assert currency == "EUR"
     assert [each.per_kwh for each in by_zone["DE"]] == [0.10, -0.02]
-    tariff = RecordedTariff(_of(by_zone, currency), "recorded")
+    tariff = RecordedTariff(Recorded(by_zone["DE"], currency), "recorded")
     steps = tariff.steps(MONDAY, MONDAY + timedelta(hours=4))
     assert [(each.per_kwh, each.known) for each in steps] == [(0.10, True), (-0.02, True), (0.04, False)]
     assert cost(steps, time_ms(MONDAY), time_ms(MONDAY + timedelta(hours=2))) == pytest.approx(0.08)
@@ -141,8 +142,6 @@ def test_own_price_of_a_region_goes_before_that_of_its_zone(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_settings_survive_their_way_to_another_process(path: Path) -> None:
-    import json
-
     settings = load(path, {}, {}).settings
     again = restored(json.loads(json.dumps(record(settings))))
     plain = {"regions"}
@@ -151,9 +150,3 @@ def test_settings_survive_their_way_to_another_process(path: Path) -> None:
     dropped = {"place", "zone"}
     before, after = ([each.model_dump(exclude=dropped) for each in s.regions] for s in (settings, again))
     assert after == before
-
-
-def _of(by_zone: dict[str, object], currency: str) -> object:
-    from tidewatt.scheduler.prices.recorded import Recorded
-
-    return Recorded(by_zone["DE"], currency)  # type: ignore[arg-type]
