@@ -145,7 +145,7 @@ class VerdictView(Message):
 
 
 class ExplainReply(Message):
-    """The verdicts by region, and whose job they are about."""
+    """The verdicts by region, and whose job they are about; `planned` says how the rules have it planned."""
 
     job: str
     user: str
@@ -153,6 +153,7 @@ class ExplainReply(Message):
     project: str
     labels: dict[str, str]
     verdicts: tuple[VerdictView, ...]
+    planned: tuple[str, ...] = ()
 
 
 class ReloadRequest(Message):

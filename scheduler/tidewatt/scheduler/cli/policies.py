@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from tidewatt.scheduler.cli.text import painted, say, say_json, shown, table
 from tidewatt.scheduler.cli.wording import data_of, gpus_of, labels_of, memory_of
 from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.errors import BadInput
+
+if TYPE_CHECKING:
+    from tidewatt.scheduler.policies.rule import Rule
 
 VERBS = ("explain", "check", "try", "reload", "history", "undo")
 _WORDS = {"allow": "allowed", "prefer": "preferred", "forbid": "forbidden"}
@@ -121,6 +124,8 @@ def explained(found: Json) -> Iterator[str]:
         for each in found["verdicts"]
     ]
     yield from table(("REGION", "VERDICT", "RULE", "WHERE", "BECAUSE"), rows)
+    for sentence in found["planned"]:
+        yield shown(f"planned: {sentence}")
     for each in found["verdicts"]:
         for said in (each["shut"], each["lacks"]):
             if said:
@@ -133,25 +138,34 @@ def _check(what: str | None, as_json: bool) -> None:
         raise BadInput("name the file to check: tidewatt policy check FILE")
     from tidewatt.scheduler.config import load
     from tidewatt.scheduler.policies.verdicts import unreached
+    from tidewatt.scheduler.prices import tariffs
 
     loaded = load(Path(what), {}, {})
+    tariffs.check(loaded.settings)
     rules = loaded.rules
     never = [{"rule": later.name, "place": later.place, "behind": f"{first.name} ({first.place})"}
              for later, first in unreached(rules.rules)]  # fmt: skip
     if as_json:
-        names = [{"name": rule.name, "place": rule.place, "verdict": str(rule.word)} for rule in rules.rules]
+        names = [{"name": rule.name, "place": rule.place, "verdict": _word(rule)} for rule in rules.rules]
         say_json({"path": what, "rules": names, "projects": sorted(rules.projects), "unreached": never})
         return
     projects = counted(len(rules.projects), "project")
     say(f"{what} is right: {counted(len(rules.rules), 'rule')}, {projects} with defaults")
     for rule in rules.rules:
-        say(f"  {rule.place}: {rule.name}: {rule.word} {', '.join(rule.regions) or 'everywhere'}")
+        say(
+            f"  {rule.place}: {rule.name}: {_word(rule) or 'plans'} {', '.join(rule.regions) or 'everywhere'}"
+        )
     for each in never:
         say(
             painted(
                 f"{each['place']}: {each['rule']} never decides: {each['behind']} fits all it fits", "yellow"
             )
         )
+
+
+def _word(rule: "Rule") -> str:
+    """Its verdict; "" for a rule that only says how jobs are planned."""
+    return "" if rule.word is None else str(rule.word)
 
 
 def _reload(evict: bool, as_json: bool) -> None:

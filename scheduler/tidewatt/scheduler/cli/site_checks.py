@@ -11,6 +11,7 @@ from tidewatt.scheduler.client import Client
 from tidewatt.scheduler.config import Loaded, load
 from tidewatt.scheduler.errors import BadInput, SchedulerError
 from tidewatt.scheduler.paths import Paths
+from tidewatt.scheduler.prices import tariffs
 
 if TYPE_CHECKING:
     from tidewatt.backends.meters.node_source import NodeSource
@@ -31,9 +32,12 @@ def settings(wanted: Path | None, theirs: Mapping[str, str] | None) -> Loaded:
         BadInput: where it cannot be read.
     """
     if wanted is not None or theirs is None:
-        return load(wanted, os.environ, {})
-    path = Path(theirs["--config"]) if "--config" in theirs else None
-    return load(path, os.environ, {"zone": theirs.get("--zone")})
+        loaded = load(wanted, os.environ, {})
+    else:
+        path = Path(theirs["--config"]) if "--config" in theirs else None
+        loaded = load(path, os.environ, {"zone": theirs.get("--zone")})
+    tariffs.check(loaded.settings)
+    return loaded
 
 
 def configuration(

@@ -49,9 +49,8 @@ _BY_PATH = (
     ("/api/v1/drains", "regions"),
     ("/api/v1/shifting", "regions"),
     ("/api/v1/policy", "policies"),
-    ("/api/v1/price", "grid"),
 )
-_REPORTS = ("report", "receipts", "metrics", "hours", "bundle", "ledger")
+_REPORTS = ("report", "receipts", "costs", "metrics", "hours", "bundle", "ledger")
 _OPERATORS = ("budgets", "shares")
 
 

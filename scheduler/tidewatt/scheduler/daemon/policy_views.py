@@ -128,6 +128,7 @@ class Policies:
             verdicts=tuple(
                 self._view(region, found[region.name], asked) for region in self._site.board.stated
             ),
+            planned=self._site.board.wishes(facts).told,
         )
 
     def _view(self, region: Region, verdict: Verdict, asked: Ask) -> VerdictView:
