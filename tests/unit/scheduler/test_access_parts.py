@@ -14,11 +14,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tidewatt.scheduler.client import Client, NoDaemon
+from tidewatt.scheduler.daemon.asked import network, seen
 from tidewatt.scheduler.daemon.listening import Listening
 from tidewatt.scheduler.daemon.scopes import needed
 from tidewatt.scheduler.daemon.sessions import CODE_MS, Sessions
+from tidewatt.scheduler.daemon.strangers import FROM_ALL, FROM_ONE, Strangers
 from tidewatt.scheduler.daemon.throttling import MOST, Throttle
-from tidewatt.scheduler.daemon.tokens import Tokens
+from tidewatt.scheduler.daemon.tokens import Tokens, hidden
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.remote import Remote, remote_of
 from tidewatt.scheduler.store import Store
@@ -154,6 +156,59 @@ def test_client_asks_over_tls_only_whom_its_authority_vouches_for(tmp_path: Path
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def test_key_that_others_can_read_or_that_has_a_password_is_refused(tmp_path: Path) -> None:
+    cert, key = _certificate(tmp_path)
+    key.chmod(0o644)
+    with pytest.raises(BadInput, match="can be read or changed by others: `chmod 600"):
+        Listening("127.0.0.1:0", cert, key).check()
+    key.chmod(0o600)
+    private = serialization.load_pem_private_key(key.read_bytes(), None)
+    locked = serialization.BestAvailableEncryption(b"secret")
+    form = serialization.PrivateFormat.PKCS8
+    key.write_bytes(private.private_bytes(serialization.Encoding.PEM, form, locked))
+    with pytest.raises(BadInput, match="has a password, which the daemon cannot ask for"):
+        Listening("127.0.0.1:0", cert, key).check()
+    with pytest.raises(BadInput, match="No such file"):
+        Listening("127.0.0.1:0", cert, tmp_path / "none.pem").check()
+
+
+@pytest.mark.parametrize(
+    ("told", "address"),
+    [
+        ("203.0.113.9", "203.0.113.9"), ("203.0.113.9:4711", "203.0.113.9"), ("2001:db8::1", "2001:db8::1"),
+        ("[2001:db8::1]:4711", "2001:db8::1"), ("unknown", ""), ("", ""), ("x" * 60_000, ""),
+        ("127.0.0.1\x1b[31m", ""),
+    ],
+)  # fmt: skip
+def test_only_addresses_are_taken_for_addresses(told: str, address: str) -> None:
+    assert seen(told) == address
+
+
+def test_guesses_from_one_site_are_counted_together() -> None:
+    assert network("2001:db8::1") == network("2001:db8::ffff:1") == "2001:db8::/64"
+    assert network("::ffff:203.0.113.9") == "203.0.113.9"
+    assert network("203.0.113.9") == "203.0.113.9"
+    assert network("fe80::1%eth0") == "fe80::/64"
+
+
+def test_strangers_get_a_few_lines_a_minute_and_the_rest_is_counted() -> None:
+    now = 0.0
+    strangers = Strangers(lambda: now)
+    assert sum(strangers.noted("a") for _ in range(100)) == FROM_ONE
+    assert sum(strangers.noted(str(number)) for number in range(1000)) == FROM_ALL - FROM_ONE
+    assert strangers.more() == 0
+    now = 60.0
+    assert strangers.more() == 1100 - FROM_ALL
+    assert strangers.more() == 0
+    assert strangers.noted("a")
+
+
+def test_secret_part_of_a_token_is_hidden_wherever_it_stands() -> None:
+    text = f"tw_0123abcd_{'x' * 32}"
+    assert hidden(f"tokens/{text}/more") == "tokens/tw_0123abcd_.../more"
+    assert hidden("tokens/laptop_2") == "tokens/laptop_2"
 
 
 class _Answers(BaseHTTPRequestHandler):

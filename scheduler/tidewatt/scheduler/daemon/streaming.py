@@ -188,6 +188,8 @@ async def told(
         yield f": from {seq}\nretry: 2000\n\n"
         while seq < now:
             events, last = await run_in_threadpool(streams.read, seq, now, uid)
+            if not still():
+                return
             for event in events:
                 yield _text(event)
             if last is None:
@@ -202,7 +204,7 @@ async def told(
                     return
                 yield ": still here\n\n"
                 continue
-            if found is None:
+            if found is None or not still():  # also where there always is something to tell
                 return
             if found["seq"] > seq:
                 yield _text(found)
