@@ -94,10 +94,10 @@ class FailingHouse:
         (self.house.folder / "grid.csv").write_text(_HEADER + "\n".join(rows) + "\n")
         self.house.up(*REPLAY, config=config + CONFIG)
 
-    def submit_to_wait(self, minutes: int) -> int:
+    def submit_to_wait(self, minutes: int, then: str = "true") -> int:
         """A job that waits for its latest start, so many replayed minutes from now."""
         args = ("--duration", "5m", "--start-by", f"{minutes}m", "--no-env")
-        return int(self.house.ask("submit", *args, "--", "sh", "-c", self.script())["job"]["id"])
+        return int(self.house.ask("submit", *args, "--", "sh", "-c", self.script(then))["job"]["id"])
 
     def lines(self, event: str) -> int:
         """How often the daemon's log tells of something."""

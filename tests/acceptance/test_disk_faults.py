@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.failing_house import FailingHouse, quiet
+from tests.acceptance.failing_house import REPLAY, FailingHouse, quiet
 from tests.disk.call_sites import CallSite, faults, told
 from tests.disk.library import preloaded
 
@@ -106,18 +106,26 @@ def small_disk(house: Any) -> Iterator[Path]:
 
 def test_latest_start_holds_on_a_disk_that_is_really_full(small_disk: Path, failing: FailingHouse) -> None:
     failing.replays()
-    daemon, job = failing.house.daemon_pid(), failing.submit_to_wait(minutes=30)
-    with (small_disk / "filler").open("ab", buffering=0) as filler:
-        while filled(filler.fileno()):
-            continue
-        assert "No space" in failing.house.tidewatt("submit", "--", "true").stderr
-        failing.house.until(failing.runs)  # while nobody else can write a byte
-        assert failing.runs() == [job]
+    job = failing.submit_to_wait(minutes=30, then="sleep 8")
+    fill(small_disk)
+    assert "No space" in failing.house.tidewatt("submit", "--", "true").stderr
+    failing.house.until(failing.runs)  # while nobody else can write a byte
+    fill(small_disk)
+    failing.house.kill_daemon()
+    failing.house.up(*REPLAY)  # what starts again and again gets nowhere: this one does
+    daemon = failing.house.daemon_pid()
     (small_disk / "filler").unlink()
     assert failing.ended(job)["state"] == "done"
     assert failing.runs() == [job]
-    assert failing.house.daemon_pid() == daemon
     assert failing.ended(failing.submit())["state"] == "done"
+    assert failing.house.daemon_pid() == daemon
+
+
+def fill(disk: Path) -> None:
+    """Takes every block that there is."""
+    with (disk / "filler").open("ab", buffering=0) as filler:
+        while filled(filler.fileno()):
+            continue
 
 
 def filled(descriptor: int) -> bool:

@@ -39,6 +39,7 @@ from tidewatt.scheduler.daemon.notifying import Notifier
 from tidewatt.scheduler.daemon.overview import Overview
 from tidewatt.scheduler.daemon.patience import PatientChain
 from tidewatt.scheduler.daemon.policy_views import begun, reread
+from tidewatt.scheduler.daemon.reserve import Reserve, reserve_of
 from tidewatt.scheduler.daemon.rounds import Rounds
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.shelving import shelve
@@ -149,6 +150,7 @@ def _run(options: Options) -> int:
     place.make()
     with lifelong(place):
         _log_to(place.log)
+        Reserve(reserve_of(place)).open_up()
         options = replace(options, clock=remembered(place, options.clock))
         path = serving.config_of(options.config, place)
         reload = partial(config.load, path, os.environ, {"zone": options.zone})

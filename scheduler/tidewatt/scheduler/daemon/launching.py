@@ -23,7 +23,7 @@ from tidewatt.scheduler.daemon.polling import attempt_folder as attempt_folder
 from tidewatt.scheduler.daemon.predecessors import waits
 from tidewatt.scheduler.daemon.premises import place_factors
 from tidewatt.scheduler.daemon.replanning import Queue
-from tidewatt.scheduler.daemon.reserve import Reserve
+from tidewatt.scheduler.daemon.reserve import Reserve, reserve_of
 from tidewatt.scheduler.daemon.resuming import origin_factors
 from tidewatt.scheduler.daemon.site import HOST, Site
 from tidewatt.scheduler.errors import Refused
@@ -50,7 +50,7 @@ class Launcher:
         self._store = store
         self.polls = Polls(site, store)
         self._carrier = Carrier(site, store)
-        self.reserve = Reserve(site.paths.home / "reserve")
+        self.reserve = Reserve(reserve_of(site.paths))
         self.refused: dict[str, str] = {}  # attempts that their engine would not take, and why
         self._unsent: dict[str, float] = {}  # not known to be handed over -> try again at; inf: being tried
         self._poisoned: dict[

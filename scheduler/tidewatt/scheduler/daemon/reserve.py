@@ -13,6 +13,8 @@ from pathlib import Path
 
 import structlog
 
+from tidewatt.scheduler.paths import Paths
+
 log = structlog.get_logger()
 SLICE_BYTES = 512 * 1024  # a commit of the store, and the files of a few attempts
 SLICES = 16
@@ -20,11 +22,19 @@ PAUSE_S = 5.0
 _MODE = 0o600
 
 
+def reserve_of(place: Paths) -> Path:
+    """The file of a state folder."""
+    return place.home / "reserve"
+
+
 class Reserve:
     """The file; it is made again when there is room."""
 
-    def __init__(self, path: Path, slice_bytes: int = SLICE_BYTES, slices: int = SLICES) -> None:
+    def __init__(
+        self, path: Path, slice_bytes: int = SLICE_BYTES, slices: int = SLICES, pause_s: float = PAUSE_S
+    ) -> None:
         self._path, self._slice, self._size = path, slice_bytes, slice_bytes * slices
+        self._pause_s = pause_s
         self._gave_at = float("-inf")
         self._guard = threading.Lock()
 
@@ -40,6 +50,12 @@ class Reserve:
             finally:
                 os.close(fd)
 
+    def open_up(self) -> None:
+        """Gives a slice to a daemon that starts on a full disk: else jobs would wait for room to be made."""
+        with suppress(OSError):
+            if self._free() < self._slice:
+                self.give(OSError(errno.ENOSPC, "the daemon starts on a full disk"))
+
     def give(self, error: Exception) -> bool:
         """Gives a slice back where the disk is short of room; True where it is worth trying again.
 
@@ -49,7 +65,7 @@ class Reserve:
             if not self._short(error):
                 return False
             left = self._length()
-            if time.monotonic() - self._gave_at < PAUSE_S:
+            if time.monotonic() - self._gave_at < self._pause_s:
                 return True
             if not left:
                 return False
