@@ -19,16 +19,15 @@ from tidewatt.backends.backend import (
     StopReason,
 )
 from tidewatt.backends.engines import Setting
-from tidewatt.backends.slurm import capacity, continuing, energy, facts, freight, replies
+from tidewatt.backends.slurm import capacity, continuing, energy, freight, replies
+from tidewatt.backends.slurm.asking import Asking, poison, scancel
 from tidewatt.backends.slurm.looking import Watch
 from tidewatt.backends.slurm.options import SlurmOptions
 from tidewatt.backends.slurm.reach import Reach
 from tidewatt.backends.slurm.reference import Reference
-from tidewatt.backends.slurm.script import PAUSE, STOP, Submission, clean, instant
+from tidewatt.backends.slurm.script import PAUSE, Submission, clean, instant
 
 SIGNALS = ("HUP", "INT", "QUIT", "USR1", "USR2", "WINCH")  # that the script in the allocation passes on
-_BRIEF_S = 5.0
-_ENDING = ("invalid job id", "already completing", "already completed")
 _DENIED = ("access/permission denied", "permission denied", "not authorized", "accessdenied")
 
 
@@ -64,7 +63,7 @@ class SlurmBackend:
         except BackendError as error:
             if not error.transient:
                 with suppress(BackendError):
-                    self._poison(launch.folder, str(error))
+                    poison(launch.folder, str(error))
             raise
 
     def status(self, folders: Iterable[Path]) -> dict[Path, AttemptStatus]:
@@ -72,7 +71,7 @@ class SlurmBackend:
         found = self._watch.look(list(folders))
         for folder, status in found.items():
             if status.phase in (Phase.LAUNCHING, Phase.RUNNING, Phase.PAUSING, Phase.SUSPENDED):
-                self._insist(folder, status)
+                self._asking.insist(folder, status)
         return found
 
     def stop(self, folder: Path, reason: StopReason) -> None:
@@ -81,19 +80,7 @@ class SlurmBackend:
         Raises:
             BackendError: Slurm or its files cannot be reached; `status` asks again.
         """
-        attempt = Attempt(folder)
-        attempt.make()
-        attempt.request_stop(reason)
-        reference = Reference.read(folder)
-        if reference is None:
-            claim.poison(folder, f"{reason} before it started")
-            reference = Reference.read(folder)  # a submit at the same time
-            if reference is None:
-                return
-        if self._poison(folder, f"{reason} before it started"):
-            self._cancel(folder, reference)
-            return
-        self._end(folder, reference, attempt.stop_request() or reason)
+        self._asking.stop(folder, reason)
 
     def logs(self, folder: Path, offset: int = 0, limit: int = 1_000_000) -> bytes:
         """The job's output from this byte on."""
@@ -117,9 +104,9 @@ class SlurmBackend:
             raise BackendError(f"attempt {launch.attempt_id} has no terms for a checkpoint")
         if self._watch.facts(reference).exit:  # it has ended just now, or was asked before
             return
-        self._leave(reference, PAUSE, "paused")
+        self._asking.leave(reference, PAUSE, "paused")
         self._watch.note(folder, Phase.PAUSING, launch.clock.now_ms())
-        self._ask_for_checkpoint(reference)
+        self._asking.ask_for_checkpoint(reference)
 
     def resume(self, folder: Path) -> None:
         """Lets a suspended job go on."""
@@ -133,7 +120,7 @@ class SlurmBackend:
         if name not in SIGNALS:
             raise BackendError(f"a job on Slurm can be sent {', '.join(SIGNALS)}, and not {name}")
         _, reference = self._running(folder)
-        _scancel(reference, f"--signal={name}", "--batch", reference.number)
+        scancel(reference, f"--signal={name}", "--batch", reference.number)
 
     def reschedule(self, folder: Path, not_before_ms: int | None) -> None:
         """Moves the start of a job that waits: no cancel, no second submit.
@@ -141,7 +128,7 @@ class SlurmBackend:
         Raises:
             BackendError: Slurm does not take it; transient where its number is not known yet.
         """
-        reference = self._numbered(folder)
+        reference = self._asking.numbered(folder)
         if not_before_ms is None:
             reference.reach.call("scontrol", "uhold", reference.number)
             return
@@ -195,6 +182,10 @@ class SlurmBackend:
         options = self._options(launch.region)
         return Submission(launch, options, there_of(launch, options)).directives.dropped
 
+    @property
+    def _asking(self) -> Asking:
+        return Asking(self._watch)
+
     def _send(self, launch: Launch) -> None:
         options = self._options(launch.region)
         reach, there = reach_of(options), there_of(launch, options)
@@ -229,74 +220,6 @@ class SlurmBackend:
         if number := replies.number(said):
             reference.numbered(launch.folder, number)
 
-    def _ask_for_checkpoint(self, reference: Reference) -> None:
-        """Wakes the attempt's script, which finds the request in its folder; `status` asks it again."""
-        try:
-            _scancel(reference, "--signal=TERM", "--batch", reference.number)
-        except BackendError as error:
-            if not error.transient:
-                raise
-
-    def _insist(self, folder: Path, status: AttemptStatus) -> None:
-        """Asks again for the end of one that should have ended; whoever was asked may not have heard it."""
-        attempt = Attempt(folder)
-        if status.phase is Phase.PAUSING and attempt.stop_request() is None and self._watch.due(folder):
-            with suppress(BackendError):
-                self._ask_for_checkpoint(self._numbered(folder))
-            return
-        reason = attempt.stop_request()
-        if reason is None or not self._watch.due(folder):
-            return
-        with suppress(BackendError):
-            if status.phase is Phase.LAUNCHING:
-                self.stop(folder, reason)
-            elif (reference := Reference.read(folder)) is not None:
-                self._end(folder, reference, reason)
-
-    def _end(self, folder: Path, reference: Reference, reason: StopReason) -> None:
-        """Ends one that has started: its script has the grace period, then Slurm itself ends the job."""
-        seen = facts.look(reference.reach, [reference.there])[reference.there]
-        if seen.exit:
-            if seen.exit.get("stop") == "pause":
-                self._cancel(folder, reference)
-            return
-        number = seen.number or reference.number
-        launch = Attempt(folder).launch()
-        grace_s = 30.0 if launch is None else launch.grace_s
-        row = self._watch.row(replace(reference, number=number))
-        if row is None:
-            return
-        if row.state == "SUSPENDED":  # a stopped process hears nothing
-            reference.reach.call("scontrol", "resume", number)
-        self._leave(reference, STOP, reason.value)
-        if self._watch.asked_for_s(folder) > grace_s + 30:
-            _scancel(reference, number)
-            return
-        _scancel(reference, "--signal=TERM", "--batch", number)
-
-    def _cancel(self, folder: Path, reference: Reference) -> None:
-        """Takes the job out of the queue, if it is still this attempt's."""
-        row = self._watch.row(reference)
-        if row is not None:
-            _scancel(reference, row.number)
-        self._watch.forget(folder)
-
-    def _poison(self, folder: Path, reason: str) -> bool:
-        """Poisons the claim where jobs take it, and that on this host after it."""
-        reference = Reference.read(folder)
-        if reference is None:
-            return claim.poison(folder, reason)
-        if not facts.poison(reference.reach, reference.there, reason):
-            return False
-        if reference.there != folder:
-            claim.poison(folder, reason)
-        return True
-
-    def _leave(self, reference: Reference, name: str, word: str) -> None:
-        """A word for the attempt's script, unless it was left before."""
-        text = 'umask 077; cd "$1" && { [ -e "$2" ] || { echo "$3" > ".$2.draft" && mv ".$2.draft" "$2"; }; }'
-        reference.reach.script(text, str(reference.there), name, word)
-
     def _suspend(self, reference: Reference) -> None:
         place = reference.reach.place
         if place in self._unsuspendable:
@@ -314,37 +237,12 @@ class SlurmBackend:
         launch = Attempt(folder).launch()
         if launch is None:
             raise BackendError(f"nothing was submitted in {folder}")
-        return launch, self._numbered(folder)
-
-    def _numbered(self, folder: Path) -> Reference:
-        """The attempt's reference, with its number."""
-        reference = Reference.read(folder)
-        if reference is None:
-            raise BackendError(f"nothing was submitted in {folder}")
-        if reference.number:
-            return reference
-        row = self._watch.row(reference)
-        if row is None:
-            raise BackendError("it is not known yet whether Slurm has it", transient=True)
-        return reference.numbered(folder, row.number)
+        return launch, self._asking.numbered(folder)
 
     def _options(self, region: str) -> SlurmOptions:
         if region not in self.regions:
             raise BackendError(f"the region {region!r} is not on Slurm: it is not configured so")
         return self.regions[region]
-
-
-def _scancel(reference: Reference, *words: str) -> None:
-    """Like the client; a job that is just ending is none to complain of.
-
-    The client itself tries again for minutes while a job is just starting or ending; we rather ask later.
-    """
-    brief = replace(reference.reach, timeout_s=min(reference.reach.timeout_s, _BRIEF_S))
-    try:
-        brief.call("scancel", *words)
-    except BackendError as error:
-        if not any(word in str(error).lower() for word in _ENDING):
-            raise
 
 
 def reach_of(options: SlurmOptions) -> Reach:

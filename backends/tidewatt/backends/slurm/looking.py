@@ -2,20 +2,20 @@
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tidewatt.backends import claim, durable
 from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import AttemptStatus, BackendError, Launch, Move, Phase
-from tidewatt.backends.slurm import continuing, facts, replies, verdict
+from tidewatt.backends.slurm import continuing, facts, verdict
+from tidewatt.backends.slurm.accounts import accounted, accounts
 from tidewatt.backends.slurm.facts import Facts
 from tidewatt.backends.slurm.listing import rows
 from tidewatt.backends.slurm.reach import Reach
 from tidewatt.backends.slurm.reference import Reference
 from tidewatt.backends.slurm.replies import Row
-from tidewatt.backends.slurm.script import instant
 from tidewatt.backends.slurm.states import Stand, stand
 
 _INSISTS_S = 5.0  # between two requests for the same end
@@ -124,13 +124,13 @@ class Watch:
                 for case in cases
                 if case.row is None and case.reference.number and verdict.untold(case.facts)
             ]
-            accounts = _accounts(reach, gone) if gone else {}
+            kept = accounts(reach, [case.reference for case in gone]) if gone else {}
         except BackendError as error:
             return {folder: AttemptStatus(Phase.UNKNOWN, reason=str(error)) for folder, *_ in group}
         found = {}
         for case in cases:
             if case in gone:
-                case = replace(case, row=_accounted(case, accounts))
+                case = replace(case, row=accounted(case.reference, case.facts.started_ms, kept))
             try:
                 found[case.folder] = self._told(case)
             except (BackendError, OSError, durable.CorruptError) as error:
@@ -219,7 +219,8 @@ class Watch:
                 return AttemptStatus(Phase.POISONED, reason=reason)
             return AttemptStatus(Phase.LAUNCHING, reason="it was started just now")
         if row.exit_code is None:
-            row = _accounted(case, _accounts(case.reference.reach, [case])) or row
+            kept = accounts(case.reference.reach, [case.reference])
+            row = accounted(case.reference, case.facts.started_ms, kept) or row
         return self._close(case, verdict.ended(case.launch, case.facts, row, _moves(case.folder)))
 
     def _absent(self, case: _Case) -> AttemptStatus:
@@ -269,46 +270,6 @@ def _own(reference: Reference, queue: Mapping[str, Row]) -> Row | None:
         return row
     ours = [each for each in queue.values() if each.comment == reference.token]
     return ours[0] if ours else None
-
-
-def _accounts(reach: Reach, cases: Iterable[_Case]) -> dict[str, list[Row]]:
-    """What accounting knows of jobs that have left the queue; nothing where there is none."""
-    numbers = ",".join(sorted({case.reference.number for case in cases}))
-    since = instant(min(case.reference.sent_ms for case in cases) - 60_000)
-    argv = (
-        "sacct",
-        "-X",
-        "-n",
-        "-P",
-        "-D",
-        "-j",
-        numbers,
-        "-S",
-        since,
-        "-o",
-        ",".join(replies.ACCOUNT),
-    )
-    found: dict[str, list[Row]] = {}
-    try:
-        for row in replies.accounts(reach.call(*argv)):
-            found.setdefault(row.number, []).append(row)
-    except BackendError:  # no accounting, or it is down: the claims decide
-        return {}
-    return found
-
-
-def _accounted(case: _Case, accounts: Mapping[str, list[Row]]) -> Row | None:
-    """The attempt's own row: numbers are used again, so its time of submission or its start has to fit."""
-    started_ms = case.facts.started_ms
-    for row in reversed(accounts.get(case.reference.number, [])):
-        if stand(row.state) is not Stand.OVER:
-            continue
-        if started_ms is not None and row.started_s is not None and row.ended_s is not None:
-            if row.started_s - 5 <= started_ms / 1000 <= row.ended_s + 5:
-                return row
-        elif row.comment == case.reference.token:
-            return row
-    return None
 
 
 def _moves(folder: Path) -> tuple[Move, ...]:
