@@ -72,12 +72,13 @@ class House:
         os.kill(self.daemon_pid(), signal.SIGKILL)
 
     def job(self, job_id: int) -> Any:
-        """One job with its history."""
-        return self.ask("show", str(job_id))
+        """One job with its history; asked without a command, each of which starts a Python."""
+        return self.client().job(job_id)
 
     def ended(self, job_id: int, within_s: float = PATIENCE_S) -> Any:
-        """The job, once it has ended."""
-        return self.until(lambda: _ended(self.job(job_id)), within_s)
+        """The job, once it has ended, as `show` tells it."""
+        self.until(lambda: self.job(job_id)["state"] in {"done", "failed", "cancelled"}, within_s, 0.1)
+        return self.ask("show", str(job_id))
 
     def until(self, look: Callable[[], Any], within_s: float = PATIENCE_S, every_s: float = 0.05) -> Any:
         """What `look` returns, once it returns something."""
@@ -112,10 +113,6 @@ class House:
                 except psutil.NoSuchProcess:
                     continue
             psutil.wait_procs(self.processes(), timeout=5)
-
-
-def _ended(job: Any) -> Any:
-    return job if job["state"] in {"done", "failed", "cancelled"} else None
 
 
 @pytest.fixture

@@ -189,7 +189,7 @@ def test_report_is_read_back_as_csv_and_groups_add_up(house: Any) -> None:
     house.up("--zone", "DE")
     for project in ("nlp", "vision"):
         house.ended(house.ask("submit", "--project", project, "--", "sleep", "1")["job"]["id"])
-    house.until(lambda: house.ask("report")["total"]["energy_kwh"] is not None)
+    house.until(lambda: house.client().report(None, "none")["total"]["energy_kwh"] is not None)
     text = house.tidewatt("report", "--by", "project", "--csv").stdout
     rows = list(csv.DictReader(io.StringIO(text)))
     named = {row["project"] if "project" in row else next(iter(row.values())) for row in rows}

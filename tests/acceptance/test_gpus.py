@@ -41,7 +41,7 @@ def stranger() -> Iterator[int]:
 def test_two_jobs_get_a_gpu_each_and_a_third_waits(house: Any, nvml: FakeNvml) -> None:
     house.up("--zone", "DE")
     jobs = [house.ask("submit", "--gpus", "1", *SLEEP)["job"]["id"] for _ in range(3)]
-    house.until(lambda: house.ask("status")["jobs"].get("running") == 2)
+    house.until(lambda: house.client().status()["jobs"].get("running") == 2)
     running = [house.job(job) for job in jobs[:2]]
     assert {job["attempts"][0]["gpu_uuids"][0] for job in running} == {ONE, TWO}
     assert house.job(jobs[2])["state"] == "waiting"
@@ -55,7 +55,7 @@ def test_parts_of_a_divided_gpu_are_leased_one_each_and_never_with_the_whole(
     nvml.divide(*((part, ONE, 3) for part in sorted(parts)))
     house.up("--zone", "DE")
     jobs = [house.ask("submit", "--gpus", "1", "--gpu-kind", "3g.30gb", *SLEEP)["job"]["id"] for _ in "123"]
-    house.until(lambda: house.ask("status")["jobs"].get("running") == 2)
+    house.until(lambda: house.client().status()["jobs"].get("running") == 2)
     assert {house.job(job)["attempts"][0]["gpu_uuids"][0] for job in jobs[:2]} == parts
     assert house.job(jobs[2])["state"] == "waiting"
     assert [house.ended(job)["state"] for job in jobs] == ["done"] * 3
@@ -80,7 +80,7 @@ def test_gpu_with_a_foreign_process_is_not_used_and_status_says_whose_it_is(
 ) -> None:
     nvml.set_processes((ONE, stranger))
     house.up("--zone", "DE")
-    foreign = house.until(lambda: house.ask("status")["foreign"])
+    foreign = house.until(lambda: house.client().status()["foreign"])
     assert (foreign[0]["gpu_uuid"], foreign[0]["pid"]) == (ONE, stranger)
     assert str(stranger) in house.tidewatt("status").stdout
     job = house.ended(house.ask("submit", "--gpus", "1", *SLEEP)["job"]["id"])
@@ -92,7 +92,7 @@ def test_job_at_its_latest_start_without_a_free_gpu_is_at_risk_and_runs_when_one
 ) -> None:
     house.up("--zone", "DE", config='margin = "2s"\nmin_wait = "0s"\n')
     nvml.set_processes((ONE, stranger), (TWO, stranger))
-    house.until(lambda: len(house.ask("status")["foreign"]) == 2)
+    house.until(lambda: len(house.client().status()["foreign"]) == 2)
     submitted = house.ask("submit", "--late", "--gpus", "1", "--duration", "3s", "--finish-by", "8s", *SLEEP)
     number = submitted["job"]["id"]
     job = house.until(lambda: found if (found := house.job(number))["at_risk"] else None)

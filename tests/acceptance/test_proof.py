@@ -77,4 +77,4 @@ def test_claims_are_checked_elsewhere_and_a_changed_ledger_is_told(house: Any, t
     assert checked.returncode == 1
     assert "broken at event 1" in checked.stdout
     house.up()
-    house.until(lambda: [each for each in house.ask("status")["warnings"] if "broken at event 1" in each])
+    house.until(lambda: [each for each in house.client().status()["warnings"] if "broken at event 1" in each])

@@ -49,11 +49,11 @@ def play(house: Any, backend: str, options: dict[str, str]) -> dict[str, Any]:
     paused = house.ask("submit", *flags, "2h", *terms, "--", *training)["job"]["id"]
     cancelled = house.ask("submit", *flags, "10h", "--", "sleep", "300")["job"]["id"]
     for number in (paused, cancelled):
-        house.until(lambda number=number: house.job(number)["state"] == "running", 60, 0.2)
-    house.until(lambda: _running_s(house, paused) > 2, 60, 0.2)
+        house.until(lambda number=number: house.job(number)["state"] == "running", 60)
+    house.until(lambda: _running_s(house, paused) > 2, 60)
     assert house.tidewatt("cancel", str(cancelled)).returncode == 0
     assert house.tidewatt("pause", "--checkpoint", str(paused)).returncode == 0
-    house.until(lambda: house.job(paused)["state"] == "paused", 60, 0.2)
+    house.until(lambda: house.job(paused)["state"] == "paused", 60)
     assert house.tidewatt("resume", str(paused)).returncode == 0
     jobs = {
         "delayed": house.ended(delayed, 90),
@@ -75,7 +75,7 @@ def _running_s(house: Any, number: int) -> float:
     attempts = house.job(number)["attempts"]
     if not attempts or not attempts[-1]["started"]:
         return 0.0
-    now = _moment(house.ask("status")["now"])
+    now = _moment(house.client().status()["now"])
     return (now - _moment(attempts[-1]["started"])).total_seconds() / FACTOR
 
 
