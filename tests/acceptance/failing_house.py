@@ -1,6 +1,5 @@
 """A house on a disk that fails on demand, and jobs that write down themselves that they ran."""
 
-import json
 import shutil
 import sqlite3
 import time
@@ -100,8 +99,8 @@ class FailingHouse:
         return int(self.house.ask("submit", *args, "--", "sh", "-c", self.script(then))["job"]["id"])
 
     def lines(self, event: str) -> int:
-        """How often the daemon's log tells of something."""
-        return sum(json.loads(line).get("event") == event for line in self.house.log().splitlines() if line)
+        """How often the daemon's log tells of something; a full disk cuts its lines anywhere."""
+        return int(self.house.log().count(f'"event": "{event}"'))
 
     def fresh(self) -> None:
         """An empty state folder, and nobody in it."""
