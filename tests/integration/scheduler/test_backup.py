@@ -174,6 +174,17 @@ def test_a_folder_that_is_not_empty_is_left_alone(at: Office) -> None:
         taken(at)
 
 
+def test_what_a_meter_has_made_anew_is_put_aside_and_kept(at: Office) -> None:
+    file = taken(at)
+    home = at.folder / "other"
+    (home / "readings").mkdir(parents=True)
+    (home / "readings" / "since.jsonl").write_text("{}")
+    found, place = put_back(file, home)
+    assert (Path(found.aside) / "readings" / "since.jsonl").read_text() == "{}"
+    assert place.database.exists()
+    assert not (place.readings / "since.jsonl").exists()
+
+
 def test_whatever_is_cut_off_or_changed_is_noticed_and_nothing_is_put_back(at: Office) -> None:
     file = taken(at)
     whole = file.read_bytes()

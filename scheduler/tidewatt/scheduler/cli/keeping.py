@@ -89,6 +89,8 @@ def restore(
         say(painted(f"  not in it: {', '.join(found.left_out)}", "yellow"))
     say(f"  the next job is number {found.next_job}: numbers in between may have been given since")
     say("  tokens that were revoked since then hold again: look at `tidewatt token list`")
+    if found.aside:
+        say(painted(f"  what a meter has read since it was lost is kept in {shown(found.aside)}", "yellow"))
     kept = Path(found.home) / "config-of-backup.toml"
     if kept.exists():
         say(f"  the configuration of then is {shown(str(kept))}: `tidewatt up --config` takes it")

@@ -36,6 +36,7 @@ log = structlog.get_logger()
 LEAST_GAP = 10_000  # numbers of jobs that nobody gets: the lost store may have given them
 REFERENCE = "engine.json"  # in an attempt's folder: what its engine calls it
 CONFIG_OF_THEN = "config-of-backup.toml"
+REMADE = frozenset({"readings"})  # what is in a folder that only a meter has made
 OLD_KEY = "before-restore.pub.pem"
 KIND = "restored"
 _TOP = {
@@ -61,10 +62,14 @@ class Restored:
     cancelled: list[int] = field(default_factory=list)  # they waited for jobs that were lost
     left_out: list[str] = field(default_factory=list)
     next_job: int = 0
+    aside: str = ""  # where readings of a meter lie that went on by itself; "": there are none
 
 
 def restore(path: Path, place: Paths, now_ms: int, user: str, *, go_on: bool = False) -> Restored:
     """Puts a backup into a state folder that is empty or not there.
+
+    Supervisors of jobs outlive the folder that they were started from, and have a meter begin a new one: such
+    readings alone are put aside.
 
     With `go_on` jobs that waited go on waiting: for backups after which the daemon never ran.
 
@@ -73,7 +78,8 @@ def restore(path: Path, place: Paths, now_ms: int, user: str, *, go_on: bool = F
         BadInput: The state folder is not empty.
         Refused: It cannot be written.
     """
-    if place.home.exists() and any(place.home.iterdir()):
+    names = {each.name for each in place.home.iterdir()} if place.home.exists() else set()
+    if names - REMADE:
         raise BadInput(
             f"{place.home} is not empty, and nothing in it is written over: name another folder with"
             " TIDEWATT_HOME, or move it away"
@@ -88,6 +94,8 @@ def restore(path: Path, place: Paths, now_ms: int, user: str, *, go_on: bool = F
         with _draft(place) as draft:
             _unpack(path, told, draft)
             found = _made_ready(path, told, draft, place, now_ms, user, go_on=go_on)
+            if names:
+                found = replace(found, aside=str(_aside(place.home)))
             _put(draft.home, place)
     except OSError as error:
         raise Refused(f"{place.home} cannot be written: {error.strerror or error}") from error
@@ -296,6 +304,15 @@ class _Reviver:
 
     def _words(self) -> str:
         return f"restored from a backup of {moment(self.found.taken_ms):%Y-%m-%d %H:%M} UTC"
+
+
+def _aside(home: Path) -> Path:
+    """Moves what is there out of the way, to a name that nobody has."""
+    number = 1
+    while (there := home.with_name(f"{home.name}.before-restore-{number}")).exists():
+        number += 1
+    home.rename(there)
+    return there
 
 
 def _put(draft: Path, place: Paths) -> None:
