@@ -451,7 +451,7 @@ SUBMITS = int(os.environ.get("TIDEWATT_SOAK_KUBERNETES_SUBMITS", "12"))
 
 def test_submits_over_a_line_that_breaks_at_random_run_at_most_once(play: Play) -> None:
     stage = play(cpus=10**4)
-    stage.troupe.patience_s = max(stage.troupe.patience_s, SUBMITS)  # the stand-in's controller is no quick one
+    stage.troupe.patience_s = max(stage.troupe.patience_s, SUBMITS)  # for the stand-in's controller
     chance = random.Random(7)
     cluster = cluster_of(stage)
     launches = [stage.job(attempt_id=f"{number}.1") for number in range(1, SUBMITS + 1)]
