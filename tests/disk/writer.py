@@ -6,7 +6,10 @@ It says what it has acknowledged in the file `acknowledged` of its home, so that
 import os
 import random
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,6 +18,7 @@ from tidewatt.scheduler.paths import mark
 from tidewatt.scheduler.store import Store
 
 PAGES = 40  # of the write-ahead log: then it is folded in, some twenty times in a short run
+TOGETHER = 4  # submissions at once, which the store may take as one
 SAID = "acknowledged"
 
 
@@ -27,7 +31,16 @@ def main(jobs: int, seed: int) -> None:
         _sync(home)
         said = os.open(home / SAID, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.write(said, f"mark {mark(place.paths)}\n".encode())
-        numbers = [_acknowledged(place, said, chance, index) for index in range(jobs)]
+        numbers: list[int] = []
+        with ThreadPoolExecutor(TOGETHER) as clients:
+            while len(numbers) < jobs:
+                asked = [_asked(chance) for _ in range(chance.choice([1, 1, TOGETHER]))]
+                numbers += clients.map(partial(_acknowledged, place, said), asked)
+                if chance.random() < 0.3:
+                    place.round()
+                if chance.random() < 0.05:
+                    place.store.close()
+                    place.open()
         for number in chance.sample(numbers, jobs // 3):
             place.changes.cancel(str(number))
             os.write(said, f"cancelled {number}\n".encode())
@@ -38,16 +51,14 @@ def first(home: Path) -> None:
     Store(home / "tidewatt.db").close()
 
 
-def _acknowledged(place: Office, said: int, chance: random.Random, index: int) -> int:
-    env = {"WORD": "x" * chance.randint(1, 3000)}
-    asked = {"env": env} if chance.random() < 0.5 else {}
-    number = place.submit("true", hold=chance.random() < 0.6, **asked).job.id
-    os.write(said, f"submitted {number} {len(env['WORD']) if asked else 0}\n".encode())
-    if chance.random() < 0.2:
-        place.round()
-    if index % 20 == 19:
-        place.store.close()
-        place.open()
+def _asked(chance: random.Random) -> dict[str, Any]:
+    env = {"env": {"WORD": "x" * chance.randint(1, 3000)}} if chance.random() < 0.5 else {}
+    return {"hold": chance.random() < 0.6, **env}
+
+
+def _acknowledged(place: Office, said: int, asked: dict[str, Any]) -> int:
+    number = place.submit("true", **asked).job.id
+    os.write(said, f"submitted {number} {len(asked['env']['WORD']) if 'env' in asked else 0}\n".encode())
     return number
 
 
