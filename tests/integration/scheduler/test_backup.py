@@ -7,6 +7,7 @@ import os
 import tarfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from tidewatt.scheduler.daemon.backup import Parts, back_up
 from tidewatt.scheduler.daemon.backup_file import LIST, OWN, BadBackup, read
 from tidewatt.scheduler.daemon.history import history
 from tidewatt.scheduler.daemon.ledger import Ledger
-from tidewatt.scheduler.daemon.restoring import LEAST_GAP, Restored, restore
+from tidewatt.scheduler.daemon.restoring import restore
+from tidewatt.scheduler.daemon.reviving import LEAST_GAP, Restored
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.jobs import JobState
 from tidewatt.scheduler.paths import Paths
@@ -38,7 +40,20 @@ NOW_MS = time_ms(datetime(2026, 3, 11, tzinfo=UTC))
 @pytest.fixture
 def at(tmp_path: Path) -> Iterator[Office]:
     """A daemon with a job that runs, one that waits, one that is done, and a signed head."""
-    with office(tmp_path, cpus=1) as made:
+    with working(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of such a daemon."""
+    with working(tmp_path_factory.mktemp("daemon")) as made:
+        return taken(made)
+
+
+@contextmanager
+def working(folder: Path) -> Iterator[Office]:
+    with office(folder, cpus=1) as made:
         made.submit("true")
         made.shift(0)
         made.shift(61)
@@ -92,9 +107,8 @@ def test_without_keys_it_holds_neither_the_key_nor_environments(at: Office) -> N
     assert (place.keys / "before-restore.pub.pem").exists()
 
 
-def test_what_ran_is_lost_and_what_waited_is_held_and_nothing_starts_again(at: Office) -> None:
-    file = taken(at)
-    found, place = put_back(file, at.folder / "other")
+def test_what_ran_is_lost_what_waited_is_held_and_nothing_starts_again(file: Path, tmp_path: Path) -> None:
+    found, place = put_back(file, tmp_path / "other")
     assert (found.lost, found.held, found.adopted) == (["2"], ["3"], [])
     store = Store(place.database)
     try:
@@ -148,8 +162,8 @@ def test_what_still_runs_in_its_place_is_followed_again(at: Office) -> None:
     assert (elsewhere.adopted, elsewhere.lost) == ([], ["2"])
 
 
-def test_jobs_that_wait_go_on_waiting_where_that_is_asked_for(at: Office) -> None:
-    found, place = put_back(taken(at), at.folder / "other", go_on=True)
+def test_jobs_that_wait_go_on_waiting_where_that_is_asked_for(file: Path, tmp_path: Path) -> None:
+    found, place = put_back(file, tmp_path / "other", go_on=True)
     assert found.held == []
     store = Store(place.database)
     assert store.jobs()[2].state is JobState.WAITING
@@ -174,9 +188,8 @@ def test_a_folder_that_is_not_empty_is_left_alone(at: Office) -> None:
         taken(at)
 
 
-def test_what_a_meter_has_made_anew_is_put_aside_and_kept(at: Office) -> None:
-    file = taken(at)
-    home = at.folder / "other"
+def test_what_a_meter_has_made_anew_is_put_aside_and_kept(file: Path, tmp_path: Path) -> None:
+    home = tmp_path / "other"
     (home / "readings").mkdir(parents=True)
     (home / "readings" / "since.jsonl").write_text("{}")
     found, place = put_back(file, home)
@@ -185,51 +198,50 @@ def test_what_a_meter_has_made_anew_is_put_aside_and_kept(at: Office) -> None:
     assert not (place.readings / "since.jsonl").exists()
 
 
-def test_whatever_is_cut_off_or_changed_is_noticed_and_nothing_is_put_back(at: Office) -> None:
-    file = taken(at)
+def test_what_is_cut_off_or_changed_is_noticed_and_nothing_is_put_back(file: Path, tmp_path: Path) -> None:
     whole = file.read_bytes()
-    bad = at.folder / "bad.tar"
+    bad = tmp_path / "bad.tar"
     last = members(file)[LIST]
     for size in range(0, last.offset_data + last.size, 512 * 37):
         bad.write_bytes(whole[:size])
         with pytest.raises(BadBackup):
-            put_back(bad, at.folder / "other")
+            put_back(bad, tmp_path / "other")
     for entry in members(file).values():
         if entry.size:
             place = entry.offset_data + entry.size // 2
             bad.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
             with pytest.raises(BadBackup):
-                put_back(bad, at.folder / "other")
-    assert not (at.folder / "other").exists()
-    assert not [each.name for each in at.folder.iterdir() if "restoring" in each.name]
+                put_back(bad, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    assert not [each.name for each in tmp_path.iterdir() if "restoring" in each.name]
 
 
 @pytest.mark.parametrize(
     "name", ["../out", "/etc/x", "jobs/../../out", "unknown.db", "keys/../../../x", "readings/./x"]
 )
-def test_a_file_that_leads_out_of_the_folder_is_refused(at: Office, name: str) -> None:
-    file = forged(taken(at), tarfile.TarInfo(name), b"x")
+def test_a_file_that_leads_out_of_the_folder_is_refused(file: Path, tmp_path: Path, name: str) -> None:
+    bad = forged(tmp_path, file, tarfile.TarInfo(name), b"x")
     with pytest.raises(BadBackup):
-        put_back(file, at.folder / "other")
-    assert not (at.folder / "out").exists()
+        put_back(bad, tmp_path / "other")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE])
-def test_devices_pipes_and_hard_links_are_refused(at: Office, kind: bytes) -> None:
+def test_devices_pipes_and_hard_links_are_refused(file: Path, tmp_path: Path, kind: bytes) -> None:
     entry = tarfile.TarInfo("jobs/2/odd")
     entry.type, entry.linkname = kind, "tidewatt.db"
     with pytest.raises(BadBackup):
-        read(forged(taken(at), entry, b""))
+        read(forged(tmp_path, file, entry, b""))
 
 
-def test_a_link_leads_no_file_elsewhere(at: Office) -> None:
+def test_a_link_leads_no_file_elsewhere(file: Path, tmp_path: Path) -> None:
     link = tarfile.TarInfo("jobs/2/source/out")
-    link.type, link.linkname = tarfile.SYMTYPE, str(at.folder)
+    link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
     inside = tarfile.TarInfo("jobs/2/source/out/caught")
-    file = forged(forged(taken(at), link, b""), inside, b"x")
+    bad = forged(tmp_path, forged(tmp_path, file, link, b""), inside, b"x")
     with pytest.raises(Exception, match="cannot be written"):
-        put_back(file, at.folder / "other")
-    assert not (at.folder / "caught").exists()
+        put_back(bad, tmp_path / "other")
+    assert not (tmp_path / "caught").exists()
 
 
 def test_a_ledger_that_was_changed_before_the_backup_is_not_put_back(at: Office) -> None:
@@ -273,8 +285,8 @@ def test_a_disk_that_is_full_leaves_no_half_of_a_backup(at: Office, monkeypatch:
     assert not [each for each in at.folder.iterdir() if "b.tar" in each.name]
 
 
-def test_time_that_has_passed_is_told_in_the_history_of_decisions(at: Office) -> None:
-    _, place = put_back(taken(at), at.folder / "other")
+def test_time_that_has_passed_is_told_in_the_history_of_decisions(file: Path, tmp_path: Path) -> None:
+    _, place = put_back(file, tmp_path / "other")
     store = Store(place.database)
     [told] = history(store)
     store.close()
@@ -282,9 +294,9 @@ def test_time_that_has_passed_is_told_in_the_history_of_decisions(at: Office) ->
     assert told.fixed
 
 
-def forged(file: Path, extra: tarfile.TarInfo, content: bytes) -> Path:
+def forged(folder: Path, file: Path, extra: tarfile.TarInfo, content: bytes) -> Path:
     """The backup with another member, and a list that names it: made by somebody who knows how."""
-    made = file.with_name(f"forged-{file.name}")
+    made = folder / f"forged-{file.name}"
     listed: dict[str, Any] = {}
     with tarfile.open(file) as old, tarfile.open(made, "w", format=tarfile.PAX_FORMAT) as new:
         for entry in old:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from tidewatt.backends.clock import moment
 from tidewatt.scheduler.daemon import backup
 from tidewatt.scheduler.daemon.callers import operator_only
-from tidewatt.scheduler.daemon.restoring import KIND
+from tidewatt.scheduler.daemon.reviving import KIND
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.decision_schema import BackupView
 
