@@ -1,5 +1,6 @@
 """Who may ask over TCP, on the real daemon: tokens, sessions, sites, streams, one job for one key."""
 
+import base64
 import contextlib
 import http.client
 import json
@@ -244,9 +245,8 @@ def test_stream_tells_what_happens_and_goes_on_where_it_broke(web: Web) -> None:
         for line in lines("follow=false", web.bearer("read") | {"Last-Event-ID": str(mine[0]["seq"])})
         if line.startswith("data: ")
     ]
-    assert (
-        later[: len(told) - 1] == [each["seq"] for each in told if each["seq"] > mine[0]["seq"]][: len(later)]
-    )
+    after = [each["seq"] for each in told if each["seq"] > mine[0]["seq"]]
+    assert later[: len(after)] == after
     page = json.loads(web.ask("GET", "/api/v1/events/page?limit=3", web.bearer("read"))[2])
     assert [each["seq"] for each in page["events"]] == [1, 2, 3]
     further = json.loads(web.ask("GET", page["next"], web.bearer("read"))[2])
@@ -271,6 +271,31 @@ def test_client_elsewhere_has_the_same_jobs_and_the_same_refusals(web: Web, tmp_
     assert json.loads(shown.stdout)["id"] == number
     refused = web.house.tidewatt("submit", "--", "true", env=environ)
     assert (refused.returncode, "scope submit" in refused.stderr) == (1, True)
+
+
+def test_output_is_read_from_elsewhere_as_it_grows(web: Web, tmp_path: Path) -> None:
+    words = ["--output", "out.txt", "--error", "err.txt", "--", "sh", "-c"]
+    script = "echo one; echo oops >&2; while [ ! -e go-on ]; do sleep 0.05; done; echo two"
+    job = web.house.ask("submit", *words, script)["job"]
+    web.house.until(lambda: (web.house.work / "out.txt").exists())
+    environ = {**web.house.environ, "TIDEWATT_URL": f"http://{web.listen}", "TIDEWATT_HOME": str(tmp_path)}
+    environ["TIDEWATT_TOKEN"] = web.tokens["read"]
+    following = subprocess.Popen(
+        [str(web.house.command), "logs", "-f", str(job["id"])],
+        env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/",
+    )  # fmt: skip
+    assert following.stdout is not None
+    assert following.stdout.readline() == "one\n"
+    (web.house.work / "go-on").touch()
+    assert following.communicate(timeout=30) == ("two\n", "oops\n")
+    (web.house.work / "err.txt").unlink()
+    os.mkfifo(web.house.work / "err.txt")  # it would hold up whoever opens it
+    said = web.house.tidewatt("logs", str(job["id"]), env=environ)
+    assert (said.returncode, said.stdout, said.stderr) == (0, "one\ntwo\n", "")
+    asked = f"/api/v1/jobs/{job['id']}/logs?here=true&offset=4"
+    found = json.loads(web.ask("GET", asked, web.bearer("read"))[2])
+    assert (base64.b64decode(found["data"]), found["offset"], found["following"]) == (b"two\n", 8, "")
+    assert json.loads(web.ask("GET", asked[: asked.index("?")], web.bearer("read"))[2])["data"] == ""
 
 
 def test_pages_of_jobs_go_on_and_keep_to_what_was_asked(web: Web) -> None:

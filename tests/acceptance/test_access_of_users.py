@@ -75,6 +75,7 @@ def test_two_users_neither_see_nor_touch_each_others_jobs(server: Server) -> Non
     for method, path, sent in (
         ("GET", f"/api/v1/jobs/{number}", None),
         ("GET", f"/api/v1/jobs/{number}/logs", None),
+        ("GET", f"/api/v1/jobs/{number}/logs?here=true", None),
         ("GET", f"/api/v1/policy/jobs/{number}", None),
         ("GET", f"/api/v1/bundle/job/{number}", None),
         ("PATCH", f"/api/v1/jobs/{number}", {"name": "mine"}),

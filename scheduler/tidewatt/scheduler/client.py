@@ -38,6 +38,11 @@ class Client:
         """The daemon that the environment names (TIDEWATT_URL, TIDEWATT_PROFILE), else this user's own."""
         return cls(remote_of(os.environ) or paths(os.environ).socket, timeout_s)
 
+    @property
+    def far(self) -> bool:
+        """Whether the daemon is on another machine, as far as we know: its files are not ours to read."""
+        return isinstance(self.path, Remote)
+
     def status(self) -> Json:
         """The daemon now, a StatusView."""
         return self._ask("GET", "status")
@@ -80,9 +85,19 @@ class Client:
         """The JobView of one job, with its events; the ArrayView of an array."""
         return self._ask("GET", f"jobs/{key}")
 
-    def output(self, key: Key | int | str, attempt_id: str, offset: int) -> Json:
-        """What an attempt elsewhere has written, from that byte on."""
-        return self._ask("GET", f"jobs/{key}/logs?attempt={attempt_id}&offset={offset}")
+    def output(
+        self,
+        key: Key | int | str,
+        attempt_id: str,
+        offset: int,
+        *,
+        here: bool = False,
+        stream: str = "stdout",
+    ) -> Json:
+        """What an attempt elsewhere has written, from that byte on; `here`: also on the daemon's own host."""
+        asked: Json = {"attempt": attempt_id, "offset": offset}
+        asked |= {"here": "true", "stream": stream} if here else {}
+        return self._ask("GET", f"jobs/{key}/logs?{urlencode(asked)}")
 
     def update(self, key: Key | int, request: Mapping[str, Any]) -> Json:
         """The JobView, or ArrayView, after an UpdateRequest."""

@@ -18,10 +18,13 @@ from tidewatt.scheduler.errors import BadInput, SchedulerError
 class Line:
     """A client without a socket."""
 
+    far = False
+
     def __init__(self, at: Outpost) -> None:
         self.at = at
 
-    def output(self, key: str, attempt_id: str, offset: int) -> dict[str, Any]:
+    def output(self, key: str, attempt_id: str, offset: int, *, here: bool, stream: str) -> dict[str, Any]:
+        assert (here, stream) == (False, "stdout")
         try:
             return output(self.at.service, key, attempt_id, offset).model_dump()
         except BackendError as error:

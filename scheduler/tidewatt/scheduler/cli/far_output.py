@@ -1,4 +1,7 @@
-"""The output of a job's attempts elsewhere, as it grows: the daemon reads it where they run."""
+"""The output of a job's attempts elsewhere, as it grows: the daemon reads it where they run.
+
+Where the daemon itself is elsewhere, so are all attempts.
+"""
 
 import base64
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ class FarTail:
     client: Client
     key: str
     stream: BinaryIO
+    name: str = "stdout"
     attempt_id: str = ""
     offset: int = 0
     active: bool = False
@@ -26,14 +30,17 @@ class FarTail:
     def look(self, job: Json | None) -> None:
         """Takes notice of where the job's attempts are."""
         if job is not None:
-            self.active = any(each.get("backend", HOST) != HOST for each in job.get("attempts", ()))
+            attempts = job.get("attempts", ())
+            self.active = any(self.client.far or each.get("backend", HOST) != HOST for each in attempts)
 
     def copy(self) -> bool:
         """Copies what is new; True where there was something. An engine that does not answer has nothing."""
         copied = False
         while self.active:
             try:
-                found = self.client.output(self.key, self.attempt_id, self.offset)
+                found = self.client.output(
+                    self.key, self.attempt_id, self.offset, here=self.client.far, stream=self.name
+                )
             except SchedulerError as error:
                 if not self.missed:
                     tell(f"tidewatt: the output of job {self.key} cannot be read now: {error}")

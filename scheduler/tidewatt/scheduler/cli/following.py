@@ -57,8 +57,12 @@ class Tail:
 
 def outputs(client: Client, job: Json, offsets: dict[str, int] | None = None) -> list[Tail | FarTail]:
     """The tails of a job's files here, and of what it writes elsewhere."""
-    far = FarTail(client, str(job.get("key") or job["id"]), sys.stdout.buffer)
-    found: list[Tail | FarTail] = [*tails(job, offsets), far]
+    key = str(job.get("key") or job["id"])
+    found: list[Tail | FarTail] = [FarTail(client, key, sys.stdout.buffer)]
+    if not client.far:
+        found = [*tails(job, offsets), *found]
+    elif job["stderr"] != job["stdout"]:
+        found.append(FarTail(client, key, sys.stderr.buffer, "stderr"))
     for tail in found:
         tail.look(job)
     return found
