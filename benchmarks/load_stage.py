@@ -140,9 +140,13 @@ def staged(database: str) -> Iterator[Stage]:
 
 
 def request(method: str, path: str, body: Any = None, **headers: str) -> bytes:
-    """One HTTP request, after which the connection is closed, as by a command."""
+    """One HTTP request, after which the connection is closed, as by a command; below `/api/v1/` by default."""
     data = b"" if body is None else json.dumps(body).encode()
-    lines = [f"{method} /api/v1/{path} HTTP/1.1", "Host: localhost", "Connection: close"]
+    lines = [
+        f"{method} {path if path.startswith('/') else f'/api/v1/{path}'} HTTP/1.1",
+        "Host: localhost",
+        "Connection: close",
+    ]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     lines += [f"Content-Length: {len(data)}", "Content-Type: application/json"] if data else []
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + data

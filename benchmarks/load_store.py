@@ -5,7 +5,7 @@ two events (`submitted`, `settlement.final`); a daemon writes eight. All are che
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache

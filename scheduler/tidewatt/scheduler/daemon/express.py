@@ -123,9 +123,10 @@ class Express:
         batch.standing.put(asked, plan)
         try:
             with self._store.transaction() as transaction:
-                before = transaction.tip().seq
+                before, transaction.told = transaction.tip().seq, []
                 answer.number = self._store_one(transaction, entry, asked, plan)
                 idempotency.note(transaction, [answer.number], answer.kept())
+                answer.events = transaction.told
                 batch.before, batch.after = batch.before or before, transaction.tip().seq
         except BaseException:
             self._vacancy.forget()  # it stands there, and is not stored

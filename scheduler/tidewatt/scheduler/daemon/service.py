@@ -29,10 +29,10 @@ from tidewatt.scheduler.daemon.replanning import Queue, queue
 from tidewatt.scheduler.daemon.site import Foreign, Site
 from tidewatt.scheduler.daemon.turnstile import Taken
 from tidewatt.scheduler.daemon.vacancy import Vacancy
-from tidewatt.scheduler.daemon.views import array_view, job_views, new_view, whole_view
+from tidewatt.scheduler.daemon.views import array_view, job_view, job_views, whole_view
 from tidewatt.scheduler.daemon.watching import Watcher
 from tidewatt.scheduler.errors import BadInput, Refused
-from tidewatt.scheduler.jobs import ENDED
+from tidewatt.scheduler.jobs import ENDED, JobState
 from tidewatt.scheduler.pausing_schema import request_of
 from tidewatt.scheduler.plan import Ask, Plan
 from tidewatt.scheduler.planning import ladder
@@ -150,8 +150,13 @@ class Service:
         """What is told of a job that was let in by the plans as they stand."""
         log.info("job.submitted", job=taken.number, tasks=1, held=False)
         (self.wake if taken.due else self.later)(f"job {taken.number} was submitted")
+        job = self.store.open_job(taken.number)
+        if job is None or job.state is not JobState.WAITING:  # it was started meanwhile, or cancelled
+            view = whole_view(self.store, self.store.numbered([taken.number])[taken.number])
+        else:
+            view = job_view(job, (), taken.events)
         return SubmitReply(
-            job=new_view(self.store, self.store.numbered([taken.number])[taken.number]),
+            job=view,
             offers=taken.offers,
             power_w=taken.power_w,
             power_source=taken.power_source,

@@ -1,7 +1,7 @@
 """Submissions that come at the same time are stored as one: the disk is waited for once for all of them."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ class Taken:
     power_w: float
     power_source: str
     notes: tuple[str, ...]
+    events: Sequence[Mapping[str, Any]] = ()  # that tell of it
 
     def kept(self) -> dict[str, Any]:
         """What is kept for those who ask again."""

@@ -106,11 +106,6 @@ def whole_view(store: Store, job: JobRecord) -> JobView:
     return job_view(job, store.attempts([job.id])[job.id], store.events(job.id), _predecessors(store, [job]))
 
 
-def new_view(store: Store, job: JobRecord) -> JobView:
-    """The same of a job that has just been stored, without jobs before it: nothing has been tried yet."""
-    return job_view(job, (), store.events(job.id))
-
-
 def array_view(jobs: Sequence[JobRecord], views: Iterable[JobView]) -> ArrayView:
     """An array of these tasks."""
     first = jobs[0]

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from tidewatt.scheduler.errors import SchedulerError
 
-HEAD = "0007"  # the newest migration
+HEAD = "0009"  # the newest migration
 # what a database, or the line to it, raises; the second where a line that broke is used once more
 FAILURES = (sa.exc.DBAPIError, sa.exc.PendingRollbackError)
 

@@ -81,13 +81,12 @@ class Known:
     def open_jobs(self) -> list[JobRecord]:
         """All that have not ended, oldest first."""
         with self.lock:
-            self._look()
-            if self._jobs is None:
-                self._stale = set()
-                self._jobs = {job.id: job for job in self._read()}
-            elif self._stale:
-                self._refresh(self._jobs)
-            return list(self._jobs.values())
+            return list(self._fresh().values())
+
+    def open_job(self, number: int) -> JobRecord | None:
+        """One of them."""
+        with self.lock:
+            return self._fresh().get(number)
 
     def counts(self) -> Counter[tuple[int | None, str]]:
         """Numbers of jobs by user and state."""
@@ -102,6 +101,15 @@ class Known:
         with self.lock:
             self._look()
             return self._endings
+
+    def _fresh(self) -> dict[int, JobRecord]:
+        self._look()
+        if self._jobs is None:
+            self._stale = set()
+            self._jobs = {job.id: job for job in self._read()}
+        elif self._stale:
+            self._refresh(self._jobs)
+        return self._jobs
 
     def _refresh(self, jobs: dict[int, JobRecord]) -> None:
         found, new = self._again(self._stale), False

@@ -87,7 +87,7 @@ job = sa.Table(
     sa.Column("at_risk", sa.Text, nullable=False),
     sa.Column("warnings", Json, nullable=False),
     sa.Column("ended_ms", Time, nullable=True),
-    sa.Column("settlement_state", sa.Text, nullable=False, index=True),
+    sa.Column("settlement_state", sa.Text, nullable=False),
     sa.Column("settlement", Json, nullable=True),
     sa.Column("array", sa.Integer, nullable=False, index=True),  # number of its first task; 0: none
     sa.Column("array_task", sa.Integer, nullable=False),
@@ -111,6 +111,12 @@ job = sa.Table(
     sa.Index("ix_job_uid", "uid", "id"),
     sa.Index("ix_job_user", "user", "id"),
     sa.Index("ix_job_project", "project", "id"),
+    sa.Index("ix_job_state_uid", "state", "uid", "id"),
+    sa.Index("ix_job_user_state", "user", "state", "id"),
+    sa.Index("ix_job_user_name", "user", "name", "id"),
+    sa.Index("ix_job_submitted_ms", "submitted_ms"),
+    sa.Index("ix_job_ended_ms", "ended_ms"),
+    sa.Index("ix_job_open_accounts", "settlement_state", "ended_ms", "id"),
     sqlite_strict=True,
     sqlite_autoincrement=True,  # an id is never used twice
 )
@@ -132,6 +138,7 @@ attempt = sa.Table(
     sa.Column("exit_code", sa.Integer, nullable=True),
     sa.Column("signal", sa.Integer, nullable=True),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Index("ix_attempt_ended_ms", "ended_ms"),
     sqlite_strict=True,
 )
 

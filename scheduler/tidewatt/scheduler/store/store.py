@@ -17,6 +17,7 @@ from tidewatt.scheduler.store.database import StoreError
 from tidewatt.scheduler.store.decisions import DecisionRecord, decisions
 from tidewatt.scheduler.store.joint import Joint
 from tidewatt.scheduler.store.known import OPEN, Counts, Known
+from tidewatt.scheduler.store.lines import newest_of_lines
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, kind_of, plan_of
 from tidewatt.scheduler.store.transaction import Transaction
 from tidewatt.scheduler.store.turns import TurnRecord, turns_since
@@ -34,6 +35,7 @@ class Store(Chained):
         self._database = database.opened(where)
         self._engine = self._database.engine
         self._known = Known(self.newest, self._open_jobs, self.numbered, self._counts)
+        self._measured: tuple[int, dict[tuple[str, str], JobRecord | None]] = -1, {}
 
     @property
     def name(self) -> str:
@@ -152,11 +154,9 @@ class Store(Chained):
         table = schema.job
         wanted = _owned(user, project) + ([] if uid is None else [table.c.uid == uid])
         wanted += [] if states is None else [table.c.state.in_([str(state) for state in states])]
-        wanted += [] if before is None else [table.c.id < before]
-        line = sa.case((table.c.array == 0, -table.c.id), else_=table.c.array)
-        newest = sa.select(sa.func.max(table.c.id)).where(*wanted).group_by(line)
-        query = sa.select(table).where(table.c.id.in_(newest)).order_by(table.c.id.desc()).limit(limit)
-        jobs = [_job(row) for row in self._rows(query)]
+        newest = newest_of_lines(self._rows, wanted, before, limit)
+        found = self.numbered(newest)
+        jobs = [found[number] for number in newest if number in found]
         counts = self.task_counts({job.array for job in jobs if job.array})
         return [(job, counts.get(job.array, {})) for job in jobs]
 
@@ -224,15 +224,20 @@ class Store(Chained):
         return cited
 
     def last_measured(self, user: str, name: str) -> JobRecord | None:
-        """The newest ended job of that name and user that has an account; None where there is none."""
-        query = sa.select(schema.job).where(
-            schema.job.c.user == user,
-            schema.job.c.name == name,
-            schema.job.c.settlement.is_not(None),
-            schema.job.c.state == str(JobState.DONE),
-        )
-        rows = self._rows(query.order_by(schema.job.c.id.desc()).limit(1))
-        return _job(rows[0]) if rows else None
+        """The newest ended job of that name and user that has an account; None where there is none.
+
+        Looked for again only where a job has ended or was settled.
+        """
+        endings, known = self.endings(), self._measured
+        if known[0] != endings or len(known[1]) > _ASKED_AT_ONCE:
+            known = self._measured = endings, {}
+        if (user, name) not in known[1]:
+            job = schema.job.c
+            where = job.user == user, job.name == name, job.state == str(JobState.DONE)
+            query = sa.select(schema.job).where(*where, job.settlement.is_not(None))
+            rows = self._rows(query.order_by(job.id.desc()).limit(1))
+            known[1][user, name] = _job(rows[0]) if rows else None
+        return known[1][user, name]
 
     def done_by(self, user: str, limit: int) -> dict[int, SettlementState]:
         """How far the accounts of a user's newest done jobs are, by number, at most `limit`."""
@@ -350,6 +355,10 @@ class Store(Chained):
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
 
+    def open_job(self, number: int) -> JobRecord | None:
+        """The job of that number, which is remembered; None where it has ended, or there is none."""
+        return self._known.open_job(number)
+
     def forget(self) -> None:
         """Reads jobs again that it remembers: rows were changed past the verbs of a transaction."""
         self._known.forget()
@@ -375,7 +384,7 @@ class Store(Chained):
         return [_job(row) for row in self._rows(query.order_by(schema.job.c.id))]
 
     def _counts(self) -> Counts:
-        by = schema.job.c.uid, schema.job.c.state
+        by = schema.job.c.state, schema.job.c.uid  # in the order of their index
         rows = self._rows(sa.select(*by, sa.func.count().label("jobs")).group_by(*by))
         return {(row.uid, row.state): row.jobs for row in rows}
 

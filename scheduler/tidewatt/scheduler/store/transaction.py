@@ -31,6 +31,7 @@ class Transaction:
     def __init__(self, connection: sa.Connection, database: Database) -> None:
         self._connection, self._database = connection, database
         self.changes = Changes()
+        self.told: list[Mapping[str, Any]] | None = None  # its events, where somebody wants to have them
         self._tip: Tip | None = None  # of the chain; nobody else can append while this transaction lasts
 
     def append(
@@ -58,6 +59,8 @@ class Transaction:
         }
         self._tip = Tip(tip.seq + 1, link(tip.hash, seal(event)))
         self.changes.seq = self._tip.seq
+        if self.told is not None:
+            self.told.append(event)
         self._connection.execute(schema.event.insert(), {**event, "hash": self._tip.hash})
 
     def add_job(self, job: JobRecord) -> int:
