@@ -13,7 +13,7 @@ class PurgeRequest(Message):
     With `logs` or `paths` only these go; without either all that tells of people does.
     """
 
-    user: Annotated[str, Field(max_length=300)] = ""
+    user: Annotated[str, Field(max_length=300, pattern=r"^[^\x00]*$")] = ""
     older_than_s: Annotated[float, Field(ge=0, le=1e10)] | None = None
     logs: bool = False
     paths: bool = False

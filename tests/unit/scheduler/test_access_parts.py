@@ -57,6 +57,10 @@ def test_throttle_remembers_no_more_than_it_may() -> None:
         ("PUT", "/api/v1/shifting", "operate"),
         ("GET", "/api/v1/tokens", "operate"),
         ("GET", "/api/v1/audit", "operate"),
+        ("GET", "/api/v1/decisions/7", "operate"),
+        ("GET", "/api/v1/backup", "operate"),
+        ("POST", "/api/v1/decisions/undo", "operate"),
+        ("POST", "/api/v1/purge", "operate"),
         ("BREW", "/anything", "operate"),
     ],
 )

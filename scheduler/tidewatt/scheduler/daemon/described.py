@@ -35,7 +35,7 @@ TAGS = (
     ("policies", "Who may run what where."),
     ("reports", "What jobs used and saved, receipts and bundles of proof."),
     ("events", "The ledger as it grows."),
-    ("operators", "Limits, shares, budgets, the audit log."),
+    ("operators", "Limits, shares, budgets, what was decided and undoing it, purges, the audit log."),
     ("access", "Tokens and sign-in codes."),
     ("daemon", "The daemon itself."),
 )
@@ -51,7 +51,7 @@ _BY_PATH = (
     ("/api/v1/policy", "policies"),
 )
 _REPORTS = ("report", "receipts", "costs", "metrics", "hours", "bundle", "ledger")
-_OPERATORS = ("budgets", "shares")
+_OPERATORS = ("budgets", "shares", "decisions", "purge", "backup")
 
 
 def describe(api: FastAPI) -> None:
