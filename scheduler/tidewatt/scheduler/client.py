@@ -217,7 +217,7 @@ class Client:
 
     def undo(self, number: int | None = None) -> Json:
         """The UndoReply; without a number the newest decision that can be undone is."""
-        return self._ask("POST", "decisions/undo", {"number": number})
+        return self._ask("POST", "policy/undo", {"number": number})
 
     def purge(self, request: Mapping[str, Any]) -> Json:
         """The PurgeReply to a PurgeRequest."""

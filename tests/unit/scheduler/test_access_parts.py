@@ -59,7 +59,7 @@ def test_throttle_remembers_no_more_than_it_may() -> None:
         ("GET", "/api/v1/audit", "operate"),
         ("GET", "/api/v1/decisions/7", "operate"),
         ("GET", "/api/v1/backup", "operate"),
-        ("POST", "/api/v1/decisions/undo", "operate"),
+        ("POST", "/api/v1/policy/undo", "operate"),
         ("POST", "/api/v1/purge", "operate"),
         ("BREW", "/anything", "operate"),
     ],

@@ -176,7 +176,7 @@ def routes(api: "FastAPI", service: Service) -> None:
         """One decision, with what it changed."""
         return decisions.one(number)
 
-    @api.post("/api/v1/decisions/undo")
+    @api.post("/api/v1/policy/undo")
     def undo(request: UndoRequest) -> UndoReply:
         """Has hold again what held before a decision."""
         return decisions.undo(request)
