@@ -78,9 +78,9 @@ class Access:
             await found.answer(scope, receive, strict)
 
     async def _let_in(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
-        if not asked.path.isprintable():  # `$` in a route's pattern lets a line end pass
-            raise refused(400, "a path has no control characters")
         self._check_host(asked)
+        if not asked.path.isprintable():  # `$` in a route's pattern lets a line end pass
+            raise refused(404, "there is no such path: control characters are in none")
         receive = _bounded(receive, asked)
         if is_open(asked.method, asked.path):
             scope[DOOR] = self, asked

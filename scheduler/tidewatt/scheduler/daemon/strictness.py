@@ -41,9 +41,7 @@ class StrictRoute(APIRoute):
 
 
 def allowed(api: FastAPI, scope: MutableMapping[str, Any]) -> list[str]:
-    """The methods of all routes that a path has."""
-    found: set[str] = set()
-    for route in api.routes:
-        if route.matches(scope)[0] is not Match.NONE:
-            found |= getattr(route, "methods", None) or set()
-    return sorted(found)
+    """The methods of all routes that a path has; of those that spell it out, where there are any."""
+    routes = [route for route in api.routes if route.matches(scope)[0] is not Match.NONE]
+    spelt = [route for route in routes if getattr(route, "path", "") == scope["path"]]
+    return sorted({method for route in spelt or routes for method in getattr(route, "methods", None) or ()})
