@@ -15,9 +15,13 @@ from tests.unit.scheduler.test_store import job
 from tidewatt.scheduler.jobs import JobState
 from tidewatt.scheduler.paths import Paths
 from tidewatt.scheduler.proof.chain import START, link, seal
-from tidewatt.scheduler.store import Store
+from tidewatt.scheduler.proof.purged import PURGEABLE
+from tidewatt.scheduler.store import Store, cleansing
 from tidewatt.scheduler.store.address import address, parsed, settle, settled
+from tidewatt.scheduler.store.cleansing import Part
+from tidewatt.scheduler.store.copying import copy
 from tidewatt.scheduler.store.database import StoreError
+from tidewatt.scheduler.store.ledger import examined
 from tidewatt.scheduler.store.moving import move
 
 Made = Callable[[], sa.URL]
@@ -184,6 +188,52 @@ def test_store_is_not_moved_onto_another(made: Made, tmp_path: Path) -> None:
         move(tmp_path / "a.db", there)
     store = Store(there)
     assert store.count() == {"waiting": 1}
+    store.close()
+
+
+def test_a_copy_is_one_instant_of_the_store_and_nobody_who_writes_waits_for_it(
+    made: Made, tmp_path: Path
+) -> None:
+    where, over = made(), threading.Event()
+    store = Store(where)
+    submit(store)
+
+    def write() -> None:
+        while not over.is_set():
+            submit(store)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        found = [copy(where, tmp_path / f"{number}.db") for number in range(3)]
+    finally:
+        over.set()
+        writer.join()
+    for number, each in enumerate(found):
+        kept = Store(tmp_path / f"{number}.db")
+        assert chained(kept)
+        assert (kept.tip().seq, kept.tip().hash) == (each.events, each.hash)
+        assert sum(kept.count().values()) == each.events  # an event and its job, or neither
+        kept.close()
+    assert found[0].events <= found[-1].events < store.tip().seq
+    store.close()
+
+
+def test_words_are_purged_and_the_chain_holds(made: Made, tmp_path: Path) -> None:
+    store = Store(made())
+    number = submit(store)
+    with store.transaction() as transaction:
+        transaction.thoroughly()
+        transaction.append(2000, "purged", {"user": "ada", "jobs": [[number, number]], "events": []})
+        cleansing.cleanse_events(transaction, cleansing.lacking(store.events(number), PURGEABLE))
+        cleansing.cleanse_job(transaction, store.numbered([number])[number], Part(names=True, paths=True))
+    store.forget()
+    store.fold()
+    [event, _] = store.events()
+    assert (event["payload"], list(event["hidden"])) == ({}, ["argv"])
+    assert store.numbered([number])[number].argv == ()
+    result = examined(store, tmp_path / "none", None)
+    assert (result.wrong, len(result.purges)) == ((), 1)
     store.close()
 
 
