@@ -1,5 +1,6 @@
 """A house on a disk that fails on demand, and jobs that write down themselves that they ran."""
 
+import os
 import shutil
 import sqlite3
 import time
@@ -7,10 +8,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.disk.call_sites import CallSite, came, ordered, recorded
 from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.errors import SchedulerError
 
+EVERY = os.environ.get("TIDEWATT_SOAK_DISK", "") not in ("", "0")
+SOAK = pytest.mark.skipif(not EVERY, reason="takes minutes: `make soak` sets TIDEWATT_SOAK_DISK=1")
 OVER = {"done", "failed", "cancelled"}
 CONFIG = 'zone = "DE"\nmargin = "5m"\nmin_wait = "0s"\n[[source]]\ntype = "file"\npath = "grid.csv"\n'
 FACTOR = 360  # of the replay in which jobs wait for their latest start

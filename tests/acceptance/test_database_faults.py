@@ -1,4 +1,7 @@
-"""A daemon whose PostgreSQL server is killed, cut off or full: nothing is lost, and nothing runs twice."""
+"""A daemon whose PostgreSQL server is killed, cut off or full: nothing is lost, and nothing runs twice.
+
+`TIDEWATT_SOAK_DISK=1` runs all of it.
+"""
 
 import shutil
 import tempfile
@@ -9,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.failing_house import CONFIG, FailingHouse
+from tests.acceptance.failing_house import CONFIG, SOAK, FailingHouse
 from tests.disk.call_sites import CallSite, ordered
 from tests.disk.library import preloaded
 from tests.postgresql.relay import Relay
@@ -78,7 +81,7 @@ def test_server_that_was_killed_costs_no_job_and_latest_starts_are_made_up_for(
     with pytest.raises(SchedulerError, match=r"cannot (read|write to) the store"):
         failing.asked()
     failing.house.until(lambda: failing.lines("guard.failed"))
-    time.sleep(6)  # its latest start has passed, and the other job has ended
+    time.sleep(5)  # its latest start has passed, and the other job has ended
     assert failing.runs() == [running]
     assert failing.house.daemon_pid() == daemon
     server.up()
@@ -87,6 +90,7 @@ def test_server_that_was_killed_costs_no_job_and_latest_starts_are_made_up_for(
     assert sorted(failing.runs()) == [running, waiting]
 
 
+@SOAK
 def test_lines_that_break_all_the_time_lose_and_double_nothing(failing: FailingHouse, relay: Relay) -> None:
     failing.house.up(config=f'{PLAIN}database = "{failing.url}"\n')
     numbers, broken = [], 0
@@ -112,6 +116,7 @@ def test_job_whose_commit_was_not_answered_is_there_once(failing: FailingHouse, 
     assert [job["id"] for job in failing.house.client().jobs(("",), limit=10)] == [again]
 
 
+@SOAK
 def test_server_whose_disk_is_full_keeps_what_was_acknowledged(
     failing: FailingHouse, server: Server, ground: Path
 ) -> None:
