@@ -2,8 +2,11 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from tests.acceptance.conftest import House
 from tests.trying import past
+from tidewatt.scheduler.errors import Refused
 
 PRICES = """
 [[price]]
@@ -57,3 +60,15 @@ def test_operator_states_a_price_tries_a_policy_and_puts_it_in_force(house: Hous
     assert group["unpriced_kwh"] == group["assumed_kwh"] == 0
     assert "EUR for" in house.tidewatt("report").stdout
     assert "EUR for" in house.tidewatt("receipt", str(done["id"])).stdout
+
+    rules = house.client().rules()
+    assert rules["text"].startswith("[[policy]]")
+    limited = {"text": rules["text"] + "\n[limits]\nwaiting = 0\n", "digest": rules["digest"]}
+    assert "waiting = 0" in house.client().put_rules(limited)["text"]
+    full = house.tidewatt("submit", "--", "true")
+    assert (full.returncode, full.stdout) == (1, "")
+    with pytest.raises(Refused, match="open them anew"):
+        house.client().put_rules(limited)
+    undone = house.client().rules()
+    house.client().put_rules({"text": rules["text"], "digest": undone["digest"]})
+    assert house.tidewatt("submit", "--", "true").returncode == 0

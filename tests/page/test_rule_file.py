@@ -40,7 +40,7 @@ def file(folder: Path, text: str = FILE) -> rule_file.RuleFile:
 def test_rules_are_told_from_the_rest(tmp_path: Path) -> None:
     rules = tomllib.loads(file(tmp_path).rules)
     assert [each["name"] for each in rules["policy"]] == ["first", "second"]
-    assert set(rules) == {"policy"}
+    assert set(rules) == {"policy", "limits"}
 
 
 def test_the_same_rules_say_the_same(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_comments_and_the_rest_stay(tmp_path: Path) -> None:
     [
         'zone = "FR"',
         '[[region]]\nname = "b"',
-        '[[policy]]\nname = "a"\n[limits]\nrunning = 100',
+        '[[policy]]\nname = "a"\n[server]\ngroup = "all"',
         "[[policy]]\nname = ",
         '[[policy]]\nname = """open',
         "policy = 3\n[x]",
@@ -79,10 +79,20 @@ def test_whatever_is_typed_the_rest_says_the_same(tmp_path: Path, text: str) -> 
         made = tomllib.loads(found.with_rules(text))
     except BadInput:
         return
-    made.pop("policy", None)
     rest = tomllib.loads(FILE)
-    rest.pop("policy")
+    for values in (made, rest):
+        for name in rule_file.EDITED:
+            values.pop(name, None)
     assert made == rest
+
+
+def test_what_stands_in_a_line_of_its_own_is_left_alone(tmp_path: Path) -> None:
+    found = file(tmp_path, "shares = { vision = 2 }\n" + FILE)
+    assert "shares" not in found.names
+    made = tomllib.loads(found.with_rules("[limits]\nrunning = 5"))
+    assert (made["shares"], made["limits"]) == ({"vision": 2}, {"running": 5})
+    with pytest.raises(BadInput, match="'shares' is none"):
+        found.with_rules("[shares]\nvision = 3")
 
 
 def test_rules_that_do_not_stand_apart_are_left_to_an_editor(tmp_path: Path) -> None:

@@ -198,6 +198,14 @@ class Client:
         """The ExplainReply to an ExplainRequest."""
         return self._ask("POST", "policy/explain", request)
 
+    def rules(self) -> Json:
+        """The RulesView: what operators decide in the configuration file, as text."""
+        return self._ask("GET", "policy/rules")
+
+    def put_rules(self, request: Mapping[str, Any]) -> Json:
+        """The RulesView after a RulesRequest: they are in force."""
+        return self._ask("PUT", "policy/rules", request)
+
     def try_policy(self, request: Mapping[str, Any]) -> Json:
         """The TryReply to a TryRequest; a replay of many jobs takes minutes."""
         return self._ask("POST", "policy/try", request)

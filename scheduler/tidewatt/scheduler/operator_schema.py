@@ -171,3 +171,40 @@ class ReloadReply(Message):
     changed: tuple[str, ...]
     later: tuple[str, ...]
     running: tuple[EvictedView, ...]
+
+
+class RulesView(Message):
+    """What operators decide in the configuration file at `path`, as text; `digest` is of the whole file."""
+
+    path: str
+    text: str
+    digest: str
+
+
+class RulesText(Message):
+    """Other rules to look at."""
+
+    text: Annotated[str, Field(max_length=1_000_000)]
+
+
+class RulesRequest(RulesText):
+    """Rules to put in force, in place of those that the file with this digest has."""
+
+    digest: Annotated[str, Field(max_length=100)]
+
+
+class RuleChangeView(Message):
+    """A job that other rules would treat otherwise in a region; both in words."""
+
+    job: str
+    region: str
+    before: str
+    after: str
+
+
+class RulesCheckView(Message):
+    """Rules that can be taken: how many verdicts there are, and which of `looked_at` jobs they change."""
+
+    rules: int
+    looked_at: int
+    changes: tuple[RuleChangeView, ...]

@@ -32,6 +32,7 @@ from tidewatt.scheduler.daemon import (
     receipts,
     region_views,
     rehearsing,
+    ruling,
     sharing,
     shifting,
     signing_in,
@@ -109,6 +110,7 @@ def app(
     region_views.routes(api, service)
     rehearsing.routes(api, service)
     policy_views.routes(api, service)
+    ruling.routes(api, service)
     trying_views.routes(api, service)
     undoing.routes(api, service)
     purging.routes(api, service)

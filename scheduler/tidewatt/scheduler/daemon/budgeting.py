@@ -83,7 +83,7 @@ class Budgets:
         Raises:
             Refused: by a budget that wants to be asked, without `over_budget`.
         """
-        budgets = [each for each in self._site.settings.budgets if _concerns(each, asked)]
+        budgets = [each for each in self._site.board.settings.budgets if _concerns(each, asked)]
         planned = [plan for plan in plans if plan is not None]
         if not budgets or not planned:
             return Verdict()
@@ -108,12 +108,12 @@ class Budgets:
         first = _first_of(now) if not month else _named(month, now)
         # of an earlier month nothing is kept at hand
         kept = self if first == _first_of(now) else Budgets(self._site, self._store)
-        charges = list(kept._charges(now, first)) if self._site.settings.budgets else []
+        charges = list(kept._charges(now, first)) if self._site.board.settings.budgets else []
         name, caller = month_of(time_ms(first)), current()
         own = caller is not None and not caller.operator
         return [
             standing(each, name, charges).view()
-            for each in self._site.settings.budgets
+            for each in self._site.board.settings.budgets
             if not own or (caller is not None and each.user == caller.name)
         ]
 

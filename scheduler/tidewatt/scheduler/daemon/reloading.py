@@ -15,6 +15,7 @@ LIVE = (
     "link",
     "limits",
     "shares",
+    "budgets",
     "prices",
     "freezes",
     "currency",

@@ -1,4 +1,4 @@
-"""The `[[policy]]` tables of the configuration file as text: read, and put back with nothing else changed."""
+"""What operators decide in the configuration file, as text: read, and put back with nothing else changed."""
 
 import hashlib
 import os
@@ -13,15 +13,19 @@ from tidewatt.scheduler.errors import BadInput, Refused
 _HEADER = re.compile(r"\s*\[{1,2}\s*([A-Za-z0-9_\"'.-]+)")
 
 
+EDITED = ("policy", "project", "limits", "shares", "budget", "freeze")
+
+
 @dataclass(frozen=True, slots=True)
 class RuleFile:
-    """A configuration file, and the rules in it. `rest` has a mark where the rules were."""
+    """A configuration file, and the rules in it: its tables of `names`, with what is `before` and `after`."""
 
     path: Path
     whole: str
     rules: str
     before: str
     after: str
+    names: tuple[str, ...] = EDITED
 
     @property
     def digest(self) -> str:
@@ -35,17 +39,24 @@ class RuleFile:
             BadInput: for what is no TOML, or says anything but rules.
         """
         values = _parsed(text, "the rules are")
-        other = sorted(set(values) - {"policy"})
+        other = sorted(set(values) - set(self.names))
         if other:
             raise BadInput(
-                f"only [[policy]] tables can be edited here, {other[0]!r} is none: change it in {self.path}"
+                f"only tables of {', '.join(self.names)} can be edited here, {other[0]!r} is none: change it"
+                f" in {self.path}"
             )
         between = text.strip("\n")
         made = "\n\n".join(filter(None, (self.before.rstrip("\n"), between, self.after.strip("\n")))) + "\n"
         old, new = _parsed(self.whole, f"{self.path} is"), _parsed(made, "the rules are")
-        if _without(new) != _without(old) or new.get("policy", []) != values.get("policy", []):
+        if self._rest(new) != self._rest(old) or self._own(new) != values:
             raise BadInput(f"these rules would change other parts of {self.path}: close what they leave open")
         return made
+
+    def _own(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if name in self.names}
+
+    def _rest(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if name not in self.names}
 
 
 def read(path: Path) -> RuleFile:
@@ -66,17 +77,17 @@ def read(path: Path) -> RuleFile:
     for line in whole.splitlines(keepends=True):
         header = _HEADER.match(line)
         if header is not None:
-            ruling = header[1].strip("\"'").partition(".")[0] == "policy"
+            ruling = header[1].strip("\"'").partition(".")[0] in EDITED
         (inside if ruling else after if inside else before).append(line)
-    found = RuleFile(path, whole, "".join(inside).strip("\n"), "".join(before), "".join(after))
-    values = _parsed(whole, f"{path} is")
+    rules, values = "".join(inside).strip("\n"), _parsed(whole, f"{path} is")
     try:
-        apart = _parsed(found.rules, "").get("policy", []), _parsed(found.before + found.after, "")
+        own, rest = _parsed(rules, ""), _parsed("".join((*before, *after)), "")
     except BadInput:
-        apart = None, {}
-    if apart != (values.get("policy", []), _without(values)):
+        own, rest = {}, values
+    names = tuple(name for name in EDITED if name not in rest)  # one in a line of its own is left alone
+    if own | rest != values or set(own) - set(names) or "policy" not in names:
         raise Refused(f"the rules in {path} do not stand apart from the rest: edit that file itself")
-    return found
+    return RuleFile(path, whole, rules, "".join(before), "".join(after), names)
 
 
 def put(file: RuleFile, whole: str) -> None:
@@ -112,7 +123,3 @@ def _parsed(text: str, what: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{what} not TOML: {error}") from None
-
-
-def _without(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name != "policy"}

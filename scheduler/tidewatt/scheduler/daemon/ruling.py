@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tidewatt.scheduler import config
 from tidewatt.scheduler.daemon import rule_file
@@ -13,10 +14,20 @@ from tidewatt.scheduler.daemon.rule_file import RuleFile
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.errors import BadInput, Refused, SchedulerError
 from tidewatt.scheduler.jobs import JobState
-from tidewatt.scheduler.operator_schema import ReloadRequest
+from tidewatt.scheduler.operator_schema import (
+    ReloadRequest,
+    RuleChangeView,
+    RulesCheckView,
+    RulesRequest,
+    RulesText,
+    RulesView,
+)
 from tidewatt.scheduler.page.desk import Change, Checked, Rules
 from tidewatt.scheduler.policies import rules as stated
 from tidewatt.scheduler.store.records import JobRecord
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 MOST_LOOKED_AT = 500
 MOST_TOLD = 50
@@ -104,3 +115,32 @@ class Ruling:
             raise Refused(f"nothing can be written beside {file.path}: {error.strerror}") from None
         finally:
             Path(trial).unlink(missing_ok=True)
+
+
+def routes(api: "FastAPI", service: Service) -> None:
+    """Adds the rules as text to the interface."""
+    ruling = Ruling(service)
+
+    @api.get("/api/v1/policy/rules")
+    def rules() -> RulesView:
+        """What operators decide in the configuration file, as text."""
+        found = ruling.shown()
+        if found.trouble:
+            raise Refused(found.trouble)
+        return RulesView(path=found.path, text=found.text, digest=found.digest)
+
+    @api.post("/api/v1/policy/rules/check")
+    def check(request: RulesText) -> RulesCheckView:
+        """Whether other rules can be taken, and which jobs they would treat otherwise."""
+        found = ruling.checked(request.text)
+        changes = tuple(
+            RuleChangeView(job=each.job, region=each.region, before=each.before, after=each.after)
+            for each in found.changes
+        )
+        return RulesCheckView(rules=found.rules, looked_at=found.looked_at, changes=changes)
+
+    @api.put("/api/v1/policy/rules")
+    def put(request: RulesRequest) -> RulesView:
+        """Writes other rules into the configuration file, and puts them in force."""
+        ruling.put(request.text, request.digest)
+        return rules()
