@@ -182,6 +182,11 @@ def nothing(_: list[Change]) -> list[Change]:
     return []
 
 
+def everything(pending: list[Change]) -> list[Change]:
+    """What processes see while the machine runs."""
+    return pending
+
+
 def _sectors(change: Change) -> Iterator[Change]:
     if change.data is None:
         yield change
@@ -203,7 +208,8 @@ def _move(names: dict[str, File | Folder], old: str, new: str, target: File | Fo
 def _save(folder: Folder, target: Path, chance: random.Random, kept: Kept) -> None:
     target.mkdir()
     names = dict(folder.names)
-    came = 0 if kept is nothing else chance.randint(0, len(folder.pending))
+    moves = len(folder.pending)
+    came = {nothing: 0, everything: moves}.get(kept, chance.randint(0, moves))
     for old, new, node in folder.pending[:came]:
         _move(names, old, new, node)
     for name, node in names.items():

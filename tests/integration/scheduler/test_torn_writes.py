@@ -67,6 +67,7 @@ class Log:
     entries: tuple[Entry, ...]
     said: str
     begins: int
+    home: Path
 
     def told(self, entry: Entry) -> str:
         """What is acknowledged by this entry; "" for all others."""
@@ -107,7 +108,7 @@ def written(require_engine: Callable[[str], None], memory: Path) -> Callable[...
         entries = tuple(power_cut.entries(log.read_bytes()))
         begins = next((n for n, each in enumerate(entries) if _makes(each, SAID)), 0)
         said = entries[begins].words[1] if begins else ""
-        return Log(home.stat().st_ino, entries, said, begins + 1)
+        return Log(home.stat().st_ino, entries, said, begins + 1, home)
 
     return write
 
@@ -115,6 +116,15 @@ def written(require_engine: Callable[[str], None], memory: Path) -> Callable[...
 @pytest.fixture(scope="module")
 def worked(written: Callable[..., Log]) -> Log:
     return written(str(JOBS), "7")
+
+
+def test_log_holds_every_write(worked: Log, image: Path) -> None:
+    disk = Disk(worked.root)
+    for entry in worked.entries:
+        disk.took(entry)
+    disk.save(image, random.Random(5), power_cut.everything)
+    assert files(image) == files(worked.home)
+    assert f"jobs/{JOBS}" in files(image)
 
 
 def test_no_acknowledged_job_is_missing_after_a_power_cut(worked: Log, image: Path) -> None:
@@ -141,6 +151,14 @@ def test_store_whose_making_was_interrupted_is_made_again(written: Callable[...,
     for disk, told in cuts(log, chance, max(4, IMAGES // 20)):
         way = chance.choice(list(WAYS.values()))
         assert found(disk, image, chance, way(chance), told) == []
+
+
+def files(folder: Path) -> dict[str, bytes | None]:
+    """What is below a folder, by name; None for folders."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
 
 
 def cuts(log: Log, chance: random.Random, count: int, *, heeds: bool = True) -> Iterator[tuple[Disk, Told]]:
