@@ -64,6 +64,7 @@ def test_comments_and_the_rest_stay(tmp_path: Path) -> None:
         "[[policy]]\nname = ",
         '[[policy]]\nname = """open',
         "policy = 3\n[x]",
+        '[[policy]]\nname = "\ud800"',
     ],
 )
 def test_nothing_but_rules_can_be_put_there(tmp_path: Path, text: str) -> None:

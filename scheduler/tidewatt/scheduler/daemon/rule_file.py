@@ -38,6 +38,10 @@ class RuleFile:
         Raises:
             BadInput: for what is no TOML, or says anything but rules.
         """
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise BadInput("the rules are not text in UTF-8") from None
         values = _parsed(text, "the rules are")
         other = sorted(set(values) - set(self.names))
         if other:

@@ -14,6 +14,7 @@ from tidewatt.scheduler.daemon.callers import operator_only
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.errors import BadInput, Refused, SchedulerError
 from tidewatt.scheduler.settings_record import record
+from tidewatt.scheduler.trial_file import standing
 from tidewatt.scheduler.try_schema import TryReply, TryRequest
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Trying:
         operator_only("try a configuration on what everybody submitted")
         if request.rules:
             request = self._whole(request)
+        with standing(request.text, request.name):
+            pass  # what is wrong with it is said before any process is started
         if not self._busy.acquire(blocking=False):
             raise Refused("another try is under way: wait until that one has answered")
         try:

@@ -6,7 +6,6 @@ import sys
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tidewatt.backends.clock import moment, time_ms
@@ -21,6 +20,7 @@ from tidewatt.scheduler.settings import Settings
 from tidewatt.scheduler.settings_record import restored
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.address import address
+from tidewatt.scheduler.trial_file import standing
 from tidewatt.scheduler.try_schema import TryReply, TryRequest
 from tidewatt.scheduler.trying import difference
 from tidewatt.scheduler.trying.history import history
@@ -96,19 +96,13 @@ def _answer(
 
 def _other(request: TryRequest, in_force: Settings, host: Host, wide: tuple[datetime, datetime]) -> Place:
     """The configuration to try; where it names no zone, in that of the one in force."""
-    with TemporaryDirectory(prefix="tidewatt-") as folder:
-        file = Path(folder) / "config.toml"
-        file.write_text(request.text, encoding="utf-8")
-        try:
-            loaded = config.load(file, os.environ, {})
-        except BadInput as error:
-            raise BadInput(str(error).replace(str(file), request.name)) from None
+    with standing(request.text, request.name) as (loaded, folder):
         settings = loaded.settings
         if not settings.zone and in_force.zone:
             settings = settings.model_copy(update={"zone": in_force.zone})
         files = tuple(each.file for each in in_force.prices if each.file is not None)
         rules = rules_of(settings, (request.name, request.text))
-        return place(settings, rules, host, wide, reader(request.files, Path(folder), files))
+        return place(settings, rules, host, wide, reader(request.files, folder, files))
 
 
 if __name__ == "__main__":
