@@ -105,7 +105,7 @@ class Day:
             seconds = self.random.uniform(0.3, 3)
             minutes = max(1, round(seconds * FACTOR / 60))
             args = ["submit", "--json", "--gpus", str(self.random.choice([0, 1, 1, 2])), "--late"]
-            args += ["--duration", f"{minutes}m", "--finish-by", f"{minutes + self.random.randint(40, 300)}m"]
+            args += ["--duration", f"{minutes}m", "--finish-by", f"{minutes + self.random.randint(40, 150)}m"]
             match self.random.randrange(8):
                 case 0:
                     args += ["--array", "0-2%1"]

@@ -75,6 +75,6 @@ def test_claims_are_checked_elsewhere_and_a_changed_ledger_is_told(house: Any, t
         store.commit()
     checked = house.tidewatt("ledger", "check")
     assert checked.returncode == 1
-    assert "broken at event 1" in checked.stdout
+    assert "broken at event 2" in checked.stdout
     house.up()
-    house.until(lambda: [each for each in house.client().status()["warnings"] if "broken at event 1" in each])
+    house.until(lambda: [each for each in house.client().status()["warnings"] if "broken at event 2" in each])
