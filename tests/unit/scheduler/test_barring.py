@@ -74,14 +74,16 @@ def test_own_min_saving_keeps_a_job_from_waiting_for_little() -> None:
 
 def test_nothing_runs_above_the_ceiling_until_the_price_falls() -> None:
     region = replace(LOCAL, prices=prices(*(0.4,) * 6, *(0.1,) * 6), max_price_per_kwh=0.3)
-    made = planned(situation([ask(1, finish_h=10)], FLAT, (region,)))
+    made = planned(situation([ask(1, finish_h=10)], FLAT, (replace(region, currency="EUR"),)))
     assert hours(made) == 6
+    assert "nothing runs above 0.3 EUR a kWh" in made.note
 
 
 def test_deadline_comes_before_the_ceiling() -> None:
     region = replace(LOCAL, prices=prices(*(0.4,) * 6, *(0.1,) * 6), max_price_per_kwh=0.3)
     made = planned(situation([ask(1, finish_h=5)], FLAT, (region,)))
     assert made.window.end <= T0 + 5 * HOUR
+    assert "above 0.3 a kWh only since it would be late otherwise" in made.note
 
 
 def test_job_without_a_deadline_waits_below_the_ceiling() -> None:
@@ -127,6 +129,7 @@ def test_nothing_starts_in_a_freeze_but_what_runs_goes_on_through_it() -> None:
     assert early.window.end > T0 + 3 * HOUR
     held = planned(situation([ask(1, release=T0 + 2 * HOUR)], FLAT, (region,)))
     assert hours(held) == 6
+    assert "nothing starts in local from 2026-03-01 02:00 UTC to 2026-03-01 06:00 UTC: year end" in held.note
 
 
 def test_freeze_comes_before_the_deadline_as_a_drain_does() -> None:

@@ -1,11 +1,12 @@
 """When a job does not run, or does not start, in a region that has room for it: dear hours, and freezes."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from tidewatt.scheduler.plan import Ask
 from tidewatt.scheduler.planning.capacity import Stretch
-from tidewatt.scheduler.planning.instants import FAR_MS, ceil_ms, floor_ms
+from tidewatt.scheduler.planning.instants import FAR_MS, ceil_ms, floor_ms, utc
 from tidewatt.scheduler.planning.terms import allowed
 from tidewatt.scheduler.region import Freeze, PriceStep, Region
 
@@ -69,6 +70,23 @@ def first_start(ask: Ask, region: Region, start_ms: int, length_ms: int) -> int 
             return at
         at = max(later)
     return None
+
+
+def note(ask: Ask, region: Region) -> str:
+    """What a reader must know of the ceiling and the freezes that hold for a job there; "" for nothing."""
+    if not (ask.ceilings or region.freezes or region.max_price_per_kwh is not None):
+        return ""
+    said, most = [], ceiling(replace(ask, dear=False), region)
+    if most is not None:
+        unit = f" {region.currency}" if region.currency else ""
+        above = f"above {most:g}{unit} a kWh"
+        said.append(f"{above} only since it would be late otherwise" if ask.dear else f"nothing runs {above}")
+    ahead = [each for each in region.freezes if not each.moves or region.name != ask.home]
+    if ahead:
+        first = min(ahead, key=lambda each: each.window.start)
+        start, end = (utc(floor_ms(each)) for each in (first.window.start, first.window.end))
+        said.append(f"nothing starts in {region.name} from {start} to {end}: {first.because}")
+    return "; ".join(said)
 
 
 def is_ceiled(ask: Ask, regions: Iterable[Region]) -> bool:

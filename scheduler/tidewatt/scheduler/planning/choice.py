@@ -51,6 +51,7 @@ class Option:
     delay_g_per_h: float = 0.0
     delay_from_ms: int = 0  # the same for all options of a job
     steps: tuple[PowerStep, ...] = ()
+    note: str = ""  # on the hours in which the job does not run or start there
     wait_ms: int = 0  # 95 of 100 jobs wait no longer in the engine's queue there
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tidewatt.scheduler.plan import Ask
-from tidewatt.scheduler.planning.barring import cut
+from tidewatt.scheduler.planning.barring import cut, note
 from tidewatt.scheduler.planning.capacity import Stretch, Timeline, overlap
 from tidewatt.scheduler.planning.choice import Option, first_start
 from tidewatt.scheduler.planning.instants import length_ms
@@ -152,6 +152,7 @@ def _option(
         delay_g_per_h=policy.g_per_hour / (ask.power_w / 1000 or 1.0),
         delay_from_ms=terms.earliest_ms + length_ms(ask.duration),
         steps=ask.power_steps,
+        note=note(ask, region),
         wait_ms=region.queue_wait_ms,
     )
 

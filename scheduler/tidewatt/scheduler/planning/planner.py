@@ -138,6 +138,7 @@ def _plan(ask: Ask, terms: Terms, decision: Decision, firsts: Sequence[Choice], 
     notes = decision.notes
     if option.wait_ms >= reasons.TOLD_WAIT_MS and option.latest_ms is not None:
         notes = (*notes, reasons.queues(option.wait_ms, option.region))
+    notes = (*notes, option.note) if option.note else notes
     if not at_home:
         notes = (*notes, reasons.not_at_home(ask.home, at_once.option.region))
     plan = Plan(
