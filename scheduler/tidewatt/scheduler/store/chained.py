@@ -10,7 +10,9 @@ from tidewatt.scheduler.proof.chain import START
 from tidewatt.scheduler.store import schema
 
 ASKED_AT_ONCE = 500  # values in one question: SQLite's limit is well above
-_ACCOUNTS = schema.event.c.kind.in_([f"settlement.{state}" for state in SettlementState])
+_KINDS = [f"settlement.{state}" for state in SettlementState]
+_ACCOUNTS = schema.event.c.kind.in_(_KINDS)
+_KIND = schema.event.c.kind + ""  # not by its index: those after a number are few, those of a kind are many
 
 
 class Chained(Protocol):
@@ -70,12 +72,12 @@ class Chained(Protocol):
 
     def settled_after(self, seq: int) -> bool:
         """True where an account was written after an event."""
-        newer = sa.select(schema.event.c.seq).where(schema.event.c.seq > seq, _ACCOUNTS)
+        newer = sa.select(schema.event.c.seq).where(schema.event.c.seq > seq, _KIND.in_(_KINDS))
         return bool(self._rows(newer.limit(1)))
 
     def matters_after(self, seq: int) -> bool:
         """True where a job was submitted or an account written after an event."""
-        kinds = sa.or_(_ACCOUNTS, schema.event.c.kind == "submitted")
+        kinds = _KIND.in_([*_KINDS, "submitted"])
         return bool(self._rows(sa.select(schema.event.c.seq).where(schema.event.c.seq > seq, kinds).limit(1)))
 
     def hash_of(self, seq: int) -> str:

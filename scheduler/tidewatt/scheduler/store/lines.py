@@ -1,6 +1,6 @@
-"""The list of jobs in which an array is one line: read from its newest end, never as a whole."""
+"""Long lists of jobs, read from their newest end and never as a whole."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,6 +9,15 @@ from tidewatt.scheduler.store import schema
 
 Rows = Callable[[sa.Select[Any]], Sequence[sa.Row[Any]]]
 Wanted = Sequence[sa.ColumnElement[bool]]
+
+
+def newest_in(rows: Rows, states: Iterable[str], wanted: Wanted, limit: int) -> list[int]:
+    """The newest jobs in any of these states, at most `limit`: of each state by its index."""
+    job, found = schema.job.c, list[int]()
+    for state in states:
+        query = sa.select(job.id).where(job.state == state, *wanted).order_by(job.id.desc()).limit(limit)
+        found += [row.id for row in rows(query)]
+    return sorted(found, reverse=True)[:limit]
 
 
 def newest_of_lines(rows: Rows, wanted: Wanted, before: int | None, limit: int) -> list[int]:

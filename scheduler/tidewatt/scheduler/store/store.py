@@ -1,8 +1,10 @@
 """The store: each move is appended once to the event table; the state derived from it is kept beside it."""
 
+import json
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,9 @@ from tidewatt.scheduler.store.chained import Chained
 from tidewatt.scheduler.store.database import StoreError
 from tidewatt.scheduler.store.decisions import DecisionRecord, decisions
 from tidewatt.scheduler.store.joint import Joint
+from tidewatt.scheduler.store.json_parts import part
 from tidewatt.scheduler.store.known import OPEN, Counts, Known
-from tidewatt.scheduler.store.lines import newest_of_lines
+from tidewatt.scheduler.store.lines import newest_in, newest_of_lines
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, kind_of, plan_of
 from tidewatt.scheduler.store.transaction import Transaction
 from tidewatt.scheduler.store.turns import TurnRecord, turns_since
@@ -121,15 +124,15 @@ class Store(Chained):
             if wanted.issubset(OPEN):
                 return self._remembered(wanted, uid, user, project)
             states = wanted
-        query = sa.select(schema.job).where(*_owned(user, project))
-        if uid is not None:
-            query = query.where(schema.job.c.uid == uid)
-        if states is not None:
-            query = query.where(schema.job.c.state.in_([str(state) for state in states]))
-        if before is not None:
-            query = query.where(schema.job.c.id < before)
-        order = schema.job.c.id if limit is None else schema.job.c.id.desc()
-        return [_job(row) for row in self._rows(query.order_by(order).limit(limit))]
+        table = schema.job
+        where = _owned(user, project) + ([] if uid is None else [table.c.uid == uid])
+        where += [] if before is None else [table.c.id < before]
+        if states is not None and limit is not None:
+            newest = newest_in(self._rows, [str(state) for state in states], where, limit)
+            return sorted(self.numbered(newest).values(), key=lambda job: -job.id)
+        where += [] if states is None else [table.c.state.in_([str(state) for state in states])]
+        order = table.c.id if limit is None else table.c.id.desc()
+        return [_job(row) for row in self._rows(sa.select(table).where(*where).order_by(order).limit(limit))]
 
     def ended(self, before: int | None, at_once: int) -> Iterator[list[JobRecord]]:
         """All jobs that have ended (with ids below `before`), newest first, read so many at a time."""
@@ -213,15 +216,17 @@ class Store(Chained):
 
         A job that has not ended cites everything since its submission.
         """
-        query = sa.select(
-            schema.job.c.submitted_ms, schema.job.c.ended_ms, schema.job.c.frozen, schema.attempt.c.factors
-        ).join_from(schema.job, schema.attempt, isouter=True)
-        cited = set()
-        for row in self._rows(query.where(schema.job.c.submitted_ms < before_ms)):
-            end_ms = FOREVER_MS if row.ended_ms is None else row.ended_ms
-            zones = row.frozen.get("home_zones", {}), (row.factors or {}).get("zones", {})
-            cited |= {(zone, row.submitted_ms, end_ms) for by_signal in zones for zone in by_signal.values()}
-        return cited
+        job, zones = schema.job.c, lru_cache(_ASKED_AT_ONCE)(_zones)
+        home = part(job.frozen, "home_zones", sa.Text()).label("home")
+        there = part(schema.attempt.c.factors, "zones", sa.Text()).label("there")
+        query = sa.select(job.submitted_ms, job.ended_ms, home, there)
+        query = query.join_from(schema.job, schema.attempt, isouter=True)
+        return {
+            (zone, row.submitted_ms, FOREVER_MS if row.ended_ms is None else row.ended_ms)
+            for row in self._rows(query.where(job.submitted_ms < before_ms))
+            for text in (row.home, row.there)
+            for zone in zones(text)
+        }
 
     def last_measured(self, user: str, name: str) -> JobRecord | None:
         """The newest ended job of that name and user that has an account; None where there is none.
@@ -397,6 +402,11 @@ class Store(Chained):
 
     def _unreadable(self, error: sa.exc.DBAPIError) -> StoreError:
         return StoreError(f"cannot read the store {self.name}: {database.cause(error)}")
+
+
+def _zones(by_signal: str | None) -> tuple[str, ...]:
+    """Zones by signal, as they are stored."""
+    return tuple(json.loads(by_signal).values()) if by_signal else ()
 
 
 def _owned(user: str | None, project: str | None) -> list[sa.ColumnElement[bool]]:
