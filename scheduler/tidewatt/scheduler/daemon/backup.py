@@ -19,7 +19,7 @@ from tidewatt.backends import durable
 from tidewatt.backends.backend import BackendError
 from tidewatt.scheduler.daemon.backup_file import BackupFile, writing
 from tidewatt.scheduler.daemon.ownership import acting
-from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import ENDED
 from tidewatt.scheduler.paths import Paths
 from tidewatt.scheduler.proof import keys
@@ -73,8 +73,13 @@ def back_up(place: Paths, path: Path, parts: Parts, time_ms: int, user: str) -> 
         StoreError: The store cannot be copied.
     """
     where = address(place)
+    if place.home.exists() and not os.access(place.home, os.R_OK):
+        raise Refused(f"{place.home} is not yours to read: `sudo tidewatt --system backup` is")
     if isinstance(where, Path) and not where.exists():
-        raise BadInput(f"there is no store in {place.home}: name its folder with TIDEWATT_HOME")
+        raise BadInput(
+            f"there is no store in {place.home}: name its folder with TIDEWATT_HOME, or a shared server's"
+            " with `tidewatt --system`"
+        )
     if not path.parent.is_dir():
         raise BadInput(f"the folder {path.parent} does not exist: make it, or name another file")
     drafts = [path.with_name(f".{path.name}.{os.getpid()}.{name}") for name in (STORE, GRID)]
