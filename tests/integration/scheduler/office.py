@@ -82,14 +82,17 @@ class Office:
         found = queue(self.site, self.store, (), now)
         outlooks = self.site.outlooks(now, found.horizon(None))
         replan(self.store, found, found.situation(self.site, outlooks), plan_queue, causes)
+        self.start_due(now)
+
+    def start_due(self, now: datetime) -> None:
+        """Launches what is due, each where it is planned, and looks at it."""
         found = queue(self.site, self.store, (), now)
-        due = [job for job in found.planned if job.plan is not None and job.plan.window.start <= now]
-        for job in sorted(due, key=lambda job: -job.priority):
-            assert job.plan is not None
+        for job in sorted(found.planned, key=lambda job: -job.priority):
+            region = None if job.plan is None else self.site.region(job.plan.region)
+            if job.plan is None or region is None or job.plan.window.start > now:
+                continue
             try:
-                attempt = self.launcher.launch(
-                    job, self.site.regions[0], job.plan.pool, found, job.plan.reason
-                )
+                attempt = self.launcher.launch(job, region, job.plan.pool, found, job.plan.reason)
             except NotFree:
                 continue
             found = found.started(job, attempt)

@@ -17,7 +17,6 @@ from tidewatt.backends.backend import PauseMode
 from tidewatt.forecasting.kind import Basis, Boundary, Kind, Signal
 from tidewatt.forecasting.series import Outlook, Rung, Segment, Steps
 from tidewatt.scheduler.daemon.interrupting import Interruptions
-from tidewatt.scheduler.daemon.launching import NotFree
 from tidewatt.scheduler.daemon.pausing import Pauser
 from tidewatt.scheduler.daemon.replanning import queue, replan
 from tidewatt.scheduler.pausing_schema import PauseRequest, SignalRequest
@@ -76,17 +75,7 @@ class PausingOffice(Office):
         situation = found.situation(self.site, self.site.outlooks(now, now + timedelta(days=3)))
         replan(self.store, found, situation, planned, causes)
         self.pauser.turn()
-        found = queue(self.site, self.store, (), now)
-        for job in found.planned:
-            region = None if job.plan is None else self.site.region(job.plan.region)
-            if job.plan is None or region is None or job.plan.window.start > now:
-                continue
-            try:
-                attempt = self.launcher.launch(job, region, job.plan.pool, found, job.plan.reason)
-            except NotFree:
-                continue
-            found = found.started(job, attempt)
-        self.watcher.look()
+        self.start_due(now)
 
     def pause(self, key: str, mode: PauseMode | None = None, for_s: float | None = None) -> Any:
         """`tidewatt pause`."""

@@ -16,7 +16,6 @@ from tidewatt.forecasting.chain import Chain
 from tidewatt.scheduler.config import load, regions
 from tidewatt.scheduler.daemon.drains import Drains
 from tidewatt.scheduler.daemon.engines import others
-from tidewatt.scheduler.daemon.launching import NotFree
 from tidewatt.scheduler.daemon.patience import PatientChain
 from tidewatt.scheduler.daemon.policy_views import Policies
 from tidewatt.scheduler.daemon.region_views import Places
@@ -100,17 +99,7 @@ class Precinct(Office):
         found = queue(self.site, self.store, (), now)
         situation = found.situation(self.site, self.site.outlooks(now, found.horizon(None)))
         replan(self.store, found, situation, lambda asked: ladder.plan(asked).plans, "a round")
-        found = queue(self.site, self.store, (), now)
-        for job in found.planned:
-            region = None if job.plan is None else self.site.region(job.plan.region)
-            if job.plan is None or region is None or job.plan.window.start > now:
-                continue
-            try:
-                attempt = self.launcher.launch(job, region, job.plan.pool, found, job.plan.reason)
-            except NotFree:
-                continue
-            found = found.started(job, attempt)
-        self.watcher.look()
+        self.start_due(now)
 
     def place(self, number: int) -> str:
         """Where a job is planned, or runs."""
