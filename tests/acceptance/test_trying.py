@@ -32,6 +32,10 @@ def test_operator_states_a_price_tries_a_policy_and_puts_it_in_force(house: Hous
     shown = house.tidewatt("regions").stdout
     assert "home: 0.2 EUR a kWh (by the time of use, as stated)" in shown
 
+    [series] = house.client().prices(hours=24)["prices"]
+    assert (series["region"], series["unit"]) == ("home", "EUR/kWh")
+    assert {step["per_kwh"] for step in series["steps"]} == {0.2}
+
     trial = house.work / "new.toml"
     trial.write_text(past.REGIONS + PRICES + RULES)
     found = house.ask("policy", "try", str(trial), "--since", "20d")

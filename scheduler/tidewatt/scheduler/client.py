@@ -146,6 +146,10 @@ class Client:
             if before is None:
                 return
 
+    def prices(self, hours: float = 48.0) -> Json:
+        """The PricesView: what electricity costs ahead, by region."""
+        return self._ask("GET", f"prices?{urlencode({'hours': hours})}")
+
     def costs(self, since_s: float | None = None, by: str = "none") -> Json:
         """The CostsView of jobs that ended in the last `since_s` seconds, or ever."""
         asked = {"by": by} | ({} if since_s is None else {"since_s": since_s})

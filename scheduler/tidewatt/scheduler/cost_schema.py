@@ -1,5 +1,7 @@
 """What the electricity of jobs cost; also the form of the API's answers."""
 
+from pydantic import AwareDatetime
+
 from tidewatt.scheduler.schemas import Message
 
 
@@ -26,3 +28,29 @@ class CostsView(Message):
     currency: str
     sources: tuple[str, ...]
     groups: tuple[CostView, ...]
+
+
+class PriceStepView(Message):
+    """A price that holds over `[start, end)`; not `known`: nobody tells it, the week before is assumed."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+    per_kwh: float
+    known: bool
+
+
+class PriceSeriesView(Message):
+    """What a kWh costs in a region; `unit` is for example "EUR/kWh", `max_per_kwh` the ceiling there."""
+
+    region: str
+    unit: str
+    source: str
+    max_per_kwh: float | None
+    steps: tuple[PriceStepView, ...]
+
+
+class PricesView(Message):
+    """The prices of all regions that have one."""
+
+    now: AwareDatetime
+    prices: tuple[PriceSeriesView, ...]

@@ -28,6 +28,7 @@ from tidewatt.scheduler.daemon import (
     observing,
     outputs,
     policy_views,
+    pricing,
     purging,
     receipts,
     region_views,
@@ -103,6 +104,7 @@ def app(
     budgeting.routes(api, service)
     hours.routes(api, service)
     costing.routes(api, service)
+    pricing.routes(api, service)
     outputs.routes(api, service)
     sharing.routes(api, service)
     drains.routes(api, service)

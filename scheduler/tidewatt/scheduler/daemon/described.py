@@ -45,6 +45,7 @@ _BY_PATH = (
     ("/api/v1/rehearse", "plans"),
     ("/api/v1/forecast", "grid"),
     ("/api/v1/observed", "grid"),
+    ("/api/v1/prices", "grid"),
     ("/api/v1/regions", "regions"),
     ("/api/v1/drains", "regions"),
     ("/api/v1/shifting", "regions"),
