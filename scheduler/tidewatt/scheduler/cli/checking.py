@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tidewatt.scheduler.cli import options as given
-from tidewatt.scheduler.cli.session import clock, daemon_paths, listens, own_paths
+from tidewatt.scheduler.cli.session import clock, daemon_paths, listens, own_paths, state_paths
 from tidewatt.scheduler.cli.text import painted, say, say_json, table, tell
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -42,11 +42,13 @@ def _findings(config: str | None) -> "Iterator[Any]":
     from tidewatt.scheduler.config import regions
     from tidewatt.scheduler.errors import BadInput
 
-    place, spoken_to = own_paths(), daemon_paths()
+    # Only root may look into the shared daemon's folder: others' doctor is about what is theirs.
+    place, spoken_to = state_paths() if os.geteuid() == 0 else own_paths(), daemon_paths()
     yield from checks.state(place)
     yield checks.door(spoken_to if listens(spoken_to.socket) else place)
     yield from checks.ledger(place)
-    wanted, theirs = None if config is None else Path(config), site_checks.daemons(place)
+    theirs = site_checks.daemons(place)
+    wanted = Path(config) if config is not None else site_checks.usual(place) if theirs is None else None
     try:
         loaded = site_checks.settings(wanted, theirs)
     except BadInput as error:

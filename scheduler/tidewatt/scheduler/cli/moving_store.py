@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tidewatt.scheduler.cli import options as given
-from tidewatt.scheduler.cli.session import own_paths
+from tidewatt.scheduler.cli.session import state_paths
 from tidewatt.scheduler.cli.text import say, say_json
 
 
@@ -20,7 +20,7 @@ def move_store(
     from tidewatt.scheduler.store.address import address, parsed, settle, told
     from tidewatt.scheduler.store.moving import move
 
-    place = own_paths()
+    place = state_paths()
     place.make()
     with lifelong(place):
         source = address(place)

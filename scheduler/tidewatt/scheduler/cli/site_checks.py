@@ -20,9 +20,18 @@ if TYPE_CHECKING:
 def daemons(place: Paths) -> dict[str, str] | None:
     """The flags that say which configuration the running daemon has; None where none runs."""
     try:
-        return given_to(int(Client(place.socket, timeout_s=5).status()["pid"]))
+        flags = given_to(int(Client(place.socket, timeout_s=5).status()["pid"]))
     except SchedulerError:
         return None
+    shared = usual(place)
+    return flags if shared is None else {"--config": str(shared)} | flags
+
+
+def usual(place: Paths) -> Path | None:
+    """The file that a shared daemon is started with unless another is named; None for a user's own daemon."""
+    from tidewatt.scheduler.daemon.serving import config_of
+
+    return config_of(None, place)
 
 
 def settings(wanted: Path | None, theirs: Mapping[str, str] | None) -> Loaded:

@@ -8,7 +8,7 @@ import typer
 
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.session import daemon
-from tidewatt.scheduler.cli.text import local, parsed, say, say_json, table
+from tidewatt.scheduler.cli.text import local, parsed, say, say_json, table, tell
 from tidewatt.scheduler.client import Json
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.when import parse_duration
@@ -37,7 +37,7 @@ def token(
                 say_json(made)
                 return
             say(made["token"])
-            say(f"  {_sentence(made['view'])}; it is shown this once, and sent as `Authorization: Bearer`")
+            tell(f"{_sentence(made['view'])}; it is shown this once, and sent as `Authorization: Bearer`")
         case "revoke":
             ended = daemon().revoke_token(_public(_named(name)))
             if as_json:
