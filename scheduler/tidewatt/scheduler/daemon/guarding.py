@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from tidewatt.backends.clock import moment, time_ms
-from tidewatt.scheduler.daemon.faults import told
+from tidewatt.scheduler.daemon.faults import Lasting, told
 from tidewatt.scheduler.daemon.glancing import Glance
 from tidewatt.scheduler.daemon.launching import Launcher, NotFree
 from tidewatt.scheduler.daemon.occupancy import ask
@@ -24,7 +24,7 @@ from tidewatt.scheduler.planning.precedence import dues
 from tidewatt.scheduler.planning.speeds import Speeds
 from tidewatt.scheduler.planning.terms import allowed
 from tidewatt.scheduler.region import Region
-from tidewatt.scheduler.store import Store
+from tidewatt.scheduler.store import Store, StoreError
 from tidewatt.scheduler.store.records import JobRecord
 
 log = structlog.get_logger()
@@ -51,6 +51,7 @@ class Guardian:
         self._launcher, self._lock = launcher, lock
         self._parking = parking or Parking(site, store, launcher)
         self._glance = Glance(store)
+        self._lasting = Lasting()
 
     @property
     def glance(self) -> Glance:
@@ -62,6 +63,8 @@ class Guardian:
         held = self._lock.acquire(timeout=PATIENCE_S)
         try:
             self._turn()
+        except StoreError as error:
+            self._lasting.tell("guard.failed", error, "guard")
         except Exception:
             # the daemon's boundary: the next turn comes in a moment
             log.exception("guard.failed")

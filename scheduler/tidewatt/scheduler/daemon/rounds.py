@@ -14,7 +14,7 @@ import structlog
 from tidewatt.backends.clock import time_ms
 from tidewatt.backends.host import GpuHost
 from tidewatt.backends.meters.client import MeterClient
-from tidewatt.scheduler.daemon.faults import told
+from tidewatt.scheduler.daemon.faults import Lasting, told
 from tidewatt.scheduler.daemon.glancing import Glance
 from tidewatt.scheduler.daemon.launching import Launcher, NotFree
 from tidewatt.scheduler.daemon.own_use import OwnUse
@@ -29,10 +29,11 @@ from tidewatt.scheduler.daemon.site import Site, seen
 from tidewatt.scheduler.daemon.watching import Watcher
 from tidewatt.scheduler.plan import Plan
 from tidewatt.scheduler.planning.planner import Infeasible
-from tidewatt.scheduler.store import Store
+from tidewatt.scheduler.store import Store, StoreError
 from tidewatt.scheduler.store.records import JobRecord
 
 log = structlog.get_logger()
+_LASTING = Lasting()
 LONGEST_GLANCE = timedelta(hours=1)
 METER_EVERY_S = 30.0  # real seconds between two greetings of the meter
 METER_RETRY_S = 30.0  # after it could not be started
@@ -238,5 +239,7 @@ def _step(name: str, step: Callable[[], None]) -> None:
     """The daemon's boundary: a fault in one step is told, and must not keep the others from their work."""
     try:
         step()
+    except StoreError as error:
+        _LASTING.tell("round.failed", error, name)
     except Exception:
         log.exception("round.failed", step=name)
