@@ -10,6 +10,7 @@ from tests.page.desks import NOW, FakeDesk, job, settlement
 from tidewatt.scheduler.decision_schema import BackupView, DecisionView
 from tidewatt.scheduler.page.desk import Visitor
 from tidewatt.scheduler.page.templating import STATIC
+from tidewatt.scheduler.page.wording import coded
 from tidewatt.scheduler.request_schema import SubmitRequest
 
 SCREENS = (
@@ -276,3 +277,19 @@ def test_who_is_no_operator_sees_neither_decisions_nor_backups() -> None:
     text = ask(app(FakeDesk([]), Visitor("bob", operator=False)), "/system").text
     assert "What was decided" not in text
     assert "Backup" not in text
+
+
+def test_history_and_refusals_speak_in_words() -> None:
+    found = job(7, "done", events=({"time": NOW, "kind": "attempt.launching", "reason": "", "detail": {}},))
+    text = ask(app(FakeDesk([found])), "/jobs/7").text
+    assert "is being started" in text
+    assert "attempt.launching" not in text
+    assert "There is no job <code>&lt;b&gt;</code>" in coded("There is no job `<b>`")
+    assert coded("an odd ` <b>") == "an odd ` &lt;b&gt;"
+
+
+def test_account_that_is_not_settled_yet_does_not_say_that_no_zone_was_known() -> None:
+    account = settlement(None, "none").model_copy(update={"ledgers": ()})
+    text = ask(app(FakeDesk([job(8, "done", settlement=account)])), "/jobs/8").text
+    assert "not known yet" in text
+    assert "no zone was known" not in text

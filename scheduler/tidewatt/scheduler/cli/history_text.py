@@ -7,32 +7,8 @@ from typing import NamedTuple
 
 from tidewatt.scheduler.cli.text import lasting, local, percent
 from tidewatt.scheduler.client import Json
+from tidewatt.scheduler.happenings import happened
 
-_HAPPENED = {
-    "job.waiting": "waits",
-    "job.running": "runs",
-    "attempt.launching": "is being started",
-    "attempt.running": "its process runs",
-    "attempt.pausing": "is being paused",
-    "attempt.suspended": "its process is paused",
-    "attempt.resuming": "is being resumed",
-    "attempt.ended": "its process has ended",
-    "attempt.poisoned": "could not be started",
-    "attempt.unknown": "its process was lost sight of",
-    "settlement.none": "account not settled yet",
-    "settlement.provisional": "account settled, provisionally",
-    "settlement.final": "account settled",
-    "settlement.unverified": "account closed without observations",
-    "holdout": "its lot is drawn",
-    "marks": "its script told",
-    "updated": "changed",
-    "cancel asked": "asked to be cancelled",
-    "start asked": "asked to start now",
-    "plan void": "plan dropped",
-    "queue wait": "it waited in its engine's queue",
-    "signalled": "was sent a signal",
-    "overrun": "warning",
-}
 _CHANGED = {
     "finish_by_ms": "deadline",
     "start_by_ms": "latest start",
@@ -76,12 +52,7 @@ def history_lines(job: Json, now: datetime) -> Iterator[str]:
         if event["kind"].startswith("settlement.") and event["kind"] in told:
             reason = f", restated{reason}"
         told.add(event["kind"])
-        yield f"  {local(event['time'], now, seconds=True)}  {_happened(event['kind'])}{reason}"
-
-
-def _happened(kind: str) -> str:
-    """The kind of an event in words."""
-    return _HAPPENED.get(kind, kind.removeprefix("job."))
+        yield f"  {local(event['time'], now, seconds=True)}  {happened(event['kind'])}{reason}"
 
 
 def _changes(columns: str) -> str:

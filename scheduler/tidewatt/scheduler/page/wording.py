@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from tidewatt.scheduler.accounting.quantity import counted, energy, kwh, mass
+from tidewatt.scheduler.happenings import happened
 from tidewatt.scheduler.plan_schema import PlanView
 from tidewatt.scheduler.schemas import JobView
 from tidewatt.scheduler.when import short
@@ -89,6 +90,15 @@ def shown(value: object) -> object:
     )
 
 
+def coded(text: str) -> Markup:
+    """A sentence whose `commands` are set as such."""
+    parts = str(shown(text)).split("`")
+    if len(parts) % 2 == 0:  # one is left over
+        return escape(shown(text))
+    code = Markup("<code>{}</code>")
+    return Markup("").join(code.format(part) if at % 2 else escape(part) for at, part in enumerate(parts))
+
+
 def command(argv: Sequence[str]) -> str:
     """A command as one would type it."""
     import shlex
@@ -114,5 +124,7 @@ FILTERS = {
     "command": command,
     "title": title,
     "log_text": log_text,
+    "coded": coded,
+    "happened": happened,
     "escape": escape,
 }

@@ -71,11 +71,13 @@
       if (!last.has(bar.key) || last.get(bar.key).right < right) last.set(bar.key, {left, right, middle: top + tall / 2, bar});
     }
     for (const {left, right, middle, bar} of last.values()) {
-      const text = `${bar.key}  ${bar.name}`.slice(0, 60), wide = ctx.measureText(text).width + 8 * dpr;
-      const room = bbox.left + bbox.width - right;
+      const room = bbox.left + bbox.width - right, space = Math.max(right - left, room, left - bbox.left) - 8 * dpr;
+      let text = `${bar.key}  ${bar.name}`.slice(0, 60);
+      while (text.length > 4 && ctx.measureText(text).width > space) text = `${text.slice(0, -2).trimEnd()}\u2026`;
+      const wide = ctx.measureText(text).width + 8 * dpr;
       const dark = bar.state === "running" ? "--on-accent" : "--ink";
-      if (wide < right - left) { ctx.fillStyle = colour(dark); ctx.textAlign = "left"; ctx.fillText(text, left + 6 * dpr, middle); }
-      else if (wide < room) { ctx.fillStyle = colour("--ink"); ctx.textAlign = "left"; ctx.fillText(text, right + 6 * dpr, middle); }
+      if (wide <= right - left) { ctx.fillStyle = colour(dark); ctx.textAlign = "left"; ctx.fillText(text, left + 6 * dpr, middle); }
+      else if (wide <= room) { ctx.fillStyle = colour("--ink"); ctx.textAlign = "left"; ctx.fillText(text, right + 6 * dpr, middle); }
       else { ctx.fillStyle = colour("--ink"); ctx.textAlign = "right"; ctx.fillText(text, left - 6 * dpr, middle); }
     }
     ctx.restore();
@@ -83,7 +85,8 @@
 
   const grid = (element, found) => {
     const width = element.clientWidth, height = Number(element.dataset.height) || 260;
-    const data = steps(found.curves), bars = found.bars.filter(bar => bar.end > bar.start);
+    const data = steps(found.curves), begun = data[0].length ? data[0][0] : -Infinity;
+    const bars = found.bars.filter(bar => bar.end > bar.start && bar.end > begun);
     const times = [...data[0], ...bars.flatMap(bar => [bar.start, bar.end]), found.now];
     const first = data[0].length ? data[0][0] : Math.min(...times), last = Math.max(...times);
     const range = [first, Math.min(last, Math.max(data[0].at(-1) || last, found.now + 3600))];
@@ -134,25 +137,34 @@
     }, [found.start, found.watts], element)];
   };
 
+  const rows = (title, words, lines) => {
+    const made = document.createElement("table"), caption = made.createCaption();
+    caption.textContent = title;
+    const head = made.createTHead().insertRow();
+    for (const word of words) {
+      const cell = document.createElement("th");
+      cell.scope = "col"; cell.textContent = word; head.append(cell);
+    }
+    const body = made.createTBody();
+    for (const [start, ...values] of lines) {
+      const row = body.insertRow(), name = document.createElement("th");
+      name.scope = "row"; name.textContent = clock.format(new Date(start * 1000)); row.append(name);
+      for (const each of values) row.insertCell().textContent = each == null ? "\u2013" : each;
+    }
+    return made;
+  };
+
   const table = (element, found) => {
     const place = element.parentNode.querySelector("[data-table]");
-    if (!place || !found.curves) return;
-    place.replaceChildren(...found.curves.map(curve => {
-      const made = document.createElement("table"), caption = made.createCaption();
-      caption.textContent = `${curve.label}, g/kWh`;
-      const head = made.createTHead().insertRow();
-      for (const word of ["From", "Intensity", "10th percentile", "90th percentile"]) {
-        const cell = document.createElement("th");
-        cell.scope = "col"; cell.textContent = word; head.append(cell);
-      }
-      const body = made.createTBody();
-      for (const [start, , value, low, high] of curve.points) {
-        const row = body.insertRow(), name = document.createElement("th");
-        name.scope = "row"; name.textContent = clock.format(new Date(start * 1000)); row.append(name);
-        for (const each of [value, low, high]) row.insertCell().textContent = each == null ? "–" : String(Math.round(each));
-      }
-      return made;
-    }));
+    if (!place) return;
+    const whole = each => each == null ? null : String(Math.round(each));
+    if (found.watts) {
+      const lines = found.start.map((start, at) => [start, found.watts[at] == null ? null : found.watts[at].toFixed(1)]);
+      place.replaceChildren(rows("Mean power by step, W", ["From", "Power"], lines.reverse()));
+      return;
+    }
+    place.replaceChildren(...found.curves.map(curve => rows(`${curve.label}, g/kWh`, ["From", "Intensity", "10th percentile", "90th percentile"],
+      curve.points.map(([start, , value, low, high]) => [start, whole(value), whole(low), whole(high)]))));
   };
 
   const drawn = (element, found) => {
