@@ -37,35 +37,51 @@ def order(
         meter: The command of our own meter there.
         sent: Environment values that may be seen by whoever looks at the engine's jobs.
     """
-    if shared:  # what it goes on from is found here
-        before = None if launch.resumes is None else checkpoint.read(launch.resumes)
-        previous = None if before is None or before.good is None else asdict(before.good)
-    else:
-        previous = None
-    clock, pausing = launch.clock, launch.pausing
-    limit_s = None if launch.time_limit_s is None else launch.time_limit_s / clock.factor
-    kept = launch.environment_file if shared else None
+    limit_s = None if launch.time_limit_s is None else launch.time_limit_s / launch.clock.factor
     return {
         "attempt": launch.attempt_id,
         "argv": list(launch.argv),
         "variables": _variables(launch, shared) | dict(sent or {}),
         "limit_s": limit_s,
         "grace_s": launch.grace_s,
-        "clock": asdict(clock),
-        "pause": None if pausing is None else {name: asdict(pausing)[name] for name in _TERMS},
-        "resume_args": [] if pausing is None else list(pausing.resume_args),
-        "resume_env": {"TIDEWATT_RESUME": "1"} | ({} if pausing is None else dict(pausing.resume_env)),
+        "clock": asdict(launch.clock),
         "storage": storage,
         "restore": list(restore),
-        "previous": previous,
         "told_all": told_all,
         "meter": list(meter),
-        "folder": str(launch.folder) if shared else "",
-        "cwd": str(launch.snapshot or launch.cwd) if shared else "",
-        "stdout": str(launch.cwd / launch.stdout) if shared else "",
-        "stderr": str(launch.cwd / launch.stderr) if shared else "",
-        "umask": launch.umask if shared else None,
+        **_pauses(launch),
+        **_files(launch, shared),
+    }
+
+
+def _pauses(launch: Launch) -> dict[str, Any]:
+    """How it is asked for a checkpoint, and what it gets when it goes on."""
+    pausing, resuming = launch.pausing, {"TIDEWATT_RESUME": "1"}
+    if pausing is None:
+        return {"pause": None, "resume_args": [], "resume_env": resuming}
+    terms = asdict(pausing)
+    return {
+        "pause": {name: terms[name] for name in _TERMS},
+        "resume_args": list(pausing.resume_args),
+        "resume_env": resuming | dict(pausing.resume_env),
+    }
+
+
+def _files(launch: Launch, shared: bool) -> dict[str, Any]:
+    """Where its files are, if they are seen there: what it goes on from, too."""
+    if not shared:
+        nothing = dict.fromkeys(("folder", "cwd", "stdout", "stderr"), "")
+        return {**nothing, "umask": None, "environment_file": None, "previous": None}
+    before = None if launch.resumes is None else checkpoint.read(launch.resumes)
+    kept = launch.environment_file
+    return {
+        "folder": str(launch.folder),
+        "cwd": str(launch.snapshot or launch.cwd),
+        "stdout": str(launch.cwd / launch.stdout),
+        "stderr": str(launch.cwd / launch.stderr),
+        "umask": launch.umask,
         "environment_file": None if kept is None else str(kept),
+        "previous": None if before is None or before.good is None else asdict(before.good),
     }
 
 
