@@ -20,7 +20,7 @@ from tidewatt.scheduler.try_schema import TryReply, TryRequest
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-PATIENCE_S = 600.0
+PATIENCE_S = 1800.0
 MODULE = "tidewatt.scheduler.trying"
 
 
