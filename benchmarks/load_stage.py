@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -140,7 +140,7 @@ def staged(database: str) -> Iterator[Stage]:
 
 
 def request(method: str, path: str, body: Any = None, **headers: str) -> bytes:
-    """One HTTP request, after which the connection is closed, as by a command; below `/api/v1/` by default."""
+    """One HTTP request, after which the connection is closed; a path without a `/` is below `/api/v1/`."""
     data = b"" if body is None else json.dumps(body).encode()
     lines = [
         f"{method} {path if path.startswith('/') else f'/api/v1/{path}'} HTTP/1.1",
@@ -160,5 +160,7 @@ async def answered(socket: Path, asked: bytes) -> tuple[int, bytes]:
         answer = await reader.read()
     finally:
         writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
     head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split(b" ", 2)[1] if head else 0), body

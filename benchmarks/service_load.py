@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/service_load.py [--database sqlite] [--part submits ...] [--quick]
 
-The parts, in this order, on one store: 100 submissions a second from connections of their own, sent whether or
-not earlier ones were answered, with 100,000 ended jobs stored and 1,000 waiting; open event streams meanwhile
-running jobs tell of themselves; submissions until the daemon is killed, then what is missing; and status, the
+The parts, in this order, on one store: 100 submissions a second from connections of their own, sent whether
+or not earlier ones were answered, with 100,000 ended jobs stored and 1,000 waiting; 200 open event streams
+while jobs come and run; submissions until the daemon is killed, then what is missing; and status, the
 page, lists and reports with 1,000,000 ended jobs. Latencies are from the moment at which a request was due
 to its last byte. Everything runs on this machine: what asks takes its share of the same cores.
 """
@@ -15,6 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -150,15 +151,15 @@ async def _sent(stage: Stage, count: int, rate: float) -> list[tuple[int, float]
 
 def streams(stage: Stage, sizes: Sizes) -> None:
     """Many listeners while jobs come, run and end: all of them hear of all events."""
-    found = asyncio.run(_heard(stage, sizes.streams))
+    found = asyncio.run(heard(stage, sizes.streams))
     lags, events, complete = found
     _tell(f"{sizes.streams} event streams", f"{complete} heard all of {events} events")
     _latency("from the answer to the last listener", lags, STREAM_GOAL_MS)
     _tell("daemon", f"{stage.memory_mb():.0f} MB")
 
 
-async def _heard(stage: Stage, count: int) -> tuple[list[float], int, int]:
-    """Milliseconds until the last has heard of each submission, events, and who heard all of them."""
+async def heard(stage: Stage, count: int, submits: int = 50) -> tuple[list[float], int, int]:
+    """So many listen: milliseconds until the last has heard of each submission, events, who heard all."""
     logs: list[dict[int, tuple[float, str]]] = [{} for _ in range(count)]
     ready = [asyncio.Event() for _ in range(count)]
     listening = [
@@ -166,19 +167,29 @@ async def _heard(stage: Stage, count: int) -> tuple[list[float], int, int]:
     ]
     await asyncio.gather(*(event.wait() for event in ready))
     answers: dict[int, float] = {}
-    for number in range(50):
+    for number in range(submits):
         more = {"finish_by": None} if number % 10 == 0 else {}  # these run at once
         status, body = await answered(stage.paths.socket, request("POST", "jobs", _job(number, **more)))
         if status == 200:
             answers[json.loads(body)["job"]["id"]] = time.monotonic()
         await asyncio.sleep(0.1)
-    await asyncio.sleep(5.0)
+    await _quiet(logs)
     for task in listening:
         task.cancel()
+    await asyncio.gather(*listening, return_exceptions=True)
     everything = set().union(*logs)
     told = {job: max(log[seq][0] for log in logs if seq in log) for job, seq in _submissions(logs)}
     lags = [max(0.0, (told[job] - at) * 1e3) for job, at in answers.items() if job in told]
     return lags or [float("inf")], len(everything), sum(set(log) == everything for log in logs)
+
+
+async def _quiet(logs: Sequence[dict[int, tuple[float, str]]]) -> None:
+    """Returns when nobody has heard anything new for two seconds, after 30 at most."""
+    for _ in range(15):
+        before = [len(log) for log in logs]
+        await asyncio.sleep(2.0)
+        if before == [len(log) for log in logs]:
+            return
 
 
 async def _listen(stage: Stage, log: dict[int, tuple[float, str]], ready: asyncio.Event) -> None:
@@ -186,13 +197,18 @@ async def _listen(stage: Stage, log: dict[int, tuple[float, str]], ready: asynci
     reader, writer = await asyncio.open_unix_connection(str(stage.paths.socket))
     writer.write(request("GET", "events"))
     seq = 0
-    async for line in reader:
-        if line.startswith(b": from"):
-            ready.set()
-        elif line.startswith(b"id: "):
-            seq = int(line[4:])
-        elif line.startswith(b"data: "):
-            log[seq] = time.monotonic(), line[6:].decode()
+    try:
+        async for line in reader:
+            if line.startswith(b": from"):
+                ready.set()
+            elif line.startswith(b"id: "):
+                seq = int(line[4:])
+            elif line.startswith(b"data: "):
+                log[seq] = time.monotonic(), line[6:].decode()
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 def _submissions(logs: Sequence[dict[int, tuple[float, str]]]) -> list[tuple[int, int]]:
@@ -205,7 +221,7 @@ def _submissions(logs: Sequence[dict[int, tuple[float, str]]]) -> list[tuple[int
 def kill(stage: Stage, sizes: Sizes) -> None:
     """Submissions until the daemon is killed in the midst of them: all that it answered for is there."""
     began = time.monotonic()
-    acknowledged = asyncio.run(_until_killed(stage, sizes.killed))
+    acknowledged = asyncio.run(until_killed(stage, sizes.killed))
     passed = time.monotonic() - began
     with stage.store() as store:
         missing = acknowledged - store.numbered(acknowledged).keys()
@@ -216,7 +232,7 @@ def kill(stage: Stage, sizes: Sizes) -> None:
     _tell("after it", f"{verdict}; the chain of {last:,} events holds; up again in {stage.up():.1f} s")
 
 
-async def _until_killed(stage: Stage, count: int) -> set[int]:
+async def until_killed(stage: Stage, count: int) -> set[int]:
     """Numbers of all jobs that were answered for: held arrays of 1,000 first, then single ones."""
     found: set[int] = set()
     size = min(1_000, count // 2)
@@ -235,7 +251,7 @@ async def _until_killed(stage: Stage, count: int) -> set[int]:
         while await send(_job(number)):
             number += 4
 
-    while len(found) < count - size:
+    while len(found) < count - min(size, count // 20):
         await send(_job(len(found), hold=True, array=list(range(size))))
     senders = [asyncio.create_task(singles(number)) for number in range(4)]
     until = time.monotonic() + 20.0

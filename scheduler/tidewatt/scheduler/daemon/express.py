@@ -52,6 +52,10 @@ class Express:
         self._turnstile = Turnstile(self._serve)
         self.glances: list[Glance] = []
 
+    def __len__(self) -> int:
+        """Submissions that wait for the group before them."""
+        return len(self._turnstile)
+
     def take(
         self, request: SubmitRequest, told: tuple[str, ...], learnt: Learnt | None, folder: Path
     ) -> Taken | None:

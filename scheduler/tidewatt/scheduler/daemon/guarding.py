@@ -31,6 +31,7 @@ log = structlog.get_logger()
 PATIENCE_S = (
     10.0  # for the lock; then it starts jobs beside whatever hangs: the store and the leases keep order
 )
+LARGE = 300  # waiting jobs: from there on others need not wait for a look at them
 LONGEST_GLANCE = timedelta(hours=1)
 UNPLANNED_MS = 600_000  # a job that nobody has planned for so long is started first come, first served
 
@@ -51,6 +52,7 @@ class Guardian:
         self._launcher, self._lock = launcher, lock
         self._parking = parking or Parking(site, store, launcher)
         self._glance = Glance(store)
+        self._large = False  # the queue at the last look
         self._lasting = Lasting()
 
     @property
@@ -60,6 +62,8 @@ class Guardian:
 
     def turn(self) -> None:
         """Starts what must start now; never raises."""
+        if self._spared():
+            return
         held = self._lock.acquire(timeout=PATIENCE_S)
         try:
             self._turn()
@@ -76,23 +80,42 @@ class Guardian:
         now = self._site.clock.now()
         if self._glance.idle(now):
             return
-        found = queue(self._site, self._store, self._service.foreign, now)
+        found, urgent, until = self._look(now)
         waiting = {job.id: job for job in found.waiting}
-        margin = self._site.settings.margin
-        deadlines = _deadlines(found, self._site.regions, margin, self._wait)
-        urgent = guard.due(deadlines, now, margin)
         for job_id in urgent:
             with told("guard", job=job_id):
                 found = self._force(found, waiting[job_id], "its latest start has come", tell=True)
-        for job in found.waiting:
-            unplanned = job.plan is None and job.id not in found.parked
-            if unplanned and time_ms(now) - job.since_ms > UNPLANNED_MS:
-                with told("guard", job=job.id):
-                    found = self._force(found, job, "nothing has planned it for 10 minutes", tell=False)
+        for job in _unplanned(found):
+            with told("guard", job=job.id):
+                found = self._force(found, job, "nothing has planned it for 10 minutes", tell=False)
+        self._large = len(waiting) >= LARGE
+        self._glance.looked(now, until)
+
+    def _spared(self) -> bool:
+        """Whether a look at a long queue, for which nobody waits, finds nothing to start."""
+        if not self._large:
+            return False
+        now = self._site.clock.now()
+        try:
+            if self._glance.idle(now):
+                return True
+            found, urgent, until = self._look(now)
+        except Exception:  # it may have changed while it was read: then it is looked at under the lock
+            return False
+        if urgent or _unplanned(found):
+            return False
+        self._glance.looked(now, until)
+        return True
+
+    def _look(self, now: datetime) -> tuple[Queue, Sequence[int], datetime]:
+        """The queue, jobs whose latest start has come, and until when there is no other."""
+        found = queue(self._site, self._store, self._service.foreign, now)
+        margin = self._site.settings.margin
+        deadlines = _deadlines(found, self._site.regions, margin, self._wait)
         latest = [guard.latest_start(each, margin) for each in deadlines]
         unplanned_until = [moment(job.since_ms + UNPLANNED_MS) for job in found.waiting if job.plan is None]
         until = [now + LONGEST_GLANCE, *(each for each in latest if each is not None), *unplanned_until]
-        self._glance.looked(now, min(until))
+        return found, guard.due(deadlines, now, margin), min(until)
 
     def _force(self, found: Queue, job: JobRecord, reason: str, *, tell: bool) -> Queue:
         """Starts the job wherever there is room; where there is none, the job is shown at risk.
@@ -150,6 +173,12 @@ class Guardian:
             for pool, (speed, _) in suitable(asked, Timeline(region))
         ]
         return [(region, pool) for region, pool, _ in sorted(places, key=rank)]
+
+
+def _unplanned(found: Queue) -> list[JobRecord]:
+    """Jobs that nobody has planned for long."""
+    waiting = (job for job in found.waiting if job.plan is None and job.id not in found.parked)
+    return [job for job in waiting if time_ms(found.now) - job.since_ms > UNPLANNED_MS]
 
 
 def _deadlines(

@@ -58,6 +58,9 @@ class Turnstile:
         self._adding = threading.Lock()
         self._door = threading.Lock()
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def through(self, entry: Entry) -> Taken | None:
         """The answer, durable; None where it has to be looked at alone. Raises what stands against it."""
         with self._adding:
