@@ -13,7 +13,7 @@ from tidewatt.scheduler.proof import heads, purged
 from tidewatt.scheduler.proof.chain import EMPTY, ChainBroken, Event, follow
 from tidewatt.scheduler.proof.heads import Head
 from tidewatt.scheduler.proof.keys import KeyTrouble, SigningKey, signing_key
-from tidewatt.scheduler.proof.purged import Purge
+from tidewatt.scheduler.proof.purged import Answers
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.ledger import differing
 
@@ -115,7 +115,7 @@ class Ledger:
     def _follow(self) -> int:
         """Looks at the next events; how many there were."""
         events = self._store.chain(self._looked_at.seq, limit=AT_ONCE)
-        if lacking := purged.wrong(events, self._purges(events)):
+        if lacking := purged.wrong(events, self._answers(events)):
             self._tell("purged", f"{'; '.join(lacking[:3])}: {ADVICE}")
         if wrong := differing(self._store, events):
             self._tell(
@@ -128,10 +128,10 @@ class Ledger:
             self._looked_at = self._store.tip()  # what is written from now on is still looked at
         return len(events)
 
-    def _purges(self, events: Sequence[Event]) -> list[Purge]:
-        """All purges, where some of these events are not whole."""
+    def _answers(self, events: Sequence[Event]) -> Answers:
+        """Who answers for what these events lack."""
         some = any(each.get("hidden") for each in events)
-        return purged.purges(self._store.events_of(purged.KIND)) if some else []
+        return Answers(purged.purges(self._store.events_of(purged.KIND)) if some else ())
 
     def _compare(self) -> None:
         """Tells where the store is not what was signed of it."""

@@ -8,6 +8,7 @@ over all events still holds. Whoever can guess what a digest stands for can find
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from tidewatt.backends.clock import moment
@@ -22,6 +23,8 @@ NAMES = frozenset({"user", "name", "argv", "labels", "notify", "commit", "source
 PATHS = frozenset({"cwd", "stdout", "stderr", "path", "from", "to"})
 WORDS = frozenset({"reason", "note"})
 PURGEABLE = NAMES | PATHS | WORDS | {REASON}
+
+MOST_JOBS = 1_000_000  # that one purge may name
 
 Event = Mapping[str, Any]
 
@@ -45,18 +48,28 @@ class Purge:
             event["seq"], event["time_ms"], str(payload["user"]), jobs, frozenset(payload["events"])
         )  # fmt: skip
 
-    def names(self, event: Event) -> bool:
-        """Whether it says that something of this event was purged."""
-        if event["seq"] >= self.seq:
-            return False
-        number = event["job_id"] or 0
-        return event["seq"] in self.events or (
-            number > 0 and any(first <= number <= last for first, last in self.jobs)
-        )
-
     def __str__(self) -> str:
         """Returns for example `by root on 2026-11-22 21:50 UTC (event 99)`."""
         return f"by {self.user} on {moment(self.time_ms):%Y-%m-%d %H:%M} UTC (event {self.seq})"
+
+
+class Answers:
+    """Who answers for words that an event lacks: looked up, since there may be very many of both."""
+
+    def __init__(self, known: Iterable[Purge]) -> None:
+        self._by_event: dict[int, Purge] = {}
+        self._by_job: dict[int, Purge] = {}
+        for each in sorted(known, key=lambda purge: purge.seq):
+            self._by_event |= dict.fromkeys(each.events, each)
+            if sum(last - first for first, last in each.jobs) <= MOST_JOBS:  # or it names more than there are
+                numbers = chain.from_iterable(range(first, last + 1) for first, last in each.jobs)
+                self._by_job |= dict.fromkeys(numbers, each)
+
+    def of(self, event: Event) -> Purge | None:
+        """The newest purge that names this event, which came before it; None where there is none."""
+        found = (self._by_event.get(event["seq"]), self._by_job.get(event["job_id"] or 0))
+        later = [each for each in found if each is not None and each.seq > event["seq"]]
+        return max(later, key=lambda purge: purge.seq, default=None)
 
 
 def purges(events: Iterable[Event]) -> list[Purge]:
@@ -85,7 +98,7 @@ def purge(event: Event, fields: frozenset[str]) -> dict[str, Any]:
     }
 
 
-def wrong(events: Sequence[Event], known: Sequence[Purge]) -> list[str]:
+def wrong(events: Sequence[Event], answers: Answers) -> list[str]:
     """Of events that lack something, those for which that is no purge that anybody answers for."""
     found = []
     for event in events:
@@ -96,19 +109,20 @@ def wrong(events: Sequence[Event], known: Sequence[Purge]) -> list[str]:
             found.append(f"event {event['seq']} lacks {odd[0]!r}, which is never purged")
         elif event["kind"] == KIND:
             found.append(f"event {event['seq']}, which tells of a purge, is not whole")
-        elif not any(each.names(event) for each in known):
+        elif answers.of(event) is None:
             found.append(f"event {event['seq']} is not whole, and no later event says who purged it")
     return found
 
 
 def check(own: Sequence[Event], known: Sequence[Purge], outcome: Outcome) -> None:
     """Tells what of these events was purged, by whom and when; raises ValueError where nobody says so."""
-    if faults := wrong(own, known):
+    answers = Answers(known)
+    if faults := wrong(own, answers):
         raise ValueError(f"an event of the job is not shown whole: {faults[0]}")
     lacking = [each for each in own if each.get("hidden")]
     if not lacking:
         return
-    by = dict.fromkeys(str(each) for each in known if any(map(each.names, lacking)))
+    by = dict.fromkeys(map(str, filter(None, map(answers.of, lacking))))
     outcome.open(
         "purged",
         f"names, commands, paths or sentences of {counted(len(lacking), 'event')} were purged"

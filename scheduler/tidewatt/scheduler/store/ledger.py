@@ -34,10 +34,11 @@ def examined(store: Store, path: Path, key: VerifyingKey | None) -> Examined:
     last = store.tip().seq
     wrong: list[str] = []
     known = purged.purges(store.events_of(purged.KIND))
+    answers = purged.Answers(known)
     tip = EMPTY
     try:
         while events := store.chain(tip.seq, last, AT_ONCE):
-            wrong += differing(store, events) + purged.wrong(events, known)
+            wrong += differing(store, events) + purged.wrong(events, answers)
             tip = follow(events, tip)
         if tip.seq < last:
             wrong.append(f"the chain of events is broken: events {tip.seq + 1} to {last} are missing")
