@@ -273,12 +273,3 @@ class Fire:
         for job in jobs.values():
             losses.attempts += len(job["attempts"])
             losses.regions.update(each["region"] for each in job["attempts"] if each["started"])
-
-
-def folder_for_all() -> Path:
-    """A folder that jobs of any user and of any engine on this machine can enter."""
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(prefix="tw-fire-"))
-    folder.chmod(0o755)
-    return folder

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.aws.account import BUCKET, REGIONS, Account
-from tests.aws.line import Line
-from tests.backends.stage import Part, lines
+from tests.aws.line import AwsLine
+from tests.backends.line import OnTheLine
+from tests.backends.stage import RealJobs
 from tidewatt.backends import reference
 from tidewatt.backends.aws_batch.engine import BatchBackend
 from tidewatt.backends.aws_batch.options import AwsBatchOptions
@@ -30,11 +31,12 @@ def options(account: Account, name: str, **more: object) -> AwsBatchOptions:
 
 
 @dataclass
-class BatchTroupe:
+class BatchTroupe(RealJobs, OnTheLine):
     """Jobs that really run, through a line that fails as told."""
 
+    line: AwsLine
     account: Account
-    line: Line
+    root: Path
     region: str = "north"
     patience_s: float = 30.0
     lacks: Mapping[str, str] = field(default_factory=lambda: {"standing": "Batch has none"})
@@ -47,42 +49,17 @@ class BatchTroupe:
         regions = {name: options(self.account, name, endpoint_url=self.line.address) for name in REGIONS}
         self.backend = BatchBackend(regions, visible_s=2.0, vanished_s=0.5)
 
-    def play(self, part: Part, _attempt_id: str, evidence: Path) -> tuple[str, ...]:
-        return part.script(evidence)
-
-    def copies(self, _attempt_id: str, evidence: Path) -> int:
-        return lines(evidence)
-
     def ready(self, attempt_id: str, _output: Path) -> bool:
-        return (self.ran / f"{attempt_id}.ran").exists()
+        return (self.root / f"{attempt_id}.ran").exists()  # its output comes only with its end
 
     def pass_time(self) -> None:
         time.sleep(0.05)
-
-    def mute(self) -> None:
-        self.line.mutes = True
-
-    def lose(self) -> None:
-        self.line.loses = True
-
-    def hide(self) -> None:
-        self.line.hides_s = 1.0
 
     def vanish(self, folder: Path) -> None:
         self._forget(folder)
 
     def reuse(self, folder: Path) -> None:
         self._forget(folder)
-
-    def down(self, *, yes: bool) -> None:
-        self.line.down = yes
-
-    @property
-    def ran(self) -> Path:
-        """Where the stage keeps evidence."""
-        return self.root
-
-    root: Path = Path()
 
     def _forget(self, folder: Path) -> None:
         found = reference.read(folder)

@@ -192,7 +192,7 @@ class FaultContract:
 
     def test_running_job_is_followed_after_a_restart(self, stage: Stage) -> None:
         stage.needs("restart")
-        launch = stage.job(runs_s=0.5, code=3)
+        launch = stage.job(runs_s=2.0, code=3)  # it has to be seen running, by a slow line too
         stage.backend.submit(launch)
         started_ms = stage.running(launch.folder).started_ms
         stage.troupe.restart()

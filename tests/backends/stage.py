@@ -98,6 +98,19 @@ class Troupe(Protocol):
         ...
 
 
+class RealJobs:
+    """A troupe's jobs that really run, and tell of it themselves."""
+
+    def play(self, part: Part, _attempt_id: str, evidence: Path) -> tuple[str, ...]:
+        return part.script(evidence)
+
+    def copies(self, _attempt_id: str, evidence: Path) -> int:
+        return lines(evidence)
+
+    def ready(self, _attempt_id: str, output: Path) -> bool:
+        return output.exists() and "ready" in output.read_text()
+
+
 @dataclass
 class Stage:
     """Launches attempts below `root` and waits for what becomes of them."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.backends.stage import PATIENCE_S, Part, Stage, lines, until
+from tests.backends.stage import PATIENCE_S, Part, RealJobs, Stage, until
 from tidewatt.backends import claim, durable
 from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import BackendError
@@ -50,20 +50,11 @@ class Faultless:
 
 
 @dataclass
-class HostTroupe(Faultless):
+class HostTroupe(RealJobs, Faultless):
     """Real processes of this host."""
 
     backend: LocalBackend = field(default_factory=LocalBackend)
     lacks: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys((*_FAULTS, "vanish"), _NO_LINE))
-
-    def play(self, part: Part, _attempt_id: str, evidence: Path) -> tuple[str, ...]:
-        return part.script(evidence)
-
-    def copies(self, _attempt_id: str, evidence: Path) -> int:
-        return lines(evidence)
-
-    def ready(self, _attempt_id: str, output: Path) -> bool:
-        return output.exists() and "ready" in output.read_text()
 
     def pass_time(self) -> None:
         time.sleep(0.02)

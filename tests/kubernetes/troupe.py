@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.backends.stage import PATIENCE_S, Part, lines
+from tests.backends.stage import PATIENCE_S, RealJobs
 from tests.kubernetes.objects import Key
 from tests.kubernetes.server import Fault, StandIn
 from tidewatt.backends import durable
@@ -20,7 +20,7 @@ JOBS = "/jobs"
 
 
 @dataclass
-class KubernetesTroupe:
+class KubernetesTroupe(RealJobs):
     """A stand-in cluster, whose pods are processes of this machine."""
 
     cluster: StandIn
@@ -41,12 +41,6 @@ class KubernetesTroupe:
         )
         setting = Setting(self.root, Clock(), MARK)
         return KubernetesBackend({self.region: options}, setting, Clusters(read_s=5), give_up_s=1.0)
-
-    def play(self, part: Part, _attempt_id: str, evidence: Path) -> tuple[str, ...]:
-        return part.script(evidence)
-
-    def copies(self, _attempt_id: str, evidence: Path) -> int:
-        return lines(evidence)
 
     def ready(self, attempt_id: str, _output: Path) -> bool:
         folder = self.root / "jobs" / attempt_id.replace(".", "/")

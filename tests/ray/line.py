@@ -1,71 +1,28 @@
-"""The line to a Ray cluster: passes requests on, and breaks as a test tells it."""
+"""The line to a Ray cluster."""
 
 import json
-import threading
-import time
 from contextlib import suppress
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
 
 import requests
 
+from tests.backends.line import Line
+
 
 @dataclass
-class Line:
-    """Stands before the cluster at `target`. `posts` and `lists` count what was passed on."""
+class RayLine(Line):
+    """`posts` and `lists` count what was passed on."""
 
-    target: str
-    mutes: bool = False
-    loses: bool = False
-    hides_s: float = 0.0
-    down: bool = False
     forgets: bool = False  # as a head that was started anew
-    gone: set[str] = field(default_factory=set)
     posts: int = 0
     lists: int = 0
-    _hidden: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Listens at once."""
-        line = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                line.answer(self)
-
-            def do_POST(self) -> None:
-                line.answer(self)
-
-            def do_PUT(self) -> None:
-                line.answer(self)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
-        self.thread.start()
-
-    @property
-    def address(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.server.server_port}"
-
-    def close(self) -> None:
-        """Listens no more."""
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         """Passes one request on, unless it is to fail."""
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         submits = handler.command == "POST" and handler.path == "/api/jobs/"
-        if self.down or (submits and self.loses):
-            self.loses = False
-            handler.close_connection = True
+        if self.broken(handler, submits=submits):
             return
         if self.forgets:
             self._say(handler, 200, b"[]") if handler.path == "/api/jobs/" else self._say(handler, 404, b"")
@@ -78,18 +35,14 @@ class Line:
         content = said.content
         if submits:
             self.posts += 1
-            if self.hides_s:
-                self._hidden[json.loads(body)["submission_id"]] = time.monotonic() + self.hides_s
-                self.hides_s = 0.0
-            if self.mutes:
-                self.mutes = False
-                handler.close_connection = True
+            if self.muted(handler, json.loads(body)["submission_id"]):
                 return
         status = said.status_code
         if handler.command == "GET" and handler.path == "/api/jobs/":
             self.lists += 1
-            content = json.dumps([job for job in said.json() if self._shown(job["submission_id"])]).encode()
-        elif handler.path.startswith("/api/jobs/") and not self._shown(handler.path.split("/")[3] or None):
+            jobs = [job for job in said.json() if self.shown(job["submission_id"] or "")]
+            content = json.dumps(jobs).encode()
+        elif handler.path.startswith("/api/jobs/") and not self.shown(handler.path.split("/")[3]):
             status, content = 404, b"no such job"
         self._say(handler, status, content)
 
@@ -99,6 +52,3 @@ class Line:
             handler.send_header("Content-Length", str(len(content)))
             handler.end_headers()
             handler.wfile.write(content)
-
-    def _shown(self, name: str | None) -> bool:
-        return name not in self.gone and time.monotonic() >= self._hidden.get(name or "", 0.0)

@@ -9,8 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.backends.stage import Part, lines
-from tests.ray.line import Line
+from tests.backends.line import OnTheLine
+from tests.backends.stage import RealJobs
+from tests.ray.line import RayLine
 from tidewatt.backends import claim, reference
 from tidewatt.backends.ray.engine import RayBackend
 from tidewatt.backends.ray.options import RayOptions
@@ -23,10 +24,10 @@ def options(address: str, region: str, **more: object) -> RayOptions:
 
 
 @dataclass
-class RayTroupe:
+class RayTroupe(RealJobs, OnTheLine):
     """Real jobs, through a line that fails as told."""
 
-    line: Line
+    line: RayLine
     region: str = "eu"
     patience_s: float = 40.0
     lacks: Mapping[str, str] = field(
@@ -41,26 +42,8 @@ class RayTroupe:
         regions = {region: options(self.line.address, region) for region in ("eu", "us")}
         self.backend = RayBackend(regions, visible_s=3.0, vanished_s=2.5)
 
-    def play(self, part: Part, _attempt_id: str, evidence: Path) -> tuple[str, ...]:
-        return part.script(evidence)
-
-    def copies(self, _attempt_id: str, evidence: Path) -> int:
-        return lines(evidence)
-
-    def ready(self, _attempt_id: str, output: Path) -> bool:
-        return output.exists() and "ready" in output.read_text()
-
     def pass_time(self) -> None:
         time.sleep(0.1)
-
-    def mute(self) -> None:
-        self.line.mutes = True
-
-    def lose(self) -> None:
-        self.line.loses = True
-
-    def hide(self) -> None:
-        self.line.hides_s = 1.0
 
     def vanish(self, folder: Path) -> None:
         found, taken = reference.read(folder), claim.read(folder)
@@ -72,9 +55,6 @@ class RayTroupe:
 
     def reuse(self, _folder: Path) -> None:
         raise NotImplementedError
-
-    def down(self, *, yes: bool) -> None:
-        self.line.down = yes
 
 
 def clear(folder: Path) -> None:

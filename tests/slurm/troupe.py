@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.backends.stage import Part, lines
+from tests.backends.stage import RealJobs
 from tests.slurm.cluster import Clusters
 from tidewatt.backends.clock import Clock
 from tidewatt.backends.engines import Setting
@@ -50,7 +50,7 @@ class Door:
 
 
 @dataclass
-class SlurmTroupe:
+class SlurmTroupe(RealJobs):
     """Real jobs on one of two real clusters."""
 
     clusters: Clusters
@@ -69,15 +69,6 @@ class SlurmTroupe:
 
     def _begin(self) -> None:
         self.backend = SlurmBackend({self.region: self.options}, Setting(self.root, Clock(), "tw-00000000"))
-
-    def play(self, part: Part, _attempt_id: str, evidence: Path) -> tuple[str, ...]:
-        return part.script(evidence)
-
-    def copies(self, _attempt_id: str, evidence: Path) -> int:
-        return lines(evidence)
-
-    def ready(self, _attempt_id: str, output: Path) -> bool:
-        return output.exists() and "ready" in output.read_text()
 
     def pass_time(self) -> None:
         time.sleep(0.1)

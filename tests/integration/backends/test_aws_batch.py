@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance.conftest import House
 from tests.aws.account import BUCKET, REGIONS, VARIABLES, Account
-from tests.aws.line import Line
+from tests.aws.line import AwsLine
 from tests.aws.troupe import BatchTroupe
 from tests.aws.troupe import options as batch_options
 from tests.backends.contract import Contract
@@ -45,8 +45,8 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def stage(account: Account, tmp_path: Path) -> Iterator[Stage]:
-    line = Line(account.url)
-    yield Stage(BatchTroupe(account, line, root=tmp_path), tmp_path)
+    line = AwsLine(account.url)
+    yield Stage(BatchTroupe(line, account, root=tmp_path), tmp_path)
     line.close()
 
 

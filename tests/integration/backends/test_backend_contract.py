@@ -1,4 +1,4 @@
-"""What every backend promises, told with real processes and with the backends in memory."""
+"""What every backend promises, with its pauses, told with real processes and with the backends in memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.backends.contract import Contract
+from tests.backends.pause_contract import PauseContract
 from tests.backends.stage import Stage
 from tests.backends.troupes import ClusterTroupe, FakeTroupe, HostTroupe, clear
 from tidewatt.backends.fake_engine import FakeQueue
 
 
-class TestHostContract(Contract):
+class TestHostContract(Contract, PauseContract):
     """Processes of this host."""
 
     @pytest.fixture
@@ -24,7 +25,7 @@ class TestHostContract(Contract):
             clear(folder)
 
 
-class TestFakeContract(Contract):
+class TestFakeContract(Contract, PauseContract):
     """The backend in memory that stands in for this host."""
 
     @pytest.fixture

@@ -14,7 +14,7 @@ from tests.backends.contract import Contract
 from tests.backends.pause_contract import PauseContract
 from tests.backends.stage import Stage
 from tests.ray.cluster import RayCluster
-from tests.ray.line import Line
+from tests.ray.line import RayLine
 from tests.ray.troupe import RayTroupe, clear, options
 from tests.training.story import play
 from tests.training.weights import COUNTING, weight_of
@@ -40,7 +40,7 @@ def cluster(require_engine: Callable[[str], None]) -> Iterator[RayCluster]:
 
 @pytest.fixture
 def stage(cluster: RayCluster, tmp_path: Path) -> Iterator[Stage]:
-    line = Line(cluster.address)
+    line = RayLine(cluster.address)
     stage = Stage(RayTroupe(line), tmp_path)
     yield stage
     for folder in stage.folders:

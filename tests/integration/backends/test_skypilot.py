@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.backends.contract import Contract
-from tests.backends.stage import Part, Stage, lines
+from tests.backends.stage import RealJobs, Stage
 from tests.sky.recorded import ClusterStatus, Sky
 from tidewatt.backends import reference
 from tidewatt.backends.backend import BackendError, PauseMode, Phase, StopReason
@@ -18,7 +18,7 @@ from tidewatt.backends.skypilot.options import SkyPilotOptions
 
 
 @dataclass
-class SkyTroupe:
+class SkyTroupe(RealJobs):
     """SkyPilot, as the stories of the contract play on it."""
 
     sky: Sky
@@ -40,12 +40,6 @@ class SkyTroupe:
         given = {"infra": "aws/eu-north-1", "spot": True, "python": sys.executable, "idle_minutes": 30}
         options = {"north": SkyPilotOptions.model_validate(given)}
         self.backend = SkyPilotBackend(options, self.sky, visible_s=0.5, vanished_s=0.3)
-
-    def play(self, part: Part, _attempt_id: str, evidence: Path) -> tuple[str, ...]:
-        return part.script(evidence)
-
-    def copies(self, _attempt_id: str, evidence: Path) -> int:
-        return lines(evidence)
 
     def ready(self, attempt_id: str, output: Path) -> bool:
         return output.with_name(f"{attempt_id}.ran").exists()

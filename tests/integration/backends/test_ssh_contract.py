@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.backends.contract import Contract
-from tests.backends.stage import PATIENCE_S, Part, Stage, lines
+from tests.backends.stage import PATIENCE_S, RealJobs, Stage
 from tests.backends.troupes import clear
 from tests.ssh.host import WRAPPER, SshHost
 from tidewatt.backends import claim
@@ -22,7 +22,7 @@ from tidewatt.backends.ssh.engine import SshEngine
 
 
 @dataclass
-class SshTroupe:
+class SshTroupe(RealJobs):
     """Real processes of a host that is reached by `ssh`; `faults` is where the wrapper of it looks."""
 
     host: SshHost
@@ -59,12 +59,6 @@ class SshTroupe:
     def folder(self, folder: Path) -> Path:
         """An attempt's folder there."""
         return self.there / "tw-0123abcd" / folder.relative_to(self.root)
-
-    def play(self, part: Part, _attempt_id: str, evidence: Path) -> tuple[str, ...]:
-        return part.script(evidence)
-
-    def copies(self, _attempt_id: str, evidence: Path) -> int:
-        return lines(evidence)
 
     def ready(self, attempt_id: str, _output: Path) -> bool:
         job, number = attempt_id.split(".")
