@@ -158,6 +158,24 @@ def test_a_start_with_another_configuration_is_told_once() -> None:
         assert at.file.read_text() == THREE
 
 
+def test_a_disk_that_is_full_keeps_no_daemon_from_starting_and_changes_no_rules(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with precinct() as at:
+        begun(at.site, at.store)
+
+        def full(_descriptor: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        at.file.write_text(THREE + RULE)
+        monkeypatch.setattr("tidewatt.scheduler.daemon.policy_files.os.fsync", full)
+        with pytest.raises(Refused, match="No space left on device"):
+            at.policies.reload(ReloadRequest())
+        begun(at.site, at.store)
+        assert len(listed(at)) == 1
+        assert at.site.board.settings.limits.running is None
+
+
 def test_only_operators_see_and_undo() -> None:
     with precinct() as at:
         at.drains.drain("west", DrainRequest())

@@ -94,12 +94,13 @@ class Policies:
         if self._site.reload is None:
             raise Refused("this daemon cannot read its configuration again: restart it")
         loaded, text = _read(self._site)
+        user = user_name()
+        told: dict[str, Any] = _told(self._site, loaded, text, user)  # kept before it is in force
         with self._service.lock:
             changed = taken_over(self._site, loaded)
             running = self._now_forbidden(evict=request.evict)
-            now_ms, user = time_ms(self._site.clock.now()), user_name()
-            told = {**_told(self._site, loaded, text, user), "changed": list(changed)}
-            told |= {"undoes": undoes} if undoes else {}
+            now_ms = time_ms(self._site.clock.now())
+            told |= {"changed": list(changed)} | ({"undoes": undoes} if undoes else {})
             with self._store.transaction() as transaction:
                 transaction.append(now_ms, RELOADED, told, reason=_reason(undoes))
         log.info("policy.reloaded", user=user, changed=changed, path=str(loaded.path or ""))
@@ -157,22 +158,24 @@ def reread(service: Service) -> None:
 
 
 def begun(site: Site, store: Store) -> None:
-    """Tells in the ledger which configuration the daemon starts with, where that is another than before."""
+    """Tells in the ledger which configuration the daemon starts with, where that is another than before.
+
+    Where that cannot be told, as on a full disk, the daemon starts all the same.
+    """
     if site.reload is None:
         return
     try:
         loaded, text = _read(site)
         told = _told(site, loaded, text, user_name())
-    except (SchedulerError, OSError) as error:
-        log.error("policy.not_kept", error=str(error))
-        return
-    known = [each for kind in STANDING for each in store.events_of(kind)]
-    newest = max(known, key=lambda each: int(each["seq"]), default=None)
-    before = "" if newest is None else newest["payload"].get("digest", "")
-    if before != told["digest"]:
-        with store.transaction() as transaction:
-            reason = "the daemon was started with this configuration"
-            transaction.append(time_ms(site.clock.now()), STARTED, told, reason=reason)
+        known = [each for kind in STANDING for each in store.events_of(kind)]
+        newest = max(known, key=lambda each: int(each["seq"]), default=None)
+        before = "" if newest is None else newest["payload"].get("digest", "")
+        if before != told["digest"]:
+            with store.transaction() as transaction:
+                reason = "the daemon was started with this configuration"
+                transaction.append(time_ms(site.clock.now()), STARTED, told, reason=reason)
+    except SchedulerError as error:
+        log.error("policy.not_told", error=str(error))
 
 
 def _read(site: Site) -> tuple[Loaded, str]:
@@ -194,7 +197,10 @@ def _reason(undoes: int) -> str:
 
 
 def _told(site: Site, loaded: Loaded, text: str, user: str) -> dict[str, Any]:
-    digest = policy_files.keep(site.paths, text) if loaded.path is not None else ""
+    try:
+        digest = policy_files.keep(site.paths, text) if loaded.path is not None else ""
+    except OSError as error:
+        raise Refused(f"{loaded.path} cannot be kept in {site.paths.policies}: {error.strerror}") from None
     return {"user": user, "path": str(loaded.path or ""), "digest": digest}
 
 
