@@ -53,6 +53,8 @@ def test_request_that_two_servers_could_read_differently_is_refused(web: Web) ->
         assert found in (status, 501), (head, text)
         assert text.count("HTTP/1.1") == 1, (head, text)  # what followed was not taken for a request
     assert said(web.port, "GET /api/v1/health HTTP/1.0\r\n\r\n")[0] == 421
+    assert said(web.port, "this is no HTTP\r\n\r\n")[0] == 400
+    assert "Invalid HTTP" not in web.house.log()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 On a shared server the socket is the served group's, and whoever connects is known by what the kernel says.
 """
 
+import logging
 import os
 import socket
 import threading
@@ -56,6 +57,8 @@ class Doors:
         more: dict[str, Any] = {"proxy_headers": False, "loop": f"{gate.__name__}:{gate.Loop.__name__}"}
         if tls is not None:
             more |= {"ssl_certfile": str(tls[0]), "ssl_keyfile": str(tls[1])}
+        # anybody can send what is no HTTP: our log must not fill with that
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         guarded = gate.Gate(listening, gate.places(), access.proxies)
         self._serve(guarded, access, http=gate.Impatient, **more)
 
