@@ -46,8 +46,8 @@ def lost(launch: Launch, watch: Watch, taken: Claim, alive_ms: int) -> Outcome:
         reason = "exit status lost: job and supervisor ended while nobody watched"
     else:
         reason = "the machine restarted while it ran"
-    saving = watch.pauses.saving
-    stopped = StopReason.PAUSED if saving is not None and saving.sent else None
+    # Also where the signal is not known to have been sent: what it has kept tells.
+    stopped = None if watch.pauses.saving is None else StopReason.PAUSED
     reason = f"{reason}; its output is in {launch.stdout}"
     return Outcome(max(until_ms, taken.started_ms), reason=reason, stopped=stopped)
 

@@ -54,7 +54,7 @@ class Saving:
     """That a job was asked to save: when, what of its output was there before, and until when it may take.
 
     `asked_ms` and `late_ms` are real Unix milliseconds; `late_ms` is when its time was over, None before.
-    `sent` is False in the instant between writing this down and signalling.
+    `sent` is False from writing this down until the signal is known to have been sent.
     """
 
     asked_ms: int
@@ -124,6 +124,7 @@ class Pauses:
     say: Callable[[str], None]
     steps: list[Step] = field(default_factory=list)
     saving: Saving | None = None
+    inherited: bool = False  # an earlier supervisor was about to ask it to save, or had just done so
 
     @classmethod
     def of(
@@ -139,7 +140,8 @@ class Pauses:
         steps, saving = moves.read(attempt.folder), None
         with suppress(durable.CorruptError):
             saving = Saving.of(attempt.folder)
-        return cls(attempt, launch, tree, metering, cgroup, say, steps, saving)
+        inherited = saving is not None and not saving.sent
+        return cls(attempt, launch, tree, metering, cgroup, say, steps, saving, inherited)
 
     @property
     def phase(self) -> Phase:
@@ -271,8 +273,10 @@ class Pauses:
         """Signals those that listen; those that do not would end, a shell around the training among them."""
         number = number_of(self.launch)
         leader = self.tree.leader
-        if self.saving is None or not standstill.hold(leader):
-            self._withdraw()  # it has just ended by itself
+        if self.saving is None:
+            return
+        if not standstill.hold(leader):
+            self._ended_first()
             return
         heard = [each.send(number) for each in self.tree.members() if standstill.listens(each, number)]
         leader.send(signal.SIGCONT)
@@ -281,8 +285,12 @@ class Pauses:
             self.saving = replace(self.saving, until_s=time.monotonic())
         self.saving.write(self.attempt.folder)
 
-    def _withdraw(self) -> None:
-        """The job ended before it could be asked to save."""
+    def _ended_first(self) -> None:
+        """The job ended before this supervisor could ask it to save; one before it may have."""
+        if self.inherited and self.saving is not None:
+            self.saving = replace(self.saving, sent=True)
+            self.saving.write(self.attempt.folder)
+            return
         (self.attempt.folder / "saving.json").unlink(missing_ok=True)
         self.saving = None
 

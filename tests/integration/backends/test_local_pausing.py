@@ -420,6 +420,25 @@ def test_job_that_saved_while_nobody_watched_is_paused_and_not_lost(local: "Stag
     assert local.status(again).phase is Phase.RUNNING
 
 
+def test_supervisor_that_is_killed_between_asking_and_saying_so_loses_no_pause(local: "Stage") -> None:
+    folder = started(local, training(local))
+    local.await_output("from")
+    supervisor, taken = Attempt(folder).supervisor(), claim.read(folder)
+    assert supervisor is not None
+    assert taken is not None
+    assert taken.process is not None
+    supervisor.send(signal.SIGSTOP)  # it does not see how it is left: asked, signalled, and not said
+    pausing.ask(folder, pausing.Wish.CHECKPOINT)
+    now_ms = time.time_ns() // 1_000_000
+    pausing.Saving(now_ms, 0, time.monotonic() + 10.0, sent=False).write(folder)
+    taken.process.send(signal.SIGTERM)
+    local.await_output("saved")
+    supervisor.send(signal.SIGKILL)
+    assert local.ended(folder).stopped is StopReason.PAUSED
+    again = started(local, training(local, number=2, resumes=folder))
+    assert local.status(again).phase is Phase.RUNNING
+
+
 def test_cancelled_job_does_not_go_on_saving(local: "Stage") -> None:
     folder = started(local, training(local, variables={"SAVE_S": "60"}, grace_s=0.5))
     backend(local).pause(folder, PauseMode.CHECKPOINT)
