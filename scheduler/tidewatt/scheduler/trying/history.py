@@ -12,7 +12,7 @@ from tidewatt.scheduler.policies.rule import Facts
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord
 
-MOST_JOBS = 1000  # the newest: a replay of more takes longer than anybody waits for
+MOST_JOBS = 500  # the newest: a replay of more takes longer than anybody waits for
 AT_ONCE = 500
 NEVER_RAN = "never ran, or cannot be told how long"
 OVER_MOST = f"come before the newest {MOST_JOBS}"
