@@ -318,3 +318,27 @@ def forged(folder: Path, file: Path, extra: tarfile.TarInfo, content: bytes) -> 
         last.size = len(text)
         new.addfile(last, io.BytesIO(text))
     return made
+
+
+def test_a_file_that_is_written_anew_meanwhile_is_taken_as_it_is_then(
+    at: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shrinks = at.paths.readings / "running.json"
+    shrinks.parent.mkdir(exist_ok=True)
+    shrinks.write_text("x" * 100)
+    looked = os.fstat
+
+    def longer(descriptor: int) -> os.stat_result:
+        found = looked(descriptor)
+        if found.st_size == 100:
+            shrinks.write_text("y")
+        return found
+
+    monkeypatch.setattr("tidewatt.scheduler.daemon.backup_file.os.fstat", longer)
+    saved = taken(at)
+    monkeypatch.undo()
+    with tarfile.open(saved) as archive:
+        content = archive.extractfile("readings/running.json")
+        assert content is not None
+        assert content.read() == b"y"
+    assert read(saved)["user"] == "ada"

@@ -50,7 +50,12 @@ class BackupFile:
                 return False
             entry = _entry(name, found)
             entry.size = found.st_size if most is None else min(most, found.st_size)
-            self._add(entry, file)
+            if entry.size > _AT_ONCE:
+                self._add(entry, file)  # such files only grow
+            else:
+                content = file.read(entry.size)  # it may be written anew just now, and be shorter
+                entry.size = len(content)
+                self._add(entry, content)
         return True
 
     def add_link(self, name: str, path: Path) -> None:
@@ -68,7 +73,7 @@ class BackupFile:
         entry.size, entry.mode = len(content), 0o600
         self.archive.addfile(entry, _Hashed(content))
 
-    def _add(self, entry: tarfile.TarInfo, file: IO[bytes]) -> None:
+    def _add(self, entry: tarfile.TarInfo, file: IO[bytes] | bytes) -> None:
         reading = _Hashed(file)
         self.archive.addfile(entry, reading)
         self.listed[entry.name] = {"sha256": reading.digest(), "bytes": entry.size}
