@@ -226,7 +226,7 @@ class MoreContract:
 
     def test_started_attempt_cannot_be_poisoned(self, stage: Stage) -> None:
         _has(stage, Withdraw)
-        launch = stage.job(runs_s=0.3)
+        launch = stage.job(runs_s=2.0)  # it has to be seen running
         stage.backend.submit(launch)
         stage.running(launch.folder)
         assert not stage.backend.poison(launch.folder)
