@@ -19,7 +19,7 @@ from tidewatt.scheduler.daemon.callers import Caller, asking, user_name
 from tidewatt.scheduler.daemon.ledger import Ledger
 from tidewatt.scheduler.daemon.purging import Purging
 from tidewatt.scheduler.errors import BadInput, Refused
-from tidewatt.scheduler.proof import purged
+from tidewatt.scheduler.proof import heads, purged
 from tidewatt.scheduler.proof.canonical import digest
 from tidewatt.scheduler.proof.chain import seal
 from tidewatt.scheduler.proof.keys import verifying_key
@@ -92,6 +92,9 @@ def test_words_go_and_numbers_chain_receipts_and_bundles_stay(tmp_path: Path) ->
         ]
         result = checked(at)
         assert result.wrong == ()
+        last = heads.last(at.paths.heads, verifying_key(at.paths.keys / "ledger.pub.pem"))
+        assert last is not None
+        assert last.seq >= reply.purges[-1]  # who purged it is signed
         assert [str(each).startswith(f"by {ME} on ") for each in result.purges] == [True]
         for name, content in (("job", made.job("1", {})), ("report", made.report(None, "user", "feasible"))):
             outcome = verified(at, content)

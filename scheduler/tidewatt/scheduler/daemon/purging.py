@@ -22,7 +22,7 @@ from tidewatt.scheduler.daemon import history
 from tidewatt.scheduler.daemon.callers import operator_only, root_only, user_name
 from tidewatt.scheduler.daemon.ownership import acting
 from tidewatt.scheduler.daemon.service import Service
-from tidewatt.scheduler.errors import BadInput
+from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import ENDED
 from tidewatt.scheduler.proof import purged
 from tidewatt.scheduler.purge_schema import PurgeReply, PurgeRequest
@@ -83,6 +83,7 @@ class Purging:
                 self._user(request, done)
         if not request.dry_run:
             self._store.fold()
+            self._sign()
             log.info("purged", user=user_name(), jobs=done.jobs, events=done.events, purges=done.purges)
         return PurgeReply(
             dry_run=request.dry_run,
@@ -161,6 +162,12 @@ class Purging:
             cleansing.cleanse_events(transaction, rows)
             cleansing.cleanse_user(transaction, request.user)
         self._site.board.decided(self._store.decisions())
+
+    def _sign(self) -> None:
+        """Signs a head with what tells of the purge; where that cannot be now, its turn comes."""
+        if self._service.ledger is not None:
+            with suppress(Refused, OSError):
+                self._service.ledger.sign()
 
     def _tell(self, transaction: Any, told: dict[str, Any], part: Part, *, logs: bool) -> int:
         what = [name for name, gone in (("names", part.names), ("paths", part.paths), ("logs", logs)) if gone]
