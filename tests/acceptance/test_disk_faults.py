@@ -70,6 +70,7 @@ def test_start_that_fails_says_so_and_the_next_one_works(failing: FailingHouse) 
         failed = failing.mended()
         counts["not reached" if not failed else "told" if done.returncode else "started all the same"] += 1
         assert "Traceback" not in done.stderr, told(site, number)
+        assert "Error(" not in done.stderr, told(site, number)
         assert failing.house.tidewatt("up", "--zone", "DE").returncode == 0, told(site, number)
         assert failing.ended(failing.submit())["state"] == "done", told(site, number)
         assert failing.sound()

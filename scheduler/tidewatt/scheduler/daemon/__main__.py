@@ -1,6 +1,7 @@
 """The daemon: one per state folder, started by `tidewatt up`; it outlives its terminal."""
 
 import argparse
+import errno
 import logging
 import logging.handlers
 import os
@@ -91,8 +92,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return getattr(error, "exit_code", 1)
     except Exception as error:
         log.exception("daemon.failed")
-        print(f"tidewatt: the daemon failed: {error!r}; its log has the details", file=sys.stderr)  # noqa: T201
+        print(f"tidewatt: {_why(error)}", file=sys.stderr)  # noqa: T201
         return 1
+
+
+def _why(error: Exception) -> str:
+    """Why a start failed, in one sentence."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+        place = f" ({error.filename})" if error.filename else ""
+        disk = "look at the disk of the state folder, then `tidewatt up` again"
+        return f"the daemon cannot start: {error.strerror}{place}: {disk}"
+    return f"the daemon failed: {error!r}; its log has the details"
 
 
 def _options(argv: Sequence[str] | None) -> Options:
