@@ -107,9 +107,7 @@ def test_every_route_but_health_takes_a_token_that_holds(web: Web) -> None:
     over = web.token("over", "operate", "1s")
     gone = web.token("gone", "operate")
     web.house.ask("token", "revoke", "gone")
-    web.house.until(
-        lambda: not next(t for t in web.house.client().tokens() if t["name"] == "over")["holds"]
-    )
+    web.house.until(lambda: not next(t for t in web.house.client().tokens() if t["name"] == "over")["holds"])
     found = routes(web)
     assert len(found) > 40
     for method, path in found:

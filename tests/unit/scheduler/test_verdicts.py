@@ -1,5 +1,7 @@
 """Rules: which one decides, in which order, and what is said of it."""
 
+from typing import Any
+
 import pytest
 
 from tidewatt.scheduler.policies.rule import Barrier, Facts, Rule, Spot, Word
@@ -9,7 +11,7 @@ EU, US = Spot("eu", ("eu-patient", "public*"), "c.toml:3"), Spot("us", ("public*
 ADA = Facts("ada", frozenset({"staff"}), "vision", {"kind": "sweep"})
 
 
-def rule(word: str, **fits: tuple[str, ...]) -> Rule:
+def rule(word: str, **fits: Any) -> Rule:
     return Rule(f"{word} {fits}", Word(word), "so it was decided", place="c.toml:20", **fits)
 
 
