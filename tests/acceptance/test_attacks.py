@@ -88,6 +88,25 @@ def test_bodies_that_are_made_to_hurt_are_refused_in_a_sentence(web: Web) -> Non
     assert "Traceback" not in web.house.log()
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since_s=1&since_s=2",
+        "since_s=2%0A",
+        "since_s=%202",
+        "since_s=nan",
+        "since_s=1_000",
+        "since_s=Infinity",
+    ],
+)
+def test_number_in_an_address_is_one_number(web: Web, query: str) -> None:
+    status, _, text = web.ask("GET", f"/api/v1/report?{query}", web.bearer("read"))
+    assert (status, json.loads(text)["detail"].startswith("query.since_s: it is ")) == (422, True), text
+    assert web.status("GET", "/api/v1/report?since_s=1e3", web.bearer("read")) == 200
+    twice = web.ask("GET", "/api/v1/bundle/job/1?output=a&output=b", web.bearer("read"))[2]
+    assert "more than once" not in twice
+
+
 def test_flood_of_wrong_tokens_neither_fills_the_audit_log_nor_shuts_out_others(web: Web) -> None:
     for number in range(60):
         web.status("GET", "/api/v1/jobs", {"Authorization": f"Bearer tw_{number:08x}_guessguess"})
