@@ -4,7 +4,7 @@ import os
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.session import clock, state_paths, working_folder
 from tidewatt.scheduler.cli.text import local, painted, say, say_json, shown
+
+if TYPE_CHECKING:
+    from tidewatt.scheduler.daemon.reviving import Restored
 
 MOST_TOLD = 20
 
@@ -73,6 +76,20 @@ def restore(
     taken = datetime.fromtimestamp(found.taken_ms / 1000, UTC)
     say(f"{found.home} is as it was at {local(taken, clock())}: {counted(found.events, 'event')},"
         f" the whole chain and {counted(found.heads, 'signed head')} of it fit")  # fmt: skip
+    _say_jobs(found)
+    if found.left_out:
+        say(painted(f"  not in it: {', '.join(found.left_out)}", "yellow"))
+    say(f"  the next job is number {found.next_job}: numbers in between may have been given since")
+    say("  tokens that were revoked since then hold again: look at `tidewatt token list`")
+    if found.aside:
+        say(painted(f"  what a meter has read since it was lost is kept in {shown(found.aside)}", "yellow"))
+    kept = Path(found.home) / "config-of-backup.toml"
+    if kept.exists():
+        say(f"  the configuration of then is {shown(str(kept))}: `tidewatt up --config` takes it")
+
+
+def _say_jobs(found: "Restored") -> None:
+    """What became of jobs that had not ended."""
     for what, keys, advice in (
         ("ran and can be followed again", found.adopted, ""),
         ("ran and counts as failed, since nobody knows what became of it", found.lost, ""),
@@ -85,15 +102,6 @@ def restore(
             say(f"  and {len(keys) - MOST_TOLD} more of them: `tidewatt queue --all`")
         if keys and advice:
             say(f"    {advice}")
-    if found.left_out:
-        say(painted(f"  not in it: {', '.join(found.left_out)}", "yellow"))
-    say(f"  the next job is number {found.next_job}: numbers in between may have been given since")
-    say("  tokens that were revoked since then hold again: look at `tidewatt token list`")
-    if found.aside:
-        say(painted(f"  what a meter has read since it was lost is kept in {shown(found.aside)}", "yellow"))
-    kept = Path(found.home) / "config-of-backup.toml"
-    if kept.exists():
-        say(f"  the configuration of then is {shown(str(kept))}: `tidewatt up --config` takes it")
 
 
 def _config(named: Path | None, system: bool) -> Path | None:

@@ -8,7 +8,7 @@ import os
 import re
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -24,7 +24,7 @@ from tidewatt.scheduler.jobs import ENDED
 from tidewatt.scheduler.paths import Paths
 from tidewatt.scheduler.proof import keys
 from tidewatt.scheduler.store import copying
-from tidewatt.scheduler.store.address import address
+from tidewatt.scheduler.store.address import Address, address
 
 STORE, HEADS, GRID, CONFIG = "tidewatt.db", "heads.jsonl", "grid.db", "config.toml"
 PLACED = ("mark", "clock.json", "notices.json")  # small files of the state folder itself
@@ -72,9 +72,31 @@ def back_up(place: Paths, path: Path, parts: Parts, time_ms: int, user: str) -> 
         Refused: It cannot be written.
         StoreError: The store cannot be copied.
     """
-    where = address(place)
+    where = _found(place, path)
+    drafts = [path.with_name(f".{path.name}.{os.getpid()}.{name}") for name in (STORE, GRID)]
+    try:
+        with writing(path) as file:
+            told = _filled(file, place, where, parts, drafts)
+            told |= {"software": f"tidewatt {version('tidewatt')}", "time_ms": time_ms, "user": user}
+            file.add_list(told)
+    finally:
+        for draft in drafts:
+            for end in ("", "-journal", "-wal", "-shm"):
+                draft.with_name(draft.name + end).unlink(missing_ok=True)
+    taken = Taken(
+        str(path), time_ms, user, path.stat().st_size, len(file.listed), told["store"]["events"],
+        told["store"]["jobs"], told["open_jobs"], parts.left_out(),
+    )  # fmt: skip
+    with suppress(OSError):  # the backup is there, whether that can be noted or not
+        durable.replace(place.home / LAST, asdict(taken))
+    return taken
+
+
+def _found(place: Paths, path: Path) -> Address:
+    """Where the store is; raises where there is none, it is not ours, or `path` cannot be."""
     if place.home.exists() and not os.access(place.home, os.R_OK):
         raise Refused(f"{place.home} is not yours to read: `sudo tidewatt --system backup` is")
+    where = address(place)
     if isinstance(where, Path) and not where.exists():
         raise BadInput(
             f"there is no store in {place.home}: name its folder with TIDEWATT_HOME, or a shared server's"
@@ -82,44 +104,33 @@ def back_up(place: Paths, path: Path, parts: Parts, time_ms: int, user: str) -> 
         )
     if not path.parent.is_dir():
         raise BadInput(f"the folder {path.parent} does not exist: make it, or name another file")
-    drafts = [path.with_name(f".{path.name}.{os.getpid()}.{name}") for name in (STORE, GRID)]
-    try:
-        with writing(path) as file:
-            heads_bytes = place.heads.stat().st_size if place.heads.exists() else 0
-            copied = copying.copy(where, drafts[0])
-            file.add_file(STORE, drafts[0])
-            _add_proof(file, place, parts, heads_bytes)
-            open_jobs = list(_open_jobs(drafts[0]))
-            numbers = sorted({each for pair in open_jobs for each in pair if each})
-            folders = dict(filter(None, (_add_job(file, place, number, parts) for number in numbers)))
-            if parts.readings:
-                _add_folder(file, "readings", place.readings)
-            if parts.grid and place.archive.exists():
-                copying.copy_file(place.archive, drafts[1])
-                file.add_file(GRID, drafts[1])
-            told: dict[str, Any] = {
-                "software": f"tidewatt {version('tidewatt')}",
-                "time_ms": time_ms,
-                "user": user,
-                "home": str(place.home),
-                "system": int(place.system),
-                "left_out": parts.left_out(),
-                "store": asdict(copied),
-                "open_jobs": len(open_jobs),
-                "folders": folders,
-            }
-            file.add_list(told)
-    finally:
-        for draft in drafts:
-            for end in ("", "-journal", "-wal", "-shm"):
-                draft.with_name(draft.name + end).unlink(missing_ok=True)
-    taken = Taken(
-        str(path), time_ms, user, path.stat().st_size, len(file.listed), copied.events, copied.jobs,
-        len(open_jobs), parts.left_out(),
-    )  # fmt: skip
-    with suppress(OSError):  # the backup is there, whether that can be noted or not
-        durable.replace(place.home / LAST, asdict(taken))
-    return taken
+    return where
+
+
+def _filled(
+    file: BackupFile, place: Paths, where: Address, parts: Parts, drafts: Sequence[Path]
+) -> dict[str, Any]:
+    """Puts everything in, in the order that keeps it consistent; what the list says of it."""
+    heads_bytes = place.heads.stat().st_size if place.heads.exists() else 0
+    copied = copying.copy(where, drafts[0])
+    file.add_file(STORE, drafts[0])
+    _add_proof(file, place, parts, heads_bytes)
+    open_jobs = list(_open_jobs(drafts[0]))
+    numbers = sorted({each for pair in open_jobs for each in pair if each})
+    folders = dict(filter(None, (_add_job(file, place, number, parts) for number in numbers)))
+    if parts.readings:
+        _add_folder(file, "readings", place.readings)
+    if parts.grid and place.archive.exists():
+        copying.copy_file(place.archive, drafts[1])
+        file.add_file(GRID, drafts[1])
+    return {
+        "home": str(place.home),
+        "system": int(place.system),
+        "left_out": parts.left_out(),
+        "store": asdict(copied),
+        "open_jobs": len(open_jobs),
+        "folders": folders,
+    }
 
 
 def last(place: Paths) -> Taken | None:
