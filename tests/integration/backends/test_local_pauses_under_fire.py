@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidewatt.backends import checkpoint, claim
+from tidewatt.backends import checkpoint, claim, pausing
 from tidewatt.backends.attempt import Attempt
 from tidewatt.backends.backend import Launch, PauseMode, PauseTerms, Phase, StopReason
 from tidewatt.backends.local import LocalBackend
@@ -108,6 +108,8 @@ class Fire:
         self.stage.ended(self.folder)
         self.start(**again)
         self.pause()
+        if way == "killed":  # while it saves; before that its end would be one like any other
+            self.stage.wait(self.asked)
         if "killed" in way:
             time.sleep(self.chance.uniform(0.0, 0.3))
             self.shoot(supervisor="supervisor" in way, job=way == "killed")
@@ -133,6 +135,10 @@ class Fire:
     def pause(self) -> None:
         self.backend.pause(self.folder, PauseMode.CHECKPOINT)
         self.stage.until(self.folder, Phase.PAUSING, Phase.ENDED)
+
+    def asked(self) -> bool:
+        saving = pausing.Saving.of(self.folder)
+        return Attempt(self.folder).exit.exists() or (saving is not None and saving.sent)
 
     def shoot(self, supervisor: bool, job: bool) -> None:
         if supervisor and (found := Attempt(self.folder).supervisor()) is not None:
