@@ -48,7 +48,7 @@ def _never(*_: object) -> None:
 
 
 def test_who_comes_together_is_stored_together_and_finds_room_beside_the_others(tmp_path: Path) -> None:
-    with office(tmp_path, cpus=2) as at:
+    with office(tmp_path, cpus=5) as at:
         commits: list[str] = []
         sa.event.listen(at.store._engine, "before_cursor_execute", lambda *told: commits.append(told[2]))
         at.service.lock.acquire()  # all of them wait for this
@@ -61,7 +61,7 @@ def test_who_comes_together_is_stored_together_and_finds_room_beside_the_others(
         assert sorted(answer.job.id for answer in answers) == list(range(1, 21))
         assert commits.count("COMMIT") <= 2
         assert all(at.job(answer.job.id).plan == _plan_of(at, answer) for answer in answers)
-        _assert_room(at, cpus=2)
+        _assert_room(at, cpus=5)
         assert examined(at.store, tmp_path, None).wrong == ()
 
 

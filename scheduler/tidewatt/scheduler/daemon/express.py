@@ -32,12 +32,14 @@ from tidewatt.scheduler.store import Store, Transaction
 from tidewatt.scheduler.store.known import OPEN
 
 log = structlog.get_logger()
+BUSY = 4  # that come together: from there on they are not told what more slack would give
 
 
 @dataclass(slots=True)
 class _Batch:
     """What was let in and is not durable yet: the plans, and the events that tell of them."""
 
+    size: int
     plans: list[tuple[Ask, Plan]] = field(default_factory=list)
     standing: Standing | None = None
     before: int = 0
@@ -85,7 +87,7 @@ class Express:
         return any(limit.waiting is not None for limit in found)
 
     def _store_all(self, entries: Sequence[Entry]) -> None:
-        batch = _Batch()
+        batch = _Batch(len(entries))
         try:
             with self._store.together():
                 for entry in entries:
@@ -121,7 +123,7 @@ class Express:
         plan = None if asked.prefer else self._placed(asked, now, batch)
         if plan is None or batch.standing is None:
             return None
-        offers = _offers(asked, batch.standing)
+        offers = _offers(asked, batch.standing) if batch.size < BUSY else ()
         notes = (*entry.told, *policing.notes(self._site, request))
         answer = Taken(0, plan.window.start <= now, offers, asked.power_w, asked.power_source, notes)
         batch.standing.put(asked, plan)

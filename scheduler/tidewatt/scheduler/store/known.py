@@ -51,6 +51,17 @@ class Known:
         self._counts: Counter[tuple[int | None, str]] | None = None
         self._stale: set[int] = set()
         self._endings = 0
+        self._alone = False
+
+    def alone(self) -> None:
+        """No other process writes from now on: what was appended last is known."""
+        self._alone = True
+
+    def newest(self) -> int:
+        """The number of the last event."""
+        with self.lock:
+            self._look()
+            return self._seq
 
     @contextmanager
     def committing(self, changes: Changes) -> Iterator[None]:
@@ -74,6 +85,7 @@ class Known:
     def forget(self) -> None:
         """Reads everything again the next time."""
         with self.lock:
+            self._seq = -1
             self._jobs = self._counts = None
             self._stale = set()
             self._endings += 1
@@ -126,6 +138,8 @@ class Known:
 
     def _look(self) -> None:
         """Forgets everything where another process has written."""
+        if self._alone and self._seq >= 0:
+            return
         seq = self._newest()
         if seq != self._seq:
             if self._seq >= 0:

@@ -37,7 +37,7 @@ class Store(Chained):
         self._mine = threading.local()  # a thread's transactions that are stored as one
         self._database = database.opened(where)
         self._engine = self._database.engine
-        self._known = Known(self.newest, self._open_jobs, self.numbered, self._counts)
+        self._known = Known(self._newest, self._open_jobs, self.numbered, self._counts)
         self._measured: tuple[int, dict[tuple[str, str], JobRecord | None]] = -1, {}
 
     @property
@@ -48,6 +48,7 @@ class Store(Chained):
     def alone(self) -> None:
         """Makes this process the only one that writes; raises StoreError where another daemon is it."""
         self._database.alone()
+        self._known.alone()
 
     def close(self) -> None:
         """Closes every connection; the write-ahead log is folded in."""
@@ -330,7 +331,10 @@ class Store(Chained):
         return decisions(self._rows)
 
     def newest(self) -> int:
-        """The number of the last event that is there, 0 without any; takes no lock."""
+        """The number of the last event that is there, 0 without any; takes no lock of writers."""
+        return self._known.newest()
+
+    def _newest(self) -> int:
         try:
             with self._engine.connect() as connection:  # asked all the time, so in plain SQL
                 return int(connection.exec_driver_sql("select max(seq) from event").scalar() or 0)
