@@ -26,6 +26,7 @@ def test_every_command_of_a_page_runs(page: Path, house: House) -> None:
     config = house.folder / ".config" / "tidewatt" / "config.toml"
     config.parent.mkdir(parents=True)
     config.write_text('zone = "DE"\n', encoding="utf-8")
+    (house.work / "configs").symlink_to(ROOT / "configs")  # as in the checkout's folder
     environ = house.environ | {"HOME": str(house.folder), "PATH": f"{COMMAND.parent}:{os.environ['PATH']}"}
     for command in _commands(page):
         done = subprocess.run(

@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 
+from tidewatt.scheduler.accounting.quantity import counted
 from tidewatt.scheduler.cli import options as given
 from tidewatt.scheduler.cli.session import state_paths
 from tidewatt.scheduler.cli.text import say, say_json
+
+_WORDS = {"audit": "audit line", "idempotency": "idempotency key"}  # of tables that are no word for a row
 
 
 def move_store(
@@ -38,6 +41,6 @@ def move_store(
     if as_json:
         say_json({"from": told(source), "to": told(target), "rows": moved.rows})
         return
-    rows = ", ".join(f"{number} {name}{'s' * (number != 1)}" for name, number in moved.rows.items())
+    rows = ", ".join(counted(number, _WORDS.get(name, name)) for name, number in moved.rows.items() if number)
     say(f"moved {rows} to {told(target)}")
     say(f"  the old store stays at {told(source)}: keep it until you have looked at the new one")
