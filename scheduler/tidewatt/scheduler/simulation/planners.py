@@ -6,6 +6,7 @@ import numpy as np
 
 from tidewatt.scheduler.plan import Ask, Plan, Stint, Why, Window
 from tidewatt.scheduler.planning import ladder
+from tidewatt.scheduler.planning.barring import is_singular
 from tidewatt.scheduler.planning.instants import moment
 from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.queue import plan_queue
@@ -27,13 +28,18 @@ def production(situation: Situation) -> Plans:
 
     Jobs that have no room before their deadline have no plan: the guard starts them wherever there is room.
     """
-    if len(situation.asks) <= REFINED or any(ask.power_steps for ask in situation.asks):
+    if len(situation.asks) <= REFINED or any(_is_special(ask, situation) for ask in situation.asks):
         return ladder.plan(situation, seconds=PATIENCE_S).plans
     made = situated(situation)
     if made is None:
         return plan_queue(situation)
     placed = _wordless(made, solve(made.problem).timetable)
     return placed | {ask.job_id: plan for ask in situation.asks if (plan := _due(ask, situation)) is not None}
+
+
+def _is_special(ask: Ask, situation: Situation) -> bool:
+    """True for a job that the timetable alone would not plan as the daemon does."""
+    return bool(ask.power_steps or ask.prefer or is_singular(ask, situation.regions))
 
 
 def _due(ask: Ask, situation: Situation) -> Plan | None:

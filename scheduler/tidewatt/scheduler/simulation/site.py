@@ -1,9 +1,11 @@
 """The hard capacity of a simulated site: which GPUs are free at this instant."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidewatt.scheduler.plan import Ask
+from tidewatt.scheduler.planning.barring import dear, frozen
 from tidewatt.scheduler.planning.capacity import Timeline
 from tidewatt.scheduler.planning.instants import floor_ms
 from tidewatt.scheduler.planning.kinds import Ratios, suitable
@@ -58,6 +60,10 @@ class Site:
             region.name: [(floor_ms(window.start), floor_ms(window.end)) for window in region.closed]
             for region in regions
         }
+        ends = {end for windows in self._closed.values() for _, end in windows}
+        ends |= {floor_ms(each.window.end) for region in regions for each in region.freezes}
+        ends |= {step.end_ms for region in regions for step in region.prices}
+        self._opens = sorted(ends)
         self._spots: dict[tuple[object, ...], tuple[Spot, ...]] = {}
 
     @property
@@ -91,6 +97,11 @@ class Site:
             return False
         if ask.array_limit and self._groups.get(ask.array, 0) >= ask.array_limit:
             return False
+        if any(a <= start_ms < b for a, b in frozen(ask, region)):
+            return False
+        urgent = ask.finish_by is not None or ask.start_by is not None  # then it starts however dear it is
+        if not urgent and any(a < end_ms and start_ms < b for a, b in dear(ask, region)):
+            return False
         return all(end_ms <= start or start_ms >= end for start, end in self._closed[spot.region])
 
     def full(self, spot: Spot) -> bool:
@@ -117,9 +128,9 @@ class Site:
         self._change(hold, -1)
 
     def opens_ms(self, now_ms: int) -> int | None:
-        """When the next closed window ends."""
-        ends = [end for windows in self._closed.values() for _, end in windows if end > now_ms]
-        return min(ends, default=None)
+        """When the next closed window or freeze ends, or the price changes somewhere."""
+        place = bisect_right(self._opens, now_ms)
+        return self._opens[place] if place < len(self._opens) else None
 
     def pue(self, region: str) -> float:
         """Power usage effectiveness of a region."""
