@@ -130,6 +130,15 @@ def test_nothing_would_have_started_in_a_freeze(home: Path) -> None:
     assert found.saved_g["average"] < 0  # the cleanest hours are those of the night
 
 
+def test_freeze_comes_before_deadlines_in_the_past_too(home: Path) -> None:
+    once = 'what = "starts"\nstart = 2026-11-10T00:00:00Z\nend = 2026-11-20T00:00:00Z\nbecause = "an audit"\n'
+    found = replayed(home, f"{past.REGIONS}[[freeze]]\n{once}")
+    assert min(each.start_after for each in found.changes if each.start_after) >= datetime(
+        2026, 11, 20, tzinfo=UTC
+    )
+    assert found.late_only_tried == JOBS - 2  # those of the last day are in time
+
+
 def test_jobs_that_rules_refuse_are_told_with_the_rule_and_left_out_of_the_sums(home: Path) -> None:
     found = replayed(home, past.REGIONS + CLOSED)
     assert (found.refused_only_tried, found.tried.refused, found.in_force.refused) == (4, 4, 0)
