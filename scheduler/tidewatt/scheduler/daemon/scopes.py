@@ -8,7 +8,7 @@ SCOPES: tuple[Scope, ...] = ("read", "submit", "operate")  # each includes those
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 HEALTH = "/api/v1/health"
 _OPERATORS = re.compile(r"/api/v1/(audit|tokens|decisions|purge|backup)(/|\Z)")
-_ASKS = re.compile(r"/(api/v1/(plan|rehearse|policy/explain|policy/try)|plan-preview|logout)\Z")
+_ASKS = re.compile(r"/(api/v1/(plan|rehearse|policy/explain)|plan-preview|logout)\Z")
 _SUBMITS = re.compile(r"/(api/v1/jobs|jobs|submit)(/|\Z)")
 _OPEN = re.compile(r"/(login|static/.*|favicon\.ico)\Z")
 
