@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,23 @@ def test_what_was_acknowledged_is_there_after_the_server_was_killed(server: Serv
     assert [each.id for each in store.jobs()] == numbers
     assert submit(store) > numbers[-1]
     assert chained(store)
+    store.close()
+
+
+def submit_beside_an_error(store: Store, *, together: bool) -> None:
+    with store.together() if together else nullcontext(), store.transaction() as transaction:
+        transaction.add_job(job())
+        with suppress(sa.exc.DBAPIError):  # whoever catches it must not believe that all is well
+            transaction.execute(sa.text("select 1 / 0"))
+
+
+def test_change_that_the_server_undid_at_its_commit_is_not_acknowledged(made: Made) -> None:
+    store = Store(made())
+    for together in (False, True):
+        with pytest.raises(StoreError, match="was not stored"):
+            submit_beside_an_error(store, together=together)
+    assert store.jobs() == []
+    assert submit(store) > 0
     store.close()
 
 

@@ -1,6 +1,7 @@
 """The store in a PostgreSQL database: one writer at a time, by a lock that ends with its transaction."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -44,6 +45,7 @@ class Postgresql:
             raise StoreError(
                 "a store in PostgreSQL needs psycopg: pip install 'tidewatt[postgres]'"
             ) from None
+        sa.event.listen(engine, "after_cursor_execute", _committed)
         try:
             _migrate(engine, name)
         except sa.exc.DBAPIError as error:
@@ -103,6 +105,14 @@ class Postgresql:
             connection.close()
         self._serving.clear()
         self.engine.dispose()
+
+
+def _committed(
+    _connection: object, cursor: Any, statement: str, _parameters: object, _context: object, _many: bool
+) -> None:
+    """Raises StoreError where a COMMIT undid everything: the server says so without an error."""
+    if statement == "COMMIT" and cursor.statusmessage != "COMMIT":
+        raise StoreError("the change was not stored: a part of it had failed before; try again")
 
 
 def _migrate(engine: sa.Engine, name: str) -> None:
