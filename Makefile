@@ -30,6 +30,7 @@ soak: dev  ## thousands of kills, faults, pauses and mutations with seeds; print
 	@TIDEWATT_SOAK_SUBMITS=1000 TIDEWATT_SOAK_WALKS=200 $(BIN)/python -m pytest tests/property/scheduler/test_engines_model.py -s --timeout=7200
 	@TIDEWATT_SOAK_SLURM=200 $(BIN)/python -m pytest tests/acceptance/test_slurm_site.py -s -k day --timeout=3600
 	@TIDEWATT_SOAK_API_CASES=10000 $(BIN)/python -m pytest tests/acceptance/test_api_fuzz.py -s --timeout=3600
+	@TIDEWATT_SOAK_PAGE=1 $(BIN)/python -m pytest tests/page/test_browser.py -s --timeout=3600
 	@TIDEWATT_SOAK_TORN=1000 $(BIN)/python -m pytest tests/integration/scheduler/test_torn_writes.py -s --timeout=7200
 	@TIDEWATT_SOAK_DISK=1 $(BIN)/python -m pytest tests/acceptance/test_disk_faults.py tests/acceptance/test_database_faults.py -s --timeout=7200
 	@TIDEWATT_SOAK_KUBERNETES_SUBMITS=1000 $(BIN)/python -m pytest tests/integration/backends/test_kubernetes.py -s -k random --timeout=3600
