@@ -186,12 +186,13 @@ class Store(Chained):
         return _job(rows[0]) if rows else None
 
     def numbered(self, job_ids: Iterable[int]) -> dict[int, JobRecord]:
-        """The jobs of these numbers, by number; those that do not exist are left out."""
+        """The jobs of these numbers, by number, oldest first; those that do not exist are left out."""
         wanted = sorted(set(job_ids))
         found: dict[int, JobRecord] = {}
         for first in range(0, len(wanted), _ASKED_AT_ONCE):
             some = wanted[first : first + _ASKED_AT_ONCE]
-            rows = self._rows(sa.select(schema.job).where(schema.job.c.id.in_(some)))
+            query = sa.select(schema.job).where(schema.job.c.id.in_(some)).order_by(schema.job.c.id)
+            rows = self._rows(query)
             found |= {row.id: _job(row) for row in rows}
         return found
 
