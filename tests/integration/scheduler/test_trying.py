@@ -166,3 +166,8 @@ def test_mistake_in_the_file_is_told_with_its_line(home: Path, text: str, said: 
 def test_history_without_jobs_is_told(home: Path) -> None:
     with pytest.raises(BadInput, match="no job can be replayed: look back further with --since"):
         replayed(home, past.REGIONS, since_s=3600)
+
+
+def test_grid_of_which_nothing_was_observed_is_told(home: Path) -> None:
+    with pytest.raises(BadInput, match="is not known of each region, so nothing can be replayed"):
+        replayed(home, 'zone = "JP-TK"\n')

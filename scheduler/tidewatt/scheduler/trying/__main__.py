@@ -76,6 +76,11 @@ def _answer(
 ) -> TryReply:
     ends = [last_observed_ms(chain, each, span) for each in places]
     known = [each for each in ends if each is not None]
+    if len(known) < len(ends):
+        raise BadInput(
+            f"what the grid really emitted since {span[0]:%Y-%m-%d %H:%M} UTC is not known of each region, so"
+            " nothing can be replayed: name a source with [[source]]; `tidewatt doctor` shows what each tells"
+        )
     until_ms = min([time_ms(span[1]), *known])
     store = Store(address(paths))
     try:
