@@ -55,7 +55,9 @@ def test_people_are_told_what_they_asked_for_and_nothing_else(house: House) -> N
         assert "chmod 600" in looked.stdout
         house.tidewatt("down")
     kept = [path for path in house.home.rglob("*") if path.is_file()]
-    assert [path for path in kept if TOKEN.encode() in path.read_bytes()] == []
+    told = [path for path in kept if TOKEN.encode() in path.read_bytes()]
+    assert {path.parent.name for path in told} == {"policies"}  # the configuration itself, as it was in force
+    assert {path.stat().st_mode & 0o777 for path in told} == {0o600}
     assert TOKEN not in shown.stdout + tried.stdout + looked.stdout + looked.stderr
 
 

@@ -1,7 +1,6 @@
 """The archive under what happens to real machines: a writer killed half-way, a full disk, two writers."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.disk.library import preloaded
 from tidewatt.forecasting.archive import Archive
 from tidewatt.forecasting.feeds.feed import Fetched, Observed
 from tidewatt.forecasting.series import Steps, milliseconds
@@ -94,14 +94,10 @@ def test_a_full_disk_is_a_passing_error_and_leaves_nothing_half_written(
     tmp_path: Path, require_engine: Callable[[str], None]
 ) -> None:
     require_engine("gcc")
-    library, full, path = tmp_path / "full_disk.so", tmp_path / "full", tmp_path / "home" / "archive.db"
-    source = Path(__file__).parents[2] / "disk" / "full_disk.c"
-    compiler = shutil.which("gcc")
-    assert compiler is not None
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+    full, path = tmp_path / "full", tmp_path / "home" / "archive.db"
     environment = {
-        "LD_PRELOAD": str(library),
-        "FULL_DISK": str(full),
+        "LD_PRELOAD": str(preloaded(tmp_path)),
+        "DISK_CONTROL": str(full),
         "TIDEWATT_HOME": str(tmp_path / "home"),
     }
     with writer(path, 0, 4, "step", **environment) as process:
