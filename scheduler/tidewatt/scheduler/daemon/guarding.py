@@ -1,7 +1,7 @@
 """Starts jobs at their latest start, whatever else is broken: its own thread, no planner, no forecast."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -53,6 +53,7 @@ class Guardian:
         self._parking = parking or Parking(site, store, launcher)
         self._glance = Glance(store)
         self._large = False  # the queue at the last look
+        self._asks: dict[int, tuple[JobRecord, Ask]] = {}
         self._lasting = Lasting()
 
     @property
@@ -111,11 +112,20 @@ class Guardian:
         """The queue, jobs whose latest start has come, and until when there is no other."""
         found = queue(self._site, self._store, self._service.foreign, now)
         margin = self._site.settings.margin
-        deadlines = _deadlines(found, self._site.regions, margin, self._wait)
+        deadlines = _deadlines(found, self._asked(found), self._site.regions, margin, self._wait)
         latest = [guard.latest_start(each, margin) for each in deadlines]
         unplanned_until = [moment(job.since_ms + UNPLANNED_MS) for job in found.waiting if job.plan is None]
         until = [now + LONGEST_GLANCE, *(each for each in latest if each is not None), *unplanned_until]
         return found, guard.due(deadlines, now, margin), min(until)
+
+    def _asked(self, found: Queue) -> dict[int, Ask]:
+        """What each planned job asks for; of those that have not changed since the last look it is known."""
+        known, self._asks = self._asks, {}
+        for job in found.planned:
+            before = known.get(job.id)
+            same = before is not None and before[0] is job and not job.predecessors
+            self._asks[job.id] = before if before is not None and same else (job, ask(job, found.not_ended))
+        return {number: asked for number, (_, asked) in self._asks.items()}
 
     def _force(self, found: Queue, job: JobRecord, reason: str, *, tell: bool) -> Queue:
         """Starts the job wherever there is room; where there is none, the job is shown at risk.
@@ -183,6 +193,7 @@ def _unplanned(found: Queue) -> list[JobRecord]:
 
 def _deadlines(
     found: Queue,
+    asks: Mapping[int, Ask],
     regions: Sequence[Region],
     margin: timedelta,
     wait: Callable[[JobRecord, Queue], timedelta],
@@ -192,7 +203,7 @@ def _deadlines(
     That is the planned one where a plan stands, for its start goes there first. Without a plan the job goes
     wherever there is room: then its start must be early enough for the slowest of those.
     """
-    asks, speeds = {each.job_id: each for each in found.asks}, Speeds(regions)
+    speeds = Speeds(regions)
     ends = dues(list(asks.values()), speeds.fastest)
     deadlines = []
     for job in found.waiting:
