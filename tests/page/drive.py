@@ -103,6 +103,7 @@ def story(drive: Drive, wanted: dict[str, Any]) -> dict[str, Any]:
     page.wait_for_url("**/regions")
     seen["rules"] = page.inner_text("pre.log")
     page.goto(f"{drive.base}/savings?since=all")
+    page.wait_for_selector("ul.figures")
     seen["savings"] = page.inner_text("main")
     page.click("text=Sign out")
     page.wait_for_url("**/login*")

@@ -11,6 +11,7 @@ from tidewatt.scheduler.accounting.report_words import not_over, saved_g
 from tidewatt.scheduler.errors import BadInput
 from tidewatt.scheduler.exports.page_saving import cards, forecasts, headline, levers
 from tidewatt.scheduler.exports.page_table import groups
+from tidewatt.scheduler.page.adding import Sums
 from tidewatt.scheduler.page.desk import Desk
 from tidewatt.scheduler.page.routing import VisitorOf
 from tidewatt.scheduler.page.templating import screen
@@ -35,6 +36,7 @@ GROUPED = (
 
 def routes(pages: APIRouter, desk: Desk, visitor_of: VisitorOf) -> None:
     """Adds the screen."""
+    sums: Sums[dict[str, Any]] = Sums()
 
     @pages.get("/savings")
     def savings(request: Request, since: str = "30d", baseline: str = "feasible") -> HTMLResponse:
@@ -42,8 +44,18 @@ def routes(pages: APIRouter, desk: Desk, visitor_of: VisitorOf) -> None:
             raise BadInput(f"savings are shown of {', '.join(SPANS)}: {since!r} is none of them")
         if baseline not in BASELINES:
             raise BadInput(f"there is no baseline {baseline!r}: choose from {', '.join(BASELINES)}")
-        values = contents(desk, since, baseline)
-        return screen("savings.html", visitor_of(request), here="savings", **values)
+        visitor = visitor_of(request)
+        key = visitor.name, visitor.operator, since, baseline
+        values = sums.of(key, lambda: contents(desk, since, baseline))
+        chosen: dict[str, Any] = {
+            "spans": SPANS,
+            "since": since,
+            "baselines": BASELINES,
+            "baseline": baseline,
+        }
+        if values is None:
+            return screen("adding.html", visitor, here="savings", **chosen)
+        return screen("savings.html", visitor, here="savings", **chosen, **values)
 
 
 def contents(desk: Desk, since: str, baseline: str) -> dict[str, Any]:
@@ -67,10 +79,6 @@ def contents(desk: Desk, since: str, baseline: str) -> dict[str, Any]:
         "grouped": grouped,
         "likenesses": _likenesses(report),
         "not_over": not_over(report),
-        "spans": SPANS,
-        "since": since,
-        "baselines": BASELINES,
-        "baseline": baseline,
     }
 
 
