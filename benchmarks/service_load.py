@@ -254,7 +254,7 @@ async def until_killed(stage: Stage, count: int) -> set[int]:
     while len(found) < count - min(size, count // 20):
         await send(_job(len(found), hold=True, array=list(range(size))))
     senders = [asyncio.create_task(singles(number)) for number in range(4)]
-    until = time.monotonic() + 20.0
+    until = time.monotonic() + 20.0 + count / 500
     while len(found) < count and time.monotonic() < until:
         await asyncio.sleep(0.01)
     await asyncio.to_thread(stage.kill)
