@@ -11,6 +11,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -131,8 +132,16 @@ def _described(model: Model, took_s: float) -> Report:
         "judged_days": model.judged_days,
         "coverage": None if model.coverage != model.coverage else round(model.coverage, 3),
         "seconds": round(took_s, 1),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mb": round(_peak_kb() / 1024),
     }
+
+
+def _peak_kb() -> int:
+    """The most memory that this program has held; getrusage would tell of its parent's at the fork, too."""
+    with suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _step_back(niceness: int, memory_mb: int, threads: int) -> None:
