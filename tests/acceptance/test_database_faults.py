@@ -3,8 +3,6 @@
 `TIDEWATT_SOAK_DISK=1` runs all of it.
 """
 
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ from tests.disk.call_sites import CallSite, ordered
 from tests.disk.library import preloaded
 from tests.postgresql.relay import Relay
 from tests.postgresql.server import Server
+from tests.postgresql.server import ground as open_ground
 from tidewatt.scheduler.errors import SchedulerError
 from tidewatt.scheduler.store import Store, StoreError
 from tidewatt.scheduler.store.address import parsed
@@ -29,11 +28,9 @@ def ground(require_engine: Callable[[str], None]) -> Iterator[Path]:
     """A folder that the server's user may enter, with the library in it."""
     require_engine("postgresql")
     require_engine("gcc")
-    folder = Path(tempfile.mkdtemp(prefix="tw-pg-"))
-    folder.chmod(0o755)
-    preloaded(folder).chmod(0o755)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    with open_ground() as folder:
+        preloaded(folder).chmod(0o755)
+        yield folder
 
 
 class FillingServer(Server):

@@ -4,8 +4,10 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +72,28 @@ class Server:
         )  # fmt: skip
         if done.returncode:
             raise subprocess.CalledProcessError(done.returncode, words, stderr=done.stderr)
+
+
+@contextmanager
+def ground() -> Iterator[Path]:
+    """A folder that the server's user may enter: pytest's own are for nobody else."""
+    folder = Path(tempfile.mkdtemp(prefix="tw-pg-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """A server that runs meanwhile."""
+    with ground() as folder:
+        found = Server(folder / "server").up()
+        try:
+            yield found
+        finally:
+            found.down()
 
 
 def _free_port() -> int:

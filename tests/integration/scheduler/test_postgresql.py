@@ -1,7 +1,5 @@
 """The store in a real PostgreSQL: the same promises as in a file, and the way from one to the other."""
 
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
@@ -11,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tests.postgresql.server import Server, commands
+from tests.postgresql.server import Server, commands, serving
 from tests.unit.scheduler.test_store import job
 from tidewatt.scheduler.jobs import JobState
 from tidewatt.scheduler.paths import Paths
@@ -31,12 +29,8 @@ Made = Callable[[], sa.URL]
 @pytest.fixture(scope="module")
 def server(require_engine: Callable[[str], None]) -> Iterator[Server]:
     require_engine("postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="tw-pg-"))  # not pytest's: the server's user could not enter it
-    folder.chmod(0o755)
-    found = Server(folder / "server").up()
-    yield found
-    found.down()
-    shutil.rmtree(folder, ignore_errors=True)
+    with serving() as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Stores of earlier days, as their daemons left them, brought up to date in a file and in PostgreSQL."""
 
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -15,7 +13,7 @@ import sqlalchemy as sa
 from alembic.config import Config
 
 from tests.older import past
-from tests.postgresql.server import Server
+from tests.postgresql.server import Server, serving
 from tidewatt.scheduler.proof.chain import START, link, seal
 from tidewatt.scheduler.store import Store, database
 from tidewatt.scheduler.store.address import parsed
@@ -27,12 +25,8 @@ SHOWN = [(past.DONE, "done"), (past.RUNNING, "running"), (past.WAITING, "waiting
 @pytest.fixture(scope="module")
 def server(require_engine: Callable[[str], None]) -> Iterator[Server]:
     require_engine("postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="tw-pg-"))  # not pytest's: the server's user could not enter it
-    folder.chmod(0o755)
-    found = Server(folder / "server").up()
-    yield found
-    found.down()
-    shutil.rmtree(folder, ignore_errors=True)
+    with serving() as found:
+        yield found
 
 
 def chained(store: Store) -> int:
