@@ -53,6 +53,7 @@ class Losses:
     attempts: int = 0
     lost: list[int] = field(default_factory=list)  # acknowledged and not there any more
     open: list[int] = field(default_factory=list)  # not ended when everything was calm again
+    left: list[str] = field(default_factory=list)  # how these stand
     doubled: list[str] = field(default_factory=list)
     unstarted: list[int] = field(default_factory=list)  # done, says the store, but they never started
     failures: Counter[str] = field(default_factory=Counter)  # by their reasons
@@ -70,6 +71,7 @@ class Losses:
             f"lost: {len(self.lost)}; doubled: {len(self.doubled)}; still open: {len(self.open)};"
             f" done but never started: {len(self.unstarted)}; cut short: {self.cut}"
             + "".join(f"\n  {number} failed: {reason}" for reason, number in self.failures.most_common())
+            + "".join(f"\n  open: {line}" for line in self.left)
         )
 
 
@@ -254,6 +256,7 @@ class Fire:
         losses.lost = sorted(losses.acknowledged - jobs.keys())
         ended = {"done", "failed", "cancelled"}
         losses.open = sorted(number for number, job in jobs.items() if job["state"] not in ended)
+        losses.left = [_standing(jobs[number]) for number in losses.open]
         lines = self.evidence.read_text().splitlines() if self.evidence.exists() else []
         starts = Counter(tuple(line.split()[1:]) for line in lines if line.startswith("start "))
         ends = {tuple(line.split()[1:]) for line in lines if line.startswith("end ")}
@@ -273,3 +276,12 @@ class Fire:
         for job in jobs.values():
             losses.attempts += len(job["attempts"])
             losses.regions.update(each["region"] for each in job["attempts"] if each["started"])
+
+
+def _standing(job: Any) -> str:
+    attempts = "; ".join(
+        f"{each['id']} {each['state']} in {each['region']}: {each['reason']}" for each in job["attempts"]
+    )
+    plan = job["plan"] and f"{job['plan']['region']} at {job['plan']['start']}"
+    said = "; ".join(filter(None, (job["reason"], job["at_risk"], *job["warnings"])))
+    return f"{job['id']} {job['state']}: {said}; planned: {plan}; attempts: {attempts or 'none'}"
