@@ -198,6 +198,22 @@ def test_what_a_meter_has_made_anew_is_put_aside_and_kept(file: Path, tmp_path: 
     assert not (place.readings / "since.jsonl").exists()
 
 
+def test_a_meter_that_comes_while_a_backup_is_put_back_is_put_aside_too(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, renamed = tmp_path / "other", os.rename
+
+    def beside(source: Path, target: Path) -> None:
+        monkeypatch.undo()
+        (home / "readings").mkdir(parents=True)
+        renamed(source, target)
+
+    monkeypatch.setattr("tidewatt.scheduler.daemon.restoring.os.rename", beside)
+    found, place = put_back(file, home)
+    assert place.database.exists()
+    assert (Path(found.aside) / "readings").is_dir()
+
+
 def test_what_is_cut_off_or_changed_is_noticed_and_nothing_is_put_back(file: Path, tmp_path: Path) -> None:
     whole = file.read_bytes()
     bad = tmp_path / "bad.tar"

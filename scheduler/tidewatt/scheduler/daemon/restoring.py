@@ -5,6 +5,7 @@ itself: attempts that are still to be seen are taken over, others are closed as 
 held for their owners.
 """
 
+import errno
 import os
 import shutil
 import tarfile
@@ -34,6 +35,7 @@ _TOP = {
     STORE: "tidewatt.db", HEADS: "ledger/heads.jsonl", GRID: "grid.db", CONFIG: CONFIG_OF_THEN,
     **{name: name for name in PLACED},
 }  # fmt: skip
+_TRIES = 5  # to put it there before a meter does
 _FOLDERS = ("keys/", "policies/", "jobs/", "readings/")
 
 
@@ -50,12 +52,7 @@ def restore(path: Path, place: Paths, now_ms: int, user: str, *, go_on: bool = F
         BadInput: The state folder is not empty.
         Refused: It cannot be written.
     """
-    names = {each.name for each in place.home.iterdir()} if place.home.exists() else set()
-    if names - REMADE:
-        raise BadInput(
-            f"{place.home} is not empty, and nothing in it is written over: name another folder with"
-            " TIDEWATT_HOME, or move it away"
-        )
+    _remade(place.home)
     told = read(path)
     if bool(told.get("system")) != place.system:
         raise BadInput(
@@ -66,9 +63,8 @@ def restore(path: Path, place: Paths, now_ms: int, user: str, *, go_on: bool = F
         with _draft(place) as draft:
             _unpack(path, told, draft)
             found = _made_ready(path, told, draft, place, now_ms, user, go_on=go_on)
-            if names:
-                found = replace(found, aside=str(_aside(place.home)))
-            _put(draft.home, place)
+            aside = _put(draft.home, place)
+            found = replace(found, aside=str(aside or ""))
     except OSError as error:
         raise Refused(f"{place.home} cannot be written: {error.strerror or error}") from error
     return found
@@ -173,6 +169,17 @@ def _check(path: Path, told: dict[str, Any], store: Store, draft: Paths, key: Ve
     return result.heads
 
 
+def _remade(home: Path) -> bool:
+    """Whether there is what a meter made anew; raises BadInput where there is anything else."""
+    names = {each.name for each in home.iterdir()} if home.exists() else set()
+    if names - REMADE:
+        raise BadInput(
+            f"{home} is not empty, and nothing in it is written over: name another folder with"
+            " TIDEWATT_HOME, or move it away"
+        )
+    return bool(names)
+
+
 def _aside(home: Path) -> Path:
     """Moves what is there out of the way, to a name that nobody has."""
     number = 1
@@ -182,12 +189,25 @@ def _aside(home: Path) -> Path:
     return there
 
 
-def _put(draft: Path, place: Paths) -> None:
-    """In one step: rename(2) takes the place of an empty folder."""
+def _put(draft: Path, place: Paths) -> Path | None:
+    """In one step: rename(2) takes the place of an empty folder. Returns where what was there went.
+
+    A meter may come again at any moment, as long as a supervisor lives: then that is put aside, too.
+    """
     place.home.parent.mkdir(parents=True, exist_ok=True)
-    os.rename(draft, place.home)
+    aside = None
+    for left in reversed(range(_TRIES)):
+        if _remade(place.home):
+            aside = _aside(place.home)
+        try:
+            os.rename(draft, place.home)
+            break
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or not left:
+                raise
     descriptor = os.open(place.home.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    return aside
