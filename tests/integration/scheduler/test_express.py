@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import sqlalchemy as sa
 
 from tests.integration.scheduler.office import NOW, Office, office
 from tidewatt.scheduler.daemon.express import Express
+from tidewatt.scheduler.daemon.replanning import queue
+from tidewatt.scheduler.daemon.vacancy import leaves_room
 from tidewatt.scheduler.errors import BadInput, Refused
 from tidewatt.scheduler.jobs import JobState
+from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.request_schema import SubmitReply
 from tidewatt.scheduler.store.database import StoreError
@@ -145,3 +149,22 @@ def test_a_failing_look_at_the_plans_leads_to_the_whole_queue(
     monkeypatch.setattr("tidewatt.scheduler.planning.standing.Standing.__init__", sick)
     with office(tmp_path) as at:
         assert at.submit(**_asked(1)).job.plan is not None
+
+
+def test_new_plans_of_the_others_may_not_take_what_a_newcomer_was_given(tmp_path: Path) -> None:
+    with office(tmp_path, cpus=1) as at:
+        for number in range(4):
+            at.submit(**_asked(number))
+        before = queue(at.site, at.store, (), at.site.clock.now())
+        newcomer = at.store.job(at.submit(**_asked(4)).job.id)
+        now = queue(at.site, at.store, (), at.site.clock.now())
+        assert newcomer is not None
+        assert newcomer.plan is not None
+        assert leaves_room(at.site, now, before.plans, [newcomer])
+        moved = {number: replace(plan, window=newcomer.plan.window) for number, plan in before.plans.items()}
+        first = min(moved)
+        assert not leaves_room(at.site, now, before.plans | {first: moved[first]}, [newcomer])
+        late = Infeasible(first, "no room", moved[first])
+        assert not leaves_room(at.site, now, before.plans | {first: late}, [newcomer])
+        assert not leaves_room(at.site, now, before.plans, [replace(newcomer, plan=None)])
+        assert not leaves_room(at.site, now, before.plans, [newcomer, newcomer])

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import gc
 import logging
 import logging.handlers
 import os
@@ -65,6 +66,8 @@ LEDGER_EVERY_S = 60.0
 SHELVE_EVERY_S = 3600.0
 RESERVE_EVERY_S = 60.0
 TEND_EVERY_S = 3600.0  # real seconds between two looks at what need not be kept any more
+SWITCH_S = 0.0005  # a thread that plans gives way to those that answer, which need little at a time
+COLLECTED = (20_000, 20, 20)  # objects, and rounds of them: whole memories of jobs are rarely gone through
 FOREIGN_EVERY_S = 5.0  # real seconds between two looks at who uses our GPUs
 
 
@@ -85,6 +88,8 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs until it is told to stop; returns the exit code. A start that fails says why in one sentence."""
     os.umask(0o077)
+    sys.setswitchinterval(SWITCH_S)
+    gc.set_threshold(*COLLECTED)
     try:
         return _run(_options(argv))
     except (SchedulerError, BackendError) as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tidewatt.scheduler.daemon import gate
 from tidewatt.scheduler.daemon.access import Access
@@ -22,6 +22,7 @@ from tidewatt.scheduler.daemon.portions import Portioned, Portions
 
 log = structlog.get_logger()
 CLOSING_S = 5.0
+MOST_HEAD = 65_536  # bytes of a request's head
 
 
 class Doors:
@@ -91,7 +92,30 @@ class Doors:
         self._open.append((server, thread, listening))
 
 
-class PeerCheckedProtocol(H11Protocol):
+class QuickProtocol(HttpToolsProtocol):
+    """HTTP, parsed by C; a request whose head is too long is hung up on."""
+
+    _head, _in_head = 0, True
+
+    def data_received(self, data: bytes) -> None:
+        """Counts what has come of a head that is not whole yet."""
+        super().data_received(data)
+        self._head += len(data) if self._in_head else 0
+        if self._head > MOST_HEAD:
+            self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """It is whole."""
+        self._head, self._in_head = 0, False
+        super().on_headers_complete()
+
+
+class PeerCheckedProtocol(QuickProtocol):
     """HTTP on a Unix socket, for processes of the daemon's own user and of root; others are hung up on."""
 
     def connection_made(self, transport: Any) -> None:
@@ -114,14 +138,14 @@ class _Asked:
             await self._inner(scope, receive, send)
 
 
-def _naming(served: Served) -> type[H11Protocol]:
+def _naming(served: Served) -> type[QuickProtocol]:
     """HTTP on a Unix socket for those who are served, each request with its caller; others are hung up on.
 
     So is who has too many connections already.
     """
     portions = Portions()
 
-    class Named(H11Protocol):
+    class Named(QuickProtocol):
         counted: int | None = None
 
         def connection_made(self, transport: Any) -> None:

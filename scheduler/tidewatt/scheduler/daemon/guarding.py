@@ -1,8 +1,7 @@
 """Starts jobs at their latest start, whatever else is broken: its own thread, no planner, no forecast."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -10,18 +9,15 @@ import structlog
 from tidewatt.backends.clock import moment, time_ms
 from tidewatt.scheduler.daemon.faults import Lasting, told
 from tidewatt.scheduler.daemon.glancing import Glance
+from tidewatt.scheduler.daemon.latest_starts import LatestStarts
 from tidewatt.scheduler.daemon.launching import Launcher, NotFree
 from tidewatt.scheduler.daemon.occupancy import ask
 from tidewatt.scheduler.daemon.parking import Parking
 from tidewatt.scheduler.daemon.replanning import Queue, queue
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.site import Site
-from tidewatt.scheduler.plan import Ask, Plan
-from tidewatt.scheduler.planning import guard
 from tidewatt.scheduler.planning.capacity import Timeline
-from tidewatt.scheduler.planning.kinds import ratios, suitable
-from tidewatt.scheduler.planning.precedence import dues
-from tidewatt.scheduler.planning.speeds import Speeds
+from tidewatt.scheduler.planning.kinds import suitable
 from tidewatt.scheduler.planning.terms import allowed
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.store import Store, StoreError
@@ -53,7 +49,7 @@ class Guardian:
         self._parking = parking or Parking(site, store, launcher)
         self._glance = Glance(store)
         self._large = False  # the queue at the last look
-        self._asks: dict[int, tuple[JobRecord, Ask]] = {}
+        self._latest = LatestStarts(site)
         self._lasting = Lasting()
 
     @property
@@ -111,21 +107,16 @@ class Guardian:
     def _look(self, now: datetime) -> tuple[Queue, Sequence[int], datetime]:
         """The queue, jobs whose latest start has come, and until when there is no other."""
         found = queue(self._site, self._store, self._service.foreign, now)
-        margin = self._site.settings.margin
-        deadlines = _deadlines(found, self._asked(found), self._site.regions, margin, self._wait)
-        latest = [guard.latest_start(each, margin) for each in deadlines]
+        latest = self._latest.of(found, self._waits())
         unplanned_until = [moment(job.since_ms + UNPLANNED_MS) for job in found.waiting if job.plan is None]
-        until = [now + LONGEST_GLANCE, *(each for each in latest if each is not None), *unplanned_until]
-        return found, guard.due(deadlines, now, margin), min(until)
+        until = [now + LONGEST_GLANCE, *(each for each in latest.values() if each is not None)]
+        urgent = sorted((at, number) for number, at in latest.items() if at is not None and at <= now)
+        return found, [number for _, number in urgent], min([*until, *unplanned_until])
 
-    def _asked(self, found: Queue) -> dict[int, Ask]:
-        """What each planned job asks for; of those that have not changed since the last look it is known."""
-        known, self._asks = self._asks, {}
-        for job in found.planned:
-            before = known.get(job.id)
-            same = before is not None and before[0] is job and not job.predecessors
-            self._asks[job.id] = before if before is not None and same else (job, ask(job, found.not_ended))
-        return {number: asked for number, (_, asked) in self._asks.items()}
+    def _waits(self) -> dict[str, timedelta]:
+        """How long engines may let jobs wait, by region; "": the longest of all."""
+        waits = self._parking.waits
+        return {region.name: waits.of(region.name) for region in self._site.regions} | {"": waits.longest()}
 
     def _force(self, found: Queue, job: JobRecord, reason: str, *, tell: bool) -> Queue:
         """Starts the job wherever there is room; where there is none, the job is shown at risk.
@@ -153,12 +144,6 @@ class Guardian:
             with self._store.transaction() as transaction:
                 transaction.append(time_ms(found.now), "at risk", job_id=job.id, reason=risk)
                 transaction.change_job(job.id, at_risk=risk)
-
-    def _wait(self, job: JobRecord, found: Queue) -> timedelta:
-        """How long its engine may let it wait: where it lies, else where it is planned, else anywhere."""
-        if job.id in found.parked:
-            return self._parking.waits.of(found.parked[job.id].region)
-        return self._parking.waits.longest() if job.plan is None else self._parking.waits.of(job.plan.region)
 
     def _places_for(self, job: JobRecord, now: datetime) -> list[tuple[Region, str]]:
         """Where the job may run: first where it is in time, then as planned, then home, then the others.
@@ -189,56 +174,3 @@ def _unplanned(found: Queue) -> list[JobRecord]:
     """Jobs that nobody has planned for long."""
     waiting = (job for job in found.waiting if job.plan is None and job.id not in found.parked)
     return [job for job in waiting if time_ms(found.now) - job.since_ms > UNPLANNED_MS]
-
-
-def _deadlines(
-    found: Queue,
-    asks: Mapping[int, Ask],
-    regions: Sequence[Region],
-    margin: timedelta,
-    wait: Callable[[JobRecord, Queue], timedelta],
-) -> list[guard.Deadline]:
-    """Of each waiting job, by itself or by those that follow it, at the speed at which it is to run.
-
-    That is the planned one where a plan stands, for its start goes there first. Without a plan the job goes
-    wherever there is room: then its start must be early enough for the slowest of those.
-    """
-    speeds = Speeds(regions)
-    ends = dues(list(asks.values()), speeds.fastest)
-    deadlines = []
-    for job in found.waiting:
-        if job.id not in asks:
-            continue
-        asked = asks[job.id]
-        deadline = replace(_deadline(asked, ends.get(job.id)), queue_wait=wait(job, found))
-        planned = None if job.plan is None else _speed(asked, job.plan, regions)
-        if planned is not None:
-            deadlines.append(guard.at_speed(deadline, planned))
-        else:
-            since = max(asked.submitted, asked.release or asked.submitted)
-            deadlines.append(guard.anywhere(deadline, speeds.of(asked), since, margin))
-    return deadlines
-
-
-def _speed(asked: Ask, plan: Plan, regions: Sequence[Region]) -> float | None:
-    """The job's speed where it is planned; None where that place is gone."""
-    region = next((each for each in regions if each.name == plan.region), None)
-    if region is None or not asked.need.gpus:
-        return None if region is None else 1.0
-    pool = next((each for each in region.pools if each.name == plan.pool), None)
-    fares = None if pool is None else ratios(asked, pool)
-    return None if fares is None else fares[0]
-
-
-def _deadline(asked: Ask, end_ms: int | None) -> guard.Deadline:
-    longest = timedelta(days=3650)  # longer ones are no deadline that a date could hold
-    ends = [
-        each for each in (asked.finish_by, None if end_ms is None else moment(end_ms)) if each is not None
-    ]
-    return guard.Deadline(
-        asked.job_id,
-        min(asked.duration, longest),
-        min(ends, default=None),
-        asked.start_by,
-        None if asked.guard_duration is None else min(asked.guard_duration, longest),
-    )

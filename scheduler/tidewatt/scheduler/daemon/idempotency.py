@@ -25,6 +25,7 @@ from tidewatt.scheduler.store import Store, Transaction, schema
 KEPT_MS = 7 * 86_400_000
 SWEPT_MS = 600_000  # at most so often those are deleted that are older
 LONGEST = 255
+_EARLIER = sa.select(schema.idempotency).where(schema.idempotency.c.key == sa.bindparam("key"))
 
 
 @dataclass(slots=True)
@@ -70,8 +71,7 @@ class Idempotency:
                 _pending.reset(token)
 
     def _earlier(self, pending: _Pending, key: str) -> dict[str, Any] | None:
-        table = schema.idempotency
-        rows = self._store.rows(sa.select(table).where(table.c.key == pending.key))
+        rows = self._store.rows(_EARLIER, key=pending.key)
         if not rows:
             return None
         if rows[0].digest != pending.digest:
@@ -118,7 +118,7 @@ def note(transaction: Transaction, numbers: list[int], told: dict[str, Any]) -> 
         "time_ms": now,
         "answer": {"jobs": numbers} | told,
     }
-    transaction.execute(table.insert(), row)
+    transaction.add(table, row)
 
 
 def _named(key: str) -> str:

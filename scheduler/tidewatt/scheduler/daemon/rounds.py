@@ -26,6 +26,7 @@ from tidewatt.scheduler.daemon.replanning import Queue, queue, store_plans
 from tidewatt.scheduler.daemon.service import Service
 from tidewatt.scheduler.daemon.settling import Settler
 from tidewatt.scheduler.daemon.site import Site, seen
+from tidewatt.scheduler.daemon.vacancy import leaves_room
 from tidewatt.scheduler.daemon.watching import Watcher
 from tidewatt.scheduler.plan import Plan
 from tidewatt.scheduler.planning.planner import Infeasible
@@ -159,14 +160,15 @@ class Rounds:
             raise
 
     def _plan_outside(self) -> None:
-        """Plans the queue that was read; where jobs have come meanwhile the plans may stand in their way."""
+        """Plans the queue that was read; the plans may not stand in the way of jobs that came meanwhile."""
         if self._read is None:
             return
         found, why = self._read
         plans = self._planned(found)
         with self._lock:
             now = queue(self._site, self._store, self._service.foreign, self._site.clock.now())
-            if now.not_ended.keys() - found.not_ended.keys():
+            newcomers = [job for number, job in now.not_ended.items() if number not in found.not_ended]
+            if newcomers and not leaves_room(self._site, now, plans, newcomers):
                 self._pace.spoilt()
                 self.because(why)
                 return

@@ -1,13 +1,15 @@
 """Keeps the plans of the queue at hand as they stand, so that a submission need not look at all jobs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from tidewatt.scheduler.daemon.occupancy import ask
 from tidewatt.scheduler.daemon.replanning import LONGEST_LOOK, Queue, queue
 from tidewatt.scheduler.daemon.site import Foreign, Site
-from tidewatt.scheduler.plan import Ask, Booking
+from tidewatt.scheduler.jobs import JobState
+from tidewatt.scheduler.plan import Ask, Booking, Plan
 from tidewatt.scheduler.planning.options import Ground
+from tidewatt.scheduler.planning.planner import Infeasible
 from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.standing import Standing, Steps, parts_of, since
 from tidewatt.scheduler.store import Store
@@ -80,6 +82,29 @@ class Vacancy:
                 self._parts[job.id] = job, list(parts_of(ask(job), job.plan, grounds))
         parts = (part for _, parts in self._parts.values() for part in parts)
         return [since(part, found.now) for part in parts if part.region in grounds]
+
+
+def leaves_room(
+    site: Site, found: Queue, plans: Mapping[int, Plan | Infeasible], newcomers: Iterable[JobRecord]
+) -> bool:
+    """Whether these plans of the others leave newcomers what their own plans book; False where in doubt."""
+    if not all(map(Steps.suits, site.regions)):
+        return False
+    standing = Standing(Situation(site.regions, {}, found.bookings, found.now, site.policy), found.now)
+    parts: list[Booking] = []
+    for job in found.planned:
+        made = plans.get(job.id)
+        plan = made.earliest if isinstance(made, Infeasible) else made
+        if plan is not None:
+            parts += parts_of(ask(job), plan, standing.grounds)
+    standing.put_all(since(part, found.now) for part in parts)
+    for job in newcomers:
+        if job.state is not JobState.WAITING:
+            continue  # one that runs is among the bookings, one that is held books nothing
+        if job.plan is None or job.array_limit or job.predecessors or not standing.holds(ask(job), job.plan):
+            return False
+        standing.put(ask(job), job.plan)
+    return True
 
 
 def _until(newcomer: Ask) -> datetime:

@@ -127,6 +127,16 @@ class Standing:
         made = place(replace(newcomer, late=False), self.options(newcomer), now, self.policy)
         return made if isinstance(made, Plan) and not misses(made) else None
 
+    def holds(self, ask: Ask, plan: Plan) -> bool:
+        """Whether the others leave free what a plan books."""
+        for each in parts_of(ask, plan, self.grounds):
+            part = since(each, self.now)
+            start, end = floor_ms(part.window.start), ceil_ms(part.window.end)
+            free = self._steps[part.region].free(ask.need, part.pool, start, end, part.power_w)
+            if free != [(start, end)]:
+                return False
+        return all(each.region in self.grounds for each in plan.stints or (plan,))
+
     def put(self, ask: Ask, plan: Plan) -> None:
         """Books a plan."""
         for booking in parts_of(ask, plan, self.grounds):

@@ -47,6 +47,10 @@ class Database(Protocol):
         """Gives no number up to this one to any later "job" or "event"."""
         ...
 
+    def jobs_numbered(self, connection: sa.Connection, up_to: int) -> None:
+        """After jobs were stored under numbers that the caller gave them, this one last."""
+        ...
+
     def last_job(self, connection: sa.Connection) -> int:
         """The last number ever given to a job."""
         ...

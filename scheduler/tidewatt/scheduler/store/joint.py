@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import replace
 
 import sqlalchemy as sa
 
+from tidewatt.scheduler.store.added import Added
 from tidewatt.scheduler.store.database import FAILURES, Database
 from tidewatt.scheduler.store.known import Changes, Known
-from tidewatt.scheduler.store.transaction import Transaction
+from tidewatt.scheduler.store.transaction import Last, Transaction
 
 
 class Joint:
@@ -16,34 +18,49 @@ class Joint:
     def __init__(self, writing: AbstractContextManager[object], database: Database, known: Known) -> None:
         self._writing, self._database, self._known = writing, database, known
         self._changes = Changes()
+        self._added, self._last = Added(), Last()
         self._held = ExitStack()
         self._connection: sa.Connection | None = None
         self._failed: sa.exc.SQLAlchemyError | None = None
 
     @contextmanager
     def part(self) -> Iterator[Transaction]:
-        """One of them; raises what the database raised once, from then on."""
+        """One of them; raises what the database raised once, from then on.
+
+        One that only adds rows is kept until the end; the database is told of a part where it does more.
+        """
         if self._failed is not None:
             raise self._failed
-        connection = self._begun()
-        try:
+        connection, before = self._begun(), replace(self._last)
+        begun: list[str] = []
+
+        def begin() -> None:
+            self._added.send(connection, self._database)
             connection.exec_driver_sql("SAVEPOINT part")
+            begun.append("part")
+
+        transaction = Transaction(connection, self._database, self._last, begin)
+        try:
             try:
-                transaction = Transaction(connection, self._database)
                 yield transaction
-                transaction.finish()
-                self._changes.add(transaction.changes)
+                if begun:
+                    transaction.added.send(connection, self._database)
             except FAILURES:
                 raise
             except BaseException:
-                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT part")
+                self._last = before
+                if begun:
+                    connection.exec_driver_sql("ROLLBACK TO SAVEPOINT part")
                 raise
             finally:
                 with suppress(sa.exc.SQLAlchemyError):  # a failed one is rolled back as a whole
-                    connection.exec_driver_sql("RELEASE SAVEPOINT part")
+                    if begun:
+                        connection.exec_driver_sql("RELEASE SAVEPOINT part")
         except FAILURES as error:
             self._failed = error
             raise
+        self._added.take(transaction.added)
+        self._changes.add(transaction.changes)
 
     def end(self) -> None:
         """Makes all of it durable; raises what the database raised, then nothing of it is stored."""
@@ -54,6 +71,9 @@ class Joint:
                 self._roll_back()
                 raise self._failed
             try:
+                self._added.send(self._connection, self._database)
+                if self._changes.seq:
+                    self._database.numbered(self._connection, self._changes.seq)
                 with self._known.committing(self._changes):
                     self._connection.exec_driver_sql("COMMIT")
             except BaseException:

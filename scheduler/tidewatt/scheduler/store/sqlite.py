@@ -62,6 +62,9 @@ class Sqlite:
         elif found < up_to:
             connection.execute(last.update().where(key).values(seq=up_to))
 
+    def jobs_numbered(self, connection: sa.Connection, up_to: int) -> None:
+        """SQLite remembers it."""
+
     def last_job(self, connection: sa.Connection) -> int:
         """As SQLite keeps it."""
         last = connection.exec_driver_sql("select seq from sqlite_sequence where name = 'job'").scalar()

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +27,11 @@ from tidewatt.scheduler.store.turns import TurnRecord, turns_since
 
 FOREVER_MS = 253_402_300_799_000  # the end of the year 9999
 _ASKED_AT_ONCE = 500  # values in one question: SQLite's limit is well above
+_NUMBERED = (  # asked at each submit, so put together once
+    sa.select(schema.job)
+    .where(schema.job.c.id.in_(sa.bindparam("numbers", expanding=True)))
+    .order_by(schema.job.c.id)
+)
 
 
 class Store(Chained):
@@ -191,8 +196,7 @@ class Store(Chained):
         found: dict[int, JobRecord] = {}
         for first in range(0, len(wanted), _ASKED_AT_ONCE):
             some = wanted[first : first + _ASKED_AT_ONCE]
-            query = sa.select(schema.job).where(schema.job.c.id.in_(some)).order_by(schema.job.c.id)
-            rows = self._rows(query)
+            rows = self._rows(_NUMBERED, {"numbers": some})
             found |= {row.id: _job(row) for row in rows}
         return found
 
@@ -355,9 +359,9 @@ class Store(Chained):
         with self.transaction() as transaction:
             return transaction.tip()
 
-    def rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
-        """What a question about tables outside the ledger finds."""
-        return self._rows(query)
+    def rows(self, query: sa.Select[Any], **values: Any) -> list[sa.Row[Any]]:
+        """What a question about tables outside the ledger finds, with the values of its parameters."""
+        return self._rows(query, values)
 
     def fold(self) -> None:
         """Folds SQLite's write-ahead log into the file and empties it, unless somebody reads just now."""
@@ -398,10 +402,10 @@ class Store(Chained):
         rows = self._rows(sa.select(*by, sa.func.count().label("jobs")).group_by(*by))
         return {(row.uid, row.state): row.jobs for row in rows}
 
-    def _rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
+    def _rows(self, query: sa.Select[Any], values: Mapping[str, Any] | None = None) -> list[sa.Row[Any]]:
         try:
             with self._engine.connect() as connection:
-                return list(connection.execute(query))
+                return list(connection.execute(query, values))
         except sa.exc.DBAPIError as error:
             raise self._unreadable(error) from error
 

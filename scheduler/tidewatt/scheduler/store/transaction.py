@@ -1,7 +1,7 @@
 """What one writing transaction may do to jobs, attempts and events."""
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from enum import Enum
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +14,7 @@ from tidewatt.scheduler.plan import GpuKind, Plan, Why
 from tidewatt.scheduler.proof.canonical import check
 from tidewatt.scheduler.proof.chain import START, Tip, link, seal
 from tidewatt.scheduler.store import schema
+from tidewatt.scheduler.store.added import Added
 from tidewatt.scheduler.store.database import Database
 from tidewatt.scheduler.store.known import Changes
 from tidewatt.scheduler.store.records import AttemptRecord, JobRecord, kind_record, plan_of, plan_record
@@ -25,14 +26,39 @@ class MoveError(SchedulerError):
     """A state was to change in a way that its table of moves does not allow."""
 
 
+@dataclass(slots=True)
+class Last:
+    """The newest event and job number; nobody else adds any while a transaction lasts. None: not looked."""
+
+    tip: Tip | None = None
+    job: int | None = None
+
+
 class Transaction:
     """The verbs of a writing transaction."""
 
-    def __init__(self, connection: sa.Connection, database: Database) -> None:
-        self._connection, self._database = connection, database
+    def __init__(
+        self,
+        connection: sa.Connection,
+        database: Database,
+        last: "Last | None" = None,
+        before_it: Callable[[], None] | None = None,
+    ) -> None:
+        self._open, self._database, self._before_it = connection, database, before_it
         self.changes = Changes()
+        self.added = Added()
         self.told: list[Mapping[str, Any]] | None = None  # its events, where somebody wants to have them
-        self._tip: Tip | None = None  # of the chain; nobody else can append while this transaction lasts
+        self.last = last or Last()
+
+    @property
+    def _connection(self) -> sa.Connection:
+        """The database, which has been given all that was added so far."""
+        if self._before_it is not None:
+            before_it, self._before_it = self._before_it, None
+            before_it()
+        if self.added:
+            self.added.send(self._open, self._database)
+        return self._open
 
     def append(
         self,
@@ -57,19 +83,20 @@ class Transaction:
             "reason": reason,
             "payload": told,
         }
-        self._tip = Tip(tip.seq + 1, link(tip.hash, seal(event)))
-        self.changes.seq = self._tip.seq
+        self.last.tip = Tip(tip.seq + 1, link(tip.hash, seal(event)))
+        self.changes.seq = self.last.tip.seq
         if self.told is not None:
             self.told.append(event)
-        self._connection.execute(schema.event.insert(), {**event, "hash": self._tip.hash})
+        self.added.add(schema.event, {**event, "hash": self.last.tip.hash})
 
     def add_job(self, job: JobRecord) -> int:
         """Stores a new job and returns its number; the caller appends the event that tells of it."""
         values = {name: _plain(getattr(job, name)) for name in _COLUMNS if name != "id"}
-        result = self._connection.execute(schema.job.insert(), values)
-        key = result.inserted_primary_key
-        assert key is not None  # noqa: S101 - SQLAlchemy gives it for every single insert
-        number = int(key[0])
+        if self.last.job is None:
+            self.last.job = self._database.last_job(self._open)
+        self.last.job += 1
+        number = self.last.job
+        self.added.add(schema.job, {"id": number, **values})
         self.changes.jobs.add(number)
         self.changes.counts[job.uid, str(job.state)] += 1
         return number
@@ -77,6 +104,7 @@ class Transaction:
     def skip_numbers(self, up_to: int) -> None:
         """Gives no number up to this one to any later job."""
         self._database.skip_numbers(self._connection, "job", up_to)
+        self.last.job = None
 
     def change_job(self, job_id: int, **values: Any) -> None:
         """Sets columns of a job that are not its state."""
@@ -84,7 +112,8 @@ class Transaction:
             self.changes.jobs.add(job_id)
             self.changes.ended |= not values.keys().isdisjoint(("ended_ms", "settlement"))
             plain = {name: _plain(value) for name, value in values.items()}
-            self._connection.execute(schema.job.update().where(schema.job.c.id == job_id).values(plain))
+            if not self.added.change_job(job_id, plain):
+                self._connection.execute(schema.job.update().where(schema.job.c.id == job_id).values(plain))
 
     def move_job(self, job_id: int, to: JobState, reason: str, time_ms: int, **values: Any) -> None:
         """Moves a job to a state, with the reason; other columns may be set in the same breath."""
@@ -169,9 +198,11 @@ class Transaction:
         self.append(time_ms, "plan", plan_record(plan), job_id=job_id, reason=reason)
 
     def finish(self) -> None:
-        """Before it is stored: keeps the number of its last event."""
+        """Before it is stored: gives the database what is left, and keeps the number of its last event."""
+        if self.added:
+            self.added.send(self._open, self._database)
         if self.changes.seq:
-            self._database.numbered(self._connection, self.changes.seq)
+            self._database.numbered(self._open, self.changes.seq)
 
     def set_settlement(
         self, job_id: int, state: SettlementState, record: dict[str, Any], time_ms: int
@@ -189,16 +220,19 @@ class Transaction:
 
     def tip(self) -> Tip:
         """The last number ever given, which a removed event leaves unused, and the hash of what is there."""
-        if self._tip is not None:
-            return self._tip
-        number, newest = self._database.tip(self._connection)
-        self._tip = Tip(number or 0, newest or START)
-        return self._tip
+        if self.last.tip is None:
+            number, newest = self._database.tip(self._open)
+            self.last.tip = Tip(number or 0, newest or START)
+        return self.last.tip
 
     def thoroughly(self) -> None:
         """What is changed or deleted from now on is overwritten in the file, where that is one."""
         if self._connection.dialect.name == "sqlite":
             self._connection.exec_driver_sql("pragma secure_delete=on")
+
+    def add(self, table: sa.Table, row: dict[str, Any]) -> None:
+        """Adds a row to a table that is no part of the ledger."""
+        self.added.add(table, row)
 
     def execute(self, statement: sa.Executable, rows: Any = None) -> sa.CursorResult[Any]:
         """Changes tables that are no part of the ledger: tokens, sessions, the audit log."""
