@@ -247,6 +247,8 @@ def _serve(
         served,
     )
     log.info("daemon.started", home=str(site.paths.home), replaying=site.clock.replaying)
+    gc.collect()
+    gc.freeze()  # what was loaded stays: it need not be gone through again and again
     ticker.start()
     notifier.begin()
     while not stop.wait(LOOK_EVERY_S):

@@ -19,7 +19,9 @@ from tidewatt.scheduler.store.ledger import differing
 
 log = structlog.get_logger()
 SIGN_EVERY_S = 3600.0  # real seconds between two heads while events are written
-AT_ONCE = 5000  # events looked at in one turn: a third of a second
+AT_ONCE = 5000  # events looked at in one turn: a third of a second of a core
+PORTION = 250  # of them, after which it rests
+RESTS = 3.0  # times as long as they took
 PASS_EVERY_S = 3600.0  # real seconds between two looks at the whole ledger
 RECENT = 100  # heads compared with the store at each start and each pass
 ADVICE = "keep a copy of the state folder as it is, and compare it with a backup; nothing was changed"
@@ -113,8 +115,19 @@ class Ledger:
             self._follow()
 
     def _follow(self) -> int:
-        """Looks at the next events; how many there were."""
-        events = self._store.chain(self._looked_at.seq, limit=AT_ONCE)
+        """Looks at the next events, resting in between for those who wait; how many there were."""
+        count = 0
+        while count < AT_ONCE:
+            began = time.monotonic()
+            some = self._follow_some(min(PORTION, AT_ONCE - count))
+            count += some
+            if some < PORTION:
+                break
+            time.sleep(RESTS * (time.monotonic() - began))
+        return count
+
+    def _follow_some(self, limit: int) -> int:
+        events = self._store.chain(self._looked_at.seq, limit=limit)
         if lacking := purged.wrong(events, self._answers(events)):
             self._tell("purged", f"{'; '.join(lacking[:3])}: {ADVICE}")
         if wrong := differing(self._store, events):

@@ -68,7 +68,7 @@ class Rounds:
         self._read: tuple[Queue, str] | None = None  # a long queue that is to be planned, and why
         self._planned_ms = 0
         self._pace = Pace()
-        self._planner = QueuePlanner(self.because, SEARCH_S / site.clock.factor)
+        self._planner = QueuePlanner(self.later, SEARCH_S / site.clock.factor)
         self._meter_at = self._meter_retry_at = float("-inf")
         paths, settings = site.paths, site.settings
         self._meter = MeterClient(paths.readings, settings.meter_interval_s, site.clock, (paths.lock,))

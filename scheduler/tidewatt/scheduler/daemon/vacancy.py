@@ -15,7 +15,7 @@ from tidewatt.scheduler.planning.standing import Standing, Steps, parts_of, sinc
 from tidewatt.scheduler.store import Store
 from tidewatt.scheduler.store.records import JobRecord
 
-FRESH = timedelta(seconds=20)  # of the jobs' clock: forecasts may be newer then, and plans due
+FRESH = timedelta(minutes=1)  # of the jobs' clock: forecasts may be newer then, as for the rounds
 OFFERS_H = timedelta(hours=25)  # offers look at a day of slack beyond whatever else there is
 
 
