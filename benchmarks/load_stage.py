@@ -107,6 +107,18 @@ class Stage:
         times = psutil.Process(self.pid).cpu_times()
         return float(times.user + times.system)
 
+    def await_calm(self, calm_s: int = 4, longest_s: float = 300.0) -> float:
+        """Returns when the daemon and its searches have done nothing for so long; how long that took."""
+        began, calm, before = time.monotonic(), 0, -1.0
+        while calm < calm_s and time.monotonic() - began < longest_s:
+            time.sleep(1.0)
+            now = self.cpu_s()
+            for child in psutil.Process(self.pid).children(recursive=True):
+                with suppress(psutil.Error):
+                    now += sum(child.cpu_times()[:2])
+            calm, before = calm + 1 if abs(now - before) < 0.1 else 0, now
+        return max(0.0, time.monotonic() - began - calm)
+
     def client(self, timeout_s: float = 120.0) -> Client:
         """The daemon, asked as the command line does."""
         return Client(self.paths.socket, timeout_s)
