@@ -95,7 +95,8 @@ class Parking:
     def park(self, found: Queue) -> Queue:
         """Hands planned jobs over to the engines that keep them until their time; many in several rounds."""
         began = time.monotonic()
-        for job in found.planned:
+        keeping = any(self._site.keeps(region.backend) for region in self._site.regions)
+        for job in found.planned if keeping else ():
             if time.monotonic() - began > LONGEST_S:
                 break
             plan = job.plan

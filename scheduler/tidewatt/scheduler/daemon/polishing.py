@@ -1,5 +1,6 @@
 """Plans the queue: quickly in every round, and with the whole queue in view in a process of its own."""
 
+import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from tidewatt.scheduler.planning.situation import Situation
 from tidewatt.scheduler.planning.timetable.carrying import carried
 from tidewatt.scheduler.planning.timetable.immediate import immediate
 from tidewatt.scheduler.planning.timetable.polisher import Polisher
-from tidewatt.scheduler.planning.timetable.problem import Certificate, Places
+from tidewatt.scheduler.planning.timetable.problem import Certificate, Timetable
 from tidewatt.scheduler.planning.timetable.situated import Situated, situated
 from tidewatt.scheduler.planning.timetable.windows import Prices
 from tidewatt.scheduler.planning.whole import refined
@@ -24,17 +25,25 @@ from tidewatt.scheduler.schemas import CertificateView
 
 log = structlog.get_logger()
 SEARCH_S = 30.0
+LONG, POLL_S = 300, 10.0  # jobs; what is found for so many is checked so often, which takes its time
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search of the queue of these jobs has found: plans by job id, and the prices of its slots."""
+    """What a search of a queue has found: a timetable until it was looked at, and the prices of its slots."""
 
-    jobs: frozenset[int]
-
-    plans: Mapping[int, Plan]
+    made: Situated
+    timetable: Timetable | None
     prices: Prices | None
-    places: Places
+
+    @property
+    def jobs(self) -> frozenset[int]:
+        """Whom the search was about."""
+        return frozenset(ask.job_id for ask in self.made.asks)
+
+    def plans(self) -> Mapping[int, Plan]:
+        """The timetable as plans, by job id; of a long queue that takes its time."""
+        return {} if self.timetable is None else self.made.plans(self.timetable, immediate(self.made.problem))
 
 
 class QueuePlanner:
@@ -51,6 +60,7 @@ class QueuePlanner:
         self._search: tuple[Situated, Polisher] | None = None
         self._found: Found | None = None
         self._seen: Hashable = None
+        self._polled = float("-inf")
 
     def plan(self, situation: Situation) -> Mapping[int, Plan | Infeasible]:
         """A plan for each waiting job; the simpler planners follow where a better one fails."""
@@ -84,13 +94,13 @@ class QueuePlanner:
             return
         made, search = self._search
         over = not search.running()  # before what it found last is taken
-        found = search.poll()
+        if not over and len(made.asks) >= LONG and time.monotonic() - self._polled < POLL_S:
+            return
+        self._polled, found = time.monotonic(), search.poll()
         if over:
             self.stop()
         if found is not None:
-            plans = made.plans(found.timetable, immediate(made.problem))
-            jobs = frozenset(ask.job_id for ask in made.asks)
-            self._found = Found(jobs, plans, found.prices, made.problem.places)
+            self._found = Found(made, found.timetable, found.prices)
             self._because("a longer look at the whole queue")
 
     def stop(self) -> None:
@@ -113,15 +123,17 @@ class QueuePlanner:
         waiting = {ask.job_id for ask in situation.asks}
         proposed = {
             job_id: plan
-            for job_id, plan in found.plans.items()
+            for job_id, plan in found.plans().items()
             if job_id in waiting and plan.window.start > situation.now
         }
         prices = None
         if found.jobs == {
             ask.job_id for ask in made.asks
         }:  # of another queue they are no measure of this one
-            prices = found.prices and carried(found.prices, found.places, made.problem.places)
-        self._found = replace(found, plans={})  # taken or not: the prices stay a proof, while these jobs wait
+            prices = found.prices and carried(found.prices, found.made.problem.places, made.problem.places)
+        self._found = replace(
+            found, timetable=None
+        )  # taken or not: the prices stay a proof, while these jobs wait
         return refined(situation, made, proposed, prices)
 
     def _begin(self, situation: Situation) -> None:

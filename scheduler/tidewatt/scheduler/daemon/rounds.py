@@ -88,9 +88,9 @@ class Rounds:
 
     def turn(self) -> None:
         """One round; never raises."""
+        _step("search", self._planner.look)
         with self._lock:
             _step("watch", lambda: self._causes.extend(self._watcher.look()))
-            _step("search", self._planner.look)
             _step("plan", self._plan)
         _step("replan", self._plan_outside)
         with self._lock:
