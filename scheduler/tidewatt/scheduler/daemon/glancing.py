@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tidewatt.scheduler.store import Store
 
-LONGEST_S = 30.0  # real seconds: then it is looked again whatever is known
+LONGEST_S = 10.0  # real seconds: then it is looked again whatever is known
 
 
 class Glance:

@@ -1,7 +1,8 @@
 """Starts jobs at their latest start, whatever else is broken: its own thread, no planner, no forecast."""
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -28,6 +29,7 @@ PATIENCE_S = (
     10.0  # for the lock; then it starts jobs beside whatever hangs: the store and the leases keep order
 )
 LARGE = 300  # waiting jobs: from there on others need not wait for a look at them
+REST_S = 0.02  # now and then during such a look
 LONGEST_GLANCE = timedelta(hours=1)
 UNPLANNED_MS = 600_000  # a job that nobody has planned for so long is started first come, first served
 
@@ -96,7 +98,7 @@ class Guardian:
         try:
             if self._glance.idle(now):
                 return True
-            found, urgent, until = self._look(now)
+            found, urgent, until = self._look(now, lambda: time.sleep(REST_S))
         except Exception:  # it may have changed while it was read: then it is looked at under the lock
             return False
         if urgent or _unplanned(found):
@@ -104,10 +106,12 @@ class Guardian:
         self._glance.looked(now, until)
         return True
 
-    def _look(self, now: datetime) -> tuple[Queue, Sequence[int], datetime]:
+    def _look(
+        self, now: datetime, rest: Callable[[], None] = lambda: None
+    ) -> tuple[Queue, Sequence[int], datetime]:
         """The queue, jobs whose latest start has come, and until when there is no other."""
         found = queue(self._site, self._store, self._service.foreign, now)
-        latest = self._latest.of(found, self._waits())
+        latest = self._latest.of(found, self._waits(), rest)
         unplanned_until = [moment(job.since_ms + UNPLANNED_MS) for job in found.waiting if job.plan is None]
         until = [now + LONGEST_GLANCE, *(each for each in latest.values() if each is not None)]
         urgent = sorted((at, number) for number, at in latest.items() if at is not None and at <= now)

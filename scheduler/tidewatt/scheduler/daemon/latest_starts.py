@@ -1,6 +1,6 @@
 """When each waiting job has to start at the latest; of jobs that have not changed it is remembered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -15,6 +15,8 @@ from tidewatt.scheduler.planning.precedence import dues
 from tidewatt.scheduler.planning.speeds import Speeds
 from tidewatt.scheduler.region import Region
 from tidewatt.scheduler.store.records import JobRecord
+
+PORTION = 50  # new jobs between two rests
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,13 @@ class LatestStarts:
         self._margin = timedelta(0)
         self._known: dict[int, _Known] = {}
 
-    def of(self, found: Queue, waits: Mapping[str, timedelta]) -> dict[int, datetime | None]:
+    def of(
+        self, found: Queue, waits: Mapping[str, timedelta], rest: Callable[[], None] = lambda: None
+    ) -> dict[int, datetime | None]:
         """By number, of all that can be planned; None without a deadline.
 
-        `waits` say how long engines may let jobs wait, by region; "" is the longest of all.
+        `waits` say how long engines may let jobs wait, by region; "" is the longest of all. `rest` is called
+        now and then where many are new.
         """
         regions, margin = self._site.regions, self._site.settings.margin
         if regions is not self._regions or margin != self._margin:
@@ -51,6 +56,7 @@ class LatestStarts:
         tied |= {job.id for job in found.planned if job.predecessors}
         asks = {job.id: ask(job, found.not_ended) for job in found.planned if job.id in tied}
         ends = dues(list(asks.values()), speeds.fastest)
+        count = 0
         for job in found.planned:
             wait, known = _wait(job, found, waits), before.get(job.id)
             if known is None or known.job is not job or known.wait != wait or job.id in tied:
@@ -58,6 +64,9 @@ class LatestStarts:
                 deadline = replace(_deadline(asked, ends.get(job.id)), queue_wait=wait)
                 at = guard.latest_start(self._at_speed(deadline, job, asked, speeds), margin)
                 known = _Known(job, wait, at)
+                count += 1
+                if count % PORTION == 0:
+                    rest()
             self._known[job.id] = known
         return {number: known.at for number, known in self._known.items()}
 
