@@ -9,11 +9,12 @@ import os
 import random
 import re
 import signal
+import sqlite3
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ class Losses:
     doubled: list[str] = field(default_factory=list)
     unstarted: list[int] = field(default_factory=list)  # done, says the store, but they never started
     failures: Counter[str] = field(default_factory=Counter)  # by their reasons
+    refused: Counter[str] = field(default_factory=Counter)  # by an engine for good, by its words
     cut: int = 0  # started and never ended by themselves: cancelled, or ended with their node
 
     def __str__(self) -> str:
@@ -71,6 +73,7 @@ class Losses:
             f"lost: {len(self.lost)}; doubled: {len(self.doubled)}; still open: {len(self.open)};"
             f" done but never started: {len(self.unstarted)}; cut short: {self.cut}"
             + "".join(f"\n  {number} failed: {reason}" for reason, number in self.failures.most_common())
+            + "".join(f"\n  {number} refused: {words}" for words, number in self.refused.most_common())
             + "".join(f"\n  open: {line}" for line in self.left)
         )
 
@@ -253,6 +256,9 @@ class Fire:
         losses.failures = Counter(
             _digits.sub("N", job["reason"])[:100] for job in jobs.values() if job["state"] == "failed"
         )
+        with closing(sqlite3.connect(self.house.home / "tidewatt.db")) as store:
+            refused = store.execute("select reason from event where kind = 'refused'").fetchall()
+        losses.refused = Counter(_digits.sub("N", reason.split(";")[0])[:150] for (reason,) in refused)
         losses.lost = sorted(losses.acknowledged - jobs.keys())
         ended = {"done", "failed", "cancelled"}
         losses.open = sorted(number for number, job in jobs.items() if job["state"] not in ended)
