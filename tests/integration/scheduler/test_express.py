@@ -168,3 +168,11 @@ def test_new_plans_of_the_others_may_not_take_what_a_newcomer_was_given(tmp_path
         assert not leaves_room(at.site, now, before.plans | {first: late}, [newcomer])
         assert not leaves_room(at.site, now, before.plans, [replace(newcomer, plan=None)])
         assert not leaves_room(at.site, now, before.plans, [newcomer, newcomer])
+
+
+@pytest.mark.parametrize("more", [{"stdout": "a\0b"}, {"stderr": "\0"}, {"cwd": "/\0"}])
+def test_a_path_that_no_database_could_hold_is_refused_before_it_meets_others(
+    tmp_path: Path, more: dict[str, Any]
+) -> None:
+    with office(tmp_path) as at, pytest.raises(BadInput, match="zero byte"):
+        at.submit(**more)

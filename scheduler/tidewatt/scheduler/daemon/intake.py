@@ -48,6 +48,8 @@ def check(request: SubmitRequest, paths: Paths) -> None:
     check_size(request.array)
     if any("\0" in word for word in request.argv) or not request.argv[0]:
         raise BadInput("the command is empty or has a zero byte in it: write it after `--`")
+    if any("\0" in path for path in (request.cwd, request.stdout, request.stderr)):
+        raise BadInput("a path has a zero byte in it, which no system takes: choose another one")
     if any(_SURROGATE.search(word) for word in (*request.argv, request.cwd, request.stdout, request.stderr)):
         raise BadInput(
             "the command or a path is not text in UTF-8: rename the file, or wrap it into a script"
