@@ -21,7 +21,7 @@ _PATIENCE = {  # so that a server that is cut off is noticed; what the URL says 
     "keepalives_count": "3",
     "tcp_user_timeout": "20000",  # milliseconds
 }
-FRESH_S = 1.0  # a connection that was used so lately is used again without a question
+FRESH_S = 0.2  # a connection that was used so lately is used again without a question
 _NUMBERED = sa.text("update counter set last = :seq where name = 'event'")
 _SKIP = sa.text("select setval('job_id_seq', :up_to)")
 
