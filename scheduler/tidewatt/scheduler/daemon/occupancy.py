@@ -44,7 +44,7 @@ def ask(job: JobRecord, unfinished: Collection[int] = ()) -> Ask:
         by_lot=held_out and not job.asked,
         guard_duration=None if job.guard_ms is None else timedelta(milliseconds=job.guard_ms),
         release=_moment(job.not_before_ms),
-        after=tuple(sorted(job.predecessors.intersection(unfinished))),
+        after=tuple(sorted(number for number in job.predecessors if number in unfinished)),
         array=str(job.array) if job.array else "",
         array_limit=job.array_limit,
         priority=job.priority,

@@ -113,16 +113,16 @@ class Service:
                 raise BadInput(sentence)
             lots = self._holding_out.draw(asked, request, found.now)
             newcomers = [by_lot(*each) for each in zip(_tasks(asked, request), lots, strict=True)]
-            situation = self.situation(found, [asked])
             # one that starts after held jobs is planned when those are let go
             planned = not request.hold and not _after_held(asked, found)
+            situation = self.situation(found, [asked]) if planned else None
             with policing.shut_told(self.site, asked):
-                admitted = admit_all(newcomers, situation) if planned else Admitted()
+                admitted = admit_all(newcomers, situation) if situation is not None else Admitted()
             verdict = self.budgets.judge(asked, request, list(admitted.plans.values()), found.now)
             if verdict.holds:
                 request, admitted = request.model_copy(update={"hold": True}), Admitted()
                 lots = [None] * len(newcomers)
-            offered = _offered(newcomers[0], situation)
+            offered = _offered(newcomers[0], situation) if situation is not None else ()
             with self.store.transaction() as transaction:
                 predecessor_ids = predecessors(request, self.store)
                 plans = [admitted.plans.get(each.job_id) for each in newcomers]
@@ -135,7 +135,8 @@ class Service:
                 self.move_others(transaction, admitted, found.now, f"job {numbers[0]} was submitted")
             self._holding_out.taken(lots)
         log.info("job.submitted", job=numbers[0], tasks=len(numbers), held=request.hold)
-        self.wake(f"job {numbers[0]} was submitted")
+        if planned:
+            self.wake(f"job {numbers[0]} was submitted")
         jobs = list(self.store.numbered(numbers).values())
         return SubmitReply(
             job=whole_view(self.store, jobs[0]),
