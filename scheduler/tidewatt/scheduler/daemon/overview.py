@@ -50,7 +50,9 @@ class Overview:
         waiting = self._store.jobs([JobState.WAITING], uid=uid)
         planned = [job for job in waiting if job.plan is not None]
         following = min(planned, key=lambda job: (job.plan and job.plan.window.start, job.id), default=None)
-        views = {view.id: view for view in job_views(self._store, [*running, *waiting])}
+        at_risk = [job for job in waiting if job.at_risk]
+        told = {job.id: job for job in (*running, *at_risk, *([] if following is None else [following]))}
+        views = {view.id: view for view in job_views(self._store, list(told.values()))}
         return StatusView(
             version=importlib.metadata.version("tidewatt"),
             pid=os.getpid(),
@@ -77,7 +79,7 @@ class Overview:
             jobs=self._store.count(uid),
             running=tuple(views[job.id] for job in running),
             next=None if following is None else views[following.id],
-            at_risk=tuple(views[job.id] for job in waiting if job.at_risk),
+            at_risk=tuple(views[job.id] for job in at_risk),
             warnings=self._warnings(),
             certificate=self._service.certificate,
             **self._shared(uid),
