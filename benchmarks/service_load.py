@@ -2,12 +2,12 @@
 
     .venv/bin/python benchmarks/service_load.py [--database sqlite] [--part submits ...] [--quick]
 
-The parts, in this order, the last on a store of its own: 100 submissions a second from connections of their own, sent whether
-or not earlier ones were answered, with 100,000 ended jobs stored and 1,000 waiting and planned; 200 open
-event streams while jobs come and run; submissions until the daemon is killed, then what is missing; and
-status, the page, lists and reports with 1,000,000 ended jobs and 1,000 that wait. Latencies are from the moment at which a
-request was due to its last byte. Everything runs on this machine: what asks takes its share of the same
-cores.
+The parts, in this order: 100 submissions a second from connections of their own, sent whether or not earlier
+ones were answered, with 100,000 ended jobs stored and 1,000 waiting and planned; 200 open event streams while
+jobs come and run; submissions until the daemon is killed, then what is missing; and, on a store of its own,
+status, the page, lists and reports with 1,000,000 ended jobs and 1,000 that wait. Latencies are from the
+moment at which a request was due to its last byte. Everything runs on this machine: what asks takes its share
+of the same cores.
 """
 
 import argparse
