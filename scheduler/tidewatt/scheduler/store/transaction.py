@@ -1,6 +1,7 @@
 """What one writing transaction may do to jobs, attempts and events."""
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, fields
 from enum import Enum
 from types import MappingProxyType
@@ -41,7 +42,7 @@ class Transaction:
         self,
         connection: sa.Connection,
         database: Database,
-        last: "Last | None" = None,
+        last: Last | None = None,
         before_it: Callable[[], None] | None = None,
     ) -> None:
         self._open, self._database, self._before_it = connection, database, before_it
@@ -71,7 +72,7 @@ class Transaction:
         reason: str = "",
     ) -> None:
         """Appends one event; its payload holds integers and strings, and lists and objects of them."""
-        told = dict(payload)
+        told = deepcopy(dict(payload))  # it is written later than it is sealed
         check(told)
         tip = self.tip()
         event = {
