@@ -1,6 +1,5 @@
 """The store in a PostgreSQL database: one writer at a time, by a lock that ends with its transaction."""
 
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +20,6 @@ _PATIENCE = {  # so that a server that is cut off is noticed; what the URL says 
     "keepalives_count": "3",
     "tcp_user_timeout": "20000",  # milliseconds
 }
-FRESH_S = 0.2  # a connection that was used so lately is used again without a question
 _NUMBERED = sa.text("update counter set last = :seq where name = 'event'")
 _SKIP = sa.text("select setval('job_id_seq', :up_to)")
 
@@ -40,14 +38,14 @@ class Postgresql:
         """The database, which has to be there, with all tables; raises StoreError."""
         name = url.set(password=None, query={}, drivername="postgresql").render_as_string()
         try:
-            engine = sa.create_engine(url.set(query={**_PATIENCE, **url.query}), isolation_level="AUTOCOMMIT")
+            engine = sa.create_engine(
+                url.set(query={**_PATIENCE, **url.query}), isolation_level="AUTOCOMMIT", pool_pre_ping=True
+            )
         except ImportError:
             raise StoreError(
                 "a store in PostgreSQL needs psycopg: pip install 'tidewatt[postgres]'"
             ) from None
         sa.event.listen(engine, "after_cursor_execute", _committed)
-        sa.event.listen(engine, "checkin", _used)
-        sa.event.listen(engine, "checkout", _answers)
         try:
             _migrate(engine, name)
         except sa.exc.DBAPIError as error:
@@ -119,21 +117,6 @@ def _committed(
     """Raises StoreError where a COMMIT undid everything: the server says so without an error."""
     if statement == "COMMIT" and cursor.statusmessage != "COMMIT":
         raise StoreError("the change was not stored: a part of it had failed before; try again")
-
-
-def _used(_connection: object, record: Any) -> None:
-    """Notes when a connection was used."""
-    record.info["used"] = time.monotonic()
-
-
-def _answers(connection: Any, record: Any, _proxy: object) -> None:
-    """Asks one that was not used for a while whether its server is there; if not, another one is made."""
-    if time.monotonic() - record.info.get("used", 0.0) < FRESH_S:
-        return
-    try:
-        connection.execute("select 1")
-    except Exception as error:  # whatever the driver raises
-        raise sa.exc.DisconnectionError(str(error)) from error
 
 
 def _migrate(engine: sa.Engine, name: str) -> None:
