@@ -286,7 +286,8 @@ class Fire:
 
 def _standing(job: Any) -> str:
     attempts = "; ".join(
-        f"{each['attempt_id']} {each['state']} in {each['region']}: {each['reason']}" for each in job["attempts"]
+        f"{each['attempt_id']} {each['state']} in {each['region']}: {each['reason']}"
+        for each in job["attempts"]
     )
     plan = job["plan"] and f"{job['plan']['region']} at {job['plan']['start']}"
     said = "; ".join(filter(None, (job["reason"], job["at_risk"], *job["warnings"])))
