@@ -76,10 +76,11 @@ def story(drive: Drive, wanted: dict[str, Any]) -> dict[str, Any]:
     page.wait_for_selector("#preview .figure time")
     seen["preview"] = page.inner_text("#preview")
     page.fill("#name", "driven")
+    page.fill("#finish_by", "")
     page.click("#job-form button.primary")
     page.wait_for_url("**/jobs/*")
     seen["job"] = page.url.rsplit("/", 1)[1]
-    page.wait_for_selector(".state.running")  # without a deadline it starts by itself
+    page.wait_for_selector(".state.running")  # without a deadline it does not wait for cleaner hours
     page.wait_for_selector("#log pre")
     first = page.inner_text("#log pre")
     grown = "least => document.querySelector('#log pre')?.textContent.length > least"
