@@ -24,6 +24,7 @@ import psutil
 _digits = re.compile(r"\d+|/\S+")
 ARRAY = 10  # jobs of one submit
 AHEAD = 60  # jobs that wait at most: the rest is submitted when these have run
+TENDED_S = 5.0  # an engine is looked after this often
 JOB = """#!/bin/sh
 # start JOB ATTEMPT, then end: one short write each, which no other can split
 echo "start $TIDEWATT_JOB_ID $TIDEWATT_ATTEMPT" >>"$1"
@@ -82,7 +83,8 @@ class Fire:
     """So many jobs and kills in one house, repeatable by its seed as far as processes are.
 
     `places` are the regions, of which each submit asks for one; `hit` is called for each kill of an engine's
-    own server, where there is one: it kills and brings it back.
+    own server, where there is one: it kills and brings it back; `tend` every few seconds, as one who looks
+    after that engine would.
     """
 
     def __init__(
@@ -93,8 +95,10 @@ class Fire:
         kills: int,
         places: Sequence[str],
         hit: Callable[[], str] | None = None,
+        tend: Callable[[], None] = lambda: None,
     ) -> None:
-        self.house, self.places, self.hit = house, tuple(places), hit
+        self.house, self.places, self.hit, self.tend = house, tuple(places), hit, tend
+        self.tended = time.monotonic()
         self.jobs, self.kills = jobs, kills
         self.random = random.Random(seed)
         self.losses = Losses()
@@ -156,9 +160,8 @@ class Fire:
                 self.losses.unanswered += 1
 
     def _look(self) -> None:
-        """Starts the daemon again, as systemd would, and counts who waits."""
-        if "daemon" not in self._victims():
-            self.house.tidewatt("up", *self.house.flags)
+        """Looks after everything, and counts who waits."""
+        self._keep_up()
         with suppress(Exception):  # it may be killed just now
             found = self.house.client().status()["jobs"]
             self.waiting = sum(found.get(state, 0) for state in ("waiting", "running"))
@@ -166,6 +169,15 @@ class Fire:
                 job = self.house.client().jobs(("waiting", "running"), limit=50)
                 key = self.random.choice(job)["key"]
                 self.house.tidewatt(self.random.choice(["cancel", "start"]), key)
+
+    def _keep_up(self) -> None:
+        """Starts the daemon again, as systemd would, and sees to the engine."""
+        if "daemon" not in self._victims():
+            self.house.tidewatt("up", *self.house.flags)
+        if time.monotonic() - self.tended > TENDED_S:
+            with suppress(AssertionError, subprocess.TimeoutExpired):  # it may be on its way up
+                self.tend()
+            self.tended = time.monotonic()
 
     def _victims(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {"cli": [each.pid for each in self.submits]}
@@ -234,8 +246,7 @@ class Fire:
         self._collect()
         stop = time.monotonic() + 300
         while time.monotonic() < stop:
-            if "daemon" not in self._victims():
-                self.house.tidewatt("up", *self.house.flags)
+            self._keep_up()
             with suppress(Exception):
                 if not self._jobs("waiting,held,running,paused"):
                     return

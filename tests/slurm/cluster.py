@@ -102,6 +102,21 @@ class Clusters:
         _daemon(["slurmd", "-N", f"{name}1"], folder / "slurm.conf")
         _until(lambda: self._answers(name), f"slurmctld of {name}")
 
+    def tend(self) -> None:
+        """What an administrator does now and then: drained nodes are resumed, jobs that Slurm held let go.
+
+        A controller that was killed gives numbers twice; a node drains itself over the second one, and the
+        job is held with the words `launch failed requeued held`.
+        """
+        for name in NAMES:
+            state = self.run("sinfo", "-h", "-M", name, "-o", "%T")
+            if "drain" in state or "down" in state:
+                self.run("scontrol", "-M", name, "update", f"nodename={name}1", "state=resume")
+            for line in self.run("squeue", "-h", "-M", name, "-o", "%A|%r").splitlines():
+                number, _, reason = line.partition("|")
+                if "requeued held" in reason:
+                    self.run("scontrol", "-M", name, "release", number)
+
     def cancel_all(self) -> None:
         """Ends whatever a test left, and waits until nothing is there."""
         for name in NAMES:
