@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ PATIENCE_S = 60.0
 NODE_W = 150  # what each fake node draws
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 _MSR = Path("/dev/cpu/0/msr")
+_nodes = threading.Lock()  # held by whoever stops or starts a node's daemon
 
 
 def installed() -> bool:
@@ -95,11 +97,12 @@ class Clusters:
         """
         folder = self.root / name
         self.kill_controller(name)
-        _stop(folder / "d.pid", signal.SIGKILL)
-        for state in (folder / "spool").glob("cred_state*"):
-            state.unlink()
-        _daemon(["slurmctld", "-c"], folder / "slurm.conf")
-        _daemon(["slurmd", "-N", f"{name}1"], folder / "slurm.conf")
+        with _nodes:
+            _stop(folder / "d.pid", signal.SIGKILL)
+            for state in (folder / "spool").glob("cred_state*"):
+                state.unlink()
+            _daemon(["slurmctld", "-c"], folder / "slurm.conf")
+            _daemon(["slurmd", "-N", f"{name}1"], folder / "slurm.conf")
         _until(lambda: self._answers(name), f"slurmctld of {name}")
 
     def tend(self) -> None:
@@ -145,11 +148,17 @@ class Clusters:
 def running(root: Path) -> Iterator[Clusters]:
     """Both clusters for a while, in the environment of this process."""
     before = dict(os.environ)
+    over = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(root, over), daemon=True)
     try:
         clusters = up(root)
         os.environ |= {"SLURM_CONF": str(clusters.conf), "PATH": _PATH}
+        keeper.start()
         yield clusters
     finally:
+        over.set()
+        if keeper.ident is not None:
+            keeper.join()
         os.environ.clear()
         os.environ |= before
         down(root)
@@ -192,6 +201,23 @@ def down(root: Path) -> None:
         _stop(root / part)
     if (root / "msr" / "pid").exists() and not _counted():
         _MSR.unlink(missing_ok=True)
+
+
+def _keep(root: Path, over: threading.Event) -> None:
+    """Starts a node's daemon again that crashed, as systemd would: 22.05's does so now and then."""
+    while not over.wait(1.0):
+        for name in NAMES:
+            with _nodes:
+                if _crashed(root / name / "d.pid"):
+                    _daemon(["slurmd", "-N", f"{name}1"], root / name / "slurm.conf")
+
+
+def _crashed(path: Path) -> bool:
+    """True where a daemon left its pid behind: one that ends in order removes it."""
+    try:
+        return not _alive(int(path.read_text()))
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def _registered(clusters: Clusters, name: str) -> bool:
