@@ -242,7 +242,8 @@ def kill(stage: Stage, sizes: Sizes) -> None:
         follow(store.stretch(0, last))
     _tell("submitted until SIGKILL", f"{len(acknowledged):,} jobs acknowledged in {passed:.0f} s")
     verdict = "none is lost" if not missing else f"{len(missing)} LOST"
-    _tell("after it", f"{verdict}; the chain of {last:,} events holds; up again in {stage.up():.1f} s")
+    _tell("after it", f"{verdict}; the chain of {last:,} events holds")
+    _tell("up again", f"{stage.up():.1f} s")
 
 
 async def until_killed(stage: Stage, count: int) -> set[int]:
